@@ -1,1 +1,28 @@
-fn main() {}
+//! Compiles `proto/` with protox, a compiler in Rust: the machine needs no protoc.
+
+use std::path::{Path, PathBuf};
+
+use prost::Message as _;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    println!("cargo:rerun-if-changed={}", root.display());
+    let files = [
+        "holdfast/gateway/v1/gateway.proto",
+        "holdfast/queue/v1/invocation.proto",
+        "holdfast/queue/v1/queue.proto",
+        "holdfast/state/v1/state.proto",
+        "holdfast/tool/v1/tool.proto",
+        "holdfast/llm/v1/llm.proto",
+    ];
+    let descriptors = protox::compile(files, [&root])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        // Payloads are handed from socket to store and back without a copy.
+        .bytes(".holdfast")
+        // Error details travel as google.protobuf.Any and need their names.
+        .enable_type_names()
+        .compile_fds(descriptors)?;
+    Ok(())
+}
