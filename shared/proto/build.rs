@@ -18,11 +18,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(files, [&root])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure()
-        // Payloads are handed from socket to store and back without a copy.
-        .bytes(".holdfast")
-        // Error details travel as google.protobuf.Any and need their names.
-        .enable_type_names()
-        .compile_fds(descriptors)?;
+    let mut config = tonic_prost_build::Config::new();
+    // Payloads are handed from socket to store and back without a copy.
+    config.bytes([".holdfast"]);
+    // Error details travel as google.protobuf.Any and need their names.
+    config.enable_type_names();
+    tonic_prost_build::configure().compile_fds_with_config(descriptors, config)?;
     Ok(())
 }
