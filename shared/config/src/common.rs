@@ -1,0 +1,210 @@
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::{ConfigError, Document, Secret};
+
+/// The sections that every service reads.
+#[derive(Debug, Clone, Default)]
+pub struct Common {
+    /// `[data]`
+    pub data: Data,
+    /// `[mesh]`
+    pub mesh: Mesh,
+    /// `[tls]`, absent without that section.
+    pub tls: Option<Tls>,
+    /// `[telemetry]`
+    pub telemetry: Telemetry,
+}
+
+impl Common {
+    /// Takes the common sections out of a document.
+    ///
+    /// # Errors
+    /// The first key that does not hold.
+    pub fn from_document(document: &Document) -> Result<Self, ConfigError> {
+        Ok(Self {
+            data: document.section("data")?,
+            mesh: document.section("mesh")?,
+            tls: document.has_section("tls").then(|| document.section("tls")).transpose()?,
+            telemetry: document.section("telemetry")?,
+        })
+    }
+}
+
+/// Where the embedded stores keep their files.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// The directory; made when it is missing.
+    pub dir: PathBuf,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: "holdfast-data".into() }
+    }
+}
+
+/// One of the processes that a service may speak to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// The door for callers.
+    Gateway,
+    /// Invocations and leases.
+    Queue,
+    /// Records and fences.
+    State,
+    /// Tools.
+    ToolProxy,
+    /// Models.
+    LlmProxy,
+    /// The agent pool.
+    Agent,
+    /// Simulated provider and tools.
+    Simulator,
+}
+
+impl Peer {
+    /// All of them, in the order in which `holdfast up` starts them.
+    pub const ALL: [Self; 7] =
+        [Self::Simulator, Self::State, Self::Queue, Self::ToolProxy, Self::LlmProxy, Self::Gateway, Self::Agent];
+
+    /// The name in commands, logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Queue => "queue",
+            Self::State => "state",
+            Self::ToolProxy => "tool-proxy",
+            Self::LlmProxy => "llm-proxy",
+            Self::Agent => "agent",
+            Self::Simulator => "simulator",
+        }
+    }
+
+    /// The name of its section in the configuration.
+    pub const fn section(self) -> &'static str {
+        match self {
+            Self::ToolProxy => "tool_proxy",
+            Self::LlmProxy => "llm_proxy",
+            other => other.name(),
+        }
+    }
+
+    /// The port, counted from the base (7070 by default).
+    pub const fn port_offset(self) -> u16 {
+        match self {
+            Self::Gateway => 0,
+            Self::Queue => 1,
+            Self::State => 2,
+            Self::ToolProxy => 3,
+            Self::LlmProxy => 4,
+            Self::Agent => 5,
+            Self::Simulator => 6,
+        }
+    }
+}
+
+/// How the services find and trust each other.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mesh {
+    /// Base URL of the gateway.
+    pub gateway: String,
+    /// Base URL of the queue.
+    pub queue: String,
+    /// Base URL of the state service.
+    pub state: String,
+    /// Base URL of the tool-proxy.
+    pub tool_proxy: String,
+    /// Base URL of the llm-proxy.
+    pub llm_proxy: String,
+    /// Base URL of the agent pool.
+    pub agent: String,
+    /// Base URL of the simulator.
+    pub simulator: String,
+    /// What services show each other; required off loopback.
+    pub credential: Option<Secret>,
+    /// The key that signs lease tokens; without it, one is minted in the data directory.
+    pub lease_key: Option<Secret>,
+}
+
+impl Mesh {
+    /// The base URL of a peer.
+    pub fn url(&self, peer: Peer) -> &str {
+        match peer {
+            Peer::Gateway => &self.gateway,
+            Peer::Queue => &self.queue,
+            Peer::State => &self.state,
+            Peer::ToolProxy => &self.tool_proxy,
+            Peer::LlmProxy => &self.llm_proxy,
+            Peer::Agent => &self.agent,
+            Peer::Simulator => &self.simulator,
+        }
+    }
+
+    /// Resolves a URL of the form `simulator:/path` against the mesh's simulator; others pass as they are. The flag
+    /// says whether it was one.
+    pub fn resolve(&self, url: &str) -> (String, bool) {
+        match url.strip_prefix("simulator:") {
+            Some(path) => (format!("{}/{}", self.simulator.trim_end_matches('/'), path.trim_start_matches('/')), true),
+            None => (url.to_owned(), false),
+        }
+    }
+}
+
+impl Default for Mesh {
+    fn default() -> Self {
+        let url = |peer: Peer| format!("http://127.0.0.1:{}", 7070 + peer.port_offset());
+        Self {
+            gateway: url(Peer::Gateway),
+            queue: url(Peer::Queue),
+            state: url(Peer::State),
+            tool_proxy: url(Peer::ToolProxy),
+            llm_proxy: url(Peer::LlmProxy),
+            agent: url(Peer::Agent),
+            simulator: url(Peer::Simulator),
+            credential: None,
+            lease_key: None,
+        }
+    }
+}
+
+/// TLS for every listener, and the authority by which clients know it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain (PEM).
+    pub certificate: Option<Secret>,
+    /// Its private key (PEM).
+    pub key: Option<Secret>,
+    /// The authority that clients trust (PEM); without it, the certificate itself.
+    pub authority: Option<Secret>,
+}
+
+/// Logs and traces. The exporter itself is set by the standard `OTEL_*` variables.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// What is logged, as `tracing` filters: `info`, `holdfast_queue=debug,warn`.
+    pub log: String,
+    /// `json` or `text`.
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { log: "info".into(), log_format: LogFormat::Json }
+    }
+}
