@@ -1,1 +1,71 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+pub mod metrics;
+mod spans;
+pub mod traceparent;
+
+use holdfast_config::{LogFormat, Telemetry};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+/// Why telemetry could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// `[telemetry] log` is not a filter.
+    #[error("telemetry.log: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// The OTLP exporter did not take its settings.
+    #[error("the OTLP exporter: {0}")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// A recorder or subscriber is installed already.
+    #[error("telemetry is set up already")]
+    Installed,
+}
+
+/// Keeps the exporter alive; [`Guard::shutdown`] sends what is left.
+#[derive(Debug)]
+pub struct Guard {
+    provider: Option<SdkTracerProvider>,
+}
+
+/// Sets up logs, traces and metrics for this process. Called once, within a Tokio runtime.
+///
+/// # Errors
+/// See [`TelemetryError`].
+pub fn init(service: &'static str, config: &Telemetry) -> Result<Guard, TelemetryError> {
+    metrics::install()?;
+    let filter = EnvFilter::try_new(&config.log)?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match config.log_format {
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(true).boxed(),
+        LogFormat::Text => lines.with_target(false).boxed(),
+    };
+    let provider = traceparent::export_wanted().then(|| spans::provider(service)).transpose()?;
+    let traces = provider.as_ref().map(|provider| {
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("holdfast"))
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+    });
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .with(traces)
+        .try_init()
+        .map_err(|_| TelemetryError::Installed)?;
+    Ok(Guard { provider })
+}
+
+impl Guard {
+    /// Sends the spans that still wait, within the exporter's own time limit.
+    pub async fn shutdown(self) {
+        let Some(provider) = self.provider else { return };
+        // The exporter needs this runtime to go on while it sends, so the wait is on another thread.
+        let sent = tokio::task::spawn_blocking(move || provider.shutdown()).await;
+        if let Ok(Err(error)) = sent {
+            tracing::warn!(%error, "not every span was exported");
+        }
+    }
+}

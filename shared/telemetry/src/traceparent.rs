@@ -1,0 +1,91 @@
+//! W3C trace context between processes: in the headers of each call, and in records that outlive a call.
+
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState},
+};
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+/// The header's name.
+pub const HEADER: &str = "traceparent";
+
+/// Whether the environment names a collector.
+pub fn export_wanted() -> bool {
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
+        .iter()
+        .any(|name| std::env::var(name).is_ok_and(|value| !value.is_empty()))
+}
+
+/// Reads a `traceparent`; `None` where it is not one.
+/// Source: <https://www.w3.org/TR/trace-context/#traceparent-header>
+pub fn parse(text: &str) -> Option<SpanContext> {
+    let mut parts = text.split('-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    if version.len() != 2 || version == "ff" || trace.len() != 32 || span.len() != 16 || flags.len() != 2 {
+        return None;
+    }
+    let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
+    let context = SpanContext::new(
+        TraceId::from_hex(trace).ok()?,
+        SpanId::from_hex(span).ok()?,
+        flags,
+        true,
+        TraceState::default(),
+    );
+    context.is_valid().then_some(context)
+}
+
+/// Writes a `traceparent`.
+pub fn format(context: &SpanContext) -> String {
+    format!("00-{}-{}-{:02x}", context.trace_id(), context.span_id(), context.trace_flags().to_u8())
+}
+
+/// The `traceparent` of a span that is exported, else `None`.
+pub fn of(span: &Span) -> Option<String> {
+    let context = span.context();
+    let span = context.span();
+    let context = span.span_context();
+    context.is_valid().then(|| format(context))
+}
+
+/// Makes a span continue the trace that a `traceparent` names. Anything else is ignored: a stranger's header does no harm.
+pub fn continue_from(span: &Span, traceparent: &str) {
+    if let Some(parent) = parse(traceparent) {
+        // It fails only where spans are not exported, and there is nothing to continue then.
+        let _ = span.set_parent(Context::new().with_remote_span_context(parent));
+    }
+}
+
+/// A `traceparent` with random ids and not sampled: gives logs a trace id where no collector is named.
+pub fn mint() -> String {
+    let ids = RandomIdGenerator::default();
+    format!("00-{}-{}-00", ids.new_trace_id(), ids.new_span_id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(format(&parse(text).expect("the example of the specification")), text);
+        assert!(parse(&mint()).is_some());
+    }
+
+    #[test]
+    fn what_is_not_a_traceparent_is_ignored() {
+        for text in [
+            "",
+            "00",
+            "00-0-0-0",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-zzzzzzzzzzzzzzzz-01",
+        ] {
+            assert!(parse(text).is_none(), "{text}");
+        }
+    }
+}
