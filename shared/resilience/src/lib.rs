@@ -1,1 +1,15 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+pub mod backoff;
+pub mod breaker;
+pub mod bucket;
+pub mod layer;
+pub mod retry_budget;
+pub mod sliding_log;
+
+pub use backoff::Backoff;
+pub use breaker::{Breaker, Permit, Refused, Settings, Snapshot};
+pub use bucket::TokenBucket;
+pub use layer::{BreakerLayer, Classify, Verdict};
+pub use retry_budget::RetryBudget;
+pub use sliding_log::SlidingLog;

@@ -1,0 +1,162 @@
+//! A limit that holds in every sliding window, by a log of what was spent.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// At most `limit` tokens in any window, both of its ends included.
+///
+/// What is reserved counts without an end until its arrival at the other side is certain, and from there for one window:
+/// a request that travels slowly must not slip into the other side's next window. The log has at most `limit` entries.
+#[derive(Debug, Clone)]
+pub struct SlidingLog {
+    limit: u64,
+    window: Duration,
+    /// Arrived, oldest first.
+    arrived: VecDeque<(Duration, u64)>,
+    arrived_total: u64,
+    reserved: u64,
+    now: Duration,
+}
+
+/// Why tokens were not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Not yet: there are enough after this long, if nobody else takes them.
+    Wait(Duration),
+    /// Not before a reservation has arrived or was given up: when is not known here.
+    Reserved,
+    /// Never: more was asked for than the limit.
+    TooLarge,
+}
+
+impl SlidingLog {
+    /// An empty log.
+    pub fn new(limit: u64, window: Duration) -> Self {
+        Self { limit, window, arrived: VecDeque::new(), arrived_total: 0, reserved: 0, now: Duration::ZERO }
+    }
+
+    /// A log after a restart, when nobody knows what the last window held: it counts as spent.
+    pub fn spent(limit: u64, window: Duration, now: Duration) -> Self {
+        let mut log = Self::new(limit, window);
+        log.reserved = limit;
+        log.arrive(now, limit);
+        log
+    }
+
+    /// Reserves tokens, all or none. Follow it by [`Self::arrive`] or [`Self::release`].
+    pub fn reserve(&mut self, now: Duration, tokens: u64) -> Result<(), Refusal> {
+        if tokens > self.limit {
+            return Err(Refusal::TooLarge);
+        }
+        self.advance(now);
+        let free = self.limit.saturating_sub(self.arrived_total.saturating_add(self.reserved));
+        if tokens <= free {
+            self.reserved += tokens;
+            return Ok(());
+        }
+        Err(self.wait_for(tokens - free))
+    }
+
+    /// Reserved tokens have certainly arrived by now: they count for one window more.
+    pub fn arrive(&mut self, now: Duration, tokens: u64) {
+        self.advance(now);
+        let tokens = tokens.min(self.reserved);
+        self.reserved -= tokens;
+        self.arrived_total = self.arrived_total.saturating_add(tokens);
+        match self.arrived.back_mut() {
+            Some((time, sum)) if *time == self.now => *sum = sum.saturating_add(tokens),
+            _ if tokens > 0 => self.arrived.push_back((self.now, tokens)),
+            _ => {}
+        }
+    }
+
+    /// Reserved tokens that certainly never left are free again.
+    pub fn release(&mut self, tokens: u64) {
+        self.reserved = self.reserved.saturating_sub(tokens);
+    }
+
+    /// Tokens used beyond what was reserved, such as a model's longer answer: they count from now, past the limit even.
+    pub fn charge(&mut self, now: Duration, tokens: u64) {
+        self.reserved = self.reserved.saturating_add(tokens);
+        self.arrive(now, tokens);
+    }
+
+    /// Tokens that could be reserved now.
+    pub fn available(&mut self, now: Duration) -> u64 {
+        self.advance(now);
+        self.limit.saturating_sub(self.arrived_total.saturating_add(self.reserved))
+    }
+
+    fn advance(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+        while let Some((time, tokens)) = self.arrived.front() {
+            if *time + self.window >= self.now {
+                break;
+            }
+            self.arrived_total -= tokens;
+            self.arrived.pop_front();
+        }
+    }
+
+    fn wait_for(&self, missing: u64) -> Refusal {
+        let mut freed = 0_u64;
+        for (time, tokens) in &self.arrived {
+            freed = freed.saturating_add(*tokens);
+            if freed >= missing {
+                let free_at = *time + self.window + Duration::from_nanos(1);
+                return Refusal::Wait(free_at.saturating_sub(self.now));
+            }
+        }
+        Refusal::Reserved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn spend(log: &mut SlidingLog, now: Duration, tokens: u64) -> Result<(), Refusal> {
+        log.reserve(now, tokens)?;
+        log.arrive(now, tokens);
+        Ok(())
+    }
+
+    #[test]
+    fn a_window_counts_both_of_its_ends() {
+        let mut log = SlidingLog::new(1, at(1000));
+        spend(&mut log, at(0), 1).expect("empty at first");
+        let Err(Refusal::Wait(wait)) = spend(&mut log, at(1000), 1) else {
+            panic!("the window from 0 to 1000 holds one already");
+        };
+        spend(&mut log, at(1000) + wait, 1).expect("the next window is free");
+    }
+
+    #[test]
+    fn what_has_not_arrived_counts_without_an_end() {
+        let mut log = SlidingLog::new(1, at(1000));
+        log.reserve(at(0), 1).expect("empty at first");
+        assert_eq!(log.reserve(at(9000), 1), Err(Refusal::Reserved));
+        log.arrive(at(9000), 1);
+        assert!(log.reserve(at(9999), 1).is_err());
+        log.reserve(at(10_001), 1).expect("a window after its arrival");
+    }
+
+    #[test]
+    fn a_call_that_never_left_gives_its_place_back() {
+        let mut log = SlidingLog::new(1, at(1000));
+        log.reserve(at(0), 1).expect("empty at first");
+        log.release(1);
+        log.reserve(at(0), 1).expect("free again");
+    }
+
+    #[test]
+    fn after_a_restart_the_last_window_counts_as_spent() {
+        let mut log = SlidingLog::spent(5, at(1000), at(0));
+        assert_eq!(log.available(at(1000)), 0);
+        assert_eq!(log.available(at(1001)), 5);
+    }
+}
