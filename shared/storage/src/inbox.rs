@@ -1,0 +1,89 @@
+//! What waits for a thread: a bounded pile that is taken whole.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::{Class, Failure};
+
+/// Something that an inbox did not take, handed back.
+#[derive(Debug)]
+pub struct Refused<T> {
+    /// What was offered.
+    pub offered: T,
+    /// Why it was not taken.
+    pub failure: Failure,
+}
+
+/// Many put in, one thread takes out.
+#[derive(Debug)]
+pub(crate) struct Inbox<T> {
+    pile: Mutex<Pile<T>>,
+    filled: Condvar,
+    waiting_max: usize,
+}
+
+#[derive(Debug)]
+struct Pile<T> {
+    items: Vec<T>,
+    closed: bool,
+}
+
+impl<T> Inbox<T> {
+    pub(crate) fn new(waiting_max: usize) -> Self {
+        Self { pile: Mutex::new(Pile { items: Vec::new(), closed: false }), filled: Condvar::new(), waiting_max }
+    }
+
+    /// Takes all of `items` or none.
+    pub(crate) fn put(&self, items: Vec<T>) -> Result<(), Refused<Vec<T>>> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let mut pile = self.pile();
+        if pile.closed {
+            return Err(refused(items, Class::Closed, "it is closed"));
+        }
+        if pile.items.len() + items.len() > self.waiting_max {
+            return Err(refused(items, Class::Overloaded, "too many commands wait"));
+        }
+        let idle = pile.items.is_empty();
+        if idle {
+            pile.items = items;
+        } else {
+            pile.items.extend(items);
+        }
+        drop(pile);
+        // A pile that was not empty has a thread on its way to it already.
+        if idle {
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// The whole pile, once there is one; `None` once closed and empty.
+    pub(crate) fn take(&self) -> Option<Vec<T>> {
+        let mut pile = self
+            .filled
+            .wait_while(self.pile(), |pile| pile.items.is_empty() && !pile.closed)
+            .unwrap_or_else(PoisonError::into_inner);
+        let items = std::mem::take(&mut pile.items);
+        (!items.is_empty()).then_some(items)
+    }
+
+    /// Takes nothing more; what is inside is still handed out.
+    pub(crate) fn close(&self) {
+        self.pile().closed = true;
+        self.filled.notify_all();
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.pile().items.len()
+    }
+
+    fn pile(&self) -> MutexGuard<'_, Pile<T>> {
+        // Nobody can panic while holding it half-changed.
+        self.pile.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refused<T>(offered: T, class: Class, why: &str) -> Refused<T> {
+    Refused { offered, failure: Failure::new(class, why) }
+}

@@ -1,0 +1,237 @@
+//! Group commit: one thread, one transaction for whatever has queued.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::inbox::Inbox;
+use crate::{Class, Database, Failure, OpenError, Refused};
+
+/// What a store does with a batch of commands.
+pub trait Journal: Send + 'static {
+    /// What is asked.
+    type Command: Send + 'static;
+    /// What became of it. Refusals that are no fault of the disk belong in here.
+    type Answer: Send + 'static;
+
+    /// Applies the commands in their order within the transaction, one answer each. An error undoes all of them.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    fn apply(&mut self, tx: &Transaction<'_>, commands: &[Self::Command]) -> rusqlite::Result<Vec<Self::Answer>>;
+
+    /// Nothing since the last successful commit was stored: forget what was decided in memory.
+    fn rolled_back(&mut self) {}
+}
+
+/// What a writer takes at most.
+#[derive(Debug, Clone, Copy)]
+pub struct WriterOptions {
+    /// The thread's name.
+    pub name: &'static str,
+    /// Commands that may wait for the next commit.
+    pub waiting_max: usize,
+    /// Commands in one transaction: bounds how long the first of them waits.
+    pub batch_max: usize,
+}
+
+/// Answers that became true at once, in the order of the commands, each with the tag it was submitted with.
+#[derive(Debug)]
+pub struct Batch<T, A> {
+    /// One for each command.
+    pub answers: Vec<(T, Result<A, Failure>)>,
+    /// How long the transaction took.
+    pub took: Duration,
+}
+
+/// The handle of a writer thread. Dropping the last one lets the thread finish what was submitted, and waits for it.
+#[derive(Debug)]
+pub struct Writer<T, C> {
+    inbox: Arc<Inbox<(T, C)>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl<T: Send + 'static, C: Send + 'static> Writer<T, C> {
+    /// Starts the thread. `deliver` is called on it once for each batch, after the commit: hand the batch over in one
+    /// message there, and return.
+    ///
+    /// # Errors
+    /// [`OpenError::File`] when the database cannot be opened for writing.
+    pub fn start<J: Journal<Command = C>>(
+        options: WriterOptions,
+        database: Database,
+        journal: J,
+        deliver: impl FnMut(Batch<T, J::Answer>) + Send + 'static,
+    ) -> Result<Self, OpenError> {
+        let connection =
+            database.writer().map_err(|failure| OpenError::File { path: database.path().to_path_buf(), failure })?;
+        let inbox = Arc::new(Inbox::new(options.waiting_max));
+        let worker = Worker {
+            inbox: Arc::clone(&inbox),
+            batch_max: options.batch_max,
+            connection: Some(connection),
+            database,
+            journal,
+            deliver,
+        };
+        let thread = std::thread::Builder::new().name(options.name.to_owned()).spawn(move || worker.run()).map_err(
+            |source| OpenError::File {
+                path: std::path::PathBuf::from(options.name),
+                failure: Failure::new(Class::Io, source.to_string()),
+            },
+        )?;
+        Ok(Self { inbox, thread: Some(thread) })
+    }
+
+    /// Hands one command over.
+    ///
+    /// # Errors
+    /// What was offered, when too much waits already or the writer is gone.
+    pub fn submit(&self, tag: T, command: C) -> Result<(), Refused<Vec<(T, C)>>> {
+        self.submit_all(vec![(tag, command)])
+    }
+
+    /// Hands several commands over, all or none.
+    ///
+    /// # Errors
+    /// What was offered, when too much waits already or the writer is gone.
+    pub fn submit_all(&self, commands: Vec<(T, C)>) -> Result<(), Refused<Vec<(T, C)>>> {
+        self.inbox.put(commands)
+    }
+
+    /// Commands that wait for the next commit.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.inbox.waiting()
+    }
+}
+
+impl<T, C> Drop for Writer<T, C> {
+    fn drop(&mut self) {
+        self.inbox.close();
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            // Its panic was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker<J: Journal, T, D> {
+    inbox: Arc<Inbox<(T, J::Command)>>,
+    batch_max: usize,
+    /// Absent after an error that spoils it, until the next batch opens another.
+    connection: Option<Connection>,
+    database: Database,
+    journal: J,
+    deliver: D,
+}
+
+impl<J: Journal, T, D: FnMut(Batch<T, J::Answer>)> Worker<J, T, D> {
+    fn run(mut self) {
+        // However the thread ends, nobody may wait for it in vain.
+        let closing = CloseOnDrop(Arc::clone(&self.inbox));
+        while let Some(mut pile) = self.inbox.take() {
+            while !pile.is_empty() {
+                let rest = pile.split_off(pile.len().min(self.batch_max));
+                let (tags, commands): (Vec<_>, Vec<_>) = pile.into_iter().unzip();
+                pile = rest;
+                let started = Instant::now();
+                let answers = self.commit(&commands);
+                (self.deliver)(Batch { answers: tags.into_iter().zip(answers).collect(), took: started.elapsed() });
+            }
+        }
+        drop(closing);
+    }
+
+    fn commit(&mut self, commands: &[J::Command]) -> Vec<Result<J::Answer, Failure>> {
+        match self.attempt(commands) {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            // One bad command must not take its neighbours along: find it.
+            Err(failure) if failure.class() == Class::Statement && commands.len() > 1 => commands
+                .iter()
+                .map(|command| {
+                    let mut answers = self.attempt(std::slice::from_ref(command))?;
+                    Ok(answers.remove(0))
+                })
+                .collect(),
+            Err(failure) => commands.iter().map(|_| Err(failure.clone())).collect(),
+        }
+    }
+
+    fn attempt(&mut self, commands: &[J::Command]) -> Result<Vec<J::Answer>, Failure> {
+        let outcome = self.transaction(commands);
+        if let Err(failure) = &outcome {
+            tracing::error!(error = %failure, commands = commands.len(), "a batch could not be stored");
+            self.journal.rolled_back();
+            if failure.spoils_connection() {
+                self.connection = None;
+            }
+        }
+        outcome
+    }
+
+    fn transaction(&mut self, commands: &[J::Command]) -> Result<Vec<J::Answer>, Failure> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            gone => gone.insert(self.database.writer()?),
+        };
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let answers = self.journal.apply(&tx, commands)?;
+        assert_eq!(answers.len(), commands.len(), "one answer for each command");
+        tx.commit().map_err(|error| Failure::from(error).while_committing())?;
+        Ok(answers)
+    }
+}
+
+struct CloseOnDrop<T>(Arc<Inbox<T>>);
+
+impl<T> Drop for CloseOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.close();
+        // Dropping the tags tells whoever waits on them.
+        drop(self.0.take());
+    }
+}
+
+/// A tag that one caller waits on.
+pub type Waiter<A> = oneshot::Sender<Result<A, Failure>>;
+
+/// Carries each batch to the runtime in one message and answers its waiters from there: a wake-up of the runtime for
+/// each waiter would cost more than the commit. Spawn the future; it ends with the writer.
+pub fn waiters<A: Send + 'static>()
+-> (impl FnMut(Batch<Waiter<A>, A>) + Send + 'static, impl Future<Output = ()> + Send + 'static) {
+    let (batches, mut committed) = mpsc::unbounded_channel::<Batch<Waiter<A>, A>>();
+    let deliver = move |batch| {
+        // Without the runtime nobody waits any more.
+        let _ = batches.send(batch);
+    };
+    let answer = async move {
+        while let Some(batch) = committed.recv().await {
+            for (waiter, answer) in batch.answers {
+                // A caller that went away is no concern of the store's.
+                let _ = waiter.send(answer);
+            }
+        }
+    };
+    (deliver, answer)
+}
+
+/// A writer whose callers wait for their answers.
+pub type Waiters<C, A> = Writer<Waiter<A>, C>;
+
+impl<C: Send + 'static, A: Send + 'static> Waiters<C, A> {
+    /// Submits a command and waits until it is stored.
+    ///
+    /// # Errors
+    /// What the store met; [`Class::Closed`] when the writer is gone.
+    pub async fn call(&self, command: C) -> Result<A, Failure> {
+        let (waiter, answer) = oneshot::channel();
+        self.submit(waiter, command).map_err(|refused| refused.failure)?;
+        answer.await.unwrap_or_else(|_| Err(Failure::new(Class::Closed, "it is closed")))
+    }
+}
