@@ -1,0 +1,131 @@
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What a [`FaultProxy`] does to bytes and connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing: bytes pass.
+    None,
+    /// Nothing passes, and nobody is told: a cable is out.
+    Stall,
+    /// Each piece of bytes passes this much later.
+    Delay(Duration),
+    /// New connections are closed at once; present ones are cut.
+    Refuse,
+    /// What is asked passes, and the connection is cut when the answer comes: the work is done, the reply is lost.
+    LoseReply,
+}
+
+/// The fault, and how often connections have been cut: one that began before the last cut ends.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    fault: Fault,
+    cuts: u64,
+}
+
+/// A TCP proxy between two ends, whose faults the test switches on and off.
+#[derive(Debug)]
+pub struct FaultProxy {
+    address: SocketAddr,
+    state: watch::Sender<State>,
+    accepting: JoinHandle<()>,
+}
+
+impl FaultProxy {
+    /// Listens on a free port and passes everything on to the target.
+    ///
+    /// # Panics
+    /// Where no port is free.
+    pub async fn to(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let (state, seen) = watch::channel(State { fault: Fault::None, cuts: 0 });
+        let accepting = tokio::spawn(accept(listener, target, seen));
+        Self { address, state, accepting }
+    }
+
+    /// Where to connect instead of the target.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Switches, for present and new connections.
+    pub fn set(&self, fault: Fault) {
+        self.state.send_modify(|state| state.fault = fault);
+        if fault == Fault::Refuse {
+            self.cut();
+        }
+    }
+
+    /// Cuts the present connections.
+    pub fn cut(&self) {
+        self.state.send_modify(|state| state.cuts += 1);
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.cut();
+    }
+}
+
+async fn accept(listener: TcpListener, target: SocketAddr, state: watch::Receiver<State>) {
+    while let Ok((caller, _)) = listener.accept().await {
+        if state.borrow().fault == Fault::Refuse {
+            continue;
+        }
+        let state = state.clone();
+        tokio::spawn(async move {
+            // However a connection ends, both of its ends learn it by their sockets being closed.
+            let _ = connection(caller, target, state).await;
+        });
+    }
+}
+
+async fn connection(caller: TcpStream, target: SocketAddr, mut state: watch::Receiver<State>) -> io::Result<()> {
+    let began = state.borrow().cuts;
+    let target = TcpStream::connect(target).await?;
+    let (from_caller, to_caller) = caller.into_split();
+    let (from_target, to_target) = target.into_split();
+    let asking = pump(from_caller, to_target, state.clone(), Way::Asking);
+    let answering = pump(from_target, to_caller, state.clone(), Way::Answering);
+    tokio::select! {
+        both = async { tokio::try_join!(asking, answering) } => both.map(drop),
+        _ = state.wait_for(|now| now.cuts != began) => Ok(()),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Asking,
+    Answering,
+}
+
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut state: watch::Receiver<State>,
+    way: Way,
+) -> io::Result<()> {
+    let mut bytes = vec![0; 16 * 1024];
+    loop {
+        let read = from.read(&mut bytes).await?;
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        let now = state.wait_for(|now| now.fault != Fault::Stall).await.map_err(io::Error::other)?.fault;
+        match now {
+            Fault::Delay(delay) => tokio::time::sleep(delay).await,
+            Fault::LoseReply if way == Way::Answering => return Err(io::ErrorKind::ConnectionReset.into()),
+            _ => {}
+        }
+        to.write_all(&bytes[..read]).await?;
+    }
+}

@@ -1,0 +1,179 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use holdfast_config::Peer;
+use holdfast_proto::gateway::v1::invocation_service_client::InvocationServiceClient;
+use holdfast_proto::queue::v1::queue_service_client::QueueServiceClient;
+use holdfast_proto::state::v1::state_service_client::StateServiceClient;
+use holdfast_proto::tool::v1::tool_service_client::ToolServiceClient;
+use tokio::process::Command;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::http::get;
+use crate::scratch::Scratch;
+use crate::server::ready;
+use crate::{Process, Signal, executable, ports};
+
+/// How a [`Mesh`] shall be.
+#[derive(Debug, Default)]
+pub struct MeshBuilder {
+    config: String,
+    without: Vec<Peer>,
+    env: BTreeMap<String, String>,
+}
+
+impl MeshBuilder {
+    /// The text of `holdfast.toml`: agents, tools, models and settings. Addresses and the data directory are the mesh's own.
+    pub fn config(mut self, toml: impl Into<String>) -> Self {
+        self.config = toml.into();
+        self
+    }
+
+    /// Leaves a service out; [`Mesh::restart`] starts it later.
+    pub fn without(mut self, peer: Peer) -> Self {
+        self.without.push(peer);
+        self
+    }
+
+    /// An environment variable for every service.
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.env.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Starts the services, each a process, and waits until each says that it is healthy.
+    pub async fn start(self) -> Mesh {
+        let scratch = Scratch::new("mesh");
+        let port_base = ports::free_range(Peer::ALL.len() as u16);
+        std::fs::write(scratch.path().join("holdfast.toml"), &self.config)
+            .expect("the test's directory can be written");
+        let mut mesh = Mesh { processes: BTreeMap::new(), env: self.env, port_base, scratch };
+        let wanted = Peer::ALL.into_iter().filter(|peer| !self.without.contains(peer));
+        for peer in wanted.clone() {
+            mesh.spawn(peer);
+        }
+        for peer in wanted {
+            mesh.ready(peer).await;
+        }
+        mesh
+    }
+}
+
+/// A mesh of real processes on free ports and temporary data. Ends with this value.
+#[derive(Debug)]
+pub struct Mesh {
+    processes: BTreeMap<&'static str, Process>,
+    env: BTreeMap<String, String>,
+    port_base: u16,
+    scratch: Scratch,
+}
+
+impl Mesh {
+    /// All services, with an empty configuration unless told otherwise.
+    pub fn builder() -> MeshBuilder {
+        MeshBuilder::default()
+    }
+
+    /// The base URL of a service.
+    pub fn url(&self, peer: Peer) -> String {
+        format!("http://127.0.0.1:{}", self.port(peer))
+    }
+
+    /// The port of a service.
+    pub const fn port(&self, peer: Peer) -> u16 {
+        self.port_base + peer.port_offset()
+    }
+
+    /// The mesh's own directory: `holdfast.toml`, `data/` and a log for each service.
+    pub fn directory(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// A connection to a service, made when it is first used and made again when it breaks.
+    ///
+    /// # Panics
+    /// Never: the URL is the mesh's own.
+    pub fn channel(&self, peer: Peer) -> Channel {
+        let endpoint = Endpoint::from_shared(self.url(peer)).expect("the mesh's own URLs are well-formed");
+        endpoint.connect_timeout(Duration::from_secs(5)).connect_lazy()
+    }
+
+    /// What callers use, through the gateway.
+    pub fn invocations(&self) -> InvocationServiceClient<Channel> {
+        InvocationServiceClient::new(self.channel(Peer::Gateway))
+    }
+
+    /// What workers use, through the gateway.
+    pub fn queue(&self) -> QueueServiceClient<Channel> {
+        QueueServiceClient::new(self.channel(Peer::Gateway))
+    }
+
+    /// Records, through the gateway.
+    pub fn state(&self) -> StateServiceClient<Channel> {
+        StateServiceClient::new(self.channel(Peer::Gateway))
+    }
+
+    /// Tools and circuits, through the gateway.
+    pub fn tools(&self) -> ToolServiceClient<Channel> {
+        ToolServiceClient::new(self.channel(Peer::Gateway))
+    }
+
+    /// A service's process.
+    ///
+    /// # Panics
+    /// Where it was left out and not started since.
+    pub fn process(&mut self, peer: Peer) -> &mut Process {
+        self.processes.get_mut(peer.name()).unwrap_or_else(|| panic!("{} was not started", peer.name()))
+    }
+
+    /// Sends a service a signal.
+    pub async fn signal(&mut self, peer: Peer, signal: Signal) {
+        self.process(peer).signal(signal).await;
+    }
+
+    /// Kills a service with SIGKILL.
+    pub async fn kill(&mut self, peer: Peer) {
+        self.process(peer).kill().await;
+    }
+
+    /// Starts a service that was killed, asked to end, or left out, and waits until it is healthy.
+    pub async fn restart(&mut self, peer: Peer) {
+        self.spawn(peer);
+        self.ready(peer).await;
+    }
+
+    /// The `holdfast` command, speaking to this mesh's gateway.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(executable());
+        command.arg("--address").arg(self.url(Peer::Gateway)).envs(&self.env).current_dir(self.directory());
+        command
+    }
+
+    /// A service's metrics page.
+    ///
+    /// # Panics
+    /// Where it does not answer.
+    pub async fn metrics(&self, peer: Peer) -> String {
+        get(self.port(peer), "/metrics").await.expect("a running service shows its metrics")
+    }
+
+    fn spawn(&mut self, peer: Peer) {
+        let mut command = Command::new(executable());
+        command.arg("--config").arg("holdfast.toml").arg(peer.name()).current_dir(self.scratch.path());
+        command.env("HOLDFAST_DATA__DIR", self.scratch.path().join("data"));
+        for other in Peer::ALL {
+            let section = other.section().to_uppercase();
+            let address = format!("127.0.0.1:{}", self.port(other));
+            command.env(format!("HOLDFAST_MESH__{section}"), format!("http://{address}"));
+            command.env(format!("HOLDFAST_{section}__ADDRESS"), address);
+        }
+        command.envs(&self.env);
+        self.processes.insert(peer.name(), Process::start(peer.name(), command, self.scratch.path()));
+    }
+
+    async fn ready(&mut self, peer: Peer) {
+        let port = self.port(peer);
+        ready(peer.name(), self.process(peer), || async { get(port, "/healthz").await.is_some() }).await;
+    }
+}

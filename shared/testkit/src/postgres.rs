@@ -1,0 +1,104 @@
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use tokio::process::Command;
+
+use crate::scratch::Scratch;
+use crate::server::{User, program, ready};
+use crate::{Process, Signal, ports};
+
+/// A PostgreSQL of the test's own. It refuses to run as root, so it then runs as another user.
+#[derive(Debug)]
+pub struct Postgres {
+    process: Process,
+    port: u16,
+    scratch: Scratch,
+}
+
+impl Postgres {
+    /// Makes a cluster, starts it and waits until it takes connections.
+    pub async fn start() -> Self {
+        let scratch = Scratch::new("postgres");
+        if let Some(user) = User::instead_of_root() {
+            user.own(scratch.path());
+        }
+        let mut initdb = tool("initdb");
+        initdb.arg("--pgdata").arg(scratch.path().join("data"));
+        initdb.args(["--auth", "trust", "--username", "holdfast", "--encoding", "UTF8", "--no-locale", "--no-sync"]);
+        let made = initdb.output().await.expect("initdb can be started");
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let port = ports::free();
+        let process = spawn(port, scratch.path()).await;
+        Self { process, port, scratch }
+    }
+
+    /// Its URL: user holdfast, database postgres, no password.
+    pub fn url(&self) -> String {
+        format!("postgres://holdfast@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Its port.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills it with SIGKILL: its own children notice and end.
+    pub async fn kill(&mut self) {
+        self.process.kill().await;
+    }
+
+    /// Starts it again, with the same port and files.
+    pub async fn restart(&mut self) {
+        self.kill().await;
+        self.process = spawn(self.port, self.scratch.path()).await;
+    }
+
+    /// Freezes or thaws its first process: connections are then accepted by nobody.
+    pub async fn signal(&self, signal: Signal) {
+        self.process.signal(signal).await;
+    }
+
+    /// Runs one statement and gives its rows as psql prints them, unaligned.
+    ///
+    /// # Panics
+    /// Where the statement fails.
+    pub async fn query(&self, statement: &str) -> String {
+        let answer = psql(self.port, statement).await;
+        assert!(answer.status.success(), "{statement}: {}", String::from_utf8_lossy(&answer.stderr));
+        String::from_utf8_lossy(&answer.stdout).trim_end().to_owned()
+    }
+}
+
+async fn spawn(port: u16, directory: &Path) -> Process {
+    let mut postgres = tool("postgres");
+    postgres.arg("-D").arg(directory.join("data")).arg("-k").arg(directory).arg("-p").arg(port.to_string());
+    postgres.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]);
+    let mut process = Process::start("postgres", postgres, directory);
+    ready("postgres", &mut process, || async { psql(port, "SELECT 1").await.status.success() }).await;
+    process
+}
+
+async fn psql(port: u16, statement: &str) -> Output {
+    let mut psql = tool("psql");
+    psql.args(["--host", "127.0.0.1", "--port", &port.to_string(), "--username", "holdfast", "--dbname", "postgres"]);
+    psql.args(["--no-psqlrc", "--tuples-only", "--no-align", "--command", statement]);
+    psql.output().await.expect("psql can be started")
+}
+
+/// One of PostgreSQL's programs, as a user that it accepts. Debian keeps them off the PATH.
+fn tool(name: &str) -> Command {
+    let mut command = Command::new(program(name, debian_folders(), "postgresql"));
+    if let Some(user) = User::instead_of_root() {
+        user.run(&mut command);
+    }
+    command.current_dir("/");
+    command
+}
+
+fn debian_folders() -> Vec<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut folders: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
+    folders.sort();
+    folders.reverse();
+    folders
+}

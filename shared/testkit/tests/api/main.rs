@@ -1,0 +1,4 @@
+//! Each thing of the kit is started and spoken to.
+
+mod fault_proxy;
+mod servers;
