@@ -57,6 +57,12 @@ impl Breaker {
         Ok(Permit { shared: Arc::clone(&self.shared), ticket: Some(ticket) })
     }
 
+    /// Whether a call would be refused now, without asking for leave: for callers that would have to wait for something
+    /// else first.
+    pub fn refusal(&self) -> Option<Refused> {
+        self.shared.core.lock().refusal(self.shared.now())
+    }
+
     /// How it stands.
     pub fn snapshot(&self) -> Snapshot {
         self.shared.core.lock().snapshot(self.shared.now())

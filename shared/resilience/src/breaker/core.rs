@@ -146,20 +146,28 @@ impl Core {
         self.generation
     }
 
+    /// Whether a call would be refused now; changes nothing.
+    pub fn refusal(&self, now: Duration) -> Option<Refused> {
+        let now = self.now.max(now);
+        match self.phase {
+            Phase::Open { until } if now < until => Some(Refused { state: State::Open, retry_after: until - now }),
+            Phase::HalfOpen { issued, .. } if issued >= self.settings.probes => {
+                Some(Refused { state: State::HalfOpen, retry_after: self.settings.open })
+            }
+            _ => None,
+        }
+    }
+
     /// Asks for leave to call.
     pub fn acquire(&mut self, now: Duration) -> Result<Ticket, Refused> {
         self.now = self.now.max(now);
-        if let Phase::Open { until } = self.phase {
-            if self.now < until {
-                return Err(self.refused(until - self.now));
-            }
-            let probing = Phase::HalfOpen { issued: 0, succeeded: 0 };
-            self.change(probing, Reason::OpenTimePassed);
+        if let Some(refused) = self.refusal(now) {
+            return Err(refused);
+        }
+        if let Phase::Open { .. } = self.phase {
+            self.change(Phase::HalfOpen { issued: 0, succeeded: 0 }, Reason::OpenTimePassed);
         }
         if let Phase::HalfOpen { issued, .. } = &mut self.phase {
-            if *issued >= self.settings.probes {
-                return Err(self.refused(self.settings.open));
-            }
             *issued += 1;
         }
         Ok(Ticket { generation: self.generation })
@@ -259,14 +267,6 @@ impl Core {
         self.changed = self.now;
         self.consecutive = 0;
         self.generation += 1;
-    }
-
-    fn refused(&self, retry_after: Duration) -> Refused {
-        let state = match self.phase {
-            Phase::Open { .. } => State::Open,
-            _ => State::HalfOpen,
-        };
-        Refused { state, retry_after }
     }
 
     /// A number in `0..=most` (SplitMix64: the whole state is one word, so a seed replays a history).
