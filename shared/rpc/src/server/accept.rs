@@ -1,0 +1,160 @@
+use std::{io, sync::Arc, time::Duration};
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    time::Instant,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::body::Body;
+use tower::ServiceExt as _;
+use tracing::debug;
+
+use super::Stacked;
+use crate::io::Socket;
+
+/// Bounds of one server. Every one has a name, so that none is forgotten.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Calls in flight in the process; one more is refused.
+    pub in_flight_max: usize,
+    /// Calls in flight on one connection; HTTP/2 makes the client wait.
+    pub streams_per_connection_max: u32,
+    /// Open connections; a further one waits to be accepted.
+    pub connections_max: usize,
+    /// A connection that stays silent this long is asked whether it lives.
+    pub keepalive_interval: Duration,
+    /// And is dropped when it does not say so within this long.
+    pub keepalive_timeout: Duration,
+    /// A connection is asked to go after this long, so that load spreads over new processes.
+    pub connection_age_max: Duration,
+    /// TLS handshakes end within this long.
+    pub handshake_max: Duration,
+    /// After a stop, calls may go on for this long.
+    pub drain_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            in_flight_max: 20_000,
+            streams_per_connection_max: 10_000,
+            connections_max: 10_000,
+            keepalive_interval: Duration::from_secs(20),
+            keepalive_timeout: Duration::from_secs(10),
+            connection_age_max: Duration::from_secs(3_600),
+            handshake_max: Duration::from_secs(5),
+            drain_max: Duration::from_secs(10),
+        }
+    }
+}
+
+/// HTTP/2 windows: one call may have this much on its way, and a connection this much.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+const HEADER_LIST_MAX: u32 = 16 << 10;
+const RESET_STREAMS_MAX: usize = 1_024;
+
+/// Serves connections until `stop`, then lets calls end within [`Limits::drain_max`].
+///
+/// # Errors
+/// The listener broke.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    service: Stacked,
+    limits: Limits,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let builder = Arc::new(builder(&limits));
+    let connections = TaskTracker::new();
+    loop {
+        let stream = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept(), if connections.len() < limits.connections_max => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of descriptors or a connection reset while it waited: the next accept may do.
+                    debug!(%error, "a connection was not accepted");
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    continue;
+                }
+            },
+            () = tokio::time::sleep(Duration::from_millis(50)), if connections.len() >= limits.connections_max => continue,
+        };
+        let (builder, service, tls, stop) = (builder.clone(), service.clone(), tls.clone(), stop.clone());
+        connections.spawn(async move {
+            if let Err(error) = connection(stream, tls, &builder, service, limits, stop).await {
+                debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(limits.drain_max, connections.wait()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "calls were still open at the end of the drain");
+    }
+    Ok(())
+}
+
+fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(limits.streams_per_connection_max)
+        .max_header_list_size(HEADER_LIST_MAX)
+        .max_local_error_reset_streams(RESET_STREAMS_MAX)
+        .keep_alive_interval(limits.keepalive_interval)
+        .keep_alive_timeout(limits.keepalive_timeout);
+    builder.http1().timer(TokioTimer::new());
+    builder
+}
+
+async fn connection(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    builder: &Builder<TokioExecutor>,
+    service: Stacked,
+    limits: Limits,
+    stop: CancellationToken,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let socket = Socket::new(stream)?;
+    match tls {
+        None => http(socket, builder, service, limits, stop).await,
+        Some(tls) => {
+            let secured = tokio::time::timeout(limits.handshake_max, tls.accept(socket)).await??;
+            http(secured, builder, service, limits, stop).await
+        }
+    }
+}
+
+async fn http(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    builder: &Builder<TokioExecutor>,
+    service: Stacked,
+    limits: Limits,
+    stop: CancellationToken,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let service = service.map_request(|request: http::Request<hyper::body::Incoming>| request.map(Body::new));
+    let service = TowerToHyperService::new(service);
+    let connection = builder.serve_connection(TokioIo::new(io), service);
+    tokio::pin!(connection);
+    let age = Instant::now() + limits.connection_age_max;
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep_until(age) => {}
+    }
+    // The client is told to open a new connection; the calls on this one end as they would.
+    connection.as_mut().graceful_shutdown();
+    connection.await
+}

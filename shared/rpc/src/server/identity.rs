@@ -1,0 +1,64 @@
+use std::{
+    convert::Infallible,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tower::{Layer, Service};
+
+use super::{Inner, is_grpc, is_open, refuse};
+use crate::{HttpRequest, HttpResponse, caller::Authenticate};
+
+/// Finds out who is calling, for the handlers ([`crate::Caller::of`]), and refuses strangers.
+#[derive(Clone)]
+pub(crate) struct IdentityLayer {
+    auth: Arc<dyn Authenticate>,
+}
+
+impl IdentityLayer {
+    pub(crate) fn new(auth: Arc<dyn Authenticate>) -> Self {
+        Self { auth }
+    }
+}
+
+impl<S> Layer<S> for IdentityLayer {
+    type Service = Identity<S>;
+
+    fn layer(&self, inner: S) -> Identity<S> {
+        Identity { inner, auth: self.auth.clone() }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Identity<S> {
+    inner: S,
+    auth: Arc<dyn Authenticate>,
+}
+
+impl<S> fmt::Debug for Identity<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
+impl<S: Inner> Service<HttpRequest> for Identity<S> {
+    type Response = HttpResponse;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: HttpRequest) -> Self::Future {
+        if !is_open(request.uri().path()) {
+            match self.auth.authenticate(request.uri().path(), request.headers()) {
+                Ok(caller) => request.extensions_mut().insert(caller),
+                Err(error) => return Box::pin(std::future::ready(Ok(refuse(error, is_grpc(request.headers()))))),
+            };
+        }
+        Box::pin(self.inner.call(request))
+    }
+}

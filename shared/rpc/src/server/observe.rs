@@ -1,0 +1,123 @@
+use std::{
+    any::Any,
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use futures::FutureExt as _;
+use holdfast_telemetry::traceparent;
+use metrics::{counter, histogram};
+use tonic::{Code, body::Body};
+use tower::{Layer, Service};
+use tracing::{Instrument as _, Span, field, info_span};
+
+use super::{Inner, is_grpc, is_open, refuse};
+use crate::{
+    Error, HttpRequest, HttpResponse, trace,
+    watched::{Watched, code},
+};
+
+/// Streams that live as long as a connection and carry many calls: each message has its own trace, the stream has none.
+const CARRIERS: [&str; 2] = ["/holdfast.queue.v1.QueueService/EnqueueStream", "/holdfast.queue.v1.QueueService/Work"];
+
+/// Opens a span that continues the caller's trace, counts what callers see, and keeps a panic to its own call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ObserveLayer;
+
+impl<S> Layer<S> for ObserveLayer {
+    type Service = Observe<S>;
+
+    fn layer(&self, inner: S) -> Observe<S> {
+        Observe { inner }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Observe<S> {
+    inner: S,
+}
+
+impl<S: Inner> Service<HttpRequest> for Observe<S> {
+    type Response = HttpResponse;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: HttpRequest) -> Self::Future {
+        let path = request.uri().path().to_owned();
+        if is_open(&path) {
+            return Box::pin(self.inner.call(request));
+        }
+        let grpc = is_grpc(request.headers());
+        let started = Instant::now();
+        let incoming = trace::incoming(request.headers());
+        let span = span(&path, &incoming, grpc);
+        let answer = {
+            // The service's own `call` may open spans already: they belong under this one.
+            let _entered = span.enter();
+            AssertUnwindSafe(self.inner.call(request)).catch_unwind()
+        };
+        let answered = span.clone();
+        let call = async move {
+            let response = answer.await.unwrap_or_else(|panic| Ok(refuse(panicked(&*panic), grpc)))?;
+            let done = code(response.headers());
+            let end = move |code: Code| {
+                record(if grpc { &path } else { "http" }, code, started);
+                answered.record("rpc.grpc.status_code", code as i32);
+            };
+            Ok(match done {
+                Some(code) => {
+                    end(code);
+                    response
+                }
+                None => response.map(|body| Body::new(Watched::new(body, None, Some(Box::new(end))))),
+            })
+        };
+        Box::pin(trace::scope(incoming, call.instrument(span)))
+    }
+}
+
+fn span(path: &str, incoming: &str, grpc: bool) -> Span {
+    if CARRIERS.contains(&path) {
+        return Span::none();
+    }
+    let (service, method) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
+    let span = info_span!(
+        "rpc",
+        otel.name = path.trim_start_matches('/'),
+        otel.kind = "server",
+        trace_id = trace::id(incoming),
+        rpc.system = if grpc { "grpc" } else { "http" },
+        rpc.service = service,
+        rpc.method = method,
+        rpc.grpc.status_code = field::Empty,
+    );
+    traceparent::continue_from(&span, incoming);
+    span
+}
+
+fn record(path: &str, code: Code, started: Instant) {
+    // Paths that nobody serves share one label, so that strangers cannot make new ones.
+    let method =
+        if code == Code::Unimplemented { "unknown".to_owned() } else { path.trim_start_matches('/').to_owned() };
+    counter!("holdfast_requests_total", "method" => method.clone(), "code" => format!("{code:?}")).increment(1);
+    histogram!("holdfast_request_seconds", "method" => method).record(started.elapsed().as_secs_f64());
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Error::internal(format!("a handler panicked: {}", text.unwrap_or("without a text")))
+}
+
+/// Help texts of the metrics that every server has.
+pub(crate) fn describe() {
+    use metrics::{Unit, describe_counter, describe_histogram};
+    describe_counter!("holdfast_requests_total", Unit::Count, "Calls answered, by method and gRPC code.");
+    describe_histogram!("holdfast_request_seconds", Unit::Seconds, "From a call's arrival to the end of its answer.");
+}

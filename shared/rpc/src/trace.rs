@@ -1,0 +1,33 @@
+//! Traces travel: the server's stack continues the caller's, the client's stack passes it on.
+
+use holdfast_telemetry::traceparent;
+use http::HeaderMap;
+use tracing::Span;
+
+tokio::task_local! {
+    static TRACEPARENT: String;
+}
+
+/// Runs a future under a trace that its calls pass on. For work that is spawned out of a call.
+pub async fn scope<F: Future>(traceparent: String, future: F) -> F::Output {
+    TRACEPARENT.scope(traceparent, future).await
+}
+
+/// The `traceparent` for a call made here: the current span's where spans are exported, else the one that came in.
+pub fn outgoing() -> Option<String> {
+    traceparent::of(&Span::current()).or_else(|| TRACEPARENT.try_with(Clone::clone).ok())
+}
+
+/// The caller's `traceparent`, or a new one, so that logs always have a trace id.
+pub(crate) fn incoming(headers: &HeaderMap) -> String {
+    headers
+        .get(traceparent::HEADER)
+        .and_then(|value| value.to_str().ok())
+        .filter(|text| traceparent::parse(text).is_some())
+        .map_or_else(traceparent::mint, str::to_owned)
+}
+
+/// The trace id inside of a `traceparent`, for logs.
+pub fn id(traceparent: &str) -> &str {
+    traceparent.get(3..35).unwrap_or_default()
+}
