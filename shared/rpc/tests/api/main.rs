@@ -1,0 +1,97 @@
+//! The stacks over real sockets, with a stand-in for a service.
+
+mod stand_in;
+
+use std::time::Duration;
+
+use holdfast_proto::llm::v1::{GenerateRequest, ListModelsRequest, StreamGenerateRequest};
+use holdfast_rpc::{client, server::Limits, status};
+use stand_in::{Mesh, Options};
+use tonic::{Code, Request};
+
+#[tokio::test]
+async fn a_deadline_travels_and_shrinks() {
+    let mesh = Mesh::start(Options::default()).await;
+    let mut request = Request::new(ListModelsRequest {});
+    request.set_timeout(Duration::from_secs(30));
+    let seen = mesh.client().list_models(request).await.expect("it answers").into_inner();
+    let left: u64 = seen.models[0].name.parse().expect("milliseconds left");
+    assert!((1..=30_000).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn a_call_ends_by_its_deadline_its_stream_included() {
+    let mesh = Mesh::start(Options::default()).await;
+    let mut request = Request::new(StreamGenerateRequest::default());
+    request.set_timeout(Duration::from_millis(50));
+    let mut stream = mesh.client().stream_generate(request).await.expect("the stream opens").into_inner();
+    let status = stream.message().await.expect_err("it never says anything");
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert!(status::may_have_happened(&status));
+}
+
+#[tokio::test]
+async fn a_malformed_deadline_is_refused_by_its_name() {
+    let mesh = Mesh::start(Options::default()).await;
+    let answer = mesh.raw("/holdfast.llm.v1.LlmService/ListModels", &[("grpc-timeout", "soon")]).await;
+    assert_eq!(answer.headers()["grpc-status"], "3");
+}
+
+#[tokio::test]
+async fn a_panic_stays_within_its_call() {
+    let mesh = Mesh::start(Options::default()).await;
+    let mut client = mesh.client();
+    let status = client.generate(GenerateRequest::default()).await.expect_err("the handler panics");
+    assert_eq!(status.code(), Code::Internal);
+    assert!(!status.message().contains("canary"), "the text stays in the log: {}", status.message());
+    client.list_models(ListModelsRequest {}).await.expect("the connection lives on");
+}
+
+#[tokio::test]
+async fn one_call_too_many_is_refused_with_a_retry_after_and_health_still_answers() {
+    let limits = Limits { in_flight_max: 1, ..Limits::default() };
+    let mesh = Mesh::start(Options { limits, ..Options::default() }).await;
+    let held = mesh.client().stream_generate(StreamGenerateRequest::default()).await.expect("the only slot");
+    let status = mesh.client().list_models(ListModelsRequest {}).await.expect_err("no slot is left");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status::retry_after(&status).is_some());
+    assert_eq!(mesh.get("/healthz").await.0, 200);
+    drop(held);
+    mesh.until_served().await;
+}
+
+#[tokio::test]
+async fn a_stranger_is_refused_and_health_still_answers() {
+    let mesh = Mesh::start(Options { credential: Some("s3cret"), ..Options::default() }).await;
+    mesh.client().list_models(ListModelsRequest {}).await.expect("the mesh knows its own");
+    let status = mesh.stranger().list_models(ListModelsRequest {}).await.expect_err("no credential");
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert_eq!(mesh.get("/healthz").await.0, 200);
+    assert_eq!(mesh.get("/metrics").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_peer_that_is_gone_is_unavailable_with_a_retry_after_and_nothing_happened() {
+    let mesh = Mesh::start(Options::default()).await;
+    let mut client = mesh.client();
+    mesh.stop().await;
+    let status = client.list_models(ListModelsRequest {}).await.expect_err("nobody listens");
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status::retry_after(&status).is_some());
+    assert!(!status::may_have_happened(&status));
+}
+
+#[tokio::test]
+async fn a_tenant_set_by_the_mesh_reaches_the_handler() {
+    let mesh = Mesh::start(Options::default()).await;
+    let request = client::for_tenant(Request::new(ListModelsRequest {}), "acme").expect("a plain name");
+    let seen = mesh.client().list_models(request).await.expect("it answers").into_inner();
+    assert_eq!(seen.models[1].name, "acme");
+}
+
+#[tokio::test]
+async fn another_address_than_loopback_is_refused_without_tls_and_credential() {
+    let error = Mesh::bind_everywhere().await.expect_err("it is open to strangers");
+    assert!(error.to_string().contains("without a [tls] section"), "{error}");
+    assert_eq!(error.exit_code(), 2);
+}
