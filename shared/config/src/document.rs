@@ -10,8 +10,21 @@ use crate::{ConfigError, Invalid};
 
 /// Every section that a `holdfast.toml` may have.
 pub const SECTIONS: [&str; 15] = [
-    "agent", "agents", "data", "gateway", "llm_proxy", "mesh", "models", "providers", "queue", "simulator", "state",
-    "telemetry", "tls", "tool_proxy", "tools",
+    "agent",
+    "agents",
+    "data",
+    "gateway",
+    "llm_proxy",
+    "mesh",
+    "models",
+    "providers",
+    "queue",
+    "simulator",
+    "state",
+    "telemetry",
+    "tls",
+    "tool_proxy",
+    "tools",
 ];
 
 /// A configuration text with the overrides of the environment.
@@ -169,7 +182,12 @@ impl Override {
     }
 
     fn error(&self, why: &str) -> ConfigError {
-        ConfigError { origin: self.variable.clone(), line: None, key: Some(self.path.join(".")), why: why.trim().replace('\n', " ") }
+        ConfigError {
+            origin: self.variable.clone(),
+            line: None,
+            key: Some(self.path.join(".")),
+            why: why.trim().replace('\n', " "),
+        }
     }
 }
 
@@ -246,7 +264,8 @@ mod tests {
 
     #[test]
     fn the_environment_overrides_the_file() {
-        let environment = [("HOLDFAST_QUEUE__LEASE", "4s"), ("HOLDFAST_QUEUE__DEPTH", "9"), ("HOLDFAST_TEST_DATA", "x")];
+        let environment =
+            [("HOLDFAST_QUEUE__LEASE", "4s"), ("HOLDFAST_QUEUE__DEPTH", "9"), ("HOLDFAST_TEST_DATA", "x")];
         let document = parse("[queue]\nlease = \"3s\"\n", &environment).expect("it is TOML");
         let queue: Queue = document.section("queue").expect("both hold");
         assert_eq!(queue, Queue { lease: Span::from_secs(4), depth: 9 });

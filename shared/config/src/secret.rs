@@ -16,7 +16,8 @@ impl Secret {
     /// A sentence for the user: the reference has another form, or what it names is missing, unreadable or empty.
     pub fn resolve(reference: &str) -> Result<Self, String> {
         let text = if let Some(name) = reference.strip_prefix("env:") {
-            env::var(name).map_err(|_| format!("the environment variable {name} is not set; export it, or refer to a file"))?
+            env::var(name)
+                .map_err(|_| format!("the environment variable {name} is not set; export it, or refer to a file"))?
         } else if let Some(path) = reference.strip_prefix("file:") {
             fs::read_to_string(path).map_err(|error| format!("the file {path} cannot be read: {error}"))?
         } else {
