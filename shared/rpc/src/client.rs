@@ -8,6 +8,7 @@ use std::{
 };
 
 use holdfast_config::{Common, Peer};
+use holdfast_resilience::{Breaker, Settings};
 use holdfast_telemetry::traceparent;
 use http::{HeaderName, HeaderValue, Uri, header::AUTHORIZATION};
 use hyper_util::rt::TokioIo;
@@ -31,13 +32,19 @@ const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 /// When to come back to a peer that cannot be reached: connections are tried anew with each call.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// A peer that cannot be reached so many times in a row is left alone for the open time: callers are told at once.
+const FAILURES_IN_A_ROW: u32 = 5;
+const OPEN: Duration = Duration::from_millis(250);
+const OPEN_MAX: Duration = Duration::from_secs(1);
 
 /// A connection to one peer, made when it is first used and again when it broke. Every call carries the credential, what is
-/// left of the deadline, and the trace; and it ends by its deadline, whatever the peer does.
+/// left of the deadline, and the trace; and it ends by its deadline, whatever the peer does. A breaker stands before it: while the
+/// peer cannot be reached, callers are told so without waiting for another attempt.
 #[derive(Debug, Clone)]
 pub struct Channel {
     inner: tonic::transport::Channel,
     authorization: Option<HeaderValue>,
+    breaker: Breaker,
     peer: &'static str,
 }
 
@@ -95,7 +102,12 @@ impl Channel {
                 value.set_sensitive(true);
                 value
             });
-        Ok(Self { inner: endpoint.connect_with_connector_lazy(Connector), authorization, peer })
+        Ok(Self {
+            inner: endpoint.connect_with_connector_lazy(Connector),
+            authorization,
+            breaker: Breaker::new(breaker()),
+            peer,
+        })
     }
 }
 
@@ -132,16 +144,45 @@ impl Service<HttpRequest> for Channel {
             headers.insert(AUTHORIZATION, value.clone());
         }
         let peer = self.peer;
+        let permit = match self.breaker.acquire() {
+            Ok(permit) => permit,
+            Err(refused) => {
+                let error = Error::unavailable(format!("the {peer} cannot be reached"), refused.retry_after);
+                return Box::pin(std::future::ready(Err(error.into())));
+            }
+        };
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let Some(at) = at else { return answer.await.map_err(|error| unreachable(peer, &error).into()) };
-            match tokio::time::timeout_at(at, answer).await {
-                Ok(Ok(response)) => Ok(response.map(|body| Body::new(Watched::new(body, Some(at), None)))),
-                Ok(Err(error)) if caused_by::<TimeoutExpired>(&error) => Err(Error::deadline().into()),
-                Ok(Err(error)) => Err(unreachable(peer, &error).into()),
-                Err(_) => Err(Error::deadline().into()),
+            let answer = match at {
+                Some(at) => tokio::time::timeout_at(at, answer).await,
+                None => Ok(answer.await),
+            };
+            match answer {
+                Ok(Ok(response)) => {
+                    permit.success();
+                    Ok(response.map(|body| Body::new(Watched::new(body, at, None))))
+                }
+                Ok(Err(error)) if !caused_by::<TimeoutExpired>(&error) => {
+                    permit.failure();
+                    Err(unreachable(peer, &error).into())
+                }
+                // The caller's deadline was short, or the peer is slow: no word about whether it can be reached.
+                Ok(Err(_)) | Err(_) => Err(Error::deadline().into()),
             }
         })
+    }
+}
+
+/// Guards against a peer that cannot be reached. What a peer that answers says is not this breaker's business.
+fn breaker() -> Settings {
+    Settings {
+        failure_percent: 100,
+        minimum_calls: FAILURES_IN_A_ROW,
+        consecutive_failures: Some(FAILURES_IN_A_ROW),
+        open: OPEN,
+        open_max: OPEN_MAX,
+        probes: 1,
+        ..Settings::default()
     }
 }
 

@@ -82,6 +82,29 @@ async fn a_peer_that_is_gone_is_unavailable_with_a_retry_after_and_nothing_happe
 }
 
 #[tokio::test]
+async fn the_breaker_opens_no_socket_while_a_peer_is_gone_and_closes_when_it_is_back() {
+    let mesh = Mesh::start(Options::default()).await;
+    let (mut client, address) = (mesh.client(), mesh.address());
+    mesh.stop().await;
+    for _ in 0..5 {
+        client.list_models(ListModelsRequest {}).await.expect_err("nobody listens");
+    }
+    let listener = tokio::net::TcpListener::bind(address).await.expect("the port is free again");
+    for _ in 0..5 {
+        let status = client.list_models(ListModelsRequest {}).await.expect_err("the breaker is open");
+        assert!(status::retry_after(&status).is_some());
+    }
+    let accepted = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
+    assert!(accepted.is_err(), "an open breaker opens no socket");
+    drop(listener);
+    let mesh = Mesh::start(Options { address: Some(address), ..Options::default() }).await;
+    while client.list_models(ListModelsRequest {}).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    mesh.stop().await;
+}
+
+#[tokio::test]
 async fn a_tenant_set_by_the_mesh_reaches_the_handler() {
     let mesh = Mesh::start(Options::default()).await;
     let request = client::for_tenant(Request::new(ListModelsRequest {}), "acme").expect("a plain name");

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use holdfast_config::{Common, Peer, Secret};
 use holdfast_proto::llm::v1::{
@@ -50,6 +50,7 @@ impl LlmService for StandIn {
 pub struct Options {
     pub limits: Limits,
     pub credential: Option<&'static str>,
+    pub address: Option<SocketAddr>,
 }
 
 pub struct Mesh {
@@ -62,10 +63,11 @@ pub struct Mesh {
 impl Mesh {
     pub async fn start(options: Options) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
+        let address = options.address.map_or("127.0.0.1:0".to_owned(), |address| address.to_string());
         let mut common = Common::default();
         common.data.dir = data.path().into();
         common.mesh.credential = options.credential.map(Secret::in_memory);
-        let host = Host::bind("stand-in", "127.0.0.1:0", &common).await.expect("a free port");
+        let host = Host::bind("stand-in", &address, &common).await.expect("a free port");
         let host = host.with_limits(options.limits);
         common.mesh.llm_proxy = format!("http://{}", host.address());
         let stop = host.stop();
@@ -75,6 +77,10 @@ impl Mesh {
 
     pub async fn bind_everywhere() -> Result<Host, ServeError> {
         Host::bind("stand-in", "0.0.0.0:0", &Common::default()).await
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.common.mesh.llm_proxy.trim_start_matches("http://").parse().expect("an address")
     }
 
     pub fn client(&self) -> LlmServiceClient<Channel> {
