@@ -12,9 +12,9 @@
 pub mod arithmetic;
 pub mod cases;
 pub mod desk;
-// pub mod ledger;
+pub mod ledger;
 mod orders;
-// pub mod server;
+pub mod server;
 mod users;
 pub mod view;
 
