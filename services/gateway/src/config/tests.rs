@@ -1,0 +1,86 @@
+use super::*;
+
+fn load(text: &str) -> Result<Config, ConfigError> {
+    Config::from_document(&Document::parse("t.toml", text, []).expect("it is TOML"))
+}
+
+fn refused(text: &str) -> String {
+    load(text).expect_err("it must be refused").to_string()
+}
+
+/// A configuration with keys; each is (name, the key's text, tenant, role).
+fn keys(keys: &[(&str, &str, &str, &str)]) -> String {
+    let dir = tempfile::tempdir().expect("a temporary directory").keep();
+    let entry = |(index, (name, key, tenant, role)): (usize, &(&str, &str, &str, &str))| {
+        let path = dir.join(index.to_string());
+        std::fs::write(&path, key).expect("the file is written");
+        let path = path.display();
+        format!("[[gateway.keys]]\nname = {name:?}\nkey = \"file:{path}\"\ntenant = {tenant:?}\nrole = {role:?}\n")
+    };
+    keys.iter().enumerate().map(entry).collect()
+}
+
+const LONG: &str = "0123456789abcdef";
+
+#[test]
+fn without_a_file_nobody_needs_a_key_and_no_agent_is_declared() {
+    let config = load("").expect("defaults hold");
+    assert!(config.keys().are_open());
+    assert!(config.agents().admit("disputes").is_err());
+    assert_eq!(config.address(), "127.0.0.1:7070");
+}
+
+#[test]
+fn declared_and_extra_agents_are_taken() {
+    let text = "[gateway]\nextra_agents = [\"echo\"]\n[agents.disputes]\nmodel = \"default\"\n";
+    let agents = load(text).expect("it holds").agents();
+    assert!(agents.admit("disputes").is_ok() && agents.admit("echo").is_ok() && agents.admit("other").is_err());
+    let any = load("[gateway]\nagents = \"any\"\n").expect("it holds").agents();
+    assert!(any.admit("other").is_ok());
+}
+
+#[test]
+fn a_key_belongs_to_its_tenant_and_role() {
+    let config = load(&keys(&[("shop", LONG, "acme", "worker")])).expect("it holds");
+    let identity = config.keys().find(LONG).cloned().expect("the key is known");
+    assert_eq!((identity.tenant.as_str(), identity.role, identity.name.as_str()), ("acme", Role::Worker, "shop"));
+}
+
+#[test]
+fn keys_that_would_not_protect_are_refused() {
+    for (text, why) in [
+        (keys(&[("shop", "short", "acme", "caller")]), "at least 16"),
+        (keys(&[("shop", LONG, "acme", "mesh")]), "the mesh has its own"),
+        (keys(&[("shop", LONG, "a b", "caller")]), "name and tenant"),
+        (keys(&[("shop", LONG, "acme", "caller"), ("other", LONG, "acme", "caller")]), "the same key"),
+        (keys(&[("shop", LONG, "a", "caller"), ("shop", "fedcba9876543210", "a", "caller")]), "there twice"),
+        (
+            "[[gateway.keys]]\nname = \"a\"\nkey = \"env:HOLDFAST_TEST_NO_SUCH\"\ntenant = \"a\"\nrole = \"caller\"\n"
+                .into(),
+            "not set",
+        ),
+        (
+            "[[gateway.keys]]\nname = \"a\"\nkey = \"sk-plain-text-key\"\ntenant = \"a\"\nrole = \"caller\"\n".into(),
+            "by reference",
+        ),
+    ] {
+        let error = refused(&text);
+        assert!(error.contains(why) && error.starts_with("t.toml:") && !error.contains(LONG), "{error}");
+    }
+}
+
+#[test]
+fn limits_that_contradict_each_other_are_refused_by_name() {
+    for (text, key) in [
+        ("[gateway]\npayload_max = \"65MiB\"\n", "gateway.payload_max"),
+        ("[gateway]\nbytes_max = \"1KiB\"\n", "gateway.bytes_max"),
+        ("[gateway]\nwaiting_max = 30000\n", "gateway.waiting_max"),
+        ("[gateway]\nanswer_within = \"0s\"\n", "gateway.answer_within"),
+        ("[gateway]\nextra_agents = [\"a b\"]\n", "gateway.extra_agents"),
+        ("[gateway]\nagents = \"all\"\n", "gateway.agents"),
+        ("[gateway]\nadress = \"x\"\n", "gateway.adress"),
+    ] {
+        let error = refused(text);
+        assert!(error.starts_with(&format!("t.toml:2: {key}")), "{error}");
+    }
+}

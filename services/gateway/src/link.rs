@@ -1,0 +1,93 @@
+//! The link to the queue: one stream that carries the submits and waits of all callers.
+//!
+//! The link is also the breaker of submits. Without a stream that the queue has answered, calls are refused at once; the
+//! attempts to open one, with backoff, are the probes; an open stream on which nothing comes back is given up.
+
+mod calls;
+mod lane;
+
+use std::time::Duration;
+
+use holdfast_proto::queue::v1::EnqueueStreamResponse;
+use holdfast_proto::queue::v1::queue_service_client::QueueServiceClient;
+use holdfast_resilience::Backoff;
+use holdfast_rpc::client::Channel;
+use tokio::time::{interval, timeout};
+use tonic::{Status, Streaming};
+
+pub(crate) use calls::{CallError, Limits, Reply};
+pub(crate) use lane::{Lane, Ticket};
+
+use crate::metrics;
+
+/// Between attempts to open a stream.
+const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(1));
+
+/// How often the open stream is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Keeps one stream to the queue open.
+pub(crate) struct Link {
+    /// The calls that it carries.
+    pub(crate) lane: Lane,
+    /// Where to.
+    pub(crate) queue: QueueServiceClient<Channel>,
+    /// A stream that is not open by then is given up.
+    pub(crate) connect_within: Duration,
+    /// A queue that is silent for so long while calls wait for it is given up.
+    pub(crate) answer_within: Duration,
+}
+
+impl Link {
+    /// Runs until its owner drops it.
+    pub(crate) async fn run(mut self) {
+        let mut failed = 0;
+        loop {
+            match self.connect().await {
+                Ok(answers) => {
+                    failed = 0;
+                    self.lane.connected();
+                    metrics::link_is_up(true);
+                    tracing::info!("the stream to the queue is open");
+                    let why = self.carry(answers).await;
+                    tracing::warn!(why, "the stream to the queue broke");
+                }
+                Err(status) => tracing::debug!(why = status.message(), "no stream to the queue"),
+            }
+            metrics::link_is_up(false);
+            failed += 1;
+            // Half the bound is certain, so that a queue that refuses is not asked in a tight loop.
+            let delay = (BACKOFF.bound(failed) + BACKOFF.delay(failed, &mut rand::rng())) / 2;
+            self.lane.disconnected(delay);
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Streaming<EnqueueStreamResponse>, Status> {
+        let opening = self.queue.enqueue_stream(self.lane.outgoing());
+        match timeout(self.connect_within, opening).await {
+            Ok(response) => response.map(tonic::Response::into_inner),
+            Err(_) => Err(Status::unavailable("the queue does not answer")),
+        }
+    }
+
+    /// Brings answers to their calls until the stream ends; says why it did.
+    async fn carry(&self, mut answers: Streaming<EnqueueStreamResponse>) -> String {
+        let mut look = interval(LOOK_EVERY);
+        loop {
+            tokio::select! {
+                message = answers.message() => match message {
+                    Ok(Some(message)) => self.lane.hear(message),
+                    Ok(None) => return "the queue ended it".into(),
+                    Err(status) => return status.message().to_owned(),
+                },
+                _ = look.tick() => {
+                    metrics::calls_open(self.lane.len());
+                    if self.lane.stalled(self.answer_within) {
+                        return format!("no answer for {:?}", self.answer_within);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The calls that are on their way to the queue: which were sent, which were accepted, and what becomes of each when the
+//! stream breaks. No I/O and no clock, so that every interleaving can be tested.
+//!
+//! Invariants: every open call is answered exactly once; a call that was sent is never answered as if it had not been;
+//! only a call with an idempotency key is sent twice; an accepted call is only waited for, never sent again.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use holdfast_proto::queue::v1 as pb;
+use pb::enqueue_stream_request::call::Call as Ask;
+use pb::enqueue_stream_request::{Call as WireCall, Forget, WaitRequest};
+use pb::enqueue_stream_response::Answer as WireAnswer;
+use pb::enqueue_stream_response::answer::Answer;
+use prost::Message as _;
+use tokio::sync::oneshot;
+
+/// The bounds of the table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Calls open at once, waiting ones included.
+    pub(crate) calls_max: usize,
+    /// Waiting calls at once.
+    pub(crate) waits_max: usize,
+    /// Bytes of requests kept at once.
+    pub(crate) bytes_max: usize,
+    /// Calls in one message.
+    pub(crate) message_calls_max: usize,
+    /// A message takes no further call once it is this large.
+    pub(crate) message_bytes: usize,
+    /// How long a call whose stream broke may wait to be sent again.
+    pub(crate) resend_within: Duration,
+}
+
+/// What a call is answered with.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// The invocation is durable.
+    Accepted(pb::EnqueueResponse),
+    /// The invocation is terminal.
+    Ended(Box<pb::Invocation>),
+}
+
+/// Why a call has no answer.
+#[derive(Debug, PartialEq)]
+pub(crate) enum CallError {
+    /// The queue cannot be reached.
+    Unreachable {
+        /// When the next attempt to reach it is due.
+        retry_after: Duration,
+        /// Whether the queue may have accepted the invocation nevertheless.
+        maybe_accepted: bool,
+    },
+    /// A bound of the table is reached.
+    Full {
+        /// Which one.
+        what: &'static str,
+    },
+    /// The queue said no: a serialised `google.rpc.Status`.
+    Refused {
+        /// Its words.
+        status: Bytes,
+        /// The invocation, where it had been accepted before.
+        invocation_id: Option<String>,
+    },
+}
+
+/// How far a call has come.
+enum Stage {
+    /// In the outbox, not sent yet.
+    Ready,
+    /// Sent, no answer yet.
+    Sent { at: Instant },
+    /// Sent on a stream that broke; to be sent again.
+    Lost { since: Instant },
+    /// Durable; its end is awaited.
+    Accepted { invocation_id: String },
+}
+
+struct Call {
+    stage: Stage,
+    waits: bool,
+    tenant: String,
+    /// What was asked, for as long as it may have to be sent (again).
+    request: Option<pb::EnqueueRequest>,
+    bytes: usize,
+    reply: oneshot::Sender<Result<Reply, CallError>>,
+}
+
+impl Call {
+    fn may_be_resent(&self) -> bool {
+        let spec = self.request.as_ref().and_then(|request| request.spec.as_ref());
+        spec.is_some_and(|spec| !spec.idempotency_key.is_empty())
+    }
+}
+
+enum Outgoing {
+    Call(u64),
+    Forget(u64),
+}
+
+enum Connection {
+    Up { heard_at: Instant },
+    Down { until: Instant },
+}
+
+/// The table of open calls.
+pub(crate) struct Calls {
+    limits: Limits,
+    connection: Connection,
+    next_id: u64,
+    open: HashMap<u64, Call>,
+    outbox: VecDeque<Outgoing>,
+    waits: usize,
+    bytes: usize,
+}
+
+impl Calls {
+    /// An empty table; the queue counts as gone until [`Calls::connected`].
+    pub(crate) fn new(limits: Limits, now: Instant) -> Self {
+        Self {
+            limits,
+            connection: Connection::Down { until: now },
+            next_id: 1,
+            open: HashMap::new(),
+            outbox: VecDeque::new(),
+            waits: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Takes a call in, or says at once why not.
+    pub(crate) fn open(
+        &mut self,
+        request: pb::EnqueueRequest,
+        waits: bool,
+        now: Instant,
+        reply: oneshot::Sender<Result<Reply, CallError>>,
+    ) -> Result<u64, CallError> {
+        if let Connection::Down { until } = self.connection {
+            return Err(unreachable(until, now, false));
+        }
+        let bytes = request.encoded_len();
+        if let Some(what) = self.full(bytes, waits) {
+            return Err(CallError::Full { what });
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        self.bytes += bytes;
+        self.waits += usize::from(waits);
+        let call =
+            Call { stage: Stage::Ready, waits, tenant: request.tenant.clone(), request: Some(request), bytes, reply };
+        self.open.insert(id, call);
+        self.outbox.push_back(Outgoing::Call(id));
+        Ok(id)
+    }
+
+    fn full(&self, bytes: usize, waits: bool) -> Option<&'static str> {
+        if self.open.len() >= self.limits.calls_max {
+            return Some("calls to the queue");
+        }
+        if waits && self.waits >= self.limits.waits_max {
+            return Some("calls that wait for an invocation's end");
+        }
+        (self.bytes + bytes > self.limits.bytes_max).then_some("bytes on their way to the queue")
+    }
+
+    /// The next message for the stream: whatever waits, within the message's bounds.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<pb::EnqueueStreamRequest> {
+        if matches!(self.connection, Connection::Down { .. }) {
+            return None;
+        }
+        let mut calls = Vec::new();
+        let mut bytes = 0;
+        while calls.len() < self.limits.message_calls_max && bytes < self.limits.message_bytes {
+            let (call_id, ask) = match self.outbox.pop_front() {
+                None => break,
+                Some(Outgoing::Forget(id)) => (id, Ask::Forget(Forget {})),
+                Some(Outgoing::Call(id)) => match self.ask(id, now) {
+                    Some(ask) => (id, ask),
+                    None => continue,
+                },
+            };
+            let call = WireCall { call_id, call: Some(ask) };
+            bytes += call.encoded_len();
+            calls.push(call);
+        }
+        (!calls.is_empty()).then_some(pb::EnqueueStreamRequest { calls })
+    }
+
+    /// What is to be sent for a call; nothing when its caller has left.
+    fn ask(&mut self, id: u64, now: Instant) -> Option<Ask> {
+        let call = self.open.get_mut(&id)?;
+        if let Stage::Accepted { invocation_id } = &call.stage {
+            return Some(Ask::Wait(WaitRequest { tenant: call.tenant.clone(), invocation_id: invocation_id.clone() }));
+        }
+        let request = if call.may_be_resent() {
+            call.request.clone()
+        } else {
+            self.bytes -= std::mem::take(&mut call.bytes);
+            call.request.take()
+        };
+        call.stage = Stage::Sent { at: now };
+        let request = request?;
+        Some(if call.waits { Ask::EnqueueAndWait(request) } else { Ask::Enqueue(request) })
+    }
+
+    /// Takes a message of the queue in.
+    pub(crate) fn hear(&mut self, answers: Vec<WireAnswer>, now: Instant) {
+        if let Connection::Up { heard_at } = &mut self.connection {
+            *heard_at = now;
+        }
+        for answer in answers {
+            match answer.answer {
+                Some(Answer::Accepted(accepted)) => self.accepted(answer.call_id, accepted),
+                Some(Answer::Ended(ended)) => self.settle(answer.call_id, Ok(Reply::Ended(Box::new(ended)))),
+                Some(Answer::Status(status)) => {
+                    let invocation_id = self.invocation_id(answer.call_id);
+                    self.settle(answer.call_id, Err(CallError::Refused { status, invocation_id }));
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn accepted(&mut self, id: u64, accepted: pb::EnqueueResponse) {
+        match self.open.get_mut(&id) {
+            Some(call) if call.waits => {
+                call.stage = Stage::Accepted { invocation_id: accepted.invocation_id };
+                call.request = None;
+                self.bytes -= std::mem::take(&mut call.bytes);
+            }
+            Some(_) => self.settle(id, Ok(Reply::Accepted(accepted))),
+            None => {}
+        }
+    }
+
+    /// The caller of a call has left.
+    pub(crate) fn close(&mut self, id: u64) {
+        let Some(call) = self.remove(id) else { return };
+        let queue_knows = matches!(call.stage, Stage::Sent { .. } | Stage::Accepted { .. });
+        if call.waits && queue_knows && matches!(self.connection, Connection::Up { .. }) {
+            self.outbox.push_back(Outgoing::Forget(id));
+        }
+    }
+
+    /// A stream is open: what the broken one left behind goes out first, in its old order.
+    pub(crate) fn connected(&mut self, now: Instant) {
+        self.connection = Connection::Up { heard_at: now };
+        let mut ids: Vec<u64> = self.open.keys().copied().collect();
+        ids.sort_unstable();
+        self.outbox = ids.into_iter().map(Outgoing::Call).collect();
+    }
+
+    /// There is no stream, and none before `until`. What was certainly not sent is refused, what cannot be sent again is
+    /// told that it may have been accepted; the others wait.
+    pub(crate) fn disconnected(&mut self, now: Instant, until: Instant) {
+        self.connection = Connection::Down { until };
+        self.outbox.clear();
+        let mut failed = Vec::new();
+        for (id, call) in &mut self.open {
+            match call.stage {
+                Stage::Ready => failed.push((*id, false)),
+                Stage::Sent { .. } if call.may_be_resent() => call.stage = Stage::Lost { since: now },
+                Stage::Sent { .. } => failed.push((*id, true)),
+                Stage::Lost { since } if now.duration_since(since) >= self.limits.resend_within => {
+                    failed.push((*id, true));
+                }
+                Stage::Lost { .. } | Stage::Accepted { .. } => {}
+            }
+        }
+        for (id, maybe_accepted) in failed {
+            self.settle(id, Err(unreachable(until, now, maybe_accepted)));
+        }
+    }
+
+    /// True when calls wait for an answer and nothing at all has come for `limit`: the queue hangs.
+    pub(crate) fn stalled(&self, now: Instant, limit: Duration) -> bool {
+        let Connection::Up { heard_at } = self.connection else {
+            return false;
+        };
+        let silent = |since: Instant| now.duration_since(since) >= limit;
+        silent(heard_at) && self.open.values().any(|call| matches!(call.stage, Stage::Sent { at } if silent(at)))
+    }
+
+    /// The invocation of a call that was accepted.
+    pub(crate) fn invocation_id(&self, id: u64) -> Option<String> {
+        match &self.open.get(&id)?.stage {
+            Stage::Accepted { invocation_id } => Some(invocation_id.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether the queue may know of a call by now.
+    pub(crate) fn was_sent(&self, id: u64) -> bool {
+        self.open.get(&id).is_some_and(|call| !matches!(call.stage, Stage::Ready))
+    }
+
+    /// Calls open now.
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    fn settle(&mut self, id: u64, outcome: Result<Reply, CallError>) {
+        if let Some(call) = self.remove(id) {
+            // A caller that has left meanwhile needs no answer.
+            let _ = call.reply.send(outcome);
+        }
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Call> {
+        let call = self.open.remove(&id)?;
+        self.bytes -= call.bytes;
+        self.waits -= usize::from(call.waits);
+        Some(call)
+    }
+}
+
+fn unreachable(until: Instant, now: Instant, maybe_accepted: bool) -> CallError {
+    CallError::Unreachable { retry_after: until.saturating_duration_since(now), maybe_accepted }
+}
+
+#[cfg(test)]
+#[path = "calls_tests.rs"]
+mod tests;

@@ -1,0 +1,307 @@
+use super::*;
+
+const LIMITS: Limits = Limits {
+    calls_max: 8,
+    waits_max: 2,
+    bytes_max: 10_000,
+    message_calls_max: 4,
+    message_bytes: 1_000,
+    resend_within: Duration::from_secs(5),
+};
+
+type Outcome = oneshot::Receiver<Result<Reply, CallError>>;
+
+struct Table {
+    calls: Calls,
+    now: Instant,
+}
+
+impl Table {
+    fn connected() -> Self {
+        let now = Instant::now();
+        let mut calls = Calls::new(LIMITS, now);
+        calls.connected(now);
+        Self { calls, now }
+    }
+
+    fn open(&mut self, idempotency_key: &str, waits: bool) -> (u64, Outcome) {
+        self.try_open(idempotency_key, waits, 10).expect("there is room")
+    }
+
+    fn try_open(&mut self, key: &str, waits: bool, bytes: usize) -> Result<(u64, Outcome), CallError> {
+        let spec = pb::InvocationSpec {
+            agent: "mail".into(),
+            idempotency_key: key.into(),
+            payload: Some(pb::Payload { data: vec![b'1'; bytes].into(), content_type: String::new() }),
+            ..Default::default()
+        };
+        let request = pb::EnqueueRequest { tenant: "default".into(), spec: Some(spec), traceparent: String::new() };
+        let (reply, outcome) = oneshot::channel();
+        Ok((self.calls.open(request, waits, self.now, reply)?, outcome))
+    }
+
+    fn take(&mut self) -> Vec<(u64, Ask)> {
+        let message = self.calls.take(self.now).unwrap_or_default();
+        message.calls.into_iter().map(|call| (call.call_id, call.call.expect("every call says what to do"))).collect()
+    }
+
+    fn hear(&mut self, call_id: u64, answer: Answer) {
+        self.calls.hear(vec![WireAnswer { call_id, answer: Some(answer) }], self.now);
+    }
+
+    fn accept(&mut self, call_id: u64) {
+        let accepted = pb::EnqueueResponse { invocation_id: format!("inv-{call_id}"), created: true };
+        self.hear(call_id, Answer::Accepted(accepted));
+    }
+
+    fn disconnect(&mut self) {
+        self.calls.disconnected(self.now, self.now + Duration::from_millis(200));
+    }
+}
+
+fn failure(outcome: &mut Outcome) -> CallError {
+    outcome.try_recv().expect("the call is answered").expect_err("by an error")
+}
+
+#[test]
+fn whatever_waits_goes_out_in_one_message_within_its_bounds() {
+    let mut table = Table::connected();
+    for _ in 0..6 {
+        let _ = table.open("", false);
+    }
+    assert_eq!(table.take().len(), 4, "message_calls_max");
+    assert_eq!(table.take().len(), 2);
+    assert!(table.take().is_empty());
+
+    table.try_open("", false, 1_500).expect("there is room");
+    table.try_open("", false, 10).expect("there is room");
+    assert_eq!(table.take().len(), 1, "message_bytes");
+    assert_eq!(table.take().len(), 1);
+}
+
+#[test]
+fn answers_find_their_calls_in_any_order() {
+    let mut table = Table::connected();
+    let (first, mut first_outcome) = table.open("", false);
+    let (second, mut second_outcome) = table.open("", false);
+    table.take();
+    table.accept(second);
+    assert!(first_outcome.try_recv().is_err(), "not answered yet");
+    let Ok(Ok(Reply::Accepted(accepted))) = second_outcome.try_recv() else { panic!("the second is accepted") };
+    assert_eq!(accepted.invocation_id, format!("inv-{second}"));
+    table.accept(first);
+    assert!(first_outcome.try_recv().is_ok());
+    assert_eq!(table.calls.len(), 0);
+    assert_eq!(table.calls.bytes, 0);
+}
+
+#[test]
+fn while_the_queue_is_gone_calls_are_refused_with_the_time_of_the_next_attempt() {
+    let mut table = Table::connected();
+    table.disconnect();
+    let refusal = table.try_open("", false, 10).expect_err("the queue is gone");
+    assert_eq!(refusal, CallError::Unreachable { retry_after: Duration::from_millis(200), maybe_accepted: false });
+}
+
+#[test]
+fn a_call_that_was_never_sent_is_refused_as_such() {
+    let mut table = Table::connected();
+    let (_, mut outcome) = table.open("key", false);
+    table.disconnect();
+    assert!(matches!(failure(&mut outcome), CallError::Unreachable { maybe_accepted: false, .. }));
+}
+
+#[test]
+fn a_call_without_a_key_is_never_sent_twice_and_told_that_it_may_have_been_accepted() {
+    let mut table = Table::connected();
+    let (_, mut outcome) = table.open("", false);
+    table.take();
+    table.disconnect();
+    assert!(matches!(failure(&mut outcome), CallError::Unreachable { maybe_accepted: true, .. }));
+    table.calls.connected(table.now);
+    assert!(table.take().is_empty());
+}
+
+#[test]
+fn a_call_with_a_key_is_sent_again_and_answered_once() {
+    let mut table = Table::connected();
+    let (id, mut outcome) = table.open("key", false);
+    let sent = table.take();
+    table.disconnect();
+    assert!(outcome.try_recv().is_err(), "it waits for the queue");
+    table.calls.connected(table.now);
+    assert_eq!(table.take(), sent, "the same call, with the same key");
+    table.accept(id);
+    table.accept(id);
+    assert!(matches!(outcome.try_recv(), Ok(Ok(Reply::Accepted(_)))));
+}
+
+#[test]
+fn a_call_with_a_key_waits_for_the_queue_within_its_bound() {
+    let mut table = Table::connected();
+    let (_, mut outcome) = table.open("key", false);
+    table.take();
+    table.disconnect();
+    table.now += Duration::from_secs(4);
+    table.disconnect();
+    assert!(outcome.try_recv().is_err());
+    table.now += Duration::from_secs(1);
+    table.disconnect();
+    assert!(matches!(failure(&mut outcome), CallError::Unreachable { maybe_accepted: true, .. }));
+}
+
+#[test]
+fn an_accepted_call_only_waits_again_after_a_break() {
+    let mut table = Table::connected();
+    let (id, mut outcome) = table.open("", true);
+    table.take();
+    table.accept(id);
+    table.disconnect();
+    table.now += Duration::from_secs(3_600);
+    table.disconnect();
+    table.calls.connected(table.now);
+    let wait = WaitRequest { tenant: "default".into(), invocation_id: format!("inv-{id}") };
+    assert_eq!(table.take(), vec![(id, Ask::Wait(wait))]);
+    table.hear(id, Answer::Ended(pb::Invocation { id: format!("inv-{id}"), ..Default::default() }));
+    assert!(matches!(outcome.try_recv(), Ok(Ok(Reply::Ended(_)))));
+}
+
+#[test]
+fn a_refused_wait_still_names_its_invocation() {
+    let mut table = Table::connected();
+    let (id, mut outcome) = table.open("", true);
+    table.take();
+    table.accept(id);
+    table.hear(id, Answer::Status(Bytes::from_static(b"no")));
+    let CallError::Refused { invocation_id, .. } = failure(&mut outcome) else { panic!("refused") };
+    assert_eq!(invocation_id, Some(format!("inv-{id}")));
+}
+
+#[test]
+fn a_caller_that_leaves_takes_its_call_along() {
+    let mut table = Table::connected();
+    let (unsent, _outcome) = table.open("", true);
+    table.calls.close(unsent);
+    assert!(table.take().is_empty(), "nothing to send, nothing to forget");
+
+    let (waiting, _outcome) = table.open("", true);
+    table.take();
+    table.accept(waiting);
+    table.calls.close(waiting);
+    assert_eq!(table.take(), vec![(waiting, Ask::Forget(Forget {}))]);
+    assert_eq!((table.calls.len(), table.calls.waits, table.calls.bytes), (0, 0, 0));
+}
+
+#[test]
+fn every_bound_holds() {
+    let mut table = Table::connected();
+    let _waits = [table.open("", true), table.open("", true)];
+    assert!(matches!(table.try_open("", true, 10), Err(CallError::Full { .. })), "waits_max");
+    assert!(matches!(table.try_open("", false, 20_000), Err(CallError::Full { .. })), "bytes_max");
+    let _calls: Vec<_> = (0..6).map(|_| table.open("", false)).collect();
+    assert!(matches!(table.try_open("", false, 10), Err(CallError::Full { .. })), "calls_max");
+}
+
+#[test]
+fn a_silent_queue_is_noticed_only_while_something_waits_for_it() {
+    let mut table = Table::connected();
+    let limit = Duration::from_secs(5);
+    table.now += Duration::from_secs(60);
+    assert!(!table.calls.stalled(table.now, limit), "nobody asked anything");
+    let (id, _outcome) = table.open("", true);
+    table.take();
+    table.now += Duration::from_secs(5);
+    assert!(table.calls.stalled(table.now, limit));
+    table.accept(id);
+    table.now += Duration::from_secs(60);
+    assert!(!table.calls.stalled(table.now, limit), "a wait may be long");
+}
+
+/// Random lives of calls: whatever happens, the bookkeeping returns to nothing and nobody is forgotten.
+mod random {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Open { key: bool, waits: bool },
+        Take,
+        Accept(usize),
+        End(usize),
+        Refuse(usize),
+        Leave(usize),
+        Disconnect,
+        Connect,
+        Pass(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (any::<bool>(), any::<bool>()).prop_map(|(key, waits)| Step::Open { key, waits }),
+            3 => Just(Step::Take),
+            2 => any::<usize>().prop_map(Step::Accept),
+            2 => any::<usize>().prop_map(Step::End),
+            1 => any::<usize>().prop_map(Step::Refuse),
+            1 => any::<usize>().prop_map(Step::Leave),
+            1 => Just(Step::Disconnect),
+            2 => Just(Step::Connect),
+            1 => (0_u64..7).prop_map(Step::Pass),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_call_is_answered_exactly_once_and_nothing_leaks(steps in prop::collection::vec(step(), 1..120)) {
+            let mut table = Table::connected();
+            let mut open: Vec<(u64, bool, Outcome)> = Vec::new();
+            let mut sent: HashMap<u64, usize> = HashMap::new();
+            for step in steps {
+                let pick = |index: usize| open.get(index % open.len().max(1)).map(|call| call.0);
+                match step {
+                    Step::Open { key, waits } => {
+                        if let Ok((id, outcome)) = table.try_open(if key { "k" } else { "" }, waits, 10) {
+                            open.push((id, key, outcome));
+                        }
+                    }
+                    Step::Take => for (id, ask) in table.take() {
+                        if matches!(ask, Ask::Enqueue(_) | Ask::EnqueueAndWait(_)) {
+                            *sent.entry(id).or_default() += 1;
+                        }
+                    },
+                    Step::Accept(index) => if let Some(id) = pick(index) { table.accept(id) },
+                    Step::End(index) => if let Some(id) = pick(index) {
+                        table.hear(id, Answer::Ended(pb::Invocation::default()));
+                    },
+                    Step::Refuse(index) => if let Some(id) = pick(index) {
+                        table.hear(id, Answer::Status(Bytes::new()));
+                    },
+                    Step::Leave(index) => if let Some(id) = pick(index) {
+                        table.calls.close(id);
+                        open.retain(|call| call.0 != id);
+                    },
+                    Step::Disconnect => table.disconnect(),
+                    Step::Connect => table.calls.connected(table.now),
+                    Step::Pass(seconds) => table.now += Duration::from_secs(seconds),
+                }
+                open.retain_mut(|(id, key, outcome)| match outcome.try_recv() {
+                    Ok(Err(CallError::Unreachable { maybe_accepted, .. })) => {
+                        assert_eq!(maybe_accepted, sent.contains_key(id), "honest about what was sent");
+                        false
+                    }
+                    Ok(_) => false,
+                    Err(oneshot::error::TryRecvError::Empty) => {
+                        assert!(*key || sent.get(id).copied().unwrap_or(0) <= 1, "without a key, sent once");
+                        true
+                    }
+                    Err(oneshot::error::TryRecvError::Closed) => panic!("call {id} was dropped without an answer"),
+                });
+                prop_assert_eq!(table.calls.len(), open.len());
+            }
+            for (id, _, _) in &open {
+                table.calls.close(*id);
+            }
+            prop_assert_eq!((table.calls.len(), table.calls.waits, table.calls.bytes), (0, 0, 0));
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Where the gateway is put together.
+
+use std::sync::Arc;
+
+use holdfast_config::{Common, Peer};
+use holdfast_proto::gateway::v1::invocation_service_server::InvocationServiceServer;
+use holdfast_proto::queue::v1::queue_service_client::QueueServiceClient;
+use holdfast_rpc::Channel;
+use holdfast_rpc::service::{Host, ServeError};
+use tonic::service::Routes;
+
+use crate::access::Door;
+use crate::config::Config;
+use crate::invocations::Invocations;
+use crate::link::{Lane, Link};
+use crate::oversize::Oversize;
+use crate::{metrics, passthrough};
+
+/// What a message may have beside its payload: names, labels, the retry policy.
+const BESIDE_PAYLOAD_BYTES: usize = 256 << 10;
+/// Answers of the queue may hold the payloads and results of several invocations.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
+
+/// Runs the gateway until its host is told to stop.
+///
+/// # Errors
+/// The address is not loopback and there are no keys, a peer's URL is not one, or the listener broke.
+pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
+    let keys = config.keys();
+    if keys.are_open() && !host.is_loopback() {
+        let address = host.address().to_string();
+        return Err(ServeError::Insecure { address, missing: "callers' keys ([[gateway.keys]])" });
+    }
+    metrics::describe();
+
+    let queue = QueueServiceClient::new(Channel::to(&common, Peer::Queue)?).max_decoding_message_size(ANSWER_BYTES_MAX);
+    let lane = Lane::new(config.limits());
+    let link = Link {
+        lane: lane.clone(),
+        queue: queue.clone(),
+        connect_within: config.connect_within(),
+        answer_within: config.answer_within(),
+    };
+    // The link outlives the drain: calls that are on their way still get their answers.
+    let link = tokio::spawn(link.run());
+
+    let payload_bytes_max = config.payload_bytes_max();
+    let stop = host.stop();
+    let invocations =
+        Invocations { lane, queue, agents: Arc::new(config.agents()), payload_bytes_max, stop: stop.clone() };
+    let invocations =
+        InvocationServiceServer::new(invocations).max_decoding_message_size(payload_bytes_max + BESIDE_PAYLOAD_BYTES);
+    let mut routes = Routes::new(Oversize::new(invocations, payload_bytes_max));
+    let router = std::mem::take(routes.axum_router_mut());
+    *routes.axum_router_mut() = passthrough::routes(router, &common, &stop)?;
+
+    let served = host.serve_as(routes, Arc::new(Door::new(keys))).await;
+    link.abort();
+    served
+}
