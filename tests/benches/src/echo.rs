@@ -1,0 +1,96 @@
+//! The raw baseline, in a process of its own.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use bytes::Bytes;
+use tokio::process::{Child, Command};
+use tonic::{Request, Response, Status, transport::Channel};
+
+use crate::{
+    Figures, figure,
+    load::{Call, Load, channels, drive},
+};
+
+#[allow(unused_qualifications, reason = "generated")]
+mod wire {
+    tonic::include_proto!("echo");
+}
+
+use wire::{
+    Message,
+    echo_client::EchoClient,
+    echo_server::{Echo, EchoServer},
+};
+
+struct Stock;
+
+#[tonic::async_trait]
+impl Echo for Stock {
+    async fn unary(&self, request: Request<Message>) -> Result<Response<Message>, Status> {
+        Ok(Response::new(request.into_inner()))
+    }
+}
+
+/// Serves until it is killed.
+pub(crate) async fn serve(port: u16) {
+    let server = tonic::transport::Server::builder().add_service(EchoServer::new(Stock));
+    server.serve((Ipv4Addr::LOCALHOST, port).into()).await.expect("the port is free");
+}
+
+/// A running echo.
+pub(crate) struct Baseline {
+    _process: Child,
+    url: String,
+}
+
+impl Baseline {
+    pub(crate) async fn start() -> Self {
+        let socket = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let port = socket.local_addr().expect("a bound socket").port();
+        drop(socket);
+        let this = std::env::current_exe().expect("this executable");
+        let process = Command::new(this)
+            .args(["serve-echo", &port.to_string()])
+            .kill_on_drop(true)
+            .spawn()
+            .expect("this executable starts again");
+        let url = format!("http://127.0.0.1:{port}");
+        while EchoClient::connect(url.clone()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Self { _process: process, url }
+    }
+
+    pub(crate) async fn load(&self, callers: usize) -> Load {
+        let channels = channels(&self.url, callers).await;
+        drive(channels.into_iter().map(|channel| Caller { client: EchoClient::new(channel) }).collect()).await
+    }
+}
+
+struct Caller {
+    client: EchoClient<Channel>,
+}
+
+impl Call for Caller {
+    async fn call(&mut self) {
+        let message = Message { data: vec![7; 256] };
+        self.client.unary(message).await.expect("the echo answers");
+    }
+}
+
+/// The baseline's own figures: calls a second and microseconds, for orientation.
+pub(crate) async fn bench() -> Figures {
+    let baseline = Baseline::start().await;
+    let mut figures = Figures::new();
+    for callers in [1, 64, 256] {
+        let load = baseline.load(callers).await;
+        figures.insert(format!("rate_{callers}"), figure(load.rate));
+        figures.insert(format!("p50_us_{callers}"), figure(load.p50.as_secs_f64() * 1e6));
+    }
+    figures
+}
+
+/// A payload as large as the echo's.
+pub(crate) fn payload() -> Bytes {
+    Bytes::from(format!("\"{}\"", "x".repeat(254)))
+}

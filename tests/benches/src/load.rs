@@ -1,0 +1,91 @@
+//! Closed-loop load: so many callers, each calling again as soon as it is answered.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use tonic::transport::{Channel, Endpoint};
+
+/// Not counted: connections open, caches fill.
+const WARM_UP: Duration = Duration::from_millis(700);
+/// Counted.
+const MEASURED: Duration = Duration::from_millis(2_000);
+/// How often baseline and subject take turns.
+const ROUNDS: usize = 3;
+
+/// One caller's next call.
+pub(crate) trait Call: Send + 'static {
+    fn call(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// What one load showed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// Calls a second.
+    pub(crate) rate: f64,
+    /// Half of the calls were faster.
+    pub(crate) p50: Duration,
+}
+
+/// Drives the callers and measures.
+pub(crate) async fn drive<C: Call>(callers: Vec<C>) -> Load {
+    let warm = Instant::now() + WARM_UP;
+    let end = warm + MEASURED;
+    let tasks: Vec<_> = callers
+        .into_iter()
+        .map(|mut caller| {
+            tokio::spawn(async move {
+                let mut spans = Vec::with_capacity(4_096);
+                loop {
+                    let started = Instant::now();
+                    caller.call().await;
+                    let now = Instant::now();
+                    if now > end {
+                        return (caller, spans);
+                    }
+                    if started >= warm {
+                        spans.push(now - started);
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut spans = Vec::new();
+    for task in tasks {
+        spans.extend(task.await.expect("no caller panics").1);
+    }
+    spans.sort_unstable();
+    let p50 = *spans.get(spans.len() / 2).expect("at least one call was counted");
+    Load { rate: spans.len() as f64 / MEASURED.as_secs_f64(), p50 }
+}
+
+/// Baseline and subject in turn, so that a drift of the machine meets both; the pairs.
+pub(crate) async fn pairs<A: Future<Output = Load>, B: Future<Output = Load>>(
+    mut baseline: impl FnMut() -> A,
+    mut subject: impl FnMut() -> B,
+) -> Vec<(Load, Load)> {
+    let mut pairs = Vec::new();
+    for _ in 0..ROUNDS {
+        pairs.push((baseline().await, subject().await));
+    }
+    pairs
+}
+
+/// The median of a figure over the rounds.
+pub(crate) fn median<T>(rounds: &[T], figure: impl Fn(&T) -> f64) -> f64 {
+    let mut values: Vec<f64> = rounds.iter().map(figure).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Connections for so many callers: one for one, else four; stock tonic.
+pub(crate) async fn channels(url: &str, callers: usize) -> Vec<Channel> {
+    let endpoint = Endpoint::from_shared(url.to_owned()).expect("a URL of our own");
+    let connections = if callers == 1 { 1 } else { 4 };
+    let mut channels = Vec::new();
+    for _ in 0..connections {
+        channels.push(endpoint.connect().await.expect("the server listens"));
+    }
+    (0..callers).map(|caller| channels[caller % connections].clone()).collect()
+}

@@ -1,0 +1,54 @@
+#![doc = include_str!("../README.md")]
+
+mod echo;
+mod lifecycle;
+mod llm_call;
+mod load;
+mod mesh;
+mod state_cas;
+mod tool_call;
+mod worker;
+
+use serde_json::{Map, Value, json};
+
+/// Every benchmark, in the order in which they run.
+const NAMES: [&str; 5] = ["echo", "lifecycle", "state_cas", "tool_call", "llm_call"];
+
+/// Figures of one benchmark, by name.
+type Figures = Map<String, Value>;
+
+#[tokio::main]
+async fn main() {
+    rustls::crypto::ring::default_provider().install_default().expect("nothing else chose a provider");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        // This executable starts itself for what must be another process.
+        ["serve-echo", port] => echo::serve(port.parse().expect("a port")).await,
+        ["work", url] => worker::work(url.to_owned()).await,
+        ref wanted => {
+            if let Some(unknown) = wanted.iter().find(|name| !NAMES.contains(name)) {
+                eprintln!("there is no benchmark {unknown}; there are {}", NAMES.join(", "));
+                std::process::exit(2);
+            }
+            for name in NAMES.into_iter().filter(|name| wanted.is_empty() || wanted.contains(name)) {
+                let figures = run(name).await;
+                println!("{}", json!({"bench": name, "figures": figures}));
+            }
+        }
+    }
+}
+
+async fn run(name: &str) -> Figures {
+    match name {
+        "echo" => echo::bench().await,
+        "lifecycle" => lifecycle::bench().await,
+        "state_cas" => state_cas::bench().await,
+        "tool_call" => tool_call::bench().await,
+        _ => llm_call::bench().await,
+    }
+}
+
+/// A figure with as many digits as it deserves.
+fn figure(value: f64) -> Value {
+    json!((value * 1_000.0).round() / 1_000.0)
+}
