@@ -1,3 +1,5 @@
 #![doc = include_str!("../README.md")]
 
+pub mod patience;
+pub mod queue_kills;
 pub mod retail;

@@ -10,7 +10,7 @@ use holdfast_proto::tool::v1::tool_service_client::ToolServiceClient;
 use tokio::process::Command;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::http::get;
+use crate::http::{get, send};
 use crate::scratch::Scratch;
 use crate::server::ready;
 use crate::{Process, Signal, executable, ports};
@@ -34,6 +34,11 @@ impl MeshBuilder {
     pub fn without(mut self, peer: Peer) -> Self {
         self.without.push(peer);
         self
+    }
+
+    /// Leaves out all but these.
+    pub fn only(self, peers: &[Peer]) -> Self {
+        Peer::ALL.into_iter().filter(|peer| !peers.contains(peer)).fold(self, Self::without)
     }
 
     /// An environment variable for every service.
@@ -155,7 +160,18 @@ impl Mesh {
     /// # Panics
     /// Where it does not answer.
     pub async fn metrics(&self, peer: Peer) -> String {
-        get(self.port(peer), "/metrics").await.expect("a running service shows its metrics")
+        self.http(peer, "GET", "/metrics", "").await
+    }
+
+    /// Sends an HTTP request with a JSON body to a service and gives the body of its answer: for the simulator's knobs.
+    ///
+    /// # Panics
+    /// Where it is refused or not answered.
+    pub async fn http(&self, peer: Peer, method: &str, path: &str, json: &str) -> String {
+        let answer = send(self.port(peer), method, path, json).await;
+        let (status, body) = answer.unwrap_or_else(|| panic!("{} does not answer {method} {path}", peer.name()));
+        assert!((200..300).contains(&status), "{method} {path}: {status} {body}");
+        body
     }
 
     fn spawn(&mut self, peer: Peer) {

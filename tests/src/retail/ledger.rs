@@ -1,6 +1,4 @@
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::time::Duration;
 
 use holdfast_proto::state::v1::batch_put_request::Write;
 use holdfast_proto::state::v1::precondition::Precondition as Holds;
@@ -9,19 +7,17 @@ use holdfast_proto::state::v1::{
     Address, BatchGetRequest, BatchPutRequest, ListRequest, Precondition, Record, Value as Content,
 };
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tonic::Status;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Response, Status};
 
 use super::view::{Missing, ORDERS, PRODUCTS, USERS, View};
+use crate::patience::patiently;
 
 /// The records from which every case starts. Nobody writes here once they are loaded.
 pub const BASE: &str = "retail.base";
 /// One partition for all that one action may change, since a batch is atomic within a partition.
 pub const PARTITION: &str = "desk";
 const ANSWERS: &str = "answers";
-const ONE_CALL: Duration = Duration::from_secs(5);
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a case's changes stand.
 pub fn namespace(case: &str) -> String {
@@ -211,8 +207,7 @@ fn address(namespace: &str, key: String) -> Address {
 }
 
 fn write(key: String, json: String, version: Option<Vec<u8>>) -> Write {
-    let precondition =
-        version.map(|version| Precondition { precondition: Some(Holds::Version(version.into())) });
+    let precondition = version.map(|version| Precondition { precondition: Some(Holds::Version(version.into())) });
     Write { key, precondition, value: Some(Content { data: json.into_bytes().into(), content_type: String::new() }) }
 }
 
@@ -223,28 +218,4 @@ fn write_id(namespace: &str, call: &str) -> String {
         (hash ^ u128::from(byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b)
     });
     uuid::Uuid::from_u128(hash).to_string()
-}
-
-/// Repeats a call while the service is away or asks to come back: the tool itself must never be what fails.
-async fn patiently<Q: Clone, A, F>(message: Q, call: impl Fn(Request<Q>) -> F) -> Result<A, Status>
-where
-    F: Future<Output = Result<Response<A>, Status>>,
-{
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let mut request = Request::new(message.clone());
-        request.set_timeout(ONE_CALL);
-        match call(request).await {
-            Ok(answer) => return Ok(answer.into_inner()),
-            Err(status) if passes(&status) && Instant::now() < until => sleep(Duration::from_millis(50)).await,
-            Err(status) => return Err(status),
-        }
-    }
-}
-
-fn passes(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown
-    )
 }
