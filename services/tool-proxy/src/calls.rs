@@ -1,0 +1,210 @@
+//! The use case: call a tool once, whatever crashes, and give every repeat the same answer.
+
+mod ask;
+mod entry;
+mod fallback;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast_rpc::{Error, id, time, trace};
+use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use self::entry::Entry;
+use crate::catalog::{Catalog, Tool};
+use crate::domain::{Answer, Effect, Finding, Reply, Slot, Timing, fingerprint};
+use crate::journal::{Authority, Found, Journal, Persistence, Written};
+use crate::metrics;
+
+/// How often a repeat looks whether the call it waits for has ended: at first, and at most.
+const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
+
+/// Calls tools.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    catalog: Catalog,
+    journal: Journal,
+    limits: Limits,
+    /// Effectful calls go on when their caller is gone: what they come to must be recorded.
+    under_way: TaskTracker,
+}
+
+/// How long the state service is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// For an intent of which nobody knows whether it was written.
+    pub(crate) intend_for: Duration,
+    /// For a result that is known.
+    pub(crate) record_for: Duration,
+}
+
+/// What a caller asks for.
+#[derive(Debug)]
+pub(crate) struct Command {
+    pub(crate) tool: String,
+    pub(crate) arguments: Bytes,
+    pub(crate) tenant: String,
+    /// Where its record lives; none for a call of its own.
+    pub(crate) slot: Option<Slot>,
+}
+
+/// A command that can be carried out.
+#[derive(Debug)]
+struct Call {
+    tool: Arc<Tool>,
+    arguments: Map<String, Value>,
+    fingerprint: String,
+    tenant: String,
+    slot: Option<Slot>,
+    /// The same for every attempt and, where there is a record, for every repeat.
+    idempotency_key: String,
+}
+
+/// Why a call ends without an answer of its own.
+#[derive(Debug)]
+enum Stop {
+    /// The caller gets an error, and nothing was sent, or nothing that is known.
+    Refused(Error),
+    /// The same call is under way already: it is as it was found.
+    Overtaken(Found),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl Calls {
+    pub(crate) fn new(catalog: Catalog, journal: Journal, limits: Limits) -> Self {
+        Self { catalog, journal, limits, under_way: TaskTracker::new() }
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Waits for the calls whose callers are gone. Each ends by its own time limits.
+    pub(crate) async fn drain(&self) {
+        self.under_way.close();
+        self.under_way.wait().await;
+    }
+
+    /// Calls a tool, or answers with its fallback, or with what is recorded.
+    pub(crate) async fn call(self: &Arc<Self>, command: Command) -> Result<Reply, Error> {
+        let tool = self.catalog.get(&command.tool);
+        let tool = Arc::clone(tool.ok_or_else(|| Error::not_found(format!("tool {:?}", command.tool)))?);
+        let started = Instant::now();
+        let reply = self.carry_out(&tool, command).await;
+        match &reply {
+            Ok(reply) => {
+                metrics::answered(&tool.name, reply.answer.outcome, reply.replayed, reply.timing, started.elapsed());
+            }
+            Err(_) => metrics::refused(&tool.name, started.elapsed()),
+        }
+        reply
+    }
+
+    async fn carry_out(self: &Arc<Self>, tool: &Arc<Tool>, command: Command) -> Result<Reply, Error> {
+        let arguments = tool.schema.read(&command.arguments)?;
+        let idempotency_key = command.slot.as_ref().map_or_else(id::new, Slot::idempotency_key);
+        let call = Call {
+            fingerprint: fingerprint(&tool.name, &arguments),
+            tool: Arc::clone(tool),
+            arguments,
+            tenant: command.tenant,
+            slot: command.slot,
+            idempotency_key,
+        };
+        match &call.slot {
+            None => self.unrecorded(&call).await,
+            Some(_) if tool.effect == Effect::Effectful => self.outlasting_the_caller(call).await,
+            Some(slot) => self.recorded(&call, slot).await,
+        }
+    }
+
+    async fn unrecorded(&self, call: &Call) -> Result<Reply, Error> {
+        let mut timing = Timing::default();
+        match self.perform(call, &mut None, &mut timing).await {
+            Ok(answer) => Ok(Reply { answer, timing, replayed: false }),
+            Err(Stop::Refused(error)) => Err(error),
+            Err(Stop::Overtaken(_)) => Err(Error::internal("a call without a record was overtaken")),
+        }
+    }
+
+    async fn outlasting_the_caller(self: &Arc<Self>, call: Call) -> Result<Reply, Error> {
+        let (this, trace) = (Arc::clone(self), trace::outgoing());
+        let work = async move {
+            let slot = call.slot.as_ref().ok_or_else(|| Error::internal("a call without a record was detached"))?;
+            match trace {
+                Some(trace) => trace::scope(trace, this.recorded(&call, slot)).await,
+                None => this.recorded(&call, slot).await,
+            }
+        };
+        self.under_way.spawn(work.in_current_span()).await.map_err(Error::internal)?
+    }
+
+    async fn recorded(&self, call: &Call, slot: &Slot) -> Result<Reply, Error> {
+        if let Some(found) = self.journal.find(slot).await? {
+            return self.repeat(call, slot, found).await;
+        }
+        let patience = self.catalog.patience(&call.tool);
+        let mut entry = Some(Entry::new(&self.journal, self.limits, slot, call, patience));
+        let mut timing = Timing::default();
+        match self.perform(call, &mut entry, &mut timing).await {
+            Ok(answer) => {
+                let entry = entry.ok_or_else(|| Error::internal("the record of a call is gone"))?;
+                let (answer, replayed) = entry.settle(answer, timing.attempts > 0).await?;
+                Ok(Reply { answer, timing, replayed })
+            }
+            Err(Stop::Overtaken(found)) => self.repeat(call, slot, found).await,
+            Err(Stop::Refused(error)) => Err(error),
+        }
+    }
+
+    /// What a repeat gets: the recorded answer, at once or when it is there, or the news that it is lost.
+    async fn repeat(&self, call: &Call, slot: &Slot, mut found: Found) -> Result<Reply, Error> {
+        let (started, mut look) = (Instant::now(), LOOK.0);
+        let reply = |answer, replayed| Reply { answer, timing: Timing::default(), replayed };
+        loop {
+            match found.record.find(&call.fingerprint, time::now_micros(), started.elapsed()) {
+                Finding::OtherCall => return Err(other_call(&found)),
+                Finding::Answered(answer) => return Ok(reply(*answer, true)),
+                Finding::UnderWay(left) => {
+                    sleep(look.min(left)).await;
+                    look = (look * 2).min(LOOK.1);
+                    found = self.journal.find(slot).await?.unwrap_or(found);
+                }
+                Finding::Lost => match self.give_up(call, slot, &found).await? {
+                    Ok(answer) => return Ok(reply(answer, false)),
+                    Err(moved) => found = moved,
+                },
+            }
+        }
+    }
+
+    /// Records that nobody knows the outcome, if that is still so.
+    async fn give_up(&self, call: &Call, slot: &Slot, found: &Found) -> Result<Result<Answer, Found>, Error> {
+        let unknown = Answer::unknown(&call.tool.name, "OUTCOME_LOST");
+        let Some(record) = found.record.clone().settled(&unknown) else {
+            return Ok(Err(found.clone()));
+        };
+        let until = Persistence::Always(Instant::now() + self.limits.intend_for);
+        match self.journal.write(slot, &record, Some(&found.version), Authority::Mesh, until).await? {
+            Written::Taken(_) => Ok(Ok(unknown)),
+            Written::Moved(Some(moved)) => Ok(Err(moved)),
+            Written::Moved(None) => Err(Error::internal("the record of a call was deleted under way")),
+        }
+    }
+}
+
+fn other_call(found: &Found) -> Error {
+    Error::already_exists(
+        found.record.fingerprint.clone(),
+        format!("this place holds another call already, of the tool {:?}", found.record.tool),
+    )
+}

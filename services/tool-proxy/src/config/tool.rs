@@ -1,0 +1,181 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use holdfast_config::{Secret, Size, Span};
+use holdfast_resilience::breaker;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::domain::Effect;
+
+/// `[tools.NAME]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tool {
+    /// Where it is called: http, https, or `simulator:/path`.
+    pub url: String,
+    /// How: with the arguments as JSON body, or for GET and DELETE as the query.
+    pub method: Method,
+    /// For the model.
+    pub description: String,
+    /// The JSON Schema of its arguments, as JSON text. Without this and `schema_file` any object fits.
+    pub schema: Option<String>,
+    /// The same in a file.
+    pub schema_file: Option<PathBuf>,
+    /// What repeating a call would do.
+    pub effect: Effect,
+    /// One request, whole.
+    pub timeout: Span,
+    /// Opening the connection.
+    pub connect_timeout: Span,
+    /// From sending to the answer's head; without it, `timeout`.
+    pub first_byte_timeout: Option<Span>,
+    /// Requests under way at once.
+    pub concurrency: usize,
+    /// How long a call waits for a place among them.
+    pub wait: Span,
+    /// How many calls may wait.
+    pub waiting_max: usize,
+    /// Requests of one call at the most, where it may be repeated at all.
+    pub attempts: u32,
+    /// The largest answer.
+    pub max_response_bytes: Size,
+    /// Headers sent with each request.
+    pub headers: BTreeMap<String, String>,
+    /// The same, by secret reference.
+    pub secret_headers: BTreeMap<String, Secret>,
+    /// Sent as `Authorization: Bearer …`.
+    pub bearer: Option<Secret>,
+    /// When to stop asking it.
+    pub breaker: Breaker,
+    /// What callers get while it does not answer: tried in this order.
+    pub fallback: Vec<Fallback>,
+}
+
+impl Default for Tool {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            method: Method::Post,
+            description: String::new(),
+            schema: None,
+            schema_file: None,
+            effect: Effect::Effectful,
+            timeout: Span::from_secs(10),
+            connect_timeout: Span::from_secs(1),
+            first_byte_timeout: None,
+            concurrency: 16,
+            wait: Span::from_millis(500),
+            waiting_max: 1_000,
+            attempts: 2,
+            max_response_bytes: Size::from_kib(256),
+            headers: BTreeMap::new(),
+            secret_headers: BTreeMap::new(),
+            bearer: None,
+            breaker: Breaker::default(),
+            fallback: Vec::new(),
+        }
+    }
+}
+
+/// How a tool is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Arguments in the body.
+    Post,
+    /// Arguments in the body.
+    Put,
+    /// Arguments in the body.
+    Patch,
+    /// Arguments in the query.
+    Get,
+    /// Arguments in the query.
+    Delete,
+}
+
+impl Method {
+    /// Whether the arguments travel in the body.
+    pub(crate) const fn has_body(self) -> bool {
+        matches!(self, Self::Post | Self::Put | Self::Patch)
+    }
+}
+
+/// `[tools.NAME.breaker]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Breaker {
+    /// Calls older than this are forgotten.
+    pub window: Span,
+    /// Below this many calls in the window the error rate says nothing.
+    pub minimum_calls: u32,
+    /// The share of failed calls at which it opens.
+    pub failure_percent: u32,
+    /// Failures in a row at which it opens; off without it.
+    pub consecutive_failures: Option<u32>,
+    /// How long it stays open at first; doubles with each failed round of probes.
+    pub open: Span,
+    /// The most that it doubles to.
+    pub open_max: Span,
+    /// The most by which an open time is stretched at random.
+    pub jitter_percent: u32,
+    /// Calls let through to find out whether the tool is back.
+    pub probes: u32,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        let defaults = breaker::Settings::default();
+        Self {
+            window: Span(defaults.window),
+            minimum_calls: defaults.minimum_calls,
+            failure_percent: defaults.failure_percent,
+            consecutive_failures: defaults.consecutive_failures,
+            open: Span(defaults.open),
+            open_max: Span(defaults.open_max),
+            jitter_percent: defaults.jitter_percent,
+            probes: defaults.probes,
+        }
+    }
+}
+
+impl Breaker {
+    pub(crate) fn settings(&self) -> breaker::Settings {
+        breaker::Settings {
+            window: *self.window,
+            minimum_calls: self.minimum_calls,
+            failure_percent: self.failure_percent,
+            consecutive_failures: self.consecutive_failures,
+            open: *self.open,
+            open_max: *self.open_max,
+            jitter_percent: self.jitter_percent,
+            probes: self.probes,
+        }
+    }
+}
+
+/// What stands in for a tool that does not answer.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Fallback {
+    /// Always the same answer.
+    Fixed {
+        /// Any JSON.
+        answer: Value,
+    },
+    /// The last good answer to the same arguments.
+    LastGood {
+        /// No older than this.
+        max_age: Span,
+    },
+    /// Another tool with the same arguments.
+    Tool {
+        /// Its name.
+        name: String,
+    },
+    /// No answer, and how the agent shall go on.
+    Unavailable {
+        /// For the model.
+        advice: String,
+    },
+}

@@ -1,0 +1,167 @@
+//! What one key alone cannot show: each error names the key and what to write instead.
+
+use std::collections::BTreeMap;
+
+use holdfast_config::Invalid;
+
+use super::{Config, Fallback, Tool};
+use crate::domain::Effect;
+use crate::schema::Schema;
+use crate::upstream;
+
+pub(super) fn config(config: &Config) -> Result<(), Invalid> {
+    if config.tool_proxy.retry_percent > 100 {
+        return Err(Invalid::new("tool_proxy.retry_percent", "must be between 0 and 100"));
+    }
+    if config.tool_proxy.state_timeout.is_zero() {
+        return Err(Invalid::new("tool_proxy.state_timeout", "must be longer than nothing"));
+    }
+    for (name, tool) in &config.tools {
+        check(name, tool, &config.tools).map_err(|(key, why)| Invalid::new(format!("tools.{name}.{key}"), why))?;
+    }
+    Ok(())
+}
+
+type Wrong = (String, String);
+
+fn wrong<T>(key: impl Into<String>, why: impl Into<String>) -> Result<T, Wrong> {
+    Err((key.into(), why.into()))
+}
+
+fn check(name: &str, tool: &Tool, tools: &BTreeMap<String, Tool>) -> Result<(), Wrong> {
+    if !named_well(name) {
+        return wrong("url", "the tool's name must be 1 to 64 letters, digits, \"_\", \"-\" or \".\"");
+    }
+    address(tool)?;
+    limits(tool)?;
+    upstream::headers(tool).map(drop)?;
+    Schema::of(tool)?;
+    if let Err(error) = tool.breaker.settings().validate() {
+        return wrong(format!("breaker.{}", error.field), error.why);
+    }
+    if tool.fallback.is_empty() {
+        return wrong(
+            "fallback",
+            "is missing: say what callers get while the tool does not answer, such as \
+             fallback = [{ kind = \"unavailable\", advice = \"Go on without it.\" }]",
+        );
+    }
+    tool.fallback.iter().try_for_each(|fallback| stand_in(name, tool, fallback, tools))
+}
+
+fn named_well(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (1..=64).contains(&name.len()) && name.bytes().all(fits)
+}
+
+fn address(tool: &Tool) -> Result<(), Wrong> {
+    if tool.url.is_empty() {
+        return wrong("url", "is missing: where is the tool? Write \"https://HOST/PATH\" or \"simulator:/tools/NAME\"");
+    }
+    let web = |url: &reqwest::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    let simulated = tool.url.strip_prefix("simulator:").is_some_and(|path| path.starts_with('/'));
+    if simulated || reqwest::Url::parse(&tool.url).is_ok_and(|url| web(&url)) {
+        return Ok(());
+    }
+    wrong("url", format!("{:?} is not a URL of http, https or simulator:/path", tool.url))
+}
+
+fn limits(tool: &Tool) -> Result<(), Wrong> {
+    let counts = [
+        ("concurrency", tool.concurrency),
+        ("attempts", tool.attempts as usize),
+        ("max_response_bytes", tool.max_response_bytes.bytes()),
+    ];
+    for (key, count) in counts {
+        if count == 0 {
+            return wrong(key, "must be at least 1");
+        }
+    }
+    if tool.concurrency > tokio::sync::Semaphore::MAX_PERMITS {
+        return wrong("concurrency", "is more than can be counted");
+    }
+    if tool.timeout.is_zero() {
+        return wrong("timeout", "must be longer than nothing");
+    }
+    // Only what fails while connecting has certainly not been sent.
+    if *tool.connect_timeout > *tool.timeout {
+        return wrong("connect_timeout", "must not be longer than timeout");
+    }
+    Ok(())
+}
+
+fn stand_in(name: &str, tool: &Tool, fallback: &Fallback, tools: &BTreeMap<String, Tool>) -> Result<(), Wrong> {
+    match fallback {
+        Fallback::LastGood { .. } if tool.effect != Effect::ReadOnly => {
+            wrong("fallback", "last_good fits a read_only tool only: an old answer would hide that nothing was done")
+        }
+        Fallback::Tool { name: other } if other == name => wrong("fallback", "a tool cannot stand in for itself"),
+        Fallback::Tool { name: other } => match tools.get(other) {
+            None => wrong("fallback", format!("there is no tool {other:?}")),
+            Some(other_tool) if other_tool.effect > tool.effect => {
+                wrong("fallback", format!("{other:?} has more effect than this tool promises to have"))
+            }
+            Some(_) => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_config::Document;
+    use holdfast_rpc::service::Settings as _;
+
+    use super::*;
+
+    const GOOD: &str = r#"
+[tools.search]
+url = "http://127.0.0.1:1/search"
+effect = "read_only"
+schema = '{"type":"object","properties":{"q":{"type":"string"}},"required":["q"]}'
+fallback = [{ kind = "last_good", max_age = "5m" }, { kind = "unavailable", advice = "Go on." }]
+"#;
+
+    fn complaint(text: &str) -> String {
+        let document = Document::parse("holdfast.toml", text, []).expect("it is TOML");
+        Config::from_document(&document).expect_err("it does not hold").to_string()
+    }
+
+    #[test]
+    fn a_whole_tool_is_taken() {
+        let document = Document::parse("holdfast.toml", GOOD, []).expect("it is TOML");
+        let config = Config::from_document(&document).expect("it holds");
+        assert_eq!(config.tools["search"].effect, Effect::ReadOnly);
+    }
+
+    #[test]
+    fn a_tool_without_a_fallback_is_refused_with_key_and_reason() {
+        let text = complaint("[tools.pay]\nurl = \"http://127.0.0.1:1/\"\n");
+        assert!(text.starts_with("holdfast.toml:1: tools.pay.fallback: is missing"), "{text}");
+    }
+
+    #[test]
+    fn each_mistake_names_its_key() {
+        let edits = [
+            ("url = \"http://127.0.0.1:1/search\"", "url = \"ftp://x/\"", "tools.search.url"),
+            ("\"type\":\"string\"", "\"type\":\"strin\"", "tools.search.schema"),
+            ("effect = \"read_only\"", "effect = \"idempotent\"", "tools.search.fallback"),
+            ("kind = \"unavailable\", advice = \"Go on.\"", "kind = \"tool\", name = \"x\"", "tools.search.fallback"),
+            ("effect = \"read_only\"", "effect = \"read_only\"\nbreaker.probes = 0", "tools.search.breaker.probes"),
+            ("effect = \"read_only\"", "effect = \"read_only\"\ntimeout = \"0s\"", "tools.search.timeout"),
+            ("effect = \"read_only\"", "effect = \"read_only\"\nheaders = { \"a b\" = \"c\" }", "tools.search.headers"),
+        ];
+        for (from, to, key) in edits {
+            let text = complaint(&GOOD.replace(from, to));
+            assert!(text.contains(key), "{text} should name {key}");
+        }
+    }
+
+    #[test]
+    fn a_stand_in_must_not_have_more_effect() {
+        let other = "[tools.other]\nurl = \"http://127.0.0.1:1/\"\nfallback = [{ kind = \"fixed\", answer = 1 }]\n";
+        let text =
+            GOOD.replace("{ kind = \"unavailable\", advice = \"Go on.\" }", "{ kind = \"tool\", name = \"other\" }");
+        assert!(complaint(&format!("{text}{other}")).contains("more effect"));
+    }
+}
