@@ -1,0 +1,11 @@
+//! What may happen to an invocation, and who is next: decisions without I/O and without a clock.
+
+pub mod demand;
+pub mod depth;
+pub mod event;
+pub mod invocation;
+pub mod leases;
+pub mod retry;
+pub mod schedule;
+pub mod time;
+pub mod transition;

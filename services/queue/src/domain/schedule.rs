@@ -1,0 +1,314 @@
+//! Who is next: every invocation that has not ended, in the place where it waits.
+//!
+//! Invariants: an entry is ready only when its time has come, its deadline has not, and everything before it in its
+//! session has ended. Tenants take turns within an agent type; within a tenant the higher priority goes first, then the
+//! earlier acceptance. Nothing here costs more than the logarithm of the number of entries.
+
+mod agent;
+mod session;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::time::Moment;
+use agent::AgentQueue;
+use session::Sessions;
+
+/// A place in a session's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The session.
+    pub session: i64,
+    /// The place in it, from the counter that the accepting transaction raised.
+    pub order: i64,
+}
+
+/// An invocation as the schedule knows it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its id.
+    pub id: Uuid,
+    /// Its place in the order of acceptance.
+    pub seq: i64,
+    /// The agent type.
+    pub agent: Arc<str>,
+    /// Whose it is.
+    pub tenant: Arc<str>,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Its place in a session.
+    pub place: Option<Place>,
+    /// Not before.
+    pub ready_at: Option<Moment>,
+    /// Not after.
+    pub deadline: Option<Moment>,
+    /// When it was accepted.
+    pub accepted_at: Moment,
+    /// The payload's size.
+    pub bytes: usize,
+}
+
+/// Where an entry waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spot {
+    /// Behind another one of its session.
+    Held,
+    /// For its time.
+    Delayed,
+    /// For a worker.
+    Ready,
+    /// Promised to a worker; the store has not confirmed it yet.
+    Claimed,
+    /// Running.
+    Leased,
+    /// Past its deadline; the store has not confirmed its end yet.
+    Expired,
+}
+
+#[derive(Debug)]
+struct Slot {
+    entry: Entry,
+    spot: Spot,
+}
+
+/// How much there is of one agent type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Depth {
+    /// The agent type.
+    pub agent: Arc<str>,
+    /// Waiting, for whatever.
+    pub queued: u64,
+    /// Running.
+    pub leased: u64,
+    /// When the oldest waiting one was accepted.
+    pub oldest: Option<Moment>,
+}
+
+/// Everything that has not ended.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    slots: HashMap<Uuid, Slot>,
+    agents: HashMap<Arc<str>, AgentQueue>,
+    sessions: Sessions,
+    delayed: BTreeSet<(Moment, Uuid)>,
+    deadlines: BTreeSet<(Moment, Uuid)>,
+    queued: u64,
+    bytes: u64,
+}
+
+impl Schedule {
+    /// Takes a waiting invocation in.
+    pub fn accept(&mut self, entry: Entry, now: Moment) {
+        let id = entry.id;
+        self.insert(entry);
+        self.place(id, now);
+    }
+
+    /// Takes a running invocation in (after a restart).
+    pub fn accept_leased(&mut self, entry: Entry) {
+        let id = entry.id;
+        self.insert(entry);
+        self.leased(id);
+    }
+
+    /// The next one of an agent type, or of one tenant's; it is promised to the caller.
+    pub fn take(&mut self, agent: &str, tenant: Option<&str>) -> Option<Uuid> {
+        let id = self.agents.get_mut(agent)?.take(tenant)?;
+        self.set_spot(id, Spot::Claimed);
+        Some(id)
+    }
+
+    /// The store has confirmed the lease.
+    pub fn leased(&mut self, id: Uuid) {
+        let Some(slot) = self.slots.get(&id) else { return };
+        if slot.spot == Spot::Leased {
+            return;
+        }
+        let agent = Arc::clone(&slot.entry.agent);
+        self.stop_waiting(id);
+        self.set_spot(id, Spot::Leased);
+        self.agents.entry(agent).or_default().leased += 1;
+    }
+
+    /// It waits again: after a lease that is over, or a promise that the store did not keep.
+    pub fn requeued(&mut self, id: Uuid, ready_at: Option<Moment>, now: Moment) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        slot.entry.ready_at = ready_at;
+        if slot.spot == Spot::Leased {
+            let (agent, seq, accepted_at) = (Arc::clone(&slot.entry.agent), slot.entry.seq, slot.entry.accepted_at);
+            let bytes = slot.entry.bytes as u64;
+            let queue = self.agents.entry(agent).or_default();
+            queue.leased -= 1;
+            queue.waiting.insert(seq, accepted_at);
+            self.queued += 1;
+            self.bytes += bytes;
+        }
+        self.place(id, now);
+    }
+
+    /// It has ended; the next of its session moves up.
+    pub fn ended(&mut self, id: Uuid, now: Moment) {
+        let Some(slot) = self.slots.get(&id) else { return };
+        if slot.spot != Spot::Leased {
+            self.leave_spot(id);
+            self.stop_waiting(id);
+        } else if let Some(queue) = self.agents.get_mut(&slot.entry.agent) {
+            queue.leased -= 1;
+        }
+        let Some(Slot { entry, .. }) = self.slots.remove(&id) else { return };
+        if self.agents.get(&entry.agent).is_some_and(AgentQueue::is_idle) {
+            self.agents.remove(&entry.agent);
+        }
+        if let Some(deadline) = entry.deadline {
+            self.deadlines.remove(&(deadline, id));
+        }
+        if let Some(place) = entry.place
+            && let Some(next) = self.sessions.leave(place)
+        {
+            self.place(next, now);
+        }
+    }
+
+    /// What time has done: delayed ones whose time has come become ready, and those past their deadline are returned,
+    /// once. A waiting one of these cannot be taken any more.
+    pub fn due(&mut self, now: Moment) -> Vec<Uuid> {
+        let mut expired = Vec::new();
+        while let Some(&(at, id)) = self.deadlines.first()
+            && at <= now
+        {
+            self.deadlines.pop_first();
+            if !matches!(self.slots[&id].spot, Spot::Leased | Spot::Claimed) {
+                self.leave_spot(id);
+                self.set_spot(id, Spot::Expired);
+            }
+            expired.push(id);
+        }
+        while let Some(&(at, id)) = self.delayed.first()
+            && at <= now
+        {
+            self.place(id, now);
+        }
+        expired
+    }
+
+    /// The store could not record that a deadline passed: it comes up again.
+    pub fn expire_again(&mut self, id: Uuid, at: Moment) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.entry.deadline = Some(at);
+            self.deadlines.insert((at, id));
+        }
+    }
+
+    /// When [`due`](Self::due) has something to do next.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Moment> {
+        let first = |set: &BTreeSet<(Moment, Uuid)>| set.first().map(|(at, _)| *at);
+        [first(&self.delayed), first(&self.deadlines)].into_iter().flatten().min()
+    }
+
+    /// An invocation that has not ended.
+    #[must_use]
+    pub fn get(&self, id: Uuid) -> Option<&Entry> {
+        self.slots.get(&id).map(|slot| &slot.entry)
+    }
+
+    /// Agent types that have work for a worker.
+    pub fn ready_agents(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.agents.iter().filter(|(_, queue)| queue.has_ready()).map(|(agent, _)| agent)
+    }
+
+    /// Waiting invocations.
+    #[must_use]
+    pub fn queued(&self) -> u64 {
+        self.queued
+    }
+
+    /// Bytes of the waiting ones' payloads.
+    #[must_use]
+    pub fn queued_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How much there is of each agent type.
+    pub fn depths(&self) -> impl Iterator<Item = Depth> {
+        self.agents.iter().map(|(agent, queue)| Depth {
+            agent: Arc::clone(agent),
+            queued: queue.waiting.len() as u64,
+            leased: queue.leased,
+            oldest: queue.waiting.first_key_value().map(|(_, at)| *at),
+        })
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        if let Some(place) = entry.place {
+            self.sessions.join(place, entry.id);
+        }
+        if let Some(deadline) = entry.deadline {
+            self.deadlines.insert((deadline, entry.id));
+        }
+        self.queued += 1;
+        self.bytes += entry.bytes as u64;
+        let queue = self.agents.entry(Arc::clone(&entry.agent)).or_default();
+        queue.waiting.insert(entry.seq, entry.accepted_at);
+        self.slots.insert(entry.id, Slot { entry, spot: Spot::Held });
+    }
+
+    /// Puts a waiting entry where it belongs now.
+    fn place(&mut self, id: Uuid, now: Moment) {
+        if self.slots.get(&id).is_none_or(|slot| slot.spot == Spot::Expired) {
+            return;
+        }
+        self.leave_spot(id);
+        let entry = &self.slots[&id].entry;
+        let spot = if entry.deadline.is_some_and(|deadline| deadline <= now) {
+            Spot::Expired
+        } else if entry.place.is_some_and(|place| !self.sessions.is_head(place)) {
+            Spot::Held
+        } else if let Some(at) = entry.ready_at.filter(|at| *at > now) {
+            self.delayed.insert((at, id));
+            Spot::Delayed
+        } else {
+            let queue = self.agents.entry(Arc::clone(&entry.agent)).or_default();
+            queue.ready(entry);
+            Spot::Ready
+        };
+        self.set_spot(id, spot);
+    }
+
+    fn leave_spot(&mut self, id: Uuid) {
+        let Slot { entry, spot } = &self.slots[&id];
+        match spot {
+            Spot::Delayed => {
+                if let Some(at) = entry.ready_at {
+                    self.delayed.remove(&(at, id));
+                }
+            }
+            Spot::Ready => {
+                if let Some(queue) = self.agents.get_mut(&entry.agent) {
+                    queue.unready(entry);
+                }
+            }
+            Spot::Held | Spot::Claimed | Spot::Leased | Spot::Expired => {}
+        }
+    }
+
+    fn stop_waiting(&mut self, id: Uuid) {
+        let entry = &self.slots[&id].entry;
+        self.queued -= 1;
+        self.bytes -= entry.bytes as u64;
+        if let Some(queue) = self.agents.get_mut(&entry.agent) {
+            queue.waiting.remove(&entry.seq);
+        }
+    }
+
+    fn set_spot(&mut self, id: Uuid, spot: Spot) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.spot = spot;
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,108 @@
+//! The embedded store: one SQLite file, one thread that writes, one that reads.
+
+mod accept;
+mod claim;
+mod journal;
+mod read;
+mod rows;
+mod settle;
+mod tell;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use holdfast_storage::{Database, Failure, OpenError, Reader, Writer, WriterOptions};
+use rusqlite_migration::{M, Migrations};
+use uuid::Uuid;
+
+use super::{Batch, Command, Filter, History, Raise, Record, Store, Waiting};
+use journal::QueueJournal;
+
+/// Commands that may wait for a commit. What callers add is bounded by the depth limit, what workers add by their leases;
+/// this is the last resort.
+const WAITING_MAX: usize = 1 << 20;
+/// Commands in one transaction.
+const BATCH_MAX: usize = 1_024;
+/// Reads that may wait.
+const READS_MAX: usize = 4_096;
+
+/// The name of the database and of its lock.
+pub const NAME: &str = "queue";
+
+/// The tables, version by version.
+#[must_use]
+pub fn migrations() -> Migrations<'static> {
+    Migrations::new(vec![M::up(include_str!("../../migrations/sqlite/1_invocations.sql"))])
+}
+
+/// The queue in a data directory.
+pub struct Sqlite<T> {
+    writer: Writer<T, Command>,
+    reader: Reader,
+}
+
+impl<T: Send + 'static> Sqlite<T> {
+    /// Opens `<directory>/queue.db`. `deliver` is called once for each committed batch, on the writer's thread.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the path and what to do.
+    pub fn open(directory: &Path, deliver: impl FnMut(Batch<T>) + Send + 'static) -> Result<Self, OpenError> {
+        let database = Database::open(directory, NAME, &migrations())?;
+        let options = WriterOptions { name: "queue-writer", waiting_max: WAITING_MAX, batch_max: BATCH_MAX };
+        let reader = Reader::start("queue-reader", database.clone(), READS_MAX)
+            .map_err(|source| OpenError::Directory { path: directory.to_path_buf(), source })?;
+        Ok(Self { writer: Writer::start(options, database, QueueJournal, deliver)?, reader })
+    }
+}
+
+impl<T: Send + 'static> Store<T> for Sqlite<T> {
+    fn submit(&self, commands: Vec<(T, Command)>) -> Result<(), (Vec<(T, Command)>, Failure)> {
+        self.writer.submit_all(commands).map_err(|refused| (refused.offered, refused.failure))
+    }
+
+    fn get(
+        &self,
+        id: Uuid,
+        tenant: Option<String>,
+        with_payload: bool,
+    ) -> BoxFuture<'_, Result<Option<Record>, Failure>> {
+        self.reader.read(move |tx| read::record(tx, id, tenant.as_deref(), with_payload)).boxed()
+    }
+
+    fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<(i64, Record)>, Failure>> {
+        self.reader.read(move |tx| read::list(tx, &filter)).boxed()
+    }
+
+    fn history(
+        &self,
+        id: Uuid,
+        tenant: Option<String>,
+        from: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Option<History>, Failure>> {
+        self.reader.read(move |tx| read::history(tx, id, tenant.as_deref(), from, limit)).boxed()
+    }
+
+    fn by_key(
+        &self,
+        tenant: Arc<str>,
+        agent: Arc<str>,
+        key: String,
+        digest: [u8; 32],
+    ) -> BoxFuture<'_, Result<Option<(Uuid, bool)>, Failure>> {
+        self.reader.read(move |tx| accept::by_key(tx, &tenant, &agent, &key, &digest)).boxed()
+    }
+
+    fn waiting(&self) -> BoxFuture<'_, Result<Vec<Waiting>, Failure>> {
+        self.reader.read(read::waiting).boxed()
+    }
+
+    fn raises(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Raise>, Failure>> {
+        self.reader.read(move |tx| read::raises(tx, limit)).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests;

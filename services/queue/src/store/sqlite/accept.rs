@@ -1,0 +1,92 @@
+//! Accepting: a row of what was asked, a row of where it stands.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+use uuid::Uuid;
+
+use super::super::{Accept, Acceptance};
+use super::rows;
+use crate::domain::invocation::{Accepted, Live};
+use crate::domain::schedule::Place;
+
+pub(super) fn accept(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<Acceptance> {
+    let accepted = &*accept.accepted;
+    if let (Some(key), Some(digest)) = (&accepted.idempotency_key, &accept.digest) {
+        if let Some((id, same)) = by_key(tx, &accepted.tenant, &accepted.agent, key, digest)? {
+            return Ok(Acceptance::Existing { id, same });
+        }
+        tx.prepare_cached(
+            "INSERT INTO idempotency_keys (tenant, agent, key, digest, id) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![&*accepted.tenant, &*accepted.agent, key, digest, accepted.id.as_bytes()])?;
+    }
+    let seq = insert_invocation(tx, accept)?;
+    let place = accepted.session.as_deref().map(|session| next_place(tx, &accepted.tenant, session)).transpose()?;
+    insert_live(tx, accepted, seq, place)?;
+    Ok(Acceptance::Created { seq, place })
+}
+
+/// The first invocation of a key, and whether its payload had this digest.
+pub(super) fn by_key(
+    tx: &Transaction<'_>,
+    tenant: &str,
+    agent: &str,
+    key: &str,
+    digest: &[u8; 32],
+) -> rusqlite::Result<Option<(Uuid, bool)>> {
+    tx.prepare_cached("SELECT id, digest FROM idempotency_keys WHERE tenant = ?1 AND agent = ?2 AND key = ?3")?
+        .query_row(params![tenant, agent, key], |row| {
+            Ok((rows::uuid(row, 0)?, row.get::<_, [u8; 32]>(1)? == *digest))
+        })
+        .optional()
+}
+
+fn insert_invocation(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<i64> {
+    let accepted = &*accept.accepted;
+    let labels = (!accepted.labels.is_empty()).then(|| rows::json(&accepted.labels)).transpose()?;
+    tx.prepare_cached(include_str!("insert_invocation.sql"))?.execute(params![
+        accepted.id.as_bytes(),
+        &*accepted.tenant,
+        &*accepted.agent,
+        accepted.session,
+        accepted.idempotency_key,
+        accepted.priority,
+        accepted.not_before,
+        accepted.deadline,
+        rows::retry_text(&accepted.retry)?,
+        labels,
+        accepted.parent.as_ref().map(Uuid::as_bytes),
+        accepted.traceparent,
+        accepted.at,
+        accept.payload.content_type,
+        accept.payload.data.len() as i64,
+        &accept.payload.data[..],
+    ])?;
+    Ok(tx.last_insert_rowid())
+}
+
+fn insert_live(tx: &Transaction<'_>, accepted: &Accepted, seq: i64, place: Option<Place>) -> rusqlite::Result<()> {
+    let live = Live::accepted(accepted.not_before);
+    tx.prepare_cached(
+        "INSERT INTO live (id, seq, session, session_order, state, attempt, lost, events, fence, tries, next_at)
+         VALUES (?1, ?2, ?3, ?4, 1, 0, 0, ?5, 0, 0, ?6)",
+    )?
+    .execute(params![
+        accepted.id.as_bytes(),
+        seq,
+        place.map(|place| place.session),
+        place.map(|place| place.order),
+        live.events as i64,
+        accepted.not_before,
+    ])?;
+    Ok(())
+}
+
+/// Raises the session's counter in the accepting transaction: neither ids nor clocks decide the order.
+fn next_place(tx: &Transaction<'_>, tenant: &str, session: &str) -> rusqlite::Result<Place> {
+    tx.prepare_cached(
+        "INSERT INTO sessions (tenant, name, next_order, fence) VALUES (?1, ?2, 2, 0)
+         ON CONFLICT (tenant, name) DO UPDATE SET next_order = next_order + 1
+         RETURNING session, next_order - 1",
+    )?
+    .query_row(params![tenant, session], |row| Ok(Place { session: row.get(0)?, order: row.get(1)? }))
+}

@@ -1,0 +1,177 @@
+//! Reads. Each is one short transaction, so that what it puts together belongs together.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter};
+use uuid::Uuid;
+
+use super::super::{Filter, History, Raise, RaiseScope, Waiting};
+use super::rows;
+use crate::domain::event::{Event, Report, What, status_events};
+use crate::domain::invocation::{Payload, Record, Standing};
+
+/// Everything of an invocation but its payload and its result; which of `live` and `ended` has a row is seen from
+/// their states.
+const COLUMNS_FROM: &str = "FROM invocations LEFT JOIN live ON live.id = invocations.id \
+     LEFT JOIN ended ON ended.seq = invocations.seq";
+
+pub(super) fn record(
+    tx: &Transaction<'_>,
+    id: Uuid,
+    tenant: Option<&str>,
+    with_payload: bool,
+) -> rusqlite::Result<Option<Record>> {
+    let sql = format!(
+        "SELECT {}, {}, {}, invocations.seq, ended.result, iif(?3, invocations.payload, NULL) {COLUMNS_FROM} \
+         WHERE invocations.id = ?1 AND (?2 IS NULL OR invocations.tenant = ?2)",
+        rows::ACCEPTED,
+        rows::LIVE,
+        rows::ENDED
+    );
+    let found = tx
+        .prepare_cached(&sql)?
+        .query_row(params![id.as_bytes(), tenant, with_payload], |row| {
+            let result: Option<Vec<u8>> = row.get(TAIL + 1)?;
+            let payload: Option<Vec<u8>> = row.get(TAIL + 2)?;
+            head(row, result.map(Bytes::from), payload.map(Bytes::from))
+        })
+        .optional()?;
+    let Some((seq, mut record)) = found else { return Ok(None) };
+    record.tries = rows::tries(tx, seq)?;
+    Ok(Some(record))
+}
+
+const LIVE_AT: usize = rows::ACCEPTED_COLUMNS;
+const ENDED_AT: usize = LIVE_AT + rows::LIVE_COLUMNS;
+const TAIL: usize = ENDED_AT + rows::ENDED_COLUMNS;
+
+fn head(row: &Row<'_>, result: Option<Bytes>, payload: Option<Bytes>) -> rusqlite::Result<(i64, Record)> {
+    let ended = row.get::<_, Option<i64>>(ENDED_AT)?.is_some();
+    let standing = if ended {
+        Standing::Ended(rows::ended(row, ENDED_AT, result)?)
+    } else {
+        Standing::Live(rows::live(row, LIVE_AT)?.live)
+    };
+    let content_type: String = row.get(LIVE_AT - 1)?;
+    let record = Record {
+        accepted: Arc::new(rows::accepted(row, 0)?),
+        payload: payload.map(|data| Payload { data, content_type }),
+        standing,
+        tries: Vec::new(),
+    };
+    Ok((row.get(TAIL)?, record))
+}
+
+pub(super) fn list(tx: &Transaction<'_>, filter: &Filter) -> rusqlite::Result<Vec<(i64, Record)>> {
+    let mut sql = format!(
+        "SELECT {}, {}, {}, invocations.seq {COLUMNS_FROM} WHERE true",
+        rows::ACCEPTED,
+        rows::LIVE,
+        rows::ENDED
+    );
+    let mut values: Vec<rusqlite::types::Value> = Vec::new();
+    for (column, value) in [("tenant", &filter.tenant), ("agent", &filter.agent), ("session", &filter.session)] {
+        if let Some(value) = value {
+            values.push(value.clone().into());
+            sql.push_str(&format!(" AND invocations.{column} = ?{}", values.len()));
+        }
+    }
+    if let Some(before) = filter.before {
+        values.push(before.into());
+        sql.push_str(&format!(" AND invocations.seq < ?{}", values.len()));
+    }
+    if !filter.statuses.is_empty() {
+        let numbers: Vec<String> = filter.statuses.iter().map(|status| status.number().to_string()).collect();
+        sql.push_str(&format!(" AND coalesce(ended.state, live.state) IN ({})", numbers.join(", ")));
+    }
+    values.push((filter.limit as i64).into());
+    sql.push_str(&format!(" ORDER BY invocations.seq DESC LIMIT ?{}", values.len()));
+    let mut records: Vec<(i64, Record)> = tx
+        .prepare_cached(&sql)?
+        .query_map(params_from_iter(values), |row| head(row, None, None))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (seq, record) in &mut records {
+        let tried = match &record.standing {
+            Standing::Live(live) => live.tries > 0,
+            Standing::Ended(_) => true,
+        };
+        if tried {
+            record.tries = rows::tries(tx, *seq)?;
+        }
+    }
+    Ok(records)
+}
+
+pub(super) fn history(
+    tx: &Transaction<'_>,
+    id: Uuid,
+    tenant: Option<&str>,
+    from: u64,
+    limit: usize,
+) -> rusqlite::Result<Option<History>> {
+    let Some(record) = record(tx, id, tenant, false)? else { return Ok(None) };
+    let mut events: Vec<Event> = status_events(&record).into_iter().filter(|event| event.offset >= from).collect();
+    events.extend(reports(tx, id, from, limit)?);
+    events.sort_by_key(|event| event.offset);
+    let cut = events.len() > limit;
+    events.truncate(limit);
+    Ok(Some(History { events, ended: !cut && matches!(record.standing, Standing::Ended(_)) }))
+}
+
+fn reports(tx: &Transaction<'_>, id: Uuid, from: u64, limit: usize) -> rusqlite::Result<Vec<Event>> {
+    tx.prepare_cached(
+        "SELECT event, at, message, fraction, attempt, chunk FROM reports
+         WHERE seq = (SELECT seq FROM invocations WHERE id = ?1) AND event >= ?2 ORDER BY event LIMIT ?3",
+    )?
+    .query_map(params![id.as_bytes(), i64::try_from(from).unwrap_or(i64::MAX), limit as i64], |row| {
+        let report = match row.get::<_, Option<String>>(2)? {
+            Some(message) => Report::Progress { message, fraction: row.get(3)? },
+            None => Report::Chunk { attempt: row.get(4)?, data: Bytes::from(row.get::<_, Vec<u8>>(5)?) },
+        };
+        Ok(Event { offset: rows::number(row, 0)?, at: row.get(1)?, what: What::Report(report) })
+    })?
+    .collect()
+}
+
+pub(super) fn waiting(tx: &Transaction<'_>) -> rusqlite::Result<Vec<Waiting>> {
+    let sql = format!(
+        "SELECT {}, live.id, tenant, agent, priority, deadline, accepted_at, bytes, invocations.session \
+         FROM live JOIN invocations ON invocations.seq = live.seq ORDER BY live.seq",
+        rows::LIVE
+    );
+    tx.prepare_cached(&sql)?
+        .query_map([], |row| {
+            let at = rows::LIVE_COLUMNS;
+            let live = rows::live(row, 0)?;
+            Ok(Waiting {
+                id: rows::uuid(row, at)?,
+                seq: live.seq,
+                place: live.place,
+                tenant: row.get(at + 1)?,
+                agent: row.get(at + 2)?,
+                priority: row.get(at + 3)?,
+                deadline: row.get(at + 4)?,
+                accepted_at: row.get(at + 5)?,
+                bytes: rows::number(row, at + 6)? as usize,
+                session: row.get(at + 7)?,
+                attempt: live.live.attempt,
+                phase: live.live.phase,
+            })
+        })?
+        .collect()
+}
+
+pub(super) fn raises(tx: &Transaction<'_>, limit: usize) -> rusqlite::Result<Vec<Raise>> {
+    tx.prepare_cached(
+        "SELECT raise, tenant, session, invocation, fence FROM fence_raises ORDER BY raise LIMIT ?1",
+    )?
+    .query_map([limit as i64], |row| {
+        let scope = match row.get::<_, Option<String>>(2)? {
+            Some(session) => RaiseScope::Session(session),
+            None => RaiseScope::Invocation(rows::uuid(row, 3)?),
+        };
+        Ok(Raise { raise: row.get(0)?, tenant: row.get(1)?, scope, fence: rows::number(row, 4)? })
+    })?
+    .collect()
+}

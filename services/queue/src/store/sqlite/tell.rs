@@ -1,0 +1,64 @@
+//! What workers tell while they work.
+
+use rusqlite::{Transaction, params};
+
+use super::super::{Change, Gone, Keep, Settle, Settlement, Tell};
+use super::claim::live;
+use super::rows::LiveRow;
+use super::settle::settle;
+use crate::domain::event::Report;
+
+/// Old reports are cleared away when this many have come since, or a large one.
+const CLEARING_STEP: u64 = 32;
+
+pub(super) fn tell(tx: &Transaction<'_>, tell: &Tell) -> rusqlite::Result<Result<u64, Gone>> {
+    let held = live(tx, tell.id)?.and_then(|LiveRow { seq, live, .. }| Some((seq, live.reported(tell.lease).ok()?)));
+    let Some((seq, live)) = held else { return why_not(tx, tell).map(Err) };
+    tx.prepare_cached("UPDATE live SET events = ?2 WHERE id = ?1")?
+        .execute(params![tell.id.as_bytes(), live.events as i64])?;
+    insert(tx, seq, live.events, tell)?;
+    if live.events.is_multiple_of(CLEARING_STEP) || tell.report.size() > tell.keep.bytes / CLEARING_STEP as usize {
+        clear(tx, seq, tell.keep)?;
+    }
+    Ok(Ok(live.events))
+}
+
+/// A release that cannot take effect says why; it changes nothing, for the lease is not in force.
+fn why_not(tx: &Transaction<'_>, tell: &Tell) -> rusqlite::Result<Gone> {
+    let probe = Settle { id: tell.id, now: tell.now, change: Change::Release { lease: tell.lease } };
+    Ok(match settle(tx, &probe)? {
+        Settlement::Refused(gone) => gone,
+        Settlement::Now { .. } | Settlement::Before { .. } => Gone::LeaseLost,
+    })
+}
+
+fn insert(tx: &Transaction<'_>, seq: i64, event: u64, tell: &Tell) -> rusqlite::Result<()> {
+    let (message, fraction, attempt, chunk) = match &tell.report {
+        Report::Progress { message, fraction } => (Some(message), *fraction, None, None),
+        Report::Chunk { attempt, data } => (None, None, Some(*attempt), Some(&data[..])),
+    };
+    tx.prepare_cached(
+        "INSERT INTO reports (seq, event, at, bytes, message, fraction, attempt, chunk)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        seq,
+        event as i64,
+        tell.now,
+        tell.report.size() as i64,
+        message,
+        fraction,
+        attempt,
+        chunk
+    ])?;
+    Ok(())
+}
+
+fn clear(tx: &Transaction<'_>, seq: i64, keep: Keep) -> rusqlite::Result<()> {
+    tx.prepare_cached(include_str!("clear_reports.sql"))?.execute(params![
+        seq,
+        keep.items as i64,
+        keep.bytes as i64
+    ])?;
+    Ok(())
+}
