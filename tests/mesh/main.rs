@@ -1,5 +1,12 @@
 //! The whole mesh, as real processes.
 
+mod bad_input;
+mod counting;
+mod disputes;
 mod frozen_worker;
+mod hanging_tool;
+mod model_limit;
 mod python;
 mod queue_kills;
+mod retail;
+mod trace;

@@ -42,6 +42,13 @@ pub struct Report {
     pub repeated: usize,
 }
 
+impl Report {
+    /// Whether everything acknowledged ended exactly once, and a repeated submission is the same invocation.
+    pub const fn nothing_lost_or_repeated(&self) -> bool {
+        self.missing == 0 && self.repeated == 0 && self.held == self.acknowledged
+    }
+}
+
 /// Runs the rounds on one mesh.
 ///
 /// # Panics

@@ -11,13 +11,20 @@
 
 pub mod arithmetic;
 pub mod cases;
+mod check;
 pub mod desk;
 pub mod ledger;
 mod orders;
+mod replay;
 pub mod server;
+pub mod setup;
+mod steps;
 mod users;
 pub mod view;
 
 pub use cases::{Action, Case, Records};
 pub use desk::apply;
+pub use ledger::Ledger;
+pub use replay::{Disturbance, Report, replay};
+pub use server::Server;
 pub use view::{Missing, View};

@@ -16,6 +16,7 @@ pub use collector::{Collector, ReceivedSpan};
 pub use executable::{data, executable};
 pub use fault_proxy::{Fault, FaultProxy};
 pub use mesh::{Mesh, MeshBuilder};
+pub use ports::free_range as free_ports;
 pub use postgres::Postgres;
 pub use process::{Process, Signal};
 pub use redis::Redis;

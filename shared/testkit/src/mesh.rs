@@ -18,15 +18,16 @@ use crate::{Process, Signal, executable, ports};
 /// How a [`Mesh`] shall be.
 #[derive(Debug, Default)]
 pub struct MeshBuilder {
-    config: String,
+    config: Option<String>,
     without: Vec<Peer>,
     env: BTreeMap<String, String>,
 }
 
 impl MeshBuilder {
-    /// The text of `holdfast.toml`: agents, tools, models and settings. Addresses and the data directory are the mesh's own.
+    /// The text of `holdfast.toml`: agents, tools, models and settings. Addresses and the data directory are the mesh's
+    /// own. Without this there is no file, which means the built-in demonstration.
     pub fn config(mut self, toml: impl Into<String>) -> Self {
-        self.config = toml.into();
+        self.config = Some(toml.into());
         self
     }
 
@@ -51,8 +52,9 @@ impl MeshBuilder {
     pub async fn start(self) -> Mesh {
         let scratch = Scratch::new("mesh");
         let port_base = ports::free_range(Peer::ALL.len() as u16);
-        std::fs::write(scratch.path().join("holdfast.toml"), &self.config)
-            .expect("the test's directory can be written");
+        if let Some(config) = &self.config {
+            std::fs::write(scratch.path().join("holdfast.toml"), config).expect("the test's directory can be written");
+        }
         let mut mesh = Mesh { processes: BTreeMap::new(), env: self.env, port_base, scratch };
         let wanted = Peer::ALL.into_iter().filter(|peer| !self.without.contains(peer));
         for peer in wanted.clone() {
@@ -176,7 +178,8 @@ impl Mesh {
 
     fn spawn(&mut self, peer: Peer) {
         let mut command = Command::new(executable());
-        command.arg("--config").arg("holdfast.toml").arg(peer.name()).current_dir(self.scratch.path());
+        // A service finds holdfast.toml in its directory, and ends with its standard input: with the test, however it ends.
+        command.arg(peer.name()).current_dir(self.scratch.path()).env("HOLDFAST_PARENT_PIPE", "1");
         command.env("HOLDFAST_DATA__DIR", self.scratch.path().join("data"));
         for other in Peer::ALL {
             let section = other.section().to_uppercase();

@@ -8,7 +8,10 @@ pub(crate) fn free() -> u16 {
 /// The first of `count` neighbouring ports that were free a moment ago. They stand below the range from which the system
 /// gives ports away by itself, so that nothing else takes one in between; the start depends on the process, so that
 /// parallel tests rarely try the same.
-pub(crate) fn free_range(count: u16) -> u16 {
+///
+/// # Panics
+/// Where there are none.
+pub fn free_range(count: u16) -> u16 {
     const FIRST: u16 = 12_000;
     const LAST: u16 = 32_000;
     let start = FIRST + (std::process::id() % 1_000) as u16 * 20;

@@ -64,7 +64,7 @@ impl Process {
         let file = File::options().create(true).append(true).open(&log).expect("the test's directory can be written");
         let errors = file.try_clone().expect("a file can be opened twice");
         let child = command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(file)
             .stderr(errors)
             .kill_on_drop(true)

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
@@ -23,8 +24,15 @@ use super::view::View;
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    ledger: watch::Sender<Option<Ledger>>,
     repeats: Arc<AtomicU64>,
     serving: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Door {
+    ledger: watch::Receiver<Option<Ledger>>,
+    repeats: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -34,20 +42,27 @@ struct Desk {
 }
 
 impl Server {
-    /// Listens on a free port.
+    /// Listens on a free port. Calls wait until [`Server::serve`] says where the records are: the mesh that has them must
+    /// know this server's address first.
     ///
     /// # Panics
     /// Where no port is free.
-    pub async fn start(ledger: Ledger) -> Self {
+    pub async fn bind() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
         let repeats = Arc::new(AtomicU64::new(0));
-        let desk = Arc::new(Desk { ledger, repeats: Arc::clone(&repeats) });
-        let router = Router::new().route("/{tool}", post(call)).with_state(desk);
+        let (ledger, known) = watch::channel(None);
+        let door = Arc::new(Door { ledger: known, repeats: Arc::clone(&repeats) });
+        let router = Router::new().route("/{tool}", post(call)).with_state(door);
         let serving = tokio::spawn(async move {
             axum::serve(listener, router).await.expect("the tool server serves");
         });
-        Self { address, repeats, serving }
+        Self { address, ledger, repeats, serving }
+    }
+
+    /// Serves the records of this ledger.
+    pub fn serve(&self, ledger: Ledger) {
+        self.ledger.send_replace(Some(ledger));
     }
 
     /// The URL of a tool.
@@ -67,7 +82,7 @@ impl Drop for Server {
     }
 }
 
-async fn call(State(desk): State<Arc<Desk>>, Path(tool): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
+async fn call(State(door): State<Arc<Door>>, Path(tool): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
     let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let case = match named("holdfast-session") {
         "" => named("holdfast-invocation"),
@@ -80,6 +95,7 @@ async fn call(State(desk): State<Arc<Desk>>, Path(tool): Path<String>, headers: 
     let Ok(arguments) = serde_json::from_slice(&body) else {
         return (StatusCode::BAD_REQUEST, "the arguments are not JSON").into_response();
     };
+    let Some(desk) = door.desk().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     match desk.answer(case, key, &tool, &arguments).await {
         Ok(answer) => written(answer),
         Err(status) => (StatusCode::SERVICE_UNAVAILABLE, status.to_string()).into_response(),
@@ -90,6 +106,14 @@ fn written(answer: String) -> Response {
     let is_json = answer.starts_with(['{', '[']);
     let content_type = if is_json { "application/json" } else { "text/plain; charset=utf-8" };
     ([(header::CONTENT_TYPE, content_type)], answer).into_response()
+}
+
+impl Door {
+    async fn desk(&self) -> Option<Desk> {
+        let mut known = self.ledger.clone();
+        let ledger = known.wait_for(Option::is_some).await.ok()?.clone()?;
+        Some(Desk { ledger, repeats: Arc::clone(&self.repeats) })
+    }
 }
 
 impl Desk {

@@ -1,0 +1,74 @@
+//! `tests/prove NAME`: what measures time, runs long or loads the machine. Prints what it did, how many faults it really
+//! injected, and one JSON line of figures; fails when a promise is broken or its own floor of work is not reached.
+
+use std::process::ExitCode;
+
+use holdfast_tests::{queue_kills, retail, tool_hang};
+use serde_json::{Value, json};
+
+/// What a proof found.
+struct Verdict {
+    holds: bool,
+    figures: Value,
+}
+
+const PROOFS: [(&str, &str); 3] = [
+    ("queue_kills", "kill -9 of the queue between acknowledging and leasing, 200 times"),
+    ("retail_kills", "the retail desk's cases, three times over, while every service is killed in turn"),
+    ("tool_hang", "what a hanging tool costs its callers, and the callers of another tool"),
+];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let name = std::env::args().nth(1).unwrap_or_default();
+    let verdict = match name.as_str() {
+        "queue_kills" => queue_kills().await,
+        "retail_kills" => retail_kills().await,
+        "tool_hang" => tool_hang().await,
+        _ => {
+            PROOFS.iter().for_each(|(name, what)| println!("{name:14} {what}"));
+            return ExitCode::from(2);
+        }
+    };
+    println!("{}", json!({"proof": name, "holds": verdict.holds, "figures": verdict.figures}));
+    if verdict.holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn queue_kills() -> Verdict {
+    let report = queue_kills::run(200).await;
+    println!("{} kills after {} acknowledgements", report.kills, report.acknowledged);
+    Verdict {
+        holds: report.nothing_lost_or_repeated() && report.kills == 200 && report.acknowledged >= 1_000,
+        figures: json!({
+            "kills": report.kills, "acknowledged": report.acknowledged, "held": report.held,
+            "missing": report.missing, "repeated": report.repeated,
+        }),
+    }
+}
+
+async fn retail_kills() -> Verdict {
+    let Some(report) = retail::replay(retail::Disturbance::kills(3)).await else {
+        return Verdict { holds: false, figures: json!({"missing": "the test data"}) };
+    };
+    println!("{} kills during {} cases", report.kills.len(), report.cases);
+    Verdict {
+        holds: report.wrong.is_empty() && report.cases == 3 * 115 && report.kills.len() >= 18,
+        figures: json!({
+            "cases": report.cases, "kills": report.kills.len(), "wrong": report.wrong,
+            "repeated_calls_answered_from_record": report.repeats,
+        }),
+    }
+}
+
+async fn tool_hang() -> Verdict {
+    let report = tool_hang::run(2_000).await;
+    println!("{} calls hung before the breaker opened; {} got the fallback", report.hung, report.fallbacks);
+    Verdict {
+        holds: report.fallbacks >= 2_000 && report.waited == 0 && report.degraded_others == 0,
+        figures: json!({
+            "hung": report.hung, "fallbacks": report.fallbacks, "others_that_waited": report.waited,
+            "fallback_p99_us": report.fallback_p99.as_micros(),
+            "other_p99_us_alone": report.alone_p99.as_micros(), "other_p99_us_beside": report.beside_p99.as_micros(),
+        }),
+    }
+}
