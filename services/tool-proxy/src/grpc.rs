@@ -82,16 +82,18 @@ impl Tools {
             return Err(Error::precondition("LEASE_REQUIRED", "a worker calls tools under the lease of an invocation"));
         }
         let tenant = caller.tenant()?.to_owned();
-        let invocation_id = caller.lease.as_ref().map(|lease| lease.invocation_id.clone());
+        let scope = caller.lease.as_ref().map(|lease| (lease.invocation_id.clone(), lease.session.clone()));
         let token = request.metadata().get(lease::HEADER).and_then(|value| value.to_str().ok());
-        let lease = invocation_id.zip(token.map(str::to_owned));
+        let lease = scope.zip(token.map(str::to_owned));
         let call = request.into_inner();
         if call.arguments.len() > self.arguments_bytes_max {
             let why = format!("are {} bytes; at most {} are taken", call.arguments.len(), self.arguments_bytes_max);
             return Err(Error::invalid("arguments", why));
         }
         let slot = match lease {
-            Some((id, token)) => Some(Slot::of_step(&tenant, &id, call.step, call.index, token)),
+            Some(((id, session), token)) => {
+                Some(Slot::of_step(&tenant, &id, call.step, call.index, token).in_session(&session))
+            }
             None if call.idempotency_key.is_empty() => None,
             None => Some(Slot::of_key(&tenant, checked(&call.idempotency_key)?)),
         };

@@ -21,6 +21,10 @@ use crate::domain::{Effect, Miss};
 /// Source: <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// The headers by which a tool learns for whom it is called, where it is declared with `tell_invocation`.
+const SESSION: HeaderName = HeaderName::from_static("holdfast-session");
+const INVOCATION: HeaderName = HeaderName::from_static("holdfast-invocation");
+
 /// The way to one tool.
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -28,6 +32,7 @@ pub(crate) struct Upstream {
     url: Url,
     method: Method,
     headers: HeaderMap,
+    tell_invocation: bool,
     first_byte_timeout: Duration,
     response_bytes_max: usize,
 }
@@ -37,6 +42,8 @@ pub(crate) struct Upstream {
 pub(crate) struct Outgoing<'a> {
     pub(crate) arguments: &'a Map<String, Value>,
     pub(crate) idempotency_key: Option<&'a str>,
+    /// Session and id of the invocation that calls, for a tool that may know them.
+    pub(crate) invocation: Option<(&'a str, &'a str)>,
     /// When the answer must be whole.
     pub(crate) until: Instant,
 }
@@ -62,6 +69,7 @@ impl Upstream {
             url,
             method: tool.method,
             headers: headers(tool)?,
+            tell_invocation: tool.tell_invocation,
             first_byte_timeout: *tool.first_byte_timeout.unwrap_or(tool.timeout).min(tool.timeout),
             response_bytes_max: tool.max_response_bytes.bytes(),
         })
@@ -98,6 +106,15 @@ impl Upstream {
         headers.clone_from(&self.headers);
         if let Some(value) = outgoing.idempotency_key.and_then(|key| key.parse().ok()) {
             headers.insert(IDEMPOTENCY_KEY, value);
+        }
+        if let Some((session, id)) = outgoing.invocation.filter(|_| self.tell_invocation) {
+            for (name, told) in [(SESSION, session), (INVOCATION, id)] {
+                if let Ok(value) = HeaderValue::from_str(told)
+                    && !told.is_empty()
+                {
+                    headers.insert(name, value);
+                }
+            }
         }
         if let Some(value) = holdfast_rpc::trace::outgoing().and_then(|text| text.parse().ok()) {
             headers.insert(holdfast_telemetry::traceparent::HEADER, value);

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::entry::Entry;
 use super::{Call, Calls, Stop};
 use crate::catalog::Tool;
-use crate::domain::{Answer, Effect, Miss, Timing, Verdict, healthy, judge};
+use crate::domain::{Answer, Effect, Miss, Slot, Timing, Verdict, healthy, judge};
 use crate::upstream::{Incoming, Outgoing};
 
 /// Between the attempts of one call.
@@ -73,6 +73,7 @@ async fn request(tool: &Tool, call: &Call, watched: Watched) -> Result<Answer, M
     let outgoing = Outgoing {
         arguments: &call.arguments,
         idempotency_key: (tool.effect != Effect::ReadOnly).then_some(call.idempotency_key.as_str()),
+        invocation: call.slot.as_ref().and_then(Slot::invocation),
         until: Instant::now() + time_for(tool),
     };
     let incoming = match tool.upstream.send(outgoing).await {

@@ -46,6 +46,8 @@ pub struct Tool {
     pub secret_headers: BTreeMap<String, Secret>,
     /// Sent as `Authorization: Bearer …`.
     pub bearer: Option<Secret>,
+    /// Whether it is told for which session and invocation it is called (`holdfast-session`, `holdfast-invocation`).
+    pub tell_invocation: bool,
     /// When to stop asking it.
     pub breaker: Breaker,
     /// What callers get while it does not answer: tried in this order.
@@ -72,6 +74,7 @@ impl Default for Tool {
             headers: BTreeMap::new(),
             secret_headers: BTreeMap::new(),
             bearer: None,
+            tell_invocation: false,
             breaker: Breaker::default(),
             fallback: Vec::new(),
         }

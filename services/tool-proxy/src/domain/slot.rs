@@ -11,6 +11,8 @@ pub(crate) struct Slot {
     pub(crate) key: String,
     /// The lease token as it came in; none outside of an invocation.
     pub(crate) lease: Option<String>,
+    /// The invocation's session; empty without one.
+    pub(crate) session: String,
 }
 
 impl Slot {
@@ -21,12 +23,29 @@ impl Slot {
             partition: invocation_id.into(),
             key: format!("{step}.{index}"),
             lease: Some(lease),
+            session: String::new(),
         }
+    }
+
+    /// The same within a session.
+    pub(crate) fn in_session(self, session: &str) -> Self {
+        Self { session: session.into(), ..self }
+    }
+
+    /// Session and id of the invocation, inside of one.
+    pub(crate) fn invocation(&self) -> Option<(&str, &str)> {
+        self.lease.is_some().then_some((&*self.session, &*self.partition))
     }
 
     /// A call outside of an invocation, by its caller's key.
     pub(crate) fn of_key(tenant: &str, idempotency_key: &str) -> Self {
-        Self { tenant: tenant.into(), partition: format!("key:{idempotency_key}"), key: "0.0".into(), lease: None }
+        Self {
+            tenant: tenant.into(),
+            partition: format!("key:{idempotency_key}"),
+            key: "0.0".into(),
+            lease: None,
+            session: String::new(),
+        }
     }
 
     /// What the tool is sent to deduplicate by: the same for every attempt and every repeat, and telling a stranger
