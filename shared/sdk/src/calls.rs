@@ -1,0 +1,135 @@
+//! How a call goes on when the other side is full or gone: the one place of the SDK that retries.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use holdfast_resilience::{Backoff, RetryBudget};
+use holdfast_rpc::deadline;
+use tokio::time::Instant;
+use tonic::Status;
+
+use crate::{Error, held::Held};
+
+/// Waits between attempts where the other side does not say when to come back.
+const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(2));
+
+/// A hint is met with up to this share of itself more, so that those who were refused together do not return together.
+const HINT_JITTER: f64 = 0.2;
+
+/// Retries in a row that a client has before it has earned any: a command that makes one call may retry too.
+const FIRST_SAVINGS: u32 = 10;
+
+/// Who calls, and therefore how long it goes on.
+#[derive(Debug, Clone)]
+pub(crate) enum Caller {
+    /// A client: retries without a hint are on a budget, so that a failing mesh gets little more than the calls made.
+    Client(Arc<RetryBudget>),
+    /// The holder of a lease: pauses as long as the lease may live. One call of each handler waits, no more.
+    Holder(Arc<Held>),
+}
+
+/// The limits of one call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// One attempt is given up after this long, and the call goes on with the next.
+    pub(crate) attempt: Duration,
+    /// The whole call is given up after this long; the deadline that is in force may end it earlier.
+    pub(crate) whole: Duration,
+    /// The other side may be away for this long.
+    pub(crate) patience: Duration,
+}
+
+impl Caller {
+    pub(crate) fn client() -> Self {
+        let budget = RetryBudget::default();
+        // A tenth of a retry is earned by each call.
+        (0..FIRST_SAVINGS * 10).for_each(|_| budget.deposit());
+        Self::Client(Arc::new(budget))
+    }
+
+    /// Calls until it succeeds, until it cannot, or until the limits. `attempt` must be safe to repeat.
+    pub(crate) async fn call<T, F, A>(&self, limits: Limits, mut attempt: A) -> Result<T, Error>
+    where
+        A: FnMut() -> F,
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        let end = end_of(limits.whole);
+        if let Self::Client(budget) = self {
+            budget.deposit();
+        }
+        let mut failed = 0;
+        let mut away = None;
+        let mut may_have_happened = false;
+        loop {
+            self.ready(end).await?;
+            let error = match within(limits.attempt, end, attempt()).await {
+                Ok(response) => return Ok(response.into_inner()),
+                Err(error) => error,
+            };
+            failed += 1;
+            may_have_happened |= error.may_have_happened();
+            if let (Self::Holder(held), Error::LeaseGone { reason }) = (self, &error) {
+                held.lose(reason);
+            }
+            let patient_until = *away.get_or_insert_with(Instant::now) + limits.patience;
+            let wait = match self.wait_after(&error, failed) {
+                Some(wait) if Instant::now() + wait < end.min(patient_until) => wait,
+                _ => return Err(error.or_earlier(may_have_happened)),
+            };
+            tracing::debug!(%error, wait_ms = wait.as_millis() as u64, "calling again");
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Returns once a new attempt may start.
+    pub(crate) async fn ready(&self, end: Instant) -> Result<(), Error> {
+        match self {
+            Self::Client(_) => Ok(()),
+            Self::Holder(held) => tokio::time::timeout_at(end, held.counts()).await.unwrap_or_else(|_| {
+                Err(Error::Deadline {
+                    may_have_happened: false,
+                    message: "waited for the lease to be renewed".into(),
+                })
+            }),
+        }
+    }
+
+    fn wait_after(&self, error: &Error, failed: u32) -> Option<Duration> {
+        if let Some(hint) = error.retry_after() {
+            return Some(hint.mul_f64(1.0 + HINT_JITTER * rand::random::<f64>()));
+        }
+        let again = matches!(error, Error::Busy { .. } | Error::Unavailable { .. } | Error::Deadline { .. });
+        let granted = match self {
+            Self::Client(budget) => again && budget.withdraw(),
+            Self::Holder(_) => again,
+        };
+        granted.then(|| BACKOFF.delay(failed, &mut rand::rng()))
+    }
+}
+
+impl Error {
+    /// The last attempt's error tells of the whole call: whether any attempt may have taken effect.
+    fn or_earlier(mut self, earlier: bool) -> Self {
+        if let Self::Unavailable { may_have_happened, .. } | Self::Deadline { may_have_happened, .. } = &mut self {
+            *may_have_happened |= earlier;
+        }
+        self
+    }
+}
+
+/// The end of a call that starts now: its own limit, or the deadline in force.
+pub(crate) fn end_of(whole: Duration) -> Instant {
+    let left = deadline::remaining().map_or(whole, |left| left.min(whole));
+    Instant::now() + left
+}
+
+/// One attempt, with a deadline of its own that travels with it.
+async fn within<T, F>(limit: Duration, end: Instant, attempt: F) -> Result<tonic::Response<T>, Error>
+where
+    F: Future<Output = Result<tonic::Response<T>, Status>>,
+{
+    let at = end.min(Instant::now() + limit);
+    match tokio::time::timeout_at(at, deadline::scope(Some(at), attempt)).await {
+        Ok(answer) => answer.map_err(Error::from),
+        Err(_) => Err(Error::Deadline { may_have_happened: true, message: "no answer in time".into() }),
+    }
+}

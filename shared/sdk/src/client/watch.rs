@@ -1,0 +1,101 @@
+//! Following an invocation.
+
+use holdfast_proto::{
+    gateway::v1::{WatchInvocationRequest, WatchInvocationResponse},
+    queue::v1::{InvocationEvent, InvocationState, invocation_event::Event},
+};
+use holdfast_resilience::Backoff;
+use std::time::Duration;
+use tonic::Streaming;
+
+use crate::{Client, Error};
+
+/// Between one broken stream and the next.
+const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(2));
+
+/// Streams that may break one after another without an event between them.
+const BREAKS_MAX: u32 = 20;
+
+/// The events of one invocation, in order and without gaps or repeats, over as many connections as it takes.
+#[derive(Debug)]
+pub struct Events {
+    client: Client,
+    invocation_id: String,
+    next: u64,
+    stream: Option<Streaming<WatchInvocationResponse>>,
+    breaks: u32,
+    ended: bool,
+}
+
+impl Events {
+    pub(crate) fn new(client: Client, invocation_id: String, from_offset: u64) -> Self {
+        Self { client, invocation_id, next: from_offset, stream: None, breaks: 0, ended: false }
+    }
+
+    /// The next event, waiting for it; `None` after the terminal one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], and what a connection made anew cannot mend.
+    pub async fn next(&mut self) -> Result<Option<InvocationEvent>, Error> {
+        while !self.ended {
+            let stream = match &mut self.stream {
+                Some(stream) => stream,
+                None => {
+                    let opened = self.open().await?;
+                    self.stream.insert(opened)
+                }
+            };
+            match stream.message().await {
+                Ok(Some(WatchInvocationResponse { event: Some(event) })) => {
+                    if event.offset < self.next {
+                        continue;
+                    }
+                    self.next = event.offset + 1;
+                    self.breaks = 0;
+                    self.ended = is_terminal(&event);
+                    return Ok(Some(event));
+                }
+                Ok(Some(_)) => {}
+                // A stream that ends early (a gateway that drains) is opened again elsewhere.
+                Ok(None) => self.broke(None).await?,
+                Err(status) => self.broke(Some(status.into())).await?,
+            }
+        }
+        Ok(None)
+    }
+
+    async fn open(&self) -> Result<Streaming<WatchInvocationResponse>, Error> {
+        let request =
+            WatchInvocationRequest { invocation_id: self.invocation_id.clone(), from_offset: self.next };
+        let open = || {
+            let (request, mut gateway) = (request.clone(), self.client.gateway());
+            // The time to open it is limited, the stream itself is not.
+            async move { holdfast_rpc::deadline::scope(None, gateway.watch_invocation(request)).await }
+        };
+        self.client.caller.call(self.client.limits(), open).await
+    }
+
+    async fn broke(&mut self, error: Option<Error>) -> Result<(), Error> {
+        self.stream = None;
+        self.breaks += 1;
+        match error {
+            Some(error) if !error.is_retryable() || self.breaks > BREAKS_MAX => return Err(error),
+            None if self.breaks > BREAKS_MAX => {
+                let message = "the stream of events ends again and again".into();
+                return Err(Error::Unavailable { retry_after: None, may_have_happened: false, message });
+            }
+            _ => {}
+        }
+        let pause = BACKOFF.delay(self.breaks, &mut rand::rng());
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+}
+
+fn is_terminal(event: &InvocationEvent) -> bool {
+    let Some(Event::StateChanged(changed)) = &event.event else { return false };
+    matches!(
+        changed.state(),
+        InvocationState::Succeeded | InvocationState::Failed | InvocationState::Cancelled | InvocationState::Dead
+    )
+}

@@ -1,0 +1,213 @@
+//! Where the mesh is: one address for everything, or each service by itself.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use holdfast_config::{Common, Peer};
+use holdfast_rpc::{Channel, HttpRequest, HttpResponse, lease};
+use http::HeaderValue;
+use tonic::{Code, Status};
+use tower::{Service, ServiceExt as _};
+
+use crate::Error;
+
+/// Where the mesh is. Outside it is a gateway, which passes every method through by role; inside, each service has an
+/// address of its own.
+#[derive(Debug, Clone)]
+pub struct Endpoints(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Gateway { urls: String, key: Option<String>, authority: Option<String> },
+    Mesh(Links),
+}
+
+impl Endpoints {
+    /// A gateway's URL, or several (separated by commas) of which the next is used when one refuses connections.
+    pub fn gateway(urls: impl Into<String>) -> Self {
+        Self(Kind::Gateway { urls: urls.into(), key: None, authority: None })
+    }
+
+    /// The services of a mesh that this process belongs to, by `[mesh]` of its configuration.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where one of the URLs is not one.
+    pub fn mesh(common: &Common) -> Result<Self, Error> {
+        let to = |peer| Ok::<_, Error>(Link::new(vec![Channel::to(common, peer).map_err(invalid)?]));
+        Ok(Self(Kind::Mesh(Links {
+            invocations: to(Peer::Gateway)?,
+            queue: to(Peer::Queue)?,
+            state: to(Peer::State)?,
+            tools: to(Peer::ToolProxy)?,
+            models: to(Peer::LlmProxy)?,
+        })))
+    }
+
+    /// The same with a key to show to the gateway; inside the mesh, its credential counts and keys do not.
+    #[must_use]
+    pub fn api_key(mut self, shown: &str) -> Self {
+        if let Kind::Gateway { key, .. } = &mut self.0 {
+            *key = Some(shown.to_owned()).filter(|key| !key.is_empty());
+        }
+        self
+    }
+
+    /// The same with the PEM of an authority to trust, for gateways with certificates of one's own.
+    #[must_use]
+    pub fn authority(mut self, pem: &str) -> Self {
+        if let Kind::Gateway { authority, .. } = &mut self.0 {
+            *authority = Some(pem.to_owned());
+        }
+        self
+    }
+
+    /// Makes the connections, each opened when it is first used.
+    pub(crate) fn links(&self) -> Result<Links, Error> {
+        match &self.0 {
+            Kind::Mesh(links) => Ok(links.clone()),
+            Kind::Gateway { urls, key, authority } => {
+                let connect = |url: &str| {
+                    Channel::connect("gateway", url.trim(), key.as_deref(), authority.as_deref()).map_err(invalid)
+                };
+                let link = Link::new(urls.split(',').map(connect).collect::<Result<_, _>>()?);
+                Ok(Links {
+                    invocations: link.clone(),
+                    queue: link.clone(),
+                    state: link.clone(),
+                    tools: link.clone(),
+                    models: link,
+                })
+            }
+        }
+    }
+}
+
+impl From<&str> for Endpoints {
+    fn from(urls: &str) -> Self {
+        Self::gateway(urls)
+    }
+}
+
+impl From<String> for Endpoints {
+    fn from(urls: String) -> Self {
+        Self::gateway(urls)
+    }
+}
+
+/// Keys are never printed.
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gateway { urls, .. } => f.debug_tuple("Gateway").field(urls).finish(),
+            Self::Mesh(_) => f.write_str("Mesh"),
+        }
+    }
+}
+
+fn invalid(error: holdfast_rpc::Error) -> Error {
+    Error::Invalid(error.to_string())
+}
+
+/// A connection for each contract.
+#[derive(Debug, Clone)]
+pub(crate) struct Links {
+    pub(crate) invocations: Link,
+    pub(crate) queue: Link,
+    pub(crate) state: Link,
+    pub(crate) tools: Link,
+    pub(crate) models: Link,
+}
+
+impl Links {
+    /// The same connections, with a lease shown on every call.
+    pub(crate) fn under(&self, token: &str) -> Result<Self, Error> {
+        let lease = HeaderValue::try_from(token).map_err(|_| Error::Invalid("the lease token is malformed".into()))?;
+        let under = |link: &Link| Link { lease: Some(lease.clone()), ..link.clone() };
+        Ok(Self {
+            invocations: under(&self.invocations),
+            queue: under(&self.queue),
+            state: under(&self.state),
+            tools: under(&self.tools),
+            models: under(&self.models),
+        })
+    }
+}
+
+/// A connection to one service, at one or several addresses.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    route: Arc<Route>,
+    lease: Option<HeaderValue>,
+}
+
+#[derive(Debug)]
+struct Route {
+    addresses: Vec<Channel>,
+    /// The address in use.
+    current: AtomicUsize,
+    /// Addresses that refused, one after another.
+    refused: AtomicUsize,
+}
+
+impl Link {
+    fn new(addresses: Vec<Channel>) -> Self {
+        let route = Route { addresses, current: AtomicUsize::new(0), refused: AtomicUsize::new(0) };
+        Self { route: Arc::new(route), lease: None }
+    }
+}
+
+impl Route {
+    /// An address could not be reached. The next call goes to the next one, and at once where that was not tried yet.
+    fn moved_on(&self, from: usize, status: Status) -> Status {
+        if self.addresses.len() == 1 || status.code() != Code::Unavailable {
+            return status;
+        }
+        let next = (from + 1) % self.addresses.len();
+        let _ = self.current.compare_exchange(from, next, Ordering::AcqRel, Ordering::Relaxed);
+        if (self.refused.fetch_add(1, Ordering::AcqRel) + 1) % self.addresses.len() == 0 {
+            return status;
+        }
+        let at_once = holdfast_rpc::Error::unavailable(status.message(), Duration::ZERO);
+        match holdfast_rpc::status::may_have_happened(&status) {
+            true => at_once.maybe_happened().into(),
+            false => at_once.into(),
+        }
+    }
+}
+
+impl Service<HttpRequest> for Link {
+    type Response = HttpResponse;
+    type Error = Status;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Status>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: HttpRequest) -> Self::Future {
+        if let Some(lease) = &self.lease {
+            request.headers_mut().insert(lease::HEADER, lease.clone());
+        }
+        let route = self.route.clone();
+        let current = route.current.load(Ordering::Acquire);
+        let channel = route.addresses[current].clone();
+        Box::pin(async move {
+            match channel.oneshot(request).await {
+                Ok(response) => {
+                    route.refused.store(0, Ordering::Release);
+                    Ok(response)
+                }
+                Err(status) => Err(route.moved_on(current, status)),
+            }
+        })
+    }
+}

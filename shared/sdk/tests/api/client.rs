@@ -1,0 +1,105 @@
+use std::{sync::atomic::Ordering, time::Duration};
+
+use holdfast_sdk::{Client, Error, invocation};
+use serde_json::json;
+
+use crate::standin::Mesh;
+
+fn spec() -> holdfast_sdk::proto::queue::v1::InvocationSpec {
+    invocation("echo", &json!({})).expect("plain JSON")
+}
+
+#[tokio::test]
+async fn a_submission_whose_answer_is_lost_is_repeated_under_the_same_key() {
+    let mesh = Mesh::start().await;
+    mesh.gateway.lose_answers.store(2, Ordering::SeqCst);
+    let client = Client::connect(&mesh.url(), "").expect("well-formed");
+
+    let accepted = client.submit(spec()).await.expect("the third try is answered");
+
+    let keys = mesh.gateway.keys.lock().clone();
+    assert_eq!(keys.len(), 3);
+    assert!(keys.iter().all(|key| *key == accepted.invocation_id && !key.is_empty()), "{keys:?}");
+}
+
+#[tokio::test]
+async fn each_submission_mints_a_key_of_its_own() {
+    let mesh = Mesh::start().await;
+    let client = Client::connect(&mesh.url(), "").expect("well-formed");
+    client.submit(spec()).await.expect("taken");
+    client.submit(spec()).await.expect("taken");
+    let keys = mesh.gateway.keys.lock().clone();
+    assert_ne!(keys[0], keys[1]);
+}
+
+#[tokio::test]
+async fn backpressure_is_waited_out_within_the_deadline() {
+    let mesh = Mesh::start().await;
+    mesh.gateway.refuse.store(3, Ordering::SeqCst);
+    let client = Client::connect(&mesh.url(), "").expect("well-formed");
+    client.submit(spec()).await.expect("there is room after a while");
+    assert_eq!(mesh.gateway.keys.lock().len(), 4);
+
+    mesh.gateway.refuse.store(u32::MAX, Ordering::SeqCst);
+    let hurried = client.timeout(Duration::from_millis(200));
+    let refused = hurried.submit(spec()).await.expect_err("no room in time");
+    assert!(matches!(refused, Error::Busy { retry_after: Some(_), .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn retries_without_a_hint_are_on_a_budget() {
+    let mesh = Mesh::start().await;
+    mesh.gateway.lose_answers.store(u32::MAX, Ordering::SeqCst);
+    let client = Client::connect(&mesh.url(), "").expect("well-formed").timeout(Duration::from_millis(400));
+    for _ in 0..40 {
+        let failed = client.submit(spec()).await.expect_err("nothing is ever answered");
+        assert!(failed.may_have_happened());
+    }
+    let requests = mesh.gateway.keys.lock().len();
+    // Ten retries are there at first, and each ten calls earn one more.
+    assert!(requests <= 40 + 10 + 4, "{requests} requests for 40 calls");
+}
+
+#[tokio::test]
+async fn a_gateway_that_refuses_connections_is_left_for_the_next() {
+    let (gone, mesh) = (Mesh::start().await, Mesh::start().await);
+    gone.kill().await;
+    let both = format!("{}, {}", gone.url(), mesh.url());
+    let client = Client::connect(&both, "").expect("well-formed").timeout(Duration::from_secs(5));
+    client.submit(spec()).await.expect("the second address answers");
+    client.submit(spec()).await.expect("and is used from then on");
+    assert_eq!(mesh.gateway.keys.lock().len(), 2);
+}
+
+#[tokio::test]
+async fn the_key_is_shown_and_never_printed() {
+    let mesh = Mesh::start().await;
+    let client = Client::connect(&mesh.url(), "s3cret").expect("well-formed");
+    client.submit(spec()).await.expect("taken");
+    assert_eq!(*mesh.gateway.shown.lock(), [Some("Bearer s3cret".to_owned())]);
+    let endpoints = holdfast_sdk::Endpoints::gateway(mesh.url()).api_key("s3cret");
+    assert!(!format!("{endpoints:?}").contains("s3cret"));
+}
+
+#[tokio::test]
+async fn a_watcher_misses_nothing_and_sees_nothing_twice_over_a_broken_stream() {
+    let mesh = Mesh::start().await;
+    let client = Client::connect(&mesh.url(), "").expect("well-formed");
+    let mut events = client.watch("some-invocation", 0);
+    let mut offsets = Vec::new();
+    while let Some(event) = events.next().await.expect("it goes on elsewhere") {
+        offsets.push(event.offset);
+    }
+    assert_eq!(offsets, [1, 2, 3]);
+    assert_eq!(*mesh.gateway.watched_from.lock(), [0, 3]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_mended_is_told_at_once() {
+    let mesh = Mesh::start().await;
+    let client = Client::connect(&mesh.url(), "").expect("well-formed");
+    assert!(matches!(client.get("nothing").await, Err(Error::NotFound(_))));
+    let ended = client.cancel("ended", "why").await.expect_err("it has ended");
+    assert!(matches!(&ended, Error::Precondition { reason, .. } if reason == "ALREADY_ENDED"), "{ended:?}");
+    assert!(matches!(Client::connect("nowhere", ""), Err(Error::Invalid(_))));
+}

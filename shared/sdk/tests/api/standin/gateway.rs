@@ -1,0 +1,111 @@
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use holdfast_proto::{
+    gateway::v1::{self as pb, invocation_service_server::InvocationService},
+    queue::v1::{Invocation, InvocationEvent, InvocationState, invocation_event},
+};
+use holdfast_rpc::Error;
+use parking_lot::Mutex;
+use tokio_stream::Iter;
+use tonic::{Request, Response, Status};
+
+/// Takes submissions, sometimes, and remembers their keys.
+#[derive(Default)]
+pub struct Gateway {
+    /// So many submissions are refused with a retry-after.
+    pub refuse: AtomicU32,
+    /// So many submissions are taken, and their answers lost without a word.
+    pub lose_answers: AtomicU32,
+    pub keys: Mutex<Vec<String>>,
+    /// What callers showed.
+    pub shown: Mutex<Vec<Option<String>>>,
+    /// Where watchers began.
+    pub watched_from: Mutex<Vec<u64>>,
+}
+
+type Watched = Result<pb::WatchInvocationResponse, Status>;
+
+fn event(offset: u64, state: InvocationState) -> Watched {
+    let changed = invocation_event::StateChanged { state: state.into(), attempt: 1, failure: None };
+    let event = InvocationEvent {
+        offset,
+        time: None,
+        event: Some(invocation_event::Event::StateChanged(changed)),
+    };
+    Ok(pb::WatchInvocationResponse { event: Some(event) })
+}
+
+#[tonic::async_trait]
+impl InvocationService for Gateway {
+    type WatchInvocationStream = Iter<std::vec::IntoIter<Watched>>;
+
+    async fn submit_invocation(
+        &self,
+        request: Request<pb::SubmitInvocationRequest>,
+    ) -> Result<Response<pb::SubmitInvocationResponse>, Status> {
+        let shown = request.metadata().get("authorization").map(|value| value.to_str().expect("ASCII").to_owned());
+        self.shown.lock().push(shown);
+        let key = request.into_inner().spec.unwrap_or_default().idempotency_key;
+        self.keys.lock().push(key.clone());
+        let take = |count: &AtomicU32| {
+            count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+        };
+        if take(&self.refuse) {
+            return Err(Error::exhausted("full", Duration::from_millis(20)).into());
+        }
+        if take(&self.lose_answers) {
+            return Err(Status::unavailable("broken"));
+        }
+        Ok(Response::new(pb::SubmitInvocationResponse { invocation_id: key, created: true }))
+    }
+
+    /// Two events, then a break; from there on, the end.
+    async fn watch_invocation(
+        &self,
+        request: Request<pb::WatchInvocationRequest>,
+    ) -> Result<Response<Self::WatchInvocationStream>, Status> {
+        let from = request.into_inner().from_offset;
+        self.watched_from.lock().push(from);
+        let events = match from {
+            0..=2 => vec![
+                event(1, InvocationState::Queued),
+                event(2, InvocationState::Leased),
+                Err(Status::unavailable("the gateway drains")),
+            ],
+            // A server may begin earlier than asked.
+            _ => vec![event(2, InvocationState::Leased), event(3, InvocationState::Succeeded)],
+        };
+        Ok(Response::new(tokio_stream::iter(events)))
+    }
+
+    async fn run_invocation(
+        &self,
+        _: Request<pb::RunInvocationRequest>,
+    ) -> Result<Response<pb::RunInvocationResponse>, Status> {
+        Ok(Response::new(pb::RunInvocationResponse { invocation: Some(Invocation::default()) }))
+    }
+
+    async fn get_invocation(
+        &self,
+        _: Request<pb::GetInvocationRequest>,
+    ) -> Result<Response<pb::GetInvocationResponse>, Status> {
+        Err(Error::not_found("such invocation").into())
+    }
+
+    async fn list_invocations(
+        &self,
+        _: Request<pb::ListInvocationsRequest>,
+    ) -> Result<Response<pb::ListInvocationsResponse>, Status> {
+        Ok(Response::new(pb::ListInvocationsResponse::default()))
+    }
+
+    async fn cancel_invocation(
+        &self,
+        _: Request<pb::CancelInvocationRequest>,
+    ) -> Result<Response<pb::CancelInvocationResponse>, Status> {
+        Err(Error::precondition("ALREADY_ENDED", "it has ended").into())
+    }
+}

@@ -1,0 +1,48 @@
+use std::{sync::atomic::Ordering, time::Duration};
+
+use holdfast_sdk::{Context, Json, Outcome, Worker};
+use serde_json::json;
+
+use crate::{
+    standin::{Mesh, Submission, queue::End},
+    worker::Running,
+};
+
+fn caller(mesh: &Mesh) -> Worker {
+    Worker::new(mesh.url()).tool_patience(Duration::from_millis(100)).agent("call", |ctx: Context, input: Json| {
+        async move {
+            let first = ctx.call_tool("echo", &input, 1, 0).await?;
+            let again = ctx.call_tool("echo", &input, 1, 0).await?;
+            let outcome = match first.outcome {
+                Outcome::Real => "real",
+                Outcome::Unavailable => "unavailable",
+                _ => "something else",
+            };
+            Ok(json!({ "outcome": outcome, "content": first.json(), "replayed": again.replayed }))
+        }
+    })
+}
+
+async fn answer(mesh: &Mesh, id: &str) -> Json {
+    let End::Completed(done) = mesh.queue.end(id).await else { panic!("it succeeds") };
+    serde_json::from_slice(&done.result.expect("a result").data).expect("JSON")
+}
+
+#[tokio::test]
+async fn a_call_carries_the_lease_and_its_repeat_gets_the_recorded_answer() {
+    let mesh = Mesh::start().await;
+    let _running = Running::start(caller(&mesh));
+    let id = mesh.queue.submit(Submission { agent: "call", input: r#"{"n":1}"#, ..Default::default() });
+    assert_eq!(answer(&mesh, &id).await, json!({ "outcome": "real", "content": { "n": 1 }, "replayed": true }));
+    assert_eq!(mesh.tools.sent.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_tool_proxy_that_stays_away_is_told_to_the_agent() {
+    let mesh = Mesh::start().await;
+    mesh.tools.away.store(true, Ordering::SeqCst);
+    let _running = Running::start(caller(&mesh));
+    let id = mesh.queue.submit(Submission { agent: "call", input: "{}", ..Default::default() });
+    let answer = answer(&mesh, &id).await;
+    assert_eq!((&answer["outcome"], &answer["content"]["error"]), (&json!("unavailable"), &json!("TOOL_PROXY_UNAVAILABLE")));
+}
