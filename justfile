@@ -2,7 +2,7 @@
 
 # Start the whole mesh on this machine.
 up *ARGS:
-    cargo run -- up {{ARGS}}
+    cargo run --release -- up {{ARGS}}
 
 # Run every test.
 test *ARGS:

@@ -1,4 +1,5 @@
 //! Each thing of the kit is started and spoken to.
 
+mod collector;
 mod fault_proxy;
 mod servers;
