@@ -3,6 +3,7 @@
 mod bad_input;
 mod counting;
 mod disputes;
+mod drain;
 mod frozen_worker;
 mod hanging_tool;
 mod model_limit;
