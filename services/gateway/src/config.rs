@@ -30,7 +30,7 @@ pub struct Config {
 struct Section {
     address: String,
     keys: Vec<KeySetting>,
-    agents: AgentsSetting,
+    agents: Option<AgentsSetting>,
     extra_agents: BTreeSet<String>,
     payload_max: Size,
     calls_max: usize,
@@ -63,7 +63,7 @@ impl Default for Section {
         Self {
             address: "127.0.0.1:7070".into(),
             keys: Vec::new(),
-            agents: AgentsSetting::Declared,
+            agents: None,
             extra_agents: BTreeSet::new(),
             payload_max: Size::from_mib(1),
             calls_max: 20_000,
@@ -137,11 +137,13 @@ impl Config {
     }
 
     pub(crate) fn agents(&self) -> Agents {
+        let declared: BTreeSet<String> = self.declared_agents.union(&self.gateway.extra_agents).cloned().collect();
         match self.gateway.agents {
-            AgentsSetting::Any => Agents::Any,
-            AgentsSetting::Declared => {
-                Agents::Declared(self.declared_agents.union(&self.gateway.extra_agents).cloned().collect())
-            }
+            Some(AgentsSetting::Declared) => Agents::Declared(declared),
+            Some(AgentsSetting::Any) => Agents::Any,
+            // Where nothing is declared, all work is for workers that bring their own types.
+            None if declared.is_empty() => Agents::Any,
+            None => Agents::Declared(declared),
         }
     }
 

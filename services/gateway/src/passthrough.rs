@@ -17,7 +17,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::ServiceExt as _;
 
-use body::Passed;
+use body::{Passed, Upward};
 
 /// The services behind this door.
 const SERVICES: [(&str, Peer); 4] = [
@@ -66,9 +66,13 @@ impl Way {
         let Some(caller) = request.extensions().get::<Caller>().cloned() else {
             return answer(Status::from(Error::unauthenticated("nobody said who is calling")).into_http());
         };
-        let endless = ENDLESS.contains(&request.uri().path());
+        let stop = ENDLESS.contains(&request.uri().path()).then(|| self.stop.clone());
         let (parts, body) = request.into_parts();
-        let mut onward = http::Request::new(Body::new(body));
+        let body = match &stop {
+            Some(stop) => Body::new(Upward::new(Body::new(body), stop.clone())),
+            None => Body::new(body),
+        };
+        let mut onward = http::Request::new(body);
         *onward.method_mut() = parts.method;
         *onward.uri_mut() = parts.uri;
         *onward.version_mut() = http::Version::HTTP_2;
@@ -77,10 +81,7 @@ impl Way {
             return answer(Status::from(error).into_http());
         }
         match self.channel.clone().oneshot(onward).await {
-            Ok(response) => {
-                let stop = endless.then(|| self.stop.clone());
-                answer(response.map(|body| Body::new(Passed::new(body, self.peer, stop))))
-            }
+            Ok(response) => answer(response.map(|body| Body::new(Passed::new(body, self.peer, stop)))),
             Err(status) => answer(status.into_http()),
         }
     }

@@ -23,20 +23,26 @@ fn keys(keys: &[(&str, &str, &str, &str)]) -> String {
 const LONG: &str = "0123456789abcdef";
 
 #[test]
-fn without_a_file_nobody_needs_a_key_and_no_agent_is_declared() {
+fn without_a_file_nobody_needs_a_key() {
     let config = load("").expect("defaults hold");
     assert!(config.keys().are_open());
-    assert!(config.agents().admit("disputes").is_err());
     assert_eq!(config.address(), "127.0.0.1:7070");
 }
 
 #[test]
-fn declared_and_extra_agents_are_taken() {
+fn declared_and_extra_agents_are_taken_and_no_others() {
     let text = "[gateway]\nextra_agents = [\"echo\"]\n[agents.disputes]\nmodel = \"default\"\n";
     let agents = load(text).expect("it holds").agents();
     assert!(agents.admit("disputes").is_ok() && agents.admit("echo").is_ok() && agents.admit("other").is_err());
-    let any = load("[gateway]\nagents = \"any\"\n").expect("it holds").agents();
-    assert!(any.admit("other").is_ok());
+}
+
+#[test]
+fn any_agent_is_taken_where_that_is_said_or_none_is_declared() {
+    for text in ["[gateway]\nagents = \"any\"\n[agents.disputes]\nmodel = \"default\"\n", ""] {
+        assert!(load(text).expect("it holds").agents().admit("other").is_ok(), "{text:?}");
+    }
+    let none = load("[gateway]\nagents = \"declared\"\n").expect("it holds").agents();
+    assert!(none.admit("other").is_err());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The answer of a service behind, on its way out.
+//! Bodies on their way through.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,7 +17,43 @@ use tonic::body::Body;
 /// When to come back after a break.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// A body that always ends with trailers: where the connection behind breaks, or this process drains, the client is told so
+/// What a client sends on a stream that it would never end: a drain ends it, so that nothing holds the connection.
+pub(super) struct Upward {
+    inner: Body,
+    stopped: BoxFuture<'static, ()>,
+    over: bool,
+}
+
+impl Upward {
+    pub(super) fn new(inner: Body, stop: Stop) -> Self {
+        Self { inner, stopped: stop.cancelled_owned().boxed(), over: false }
+    }
+}
+
+impl http_body::Body for Upward {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Pending if self.stopped.poll_unpin(cx).is_ready() => {
+                self.over = true;
+                self.inner = Body::empty();
+                Poll::Ready(None)
+            }
+            other => other,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.over || self.inner.is_end_stream()
+    }
+}
+
+/// An answer that always ends with trailers: where the connection behind breaks, or this process drains, the client is told so
 /// in gRPC's words instead of by a reset.
 pub(super) struct Passed {
     inner: Body,
