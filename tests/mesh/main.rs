@@ -10,4 +10,6 @@ mod model_limit;
 mod python;
 mod queue_kills;
 mod retail;
+mod sdk_example;
+mod tls;
 mod trace;

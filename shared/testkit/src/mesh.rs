@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use holdfast_proto::queue::v1::queue_service_client::QueueServiceClient;
 use holdfast_proto::state::v1::state_service_client::StateServiceClient;
 use holdfast_proto::tool::v1::tool_service_client::ToolServiceClient;
 use tokio::process::Command;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 use crate::http::{get, send};
 use crate::scratch::Scratch;
@@ -21,6 +22,15 @@ pub struct MeshBuilder {
     config: Option<String>,
     without: Vec<Peer>,
     env: BTreeMap<String, String>,
+    secured: Option<Secured>,
+    files: BTreeMap<String, String>,
+}
+
+/// A mesh that strangers could reach.
+#[derive(Debug, Clone)]
+struct Secured {
+    host: IpAddr,
+    authority: String,
 }
 
 impl MeshBuilder {
@@ -48,14 +58,33 @@ impl MeshBuilder {
         self
     }
 
+    /// Listens on another address than loopback, with TLS. The certificate (`tls.pem`) and its key (`tls.key`) are put into
+    /// the mesh's directory for the configuration to refer to.
+    pub fn secured(mut self, host: IpAddr, certificate: &str, key: &str) -> Self {
+        self.secured = Some(Secured { host, authority: certificate.to_owned() });
+        self.file("tls.pem", certificate).file("tls.key", key)
+    }
+
+    /// Puts a file into the mesh's directory, where services are started.
+    pub fn file(mut self, name: &str, content: &str) -> Self {
+        self.files.insert(name.to_owned(), content.to_owned());
+        self
+    }
+
     /// Starts the services, each a process, and waits until each says that it is healthy.
-    pub async fn start(self) -> Mesh {
+    ///
+    /// # Panics
+    /// Where one of them does not.
+    pub async fn start(mut self) -> Mesh {
         let scratch = Scratch::new("mesh");
         let port_base = ports::free_range(Peer::ALL.len() as u16);
-        if let Some(config) = &self.config {
-            std::fs::write(scratch.path().join("holdfast.toml"), config).expect("the test's directory can be written");
+        if let Some(config) = self.config.take() {
+            self.files.insert("holdfast.toml".into(), config);
         }
-        let mut mesh = Mesh { processes: BTreeMap::new(), env: self.env, port_base, scratch };
+        for (name, content) in &self.files {
+            std::fs::write(scratch.path().join(name), content).expect("the test's directory can be written");
+        }
+        let mut mesh = Mesh { processes: BTreeMap::new(), env: self.env, secured: self.secured, port_base, scratch };
         let wanted = Peer::ALL.into_iter().filter(|peer| !self.without.contains(peer));
         for peer in wanted.clone() {
             mesh.spawn(peer);
@@ -72,6 +101,7 @@ impl MeshBuilder {
 pub struct Mesh {
     processes: BTreeMap<&'static str, Process>,
     env: BTreeMap<String, String>,
+    secured: Option<Secured>,
     port_base: u16,
     scratch: Scratch,
 }
@@ -84,7 +114,14 @@ impl Mesh {
 
     /// The base URL of a service.
     pub fn url(&self, peer: Peer) -> String {
-        format!("http://127.0.0.1:{}", self.port(peer))
+        let scheme = if self.secured.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address(peer))
+    }
+
+    /// The socket address of a service.
+    pub fn address(&self, peer: Peer) -> SocketAddr {
+        let host = self.secured.as_ref().map_or(Ipv4Addr::LOCALHOST.into(), |secured| secured.host);
+        SocketAddr::new(host, self.port(peer))
     }
 
     /// The port of a service.
@@ -102,8 +139,15 @@ impl Mesh {
     /// # Panics
     /// Never: the URL is the mesh's own.
     pub fn channel(&self, peer: Peer) -> Channel {
+        self.endpoint(peer).connect_lazy()
+    }
+
+    fn endpoint(&self, peer: Peer) -> Endpoint {
         let endpoint = Endpoint::from_shared(self.url(peer)).expect("the mesh's own URLs are well-formed");
-        endpoint.connect_timeout(Duration::from_secs(5)).connect_lazy()
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(5));
+        let Some(secured) = &self.secured else { return endpoint };
+        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&secured.authority));
+        endpoint.tls_config(tls).expect("the certificate is one")
     }
 
     /// What callers use, through the gateway.
@@ -183,16 +227,18 @@ impl Mesh {
         command.env("HOLDFAST_DATA__DIR", self.scratch.path().join("data"));
         for other in Peer::ALL {
             let section = other.section().to_uppercase();
-            let address = format!("127.0.0.1:{}", self.port(other));
-            command.env(format!("HOLDFAST_MESH__{section}"), format!("http://{address}"));
-            command.env(format!("HOLDFAST_{section}__ADDRESS"), address);
+            command.env(format!("HOLDFAST_MESH__{section}"), self.url(other));
+            command.env(format!("HOLDFAST_{section}__ADDRESS"), self.address(other).to_string());
         }
         command.envs(&self.env);
         self.processes.insert(peer.name(), Process::start(peer.name(), command, self.scratch.path()));
     }
 
     async fn ready(&mut self, peer: Peer) {
-        let port = self.port(peer);
-        ready(peer.name(), self.process(peer), || async { get(port, "/healthz").await.is_some() }).await;
+        let (port, endpoint, secured) = (self.port(peer), self.endpoint(peer), self.secured.is_some());
+        // Behind TLS a finished handshake tells it: a service binds its socket early, but answers only when it is ready.
+        let answers =
+            || async { if secured { endpoint.connect().await.is_ok() } else { get(port, "/healthz").await.is_some() } };
+        ready(peer.name(), self.process(peer), answers).await;
     }
 }
