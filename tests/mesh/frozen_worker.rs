@@ -19,7 +19,7 @@ const CONFIG: &str = r#"
 extra_agents = ["work"]
 
 [queue]
-lease = "2s"
+lease_ttl = "2s"
 
 [tools.pay]
 url = "simulator:/tools/echo"

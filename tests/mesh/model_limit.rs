@@ -13,11 +13,7 @@ const CONFIG: &str = r#"
 [providers.limited]
 kind = "openai"
 base_url = "simulator:/v1"
-
-[[providers.limited.keys]]
-name = "one"
-key = "env:LIMITED_KEY"
-concurrency = 20
+keys = [{ name = "limited", concurrency = 20 }]
 
 [models.limited]
 deployments = [{ provider = "limited", model = "simulated-model" }]
@@ -35,7 +31,7 @@ fn hello() -> GenerateRequest {
 #[tokio::test(flavor = "multi_thread")]
 async fn forty_callers_at_a_limit_of_twenty_are_never_told_429() {
     let mesh = Mesh::builder().only(&[Peer::Gateway, Peer::LlmProxy, Peer::Simulator]);
-    let mesh = Arc::new(mesh.config(CONFIG).env("LIMITED_KEY", "limited").start().await);
+    let mesh = Arc::new(mesh.config(CONFIG).start().await);
     let mut callers = JoinSet::new();
     for _ in 0..40 {
         let mut llm = LlmServiceClient::new(mesh.channel(Peer::Gateway));

@@ -22,8 +22,9 @@ steps_max = 40
 deployments = [{{ provider = "simulated", model = "simulated-model" }}]
 
 [providers.simulated]
-url = "simulator:/v1"
-keys = [{{ key = "simulated", concurrency = 16 }}]
+kind = "openai"
+base_url = "simulator:/v1"
+keys = [{{ name = "simulated", concurrency = 16 }}]
 
 [simulator]
 keys.simulated = {{ concurrency = 16 }}
