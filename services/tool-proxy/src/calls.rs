@@ -70,7 +70,7 @@ enum Stop {
     /// The caller gets an error, and nothing was sent, or nothing that is known.
     Refused(Error),
     /// The same call is under way already: it is as it was found.
-    Overtaken(Found),
+    Overtaken(Box<Found>),
 }
 
 impl From<Error> for Stop {
@@ -155,19 +155,24 @@ impl Calls {
         let patience = self.catalog.patience(&call.tool);
         let mut entry = Some(Entry::new(&self.journal, self.limits, slot, call, patience));
         let mut timing = Timing::default();
-        match self.perform(call, &mut entry, &mut timing).await {
-            Ok(answer) => {
-                let entry = entry.ok_or_else(|| Error::internal("the record of a call is gone"))?;
-                let (answer, replayed) = entry.settle(answer, timing.attempts > 0).await?;
-                Ok(Reply { answer, timing, replayed })
-            }
-            Err(Stop::Overtaken(found)) => self.repeat(call, slot, found).await,
+        let outcome = match self.perform(call, &mut entry, &mut timing).await {
+            Ok(answer) => match entry {
+                Some(entry) => entry.settle(answer).await,
+                None => Err(Error::internal("the record of a call is gone")),
+            },
+            Err(Stop::Overtaken(found)) => return self.repeat(call, slot, found).await,
             Err(Stop::Refused(error)) => Err(error),
+        };
+        match outcome {
+            Ok((answer, replayed)) => Ok(Reply { answer, timing, replayed }),
+            // An attempt may have had its effect before the state service could not be reached any more.
+            Err(error) if timing.attempts > 0 && call.tool.effect != Effect::ReadOnly => Err(error.maybe_happened()),
+            Err(error) => Err(error),
         }
     }
 
     /// What a repeat gets: the recorded answer, at once or when it is there, or the news that it is lost.
-    async fn repeat(&self, call: &Call, slot: &Slot, mut found: Found) -> Result<Reply, Error> {
+    async fn repeat(&self, call: &Call, slot: &Slot, mut found: Box<Found>) -> Result<Reply, Error> {
         let (started, mut look) = (Instant::now(), LOOK.0);
         let reply = |answer, replayed| Reply { answer, timing: Timing::default(), replayed };
         loop {
@@ -188,10 +193,10 @@ impl Calls {
     }
 
     /// Records that nobody knows the outcome, if that is still so.
-    async fn give_up(&self, call: &Call, slot: &Slot, found: &Found) -> Result<Result<Answer, Found>, Error> {
+    async fn give_up(&self, call: &Call, slot: &Slot, found: &Found) -> Result<Result<Answer, Box<Found>>, Error> {
         let unknown = Answer::unknown(&call.tool.name, "OUTCOME_LOST");
         let Some(record) = found.record.clone().settled(&unknown) else {
-            return Ok(Err(found.clone()));
+            return Ok(Err(Box::new(found.clone())));
         };
         let until = Persistence::Always(Instant::now() + self.limits.intend_for);
         match self.journal.write(slot, &record, Some(&found.version), Authority::Mesh, until).await? {

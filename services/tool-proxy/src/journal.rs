@@ -45,7 +45,7 @@ pub(crate) enum Written {
     /// It was taken; the new version.
     Taken(Bytes),
     /// The record has moved on; what it is now.
-    Moved(Option<Found>),
+    Moved(Option<Box<Found>>),
 }
 
 /// In whose name a record is written.
@@ -75,7 +75,7 @@ impl Journal {
     }
 
     /// The record of a call.
-    pub(crate) async fn find(&self, slot: &Slot) -> Result<Option<Found>, Error> {
+    pub(crate) async fn find(&self, slot: &Slot) -> Result<Option<Box<Found>>, Error> {
         let request = client::for_tenant(Request::new(GetRequest { address: Some(address(slot)) }), &slot.tenant)?;
         let mut state = self.client.clone();
         match self.within(state.get(request)).await {
@@ -101,12 +101,12 @@ impl Journal {
         };
         let mut failed = 0;
         loop {
-            let error = match self.put_once(slot, &put, authority).await {
+            let (error, unsure) = match self.put_once(slot, &put, authority).await {
                 Ok(written) => return Ok(written),
-                Err(error) => error,
+                Err(failure) => failure,
             };
             failed += 1;
-            insist |= error.may_have_happened();
+            insist |= unsure;
             let delay = BACKOFF.delay(failed, &mut rand::rng());
             if error.code() != Code::Unavailable || !insist || Instant::now() + delay >= until {
                 return Err(error);
@@ -122,16 +122,22 @@ impl Journal {
         self.within(state.register_fence(request)).await.map(drop).map_err(refusal)
     }
 
-    async fn put_once(&self, slot: &Slot, put: &PutRequest, authority: Authority) -> Result<Written, Error> {
+    /// An error comes with whether the write may have happened all the same.
+    async fn put_once(&self, slot: &Slot, put: &PutRequest, authority: Authority) -> Result<Written, (Error, bool)> {
+        let sure = |error| (error, false);
         let mut state = self.client.clone();
-        match self.within(state.put(named(put.clone(), slot, authority)?)).await {
+        let request = named(put.clone(), slot, authority).map_err(sure)?;
+        match self.within(state.put(request)).await {
             Ok(answer) => Ok(Written::Taken(answer.into_inner().version)),
             Err(status) if status.code() == Code::Aborted => {
                 let current = status::detail::<Conflict>(&status).and_then(|conflict| conflict.current);
                 let current = current.filter(|record| record.value.is_some());
-                Ok(Written::Moved(current.map(read).transpose()?))
+                Ok(Written::Moved(current.map(read).transpose().map_err(sure)?))
             }
-            Err(status) => Err(refusal(status)),
+            Err(status) => {
+                let unsure = status::may_have_happened(&status);
+                Err((refusal(status), unsure))
+            }
         }
     }
 
@@ -169,13 +175,14 @@ fn named<T>(message: T, slot: &Slot, authority: Authority) -> Result<Request<T>,
     }
 }
 
-fn read(record: StateRecord) -> Result<Found, Error> {
+fn read(record: StateRecord) -> Result<Box<Found>, Error> {
     let value = record.value.unwrap_or_default();
     let record_of_call = serde_json::from_slice(&value.data).map_err(Error::internal)?;
-    Ok(Found { record: record_of_call, version: record.version })
+    Ok(Box::new(Found { record: record_of_call, version: record.version }))
 }
 
 /// What the caller is told: refusals as they are, everything that may pass as UNAVAILABLE with a time to come back.
+/// Whether the *call* may have happened is not for the journal to say.
 fn refusal(status: Status) -> Error {
     let passing = matches!(
         status.code(),
@@ -185,6 +192,5 @@ fn refusal(status: Status) -> Error {
         return status.into();
     }
     let wait = status::retry_after(&status).unwrap_or(RETRY_AFTER);
-    let error = Error::unavailable(format!("the call cannot be recorded: {}", status.message()), wait);
-    if status::may_have_happened(&status) { error.maybe_happened() } else { error }
+    Error::unavailable(format!("the call cannot be recorded: {}", status.message()), wait)
 }

@@ -1,11 +1,10 @@
 //! The last good answers of a tool, by tenant and arguments: bounded in bytes, the ones that were not renewed go first.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
 use crate::domain::Answer;
 
@@ -45,18 +44,14 @@ impl LastGood {
     }
 
     /// Keeps an answer instead of an older one.
-    pub(crate) fn keep(&self, tenant: &str, fingerprint: &str, answer: &Answer) {
+    pub(crate) fn keep(&self, tenant: &str, fingerprint: &str, answer: &Answer, now: Instant) {
         let key = (tenant.to_owned(), fingerprint.to_owned());
         let mut inner = self.inner.lock();
         inner.remove(&key);
         let number = inner.next;
         inner.next += 1;
-        let entry = Entry {
-            content: answer.content.clone(),
-            content_type: answer.content_type.clone(),
-            at: Instant::now(),
-            number,
-        };
+        let entry =
+            Entry { content: answer.content.clone(), content_type: answer.content_type.clone(), at: now, number };
         inner.bytes += size(&key, &entry);
         inner.order.insert(number, key.clone());
         inner.answers.insert(key, entry);
@@ -67,10 +62,16 @@ impl LastGood {
     }
 
     /// The last good answer to the same call, no older than `max_age`: content, type and age.
-    pub(crate) fn find(&self, tenant: &str, fingerprint: &str, max_age: Duration) -> Option<(Bytes, String, Duration)> {
+    pub(crate) fn find(
+        &self,
+        tenant: &str,
+        fingerprint: &str,
+        max_age: Duration,
+        now: Instant,
+    ) -> Option<(Bytes, String, Duration)> {
         let inner = self.inner.lock();
         let entry = inner.answers.get(&(tenant.to_owned(), fingerprint.to_owned()))?;
-        let age = entry.at.elapsed();
+        let age = now.saturating_duration_since(entry.at);
         (age <= max_age).then(|| (entry.content.clone(), entry.content_type.clone(), age))
     }
 }
@@ -97,29 +98,30 @@ mod tests {
         Answer::made(Outcome::Real, &serde_json::json!(text), "")
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_is_given_with_its_age_until_it_is_too_old() {
+    #[test]
+    fn an_answer_is_given_with_its_age_until_it_is_too_old() {
         let last = LastGood::new(1 << 20);
-        last.keep("a", "f", &answer("one"));
-        tokio::time::advance(Duration::from_secs(5)).await;
-        let (content, _, age) = last.find("a", "f", Duration::from_secs(5)).expect("young enough");
+        let then = Instant::now();
+        last.keep("a", "f", &answer("one"), then);
+        let now = then + Duration::from_secs(5);
+        let (content, _, age) = last.find("a", "f", Duration::from_secs(5), now).expect("young enough");
         assert_eq!((content.as_ref(), age), (&b"\"one\""[..], Duration::from_secs(5)));
-        assert!(last.find("a", "f", Duration::from_secs(4)).is_none());
+        assert!(last.find("a", "f", Duration::from_secs(4), now).is_none());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn nothing_crosses_tenants() {
+    #[test]
+    fn nothing_crosses_tenants() {
         let last = LastGood::new(1 << 20);
-        last.keep("a", "f", &answer("one"));
-        assert!(last.find("b", "f", Duration::from_secs(5)).is_none());
+        last.keep("a", "f", &answer("one"), Instant::now());
+        assert!(last.find("b", "f", Duration::from_secs(5), Instant::now()).is_none());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn memory_is_bounded_and_what_is_renewed_stays() {
+    #[test]
+    fn memory_is_bounded_and_what_is_renewed_stays() {
         let last = LastGood::new(3 * (ENTRY_BYTES + 64));
         for round in 0..100 {
-            last.keep("a", "often", &answer("x"));
-            last.keep("a", &round.to_string(), &answer("y"));
+            last.keep("a", "often", &answer("x"), Instant::now());
+            last.keep("a", &round.to_string(), &answer("y"), Instant::now());
         }
         let inner = last.inner.lock();
         assert!(inner.bytes <= last.bytes_max && inner.answers.len() == inner.order.len());

@@ -62,18 +62,18 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_wait_for_a_place_is_bounded_in_time() {
-        let places = Places::new(1, Duration::from_secs(1), 10);
+        let places = Places::new(1, Duration::from_millis(30), 10);
         let held = places.take().await.expect("the first");
         let start = tokio::time::Instant::now();
         assert!(places.take().await.is_none());
-        assert_eq!(start.elapsed(), Duration::from_secs(1));
+        assert!(start.elapsed() >= Duration::from_millis(30));
         drop(held);
         assert!(places.take().await.is_some());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_line_is_bounded_and_those_who_leave_make_room() {
         let places = Places::new(1, Duration::from_secs(60), 1);
         let _held = places.take().await.expect("the first");

@@ -87,6 +87,17 @@ impl SlidingLog {
         self.limit.saturating_sub(self.arrived_total.saturating_add(self.reserved))
     }
 
+    /// When what has arrived becomes free again, oldest first, with how much each time: what a forecast goes by.
+    pub fn frees(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
+        let window = self.window + Duration::from_nanos(1);
+        self.arrived.iter().map(move |(time, tokens)| (*time + window, *tokens))
+    }
+
+    /// Tokens that are reserved and have not arrived: nobody knows yet when they become free.
+    pub fn reserved(&self) -> u64 {
+        self.reserved
+    }
+
     fn advance(&mut self, now: Duration) {
         self.now = self.now.max(now);
         while let Some((time, tokens)) = self.arrived.front() {

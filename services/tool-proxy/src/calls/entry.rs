@@ -18,7 +18,6 @@ pub(super) struct Entry<'a> {
     journal: &'a Journal,
     limits: Limits,
     slot: &'a Slot,
-    effect: Effect,
     patience: Duration,
     record: Record,
     /// None while there is nothing in the state service.
@@ -33,7 +32,6 @@ impl<'a> Entry<'a> {
             journal,
             limits,
             slot,
-            effect: call.tool.effect,
             patience,
             record: Record::new(&call.tool.name, &call.fingerprint),
             version: None,
@@ -69,14 +67,10 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Records an outcome, and returns the answer that counts: the first one recorded. `sent` says whether anything left.
-    pub(super) async fn settle(mut self, outcome: Answer, sent: bool) -> Result<(Answer, bool), Error> {
+    /// Records an outcome, and returns the answer that counts, the first one recorded, and whether it is an earlier one.
+    pub(super) async fn settle(mut self, outcome: Answer) -> Result<(Answer, bool), Error> {
         // Where the lease was not looked at yet, this write does it: a superseded worker leaves no record.
         let authority = if self.vouched { Authority::Mesh } else { Authority::Lease };
-        let unsure = |error: Error| {
-            let may_matter = sent && self.effect != Effect::ReadOnly;
-            if may_matter { error.maybe_happened() } else { error }
-        };
         loop {
             let Some(settled) = self.record.clone().settled(&outcome) else {
                 let first = self.record.answer.ok_or_else(|| Error::internal("a settled call has no answer"))?;
@@ -86,14 +80,14 @@ impl<'a> Entry<'a> {
             match self.journal.write(self.slot, &settled, self.version.as_ref(), authority, until).await {
                 Ok(Written::Taken(_)) => return Ok(counted(settled, outcome)),
                 Ok(Written::Moved(Some(found))) if found.record.fingerprint != self.record.fingerprint => {
-                    return Err(unsure(other_call(&found)));
+                    return Err(other_call(&found));
                 }
                 Ok(Written::Moved(Some(found))) => {
                     self.record = found.record;
                     self.version = Some(found.version);
                 }
                 Ok(Written::Moved(None)) => return Err(Error::internal("the record of a call was deleted under way")),
-                Err(error) => return Err(unsure(error)),
+                Err(error) => return Err(error),
             }
         }
     }

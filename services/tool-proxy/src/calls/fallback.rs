@@ -1,5 +1,7 @@
 //! What a caller gets while the tool does not answer.
 
+use std::time::Instant;
+
 use super::entry::Entry;
 use super::{Call, Calls, Stop};
 use crate::config::Fallback;
@@ -20,7 +22,7 @@ impl Calls {
         let miss = match self.ask(tool, call, entry, timing).await? {
             Ok(answer) => {
                 if let (Some(last_good), Outcome::Real) = (&tool.last_good, answer.outcome) {
-                    last_good.keep(&call.tenant, &call.fingerprint, &answer);
+                    last_good.keep(&call.tenant, &call.fingerprint, &answer, Instant::now());
                 }
                 return Ok(answer);
             }
@@ -51,7 +53,8 @@ impl Calls {
             Fallback::Unavailable { advice } => Some(Answer::unavailable(&call.tool.name, &miss.reason, advice)),
             Fallback::LastGood { max_age } => {
                 let last_good = call.tool.last_good.as_ref();
-                let found = last_good.and_then(|kept| kept.find(&call.tenant, &call.fingerprint, **max_age));
+                let found =
+                    last_good.and_then(|kept| kept.find(&call.tenant, &call.fingerprint, **max_age, Instant::now()));
                 found.map(|(content, content_type, age)| Answer {
                     outcome: Outcome::Cached,
                     content,

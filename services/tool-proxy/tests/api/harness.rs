@@ -1,0 +1,223 @@
+//! A tool-proxy with a state service behind it. Each runs in a thread and runtime of its own, so that it can be killed:
+//! everything that it was doing ends in the middle.
+
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+
+use holdfast_config::{Common, Data, Document, Mesh};
+use holdfast_proto::state::v1::precondition::Precondition as Must;
+use holdfast_proto::state::v1::state_service_client::StateServiceClient;
+use holdfast_proto::state::v1::{self as state, Address, GetRequest, Precondition, PutRequest, Record};
+use holdfast_proto::tool::v1::tool_service_client::ToolServiceClient;
+use holdfast_proto::tool::v1::{CallToolRequest, CallToolResponse, Circuit, ListCircuitsRequest};
+use holdfast_rpc::lease::{LeaseKey, LeaseToken};
+use holdfast_rpc::service::{Host, ServeError, Settings as _, Stop};
+use holdfast_rpc::{Channel, client};
+use holdfast_testkit::FaultProxy;
+use holdfast_tool_proxy::Config;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tonic::service::Routes;
+use tonic::{Request, Status};
+
+use crate::state_stand_in::StandIn;
+use crate::tool_server::ToolServer;
+
+/// What a tool has in common in most tests. Append keys, then the next tool.
+pub(crate) fn tool(name: &str, url: &str, more: &str) -> String {
+    let fallback =
+        if more.contains("fallback") { "" } else { "fallback = [{ kind = \"unavailable\", advice = \"A\" }]" };
+    format!("[tools.{name}]\nurl = \"{url}\"\n{fallback}\n{more}\n")
+}
+
+/// A service in a thread of its own.
+struct Process {
+    address: SocketAddr,
+    stop: Stop,
+    kill: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Process {
+    /// Runs what `serve` makes of a bound host, until it is killed.
+    async fn start<F, R>(name: &'static str, common: Common, serve: F) -> Self
+    where
+        F: FnOnce(Common, Host) -> R + Send + 'static,
+        R: Future<Output = Result<(), ServeError>>,
+    {
+        let (kill, killed) = oneshot::channel();
+        let (bound, started) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let host = Host::bind(name, "127.0.0.1:0", &common).await.expect("a port is free");
+                bound.send((host.address(), host.stop())).expect("the test waits");
+                tokio::select! {
+                    served = serve(common, host) => served.expect("it serves"),
+                    _ = killed => {}
+                }
+            });
+        });
+        let (address, stop) = started.await.expect("it starts");
+        Self { address, stop, kill: Some(kill), thread: Some(thread) }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.kill.take());
+        let thread = self.thread.take();
+        assert!(thread.is_none_or(|thread| thread.join().is_ok()), "a service panicked");
+    }
+}
+
+pub(crate) struct Harness {
+    pub(crate) tools: ToolServiceClient<Channel>,
+    pub(crate) server: ToolServer,
+    /// Between the proxy and the state service.
+    pub(crate) state_link: FaultProxy,
+    config: Config,
+    common: Common,
+    key: LeaseKey,
+    proxy: Option<Process>,
+    state: Process,
+    _dir: TempDir,
+}
+
+impl Harness {
+    /// Starts everything; the text of the configuration may ask for the tool server's URLs.
+    pub(crate) async fn start(config: impl FnOnce(&ToolServer) -> String) -> Self {
+        let server = ToolServer::start().await;
+        let document = Document::parse("the test", &config(&server), []).expect("it is TOML");
+        let config = Config::from_document(&document).expect("it holds");
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut common = Common { data: Data { dir: dir.path().into() }, ..Common::default() };
+        let state = Process::start("state", common.clone(), |_, host| async {
+            host.serve(Routes::new(StandIn::default().service())).await
+        })
+        .await;
+        let state_link = FaultProxy::to(state.address).await;
+        common.mesh = Mesh { state: format!("http://{}", state_link.address()), ..Mesh::default() };
+        let key = LeaseKey::load(&common).expect("the key was minted");
+        let proxy = launch(&common, &config).await;
+        let tools = connect(&proxy);
+        Self { tools, server, state_link, config, common, key, proxy: Some(proxy), state, _dir: dir }
+    }
+
+    /// Kills the tool-proxy in the middle of everything, and starts another.
+    pub(crate) async fn crash(&mut self) {
+        drop(self.proxy.take());
+        let proxy = launch(&self.common, &self.config).await;
+        self.tools = connect(&proxy);
+        self.proxy = Some(proxy);
+    }
+
+    /// Asks the tool-proxy to end, as SIGTERM does, and waits for that.
+    pub(crate) async fn drain(&mut self) {
+        let Some(mut proxy) = self.proxy.take() else { return };
+        proxy.stop.cancel();
+        let thread = proxy.thread.take().expect("it runs");
+        let ended = tokio::task::spawn_blocking(move || thread.join());
+        assert!(ended.await.expect("no panic").is_ok(), "the tool-proxy panicked");
+    }
+
+    /// A signed lease of an invocation.
+    pub(crate) fn lease(&self, invocation: &str, fence: u64) -> String {
+        self.key.sign(&LeaseToken {
+            tenant: "acme".into(),
+            session: String::new(),
+            invocation_id: invocation.into(),
+            attempt: 1,
+            lease_id: format!("{invocation}-{fence}"),
+            fence,
+        })
+    }
+
+    /// A call of its own.
+    pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Result<CallToolResponse, Status> {
+        self.send(Request::new(request(tool, &arguments))).await
+    }
+
+    /// A call under a lease.
+    pub(crate) async fn step(
+        &self,
+        lease: &str,
+        step: u32,
+        tool: &str,
+        arguments: Value,
+    ) -> Result<CallToolResponse, Status> {
+        let request = CallToolRequest { step, ..request(tool, &arguments) };
+        self.send(client::with_lease(Request::new(request), lease)?).await
+    }
+
+    /// A call by its caller's key.
+    pub(crate) async fn keyed(&self, key: &str, tool: &str, arguments: Value) -> Result<CallToolResponse, Status> {
+        let request = CallToolRequest { idempotency_key: key.into(), ..request(tool, &arguments) };
+        self.send(client::for_tenant(Request::new(request), "acme")?).await
+    }
+
+    pub(crate) async fn send(&self, request: Request<CallToolRequest>) -> Result<CallToolResponse, Status> {
+        self.tools.clone().call_tool(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub(crate) async fn circuit(&self, name: &str) -> Circuit {
+        let circuits = self.tools.clone().list_circuits(ListCircuitsRequest {}).await.expect("it answers").into_inner();
+        circuits.circuits.into_iter().find(|circuit| circuit.name == name).expect("every tool has one")
+    }
+
+    /// The record of a call as it stands in the state service.
+    pub(crate) async fn record(&self, partition: &str, key: &str) -> Option<Value> {
+        let record = self.read(partition, key).await?;
+        Some(serde_json::from_slice(&record.value?.data).expect("JSON"))
+    }
+
+    /// Records a call's outcome as unknown, as a proxy does that has waited for it in vain.
+    pub(crate) async fn give_up(&self, partition: &str, key: &str) {
+        let read = self.read(partition, key).await.expect("there is an intent");
+        let mut record: Value = serde_json::from_slice(&read.value.expect("a value").data).expect("JSON");
+        let content = serde_json::json!({"text": "{}"});
+        record["answer"] =
+            serde_json::json!({"outcome": "unknown", "content": content, "content_type": "application/json"});
+        let put = PutRequest {
+            address: read.address,
+            value: Some(state::Value { data: record.to_string().into(), content_type: String::new() }),
+            precondition: Some(Precondition { precondition: Some(Must::Version(read.version)) }),
+            ..PutRequest::default()
+        };
+        let request = client::for_tenant(Request::new(put), "acme").expect("a plain name");
+        self.state().put(request).await.expect("nobody else wrote it");
+    }
+
+    async fn read(&self, partition: &str, key: &str) -> Option<Record> {
+        let address = Address { namespace: "holdfast.calls".into(), partition: partition.into(), key: key.into() };
+        let request = Request::new(GetRequest { address: Some(address) });
+        let request = client::for_tenant(request, "acme").expect("a plain name");
+        self.state().get(request).await.ok()?.into_inner().record
+    }
+
+    /// The state service, around the link that may be broken.
+    fn state(&self) -> StateServiceClient<Channel> {
+        let url = format!("http://{}", self.state.address);
+        StateServiceClient::new(Channel::connect("state", &url, None, None).expect("a URL"))
+    }
+}
+
+pub(crate) fn request(tool: &str, arguments: &Value) -> CallToolRequest {
+    CallToolRequest { tool: tool.into(), arguments: arguments.to_string().into(), ..CallToolRequest::default() }
+}
+
+/// The content of an answer.
+pub(crate) fn content(answer: &CallToolResponse) -> Value {
+    serde_json::from_slice(&answer.content).expect("a JSON answer")
+}
+
+async fn launch(common: &Common, config: &Config) -> Process {
+    let config = config.clone();
+    Process::start("tool-proxy", common.clone(), |common, host| holdfast_tool_proxy::serve(common, config, host)).await
+}
+
+fn connect(proxy: &Process) -> ToolServiceClient<Channel> {
+    let url = format!("http://{}", proxy.address);
+    ToolServiceClient::new(Channel::connect("tool-proxy", &url, None, None).expect("a URL"))
+}

@@ -1,0 +1,11 @@
+//! The service over real gRPC, with real HTTP tools and a state service behind it, all on port 0.
+
+mod harness;
+mod state_stand_in;
+mod tool_server;
+
+mod breaking;
+mod calling;
+mod effects;
+mod fallbacks;
+mod fences;
