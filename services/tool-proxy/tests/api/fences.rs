@@ -110,8 +110,10 @@ async fn a_worker_without_a_lease_is_refused() {
 #[tokio::test]
 async fn nothing_crosses_tenants() {
     let mesh = mesh().await;
-    mesh.server
-        .on("/tool", Does::First(Does::Answer(200, json!({"n": 1})).into(), Does::Answer(200, json!({"n": 2})).into()));
+    mesh.server.on(
+        "/read_only",
+        Does::First(Does::Answer(200, json!({"n": 1})).into(), Does::Answer(200, json!({"n": 2})).into()),
+    );
     let keyed = async |tenant: &str| {
         let call = CallToolRequest { idempotency_key: "k".into(), ..request("read_only", &json!({})) };
         mesh.send(client::for_tenant(Request::new(call), tenant).expect("plain")).await.expect("it answers")

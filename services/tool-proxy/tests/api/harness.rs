@@ -12,7 +12,7 @@ use holdfast_proto::tool::v1::tool_service_client::ToolServiceClient;
 use holdfast_proto::tool::v1::{CallToolRequest, CallToolResponse, Circuit, ListCircuitsRequest};
 use holdfast_rpc::lease::{LeaseKey, LeaseToken};
 use holdfast_rpc::service::{Host, ServeError, Settings as _, Stop};
-use holdfast_rpc::{Channel, client};
+use holdfast_rpc::{Channel, client, time};
 use holdfast_testkit::FaultProxy;
 use holdfast_tool_proxy::Config;
 use serde_json::Value;
@@ -80,6 +80,7 @@ pub(crate) struct Harness {
     config: Config,
     common: Common,
     key: LeaseKey,
+    fences_from: u64,
     proxy: Option<Process>,
     state: Process,
     _dir: TempDir,
@@ -102,7 +103,8 @@ impl Harness {
         let key = LeaseKey::load(&common).expect("the key was minted");
         let proxy = launch(&common, &config).await;
         let tools = connect(&proxy);
-        Self { tools, server, state_link, config, common, key, proxy: Some(proxy), state, _dir: dir }
+        let fences_from = time::now_micros().unsigned_abs();
+        Self { tools, server, state_link, config, common, key, fences_from, proxy: Some(proxy), state, _dir: dir }
     }
 
     /// Kills the tool-proxy in the middle of everything, and starts another.
@@ -130,7 +132,8 @@ impl Harness {
             invocation_id: invocation.into(),
             attempt: 1,
             lease_id: format!("{invocation}-{fence}"),
-            fence,
+            // As the queue does: a fence tells the token's age too.
+            fence: self.fences_from + fence,
         })
     }
 
