@@ -8,6 +8,7 @@ mod lane;
 
 use std::time::Duration;
 
+use holdfast_config::{Common, Peer};
 use holdfast_proto::queue::v1::EnqueueStreamResponse;
 use holdfast_proto::queue::v1::queue_service_client::QueueServiceClient;
 use holdfast_resilience::Backoff;
@@ -21,17 +22,22 @@ pub(crate) use lane::{Lane, Ticket};
 use crate::metrics;
 
 /// Between attempts to open a stream.
-const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(1));
+const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_millis(500));
+
+/// Answers of the queue may hold the payloads and results of several invocations.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 /// How often the open stream is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+type Client = QueueServiceClient<Channel>;
 
 /// Keeps one stream to the queue open.
 pub(crate) struct Link {
     /// The calls that it carries.
     pub(crate) lane: Lane,
-    /// Where to.
-    pub(crate) queue: QueueServiceClient<Channel>,
+    /// Where the queue is, and how we are known there.
+    pub(crate) common: Common,
     /// A stream that is not open by then is given up.
     pub(crate) connect_within: Duration,
     /// A queue that is silent for so long while calls wait for it is given up.
@@ -40,11 +46,12 @@ pub(crate) struct Link {
 
 impl Link {
     /// Runs until its owner drops it.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(self) {
         let mut failed = 0;
         loop {
             match self.connect().await {
-                Ok(answers) => {
+                // The client holds the connection; it lives as long as the stream does.
+                Ok((_client, answers)) => {
                     failed = 0;
                     self.lane.connected();
                     metrics::link_is_up(true);
@@ -63,10 +70,12 @@ impl Link {
         }
     }
 
-    async fn connect(&mut self) -> Result<Streaming<EnqueueStreamResponse>, Status> {
-        let opening = self.queue.enqueue_stream(self.lane.outgoing());
-        match timeout(self.connect_within, opening).await {
-            Ok(response) => response.map(tonic::Response::into_inner),
+    async fn connect(&self) -> Result<(Client, Streaming<EnqueueStreamResponse>), Status> {
+        // A connection of its own each time: a channel's breaker would refuse attempts that are paced here already.
+        let channel = Channel::to(&self.common, Peer::Queue)?;
+        let mut queue = QueueServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+        match timeout(self.connect_within, queue.enqueue_stream(self.lane.outgoing())).await {
+            Ok(response) => Ok((queue, response?.into_inner())),
             Err(_) => Err(Status::unavailable("the queue does not answer")),
         }
     }

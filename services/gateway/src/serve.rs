@@ -18,7 +18,7 @@ use crate::{metrics, passthrough};
 
 /// What a message may have beside its payload: names, labels, the retry policy.
 const BESIDE_PAYLOAD_BYTES: usize = 256 << 10;
-/// Answers of the queue may hold the payloads and results of several invocations.
+/// An invocation of the queue holds its payload and its result; a page of them holds neither.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 /// Runs the gateway until its host is told to stop.
@@ -37,7 +37,7 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     let lane = Lane::new(config.limits());
     let link = Link {
         lane: lane.clone(),
-        queue: queue.clone(),
+        common: common.clone(),
         connect_within: config.connect_within(),
         answer_within: config.answer_within(),
     };

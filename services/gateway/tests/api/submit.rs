@@ -147,3 +147,17 @@ async fn a_watcher_gets_events_from_its_offset_and_a_word_when_the_gateway_drain
     assert_eq!(last.code(), Code::Unavailable);
     assert!(status::retry_after(&last).is_some());
 }
+
+#[tokio::test]
+async fn a_watcher_is_told_in_grpcs_words_when_the_queue_dies() {
+    let harness = Harness::start(Mode::Accept).await;
+    let ask = gw::WatchInvocationRequest { invocation_id: id::new(), from_offset: 1 };
+    let mut events = harness.invocations(None).watch_invocation(ask).await.expect("a stream").into_inner();
+    for _ in 0..3 {
+        events.message().await.expect("no error yet").expect("an event");
+    }
+    harness.way.cut();
+    let end = events.message().await.expect_err("the queue died");
+    assert_eq!(end.code(), Code::Unavailable, "{end}");
+    assert!(status::retry_after(&end).is_some());
+}
