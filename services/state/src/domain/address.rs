@@ -1,0 +1,242 @@
+//! Where records live, and which shard decides about them.
+
+use std::{fmt, hash, sync::Arc};
+
+use sha2::{Digest as _, Sha256};
+
+/// Virtual shards: fixed, for it decides where every record is found.
+pub const SHARDS: usize = 64;
+
+/// The longest name, in bytes.
+const NAME_BYTES_MAX: usize = 512;
+
+/// One of the [`SHARDS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardId(u8);
+
+impl ShardId {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..SHARDS as u8).map(Self)
+    }
+
+    /// Its place in a list of all shards.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// The shard at that place; `None` past the last.
+    pub fn from_index(index: usize) -> Option<Self> {
+        (index < SHARDS).then_some(Self(index as u8))
+    }
+}
+
+/// A name that is not one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{part}: {why}")]
+pub struct BadName {
+    /// `tenant`, `namespace`, `partition` or `key`.
+    pub part: &'static str,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+/// What belongs together within a tenant's namespace: an agent instance, a session, an account.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Partition {
+    /// `tenant NUL namespace NUL partition`: names have no control characters, so this is unambiguous.
+    text: Arc<str>,
+    tenant_end: u16,
+    namespace_end: u16,
+}
+
+impl Partition {
+    /// A partition by its names.
+    ///
+    /// # Errors
+    /// The first name that is empty, too long, or has control characters.
+    pub fn new(tenant: &str, namespace: &str, partition: &str) -> Result<Self, BadName> {
+        for (part, name) in [("tenant", tenant), ("namespace", namespace), ("partition", partition)] {
+            check(part, name)?;
+        }
+        Ok(Self {
+            text: format!("{tenant}\0{namespace}\0{partition}").into(),
+            tenant_end: tenant.len() as u16,
+            namespace_end: (tenant.len() + 1 + namespace.len()) as u16,
+        })
+    }
+
+    /// Whose it is.
+    pub fn tenant(&self) -> &str {
+        &self.text[..usize::from(self.tenant_end)]
+    }
+
+    /// The kind of its records.
+    pub fn namespace(&self) -> &str {
+        &self.text[usize::from(self.tenant_end) + 1..usize::from(self.namespace_end)]
+    }
+
+    /// Its own name.
+    pub fn name(&self) -> &str {
+        &self.text[usize::from(self.namespace_end) + 1..]
+    }
+
+    /// The shard that decides about it. The store's layout rests on this: it must never change.
+    pub fn shard(&self) -> ShardId {
+        shard_of(&self.text)
+    }
+
+    /// Whether a record belongs to it.
+    pub fn contains(&self, address: &Address) -> bool {
+        address.text[..usize::from(address.partition_end)] == *self.text
+    }
+}
+
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.text.replace('\0', "/"))
+    }
+}
+
+/// Where one record lives.
+#[derive(Clone)]
+pub struct Address {
+    /// As a partition's, with `NUL key` behind it.
+    text: Arc<str>,
+    tenant_end: u16,
+    namespace_end: u16,
+    partition_end: u16,
+}
+
+impl Address {
+    /// An address by its names.
+    ///
+    /// # Errors
+    /// The first name that is empty, too long, or has control characters.
+    pub fn new(tenant: &str, namespace: &str, partition: &str, key: &str) -> Result<Self, BadName> {
+        for (part, name) in [("tenant", tenant), ("namespace", namespace), ("partition", partition), ("key", key)] {
+            check(part, name)?;
+        }
+        let namespace_end = tenant.len() + 1 + namespace.len();
+        Ok(Self {
+            text: format!("{tenant}\0{namespace}\0{partition}\0{key}").into(),
+            tenant_end: tenant.len() as u16,
+            namespace_end: namespace_end as u16,
+            partition_end: (namespace_end + 1 + partition.len()) as u16,
+        })
+    }
+
+    /// Whose it is.
+    pub fn tenant(&self) -> &str {
+        &self.text[..usize::from(self.tenant_end)]
+    }
+
+    /// The kind of record.
+    pub fn namespace(&self) -> &str {
+        &self.text[usize::from(self.tenant_end) + 1..usize::from(self.namespace_end)]
+    }
+
+    /// What it belongs to.
+    pub fn partition(&self) -> &str {
+        &self.text[usize::from(self.namespace_end) + 1..usize::from(self.partition_end)]
+    }
+
+    /// The record within its partition.
+    pub fn key(&self) -> &str {
+        &self.text[usize::from(self.partition_end) + 1..]
+    }
+
+    /// The shard that decides about it: its partition's.
+    pub fn shard(&self) -> ShardId {
+        shard_of(&self.text[..usize::from(self.partition_end)])
+    }
+
+    /// What stands for the address inside of its versions.
+    pub fn tag(&self) -> [u8; 8] {
+        first_bytes(&self.text)
+    }
+
+    /// Its length in memory, for the cache's bound.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Address {}
+
+impl hash::Hash for Address {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.text.replace('\0', "/"))
+    }
+}
+
+fn shard_of(partition: &str) -> ShardId {
+    ShardId(first_bytes(partition)[0] % SHARDS as u8)
+}
+
+fn first_bytes(text: &str) -> [u8; 8] {
+    let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    first
+}
+
+fn check(part: &'static str, name: &str) -> Result<(), BadName> {
+    let why = match name {
+        "" => "is empty",
+        name if name.len() > NAME_BYTES_MAX => "is longer than 512 bytes",
+        name if name.chars().any(char::is_control) => "has control characters",
+        _ => return Ok(()),
+    };
+    Err(BadName { part, why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_back_in_its_parts() {
+        let address = Address::new("acme", "accounts", "C-1", "balance/€").unwrap();
+        let parts = (address.tenant(), address.namespace(), address.partition(), address.key());
+        assert_eq!(parts, ("acme", "accounts", "C-1", "balance/€"));
+        let partition = Partition::new("acme", "accounts", "C-1").unwrap();
+        assert_eq!((partition.tenant(), partition.namespace(), partition.name()), ("acme", "accounts", "C-1"));
+        assert!(partition.contains(&address));
+        assert!(!Partition::new("acme", "accounts", "C").unwrap().contains(&address));
+    }
+
+    #[test]
+    fn a_partition_and_its_records_share_a_shard_that_never_changes() {
+        let partition = Partition::new("acme", "accounts", "C-1").unwrap();
+        for key in ["a", "b", "c"] {
+            assert_eq!(Address::new("acme", "accounts", "C-1", key).unwrap().shard(), partition.shard());
+        }
+        assert_eq!(partition.shard().index(), 42);
+    }
+
+    #[test]
+    fn bad_names_are_told_apart() {
+        let long = "x".repeat(513);
+        let most = "x".repeat(512);
+        for (bad, why) in
+            [("", "is empty"), (long.as_str(), "is longer than 512 bytes"), ("a\0b", "has control characters")]
+        {
+            let refused = Address::new("t", "n", bad, "k").unwrap_err();
+            assert_eq!(refused, BadName { part: "partition", why });
+        }
+        Address::new("t", &most, &most, &most).unwrap();
+    }
+}

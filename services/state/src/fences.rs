@@ -1,0 +1,325 @@
+//! Fences in memory, in front of their home in the store.
+//!
+//! A write holds its scope's stripe while it is decided and put into its shard's log; raising a fence takes the stripe
+//! whole. The flusher takes fences before it takes logs. So a write that was decided before a raise is stored with it or
+//! before it, and after the raise none is decided.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use tokio::sync::oneshot;
+
+use crate::{
+    domain::{
+        Fence, Standing,
+        fence::{raise, standing},
+    },
+    shard::Stored,
+    store::{FenceChange, FenceScope, Unstored},
+};
+
+const STRIPES: usize = 16;
+
+/// One scope, as far as it is known.
+#[derive(Debug)]
+struct Known {
+    /// As the store has it, or will have it.
+    fence: Option<Fence>,
+    /// Whether the store has it.
+    stored: bool,
+}
+
+#[derive(Debug, Default)]
+struct Stripe {
+    known: HashMap<FenceScope, Known>,
+    /// How often it forgot something.
+    shrinks: u64,
+}
+
+/// The right to install what the store has for a scope: a read that took longer than the memory of what happened
+/// meanwhile must not bring a fallen fence back.
+#[derive(Debug, Clone, Copy)]
+pub struct FenceTicket(u64);
+
+/// A change on its way to the store.
+#[derive(Debug)]
+pub struct Pending {
+    /// What changes.
+    pub change: FenceChange,
+    ack: oneshot::Sender<Stored>,
+}
+
+/// All fences.
+#[derive(Debug)]
+pub struct Fences {
+    stripes: [RwLock<Stripe>; STRIPES],
+    hasher: RandomState,
+    stripe_max: usize,
+    log: Mutex<Vec<Pending>>,
+    floor: AtomicU64,
+}
+
+/// A lease as far as fences are concerned.
+#[derive(Debug, Clone)]
+pub struct Holder {
+    /// Where its fence counts.
+    pub scope: FenceScope,
+    /// The fence.
+    pub number: u64,
+    /// The lease's id.
+    pub lease: Arc<str>,
+}
+
+/// A fence that cannot rise while this is held.
+#[derive(Debug)]
+pub struct Held<'f> {
+    _stripe: RwLockReadGuard<'f, Stripe>,
+}
+
+/// What a token meets.
+#[derive(Debug)]
+pub enum Check<'f> {
+    /// It may write while this is held.
+    Holds(Held<'f>),
+    /// The scope is to be read from the store first.
+    Load,
+    /// Its fence is to be registered first.
+    Register,
+    /// It is refused.
+    Refused(Standing),
+}
+
+/// What asking for a change meets.
+#[derive(Debug)]
+pub enum Change {
+    /// It is so, durably.
+    Done,
+    /// It is so once this is stored.
+    Pending(oneshot::Receiver<Stored>),
+    /// The scope is to be read from the store first.
+    Load,
+    /// It is refused.
+    Refused(Standing),
+}
+
+impl Fences {
+    /// Remembers at most about `scopes_max` scopes; forgets nothing below `floor` that it needs to remember.
+    pub fn new(scopes_max: usize, floor: u64) -> Self {
+        Self {
+            stripes: std::array::from_fn(|_| RwLock::default()),
+            hasher: RandomState::new(),
+            stripe_max: (scopes_max / STRIPES).max(1),
+            log: Mutex::default(),
+            floor: AtomicU64::new(floor),
+        }
+    }
+
+    fn stripe(&self, scope: &FenceScope) -> &RwLock<Stripe> {
+        &self.stripes[self.hasher.hash_one(scope) as usize % STRIPES]
+    }
+
+    /// Whether a token may write.
+    pub fn check(&self, holder: &Holder) -> Check<'_> {
+        let stripe = self.stripe(&holder.scope).read();
+        let Some(known) = stripe.known.get(&holder.scope) else { return Check::Load };
+        match standing(known.fence.as_ref(), self.floor.load(Relaxed), holder.number, &holder.lease) {
+            Standing::Holds if known.stored => Check::Holds(Held { _stripe: stripe }),
+            Standing::Holds | Standing::Newer => Check::Register,
+            refused => Check::Refused(refused),
+        }
+    }
+
+    /// Makes a token's fence the one that counts.
+    pub fn register(&self, holder: &Holder) -> Change {
+        let mut stripe = self.stripe(&holder.scope).write();
+        let Some(known) = stripe.known.get_mut(&holder.scope) else { return Change::Load };
+        match standing(known.fence.as_ref(), self.floor.load(Relaxed), holder.number, &holder.lease) {
+            Standing::Holds if known.stored => Change::Done,
+            Standing::Holds | Standing::Newer => {
+                let fence = Fence { number: holder.number, lease: Some(Arc::clone(&holder.lease)) };
+                self.change(known, &holder.scope, fence)
+            }
+            refused => Change::Refused(refused),
+        }
+    }
+
+    /// Ends every lease of a scope up to a fence.
+    pub fn raise(&self, scope: &FenceScope, number: u64) -> Change {
+        let mut stripe = self.stripe(scope).write();
+        let Some(known) = stripe.known.get_mut(scope) else { return Change::Load };
+        match (raise(known.fence.as_ref(), number), &known.fence) {
+            (Some(raised), _) => self.change(known, scope, raised),
+            (None, Some(fence)) if !known.stored => {
+                let fence = fence.clone();
+                self.change(known, scope, fence)
+            }
+            (None, _) => Change::Done,
+        }
+    }
+
+    /// In memory the fence rises at once: whoever it supersedes is refused even before it is stored.
+    fn change(&self, known: &mut Known, scope: &FenceScope, fence: Fence) -> Change {
+        *known = Known { fence: Some(fence.clone()), stored: false };
+        let (ack, stored) = oneshot::channel();
+        self.log.lock().push(Pending { change: FenceChange { scope: scope.clone(), fence }, ack });
+        Change::Pending(stored)
+    }
+
+    /// To be taken before the store is read.
+    pub fn ticket(&self, scope: &FenceScope) -> FenceTicket {
+        FenceTicket(self.stripe(scope).read().shrinks)
+    }
+
+    /// Puts in what the store has, unless the scope is known already, or was and is forgotten since the ticket.
+    pub fn install(&self, scope: &FenceScope, ticket: FenceTicket, fence: Option<Fence>) {
+        let mut stripe = self.stripe(scope).write();
+        if ticket.0 != stripe.shrinks {
+            return;
+        }
+        if stripe.known.len() >= self.stripe_max {
+            Self::shrink(&mut stripe);
+        }
+        stripe.known.entry(scope.clone()).or_insert(Known { fence, stored: true });
+    }
+
+    /// Forgets every other scope that is stored; they are read again when they are asked for.
+    fn shrink(stripe: &mut Stripe) {
+        stripe.shrinks += 1;
+        let mut spare = false;
+        stripe.known.retain(|_, known| {
+            spare = !spare;
+            !known.stored || spare
+        });
+    }
+
+    /// The changes that wait for the store.
+    pub fn take(&self) -> Vec<Pending> {
+        std::mem::take(&mut self.log.lock())
+    }
+
+    /// They are stored.
+    pub fn release(&self, pending: Vec<Pending>) {
+        for Pending { change, ack } in pending {
+            if let Some(known) = self.stripe(&change.scope).write().known.get_mut(&change.scope)
+                && known.fence.as_ref() == Some(&change.fence)
+            {
+                known.stored = true;
+            }
+            // A caller that went away needs no answer.
+            let _ = ack.send(Ok(()));
+        }
+    }
+
+    /// They are not: their callers try again, and what they supersede stays refused.
+    pub fn refuse(pending: Vec<Pending>, unstored: &Unstored) {
+        for Pending { ack, .. } in pending {
+            let _ = ack.send(Err(unstored.clone()));
+        }
+    }
+
+    /// Refuses tokens below a fence from now on. It never falls.
+    pub fn raise_floor(&self, floor: u64) -> u64 {
+        self.floor.fetch_max(floor, Relaxed).max(floor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope() -> FenceScope {
+        FenceScope { tenant: "acme".into(), name: "session:s".into() }
+    }
+
+    fn holder(number: u64, lease: &str) -> Holder {
+        Holder { scope: scope(), number, lease: lease.into() }
+    }
+
+    /// The store knows nothing of it.
+    fn read(fences: &Fences, scope: &FenceScope) {
+        fences.install(scope, fences.ticket(scope), None);
+    }
+
+    #[test]
+    fn a_slow_read_brings_no_fallen_fence_back() {
+        let fences = Fences::new(1, 0);
+        let ticket = fences.ticket(&scope());
+        read(&fences, &scope());
+        let _waits = fences.raise(&scope(), 9);
+        fences.release(fences.take());
+        // Others come until the raised fence is forgotten.
+        for n in 0.. {
+            if matches!(fences.check(&holder(5, "a")), Check::Load) {
+                break;
+            }
+            read(&fences, &FenceScope { tenant: "acme".into(), name: format!("session:{n}").into() });
+        }
+        fences.install(&scope(), ticket, None);
+        assert!(
+            matches!(fences.check(&holder(5, "a")), Check::Load),
+            "what was read before the raise is not installed"
+        );
+    }
+
+    fn registered(number: u64, lease: &str) -> Fences {
+        let fences = Fences::new(100, 0);
+        read(&fences, &scope());
+        assert!(matches!(fences.register(&holder(number, lease)), Change::Pending(_)));
+        fences.release(fences.take());
+        fences
+    }
+
+    #[test]
+    fn a_fence_counts_only_once_it_is_stored() {
+        let fences = Fences::new(100, 0);
+        assert!(matches!(fences.check(&holder(5, "a")), Check::Load));
+        read(&fences, &scope());
+        assert!(matches!(fences.check(&holder(5, "a")), Check::Register));
+        let Change::Pending(mut stored) = fences.register(&holder(5, "a")) else { panic!("it is new") };
+        assert!(matches!(fences.check(&holder(5, "a")), Check::Register), "not stored yet");
+        assert!(stored.try_recv().is_err());
+        fences.release(fences.take());
+        assert!(stored.try_recv().is_ok());
+        assert!(matches!(fences.check(&holder(5, "a")), Check::Holds(_)));
+    }
+
+    #[test]
+    fn a_raise_refuses_at_once_and_survives_a_failed_flush() {
+        let fences = registered(5, "a");
+        let Change::Pending(_waits) = fences.raise(&scope(), 5) else { panic!("it ends the lease") };
+        assert!(matches!(fences.check(&holder(5, "a")), Check::Refused(Standing::Superseded)));
+        drop(fences.take());
+        assert!(matches!(fences.check(&holder(5, "a")), Check::Refused(Standing::Superseded)));
+        assert!(matches!(fences.raise(&scope(), 5), Change::Pending(_)), "it is not stored yet");
+        fences.release(fences.take());
+        assert!(matches!(fences.raise(&scope(), 5), Change::Done));
+    }
+
+    #[test]
+    fn tokens_below_the_floor_are_refused_though_forgotten() {
+        let fences = registered(5, "a");
+        assert_eq!(fences.raise_floor(6), 6);
+        assert_eq!(fences.raise_floor(3), 6, "it never falls");
+        assert!(matches!(fences.check(&holder(5, "a")), Check::Refused(Standing::TooOld)));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_forgets_nothing_unstored() {
+        let fences = Fences::new(16, 0);
+        read(&fences, &scope());
+        let _waits = fences.register(&holder(5, "a"));
+        for n in 0..1_000 {
+            read(&fences, &FenceScope { tenant: "acme".into(), name: format!("session:{n}").into() });
+        }
+        let known: usize = fences.stripes.iter().map(|stripe| stripe.read().known.len()).sum();
+        assert!(known <= 3 * STRIPES, "{known} are remembered");
+        assert!(!matches!(fences.register(&holder(5, "a")), Change::Load));
+    }
+}

@@ -1,0 +1,34 @@
+//! Where the state service is put together.
+
+use holdfast_config::Common;
+use holdfast_proto::state::v1::state_service_server::StateServiceServer;
+use holdfast_rpc::{
+    service::{Host, ServeError, Stop},
+    time::now_micros,
+};
+use tonic::service::Routes;
+
+use crate::{config::Config, grpc::Api, state::State, store::sqlite, upkeep};
+
+/// Runs the service until its host is told to stop; then everything acknowledged is stored.
+///
+/// # Errors
+/// The data directory cannot be used, or the listener broke.
+pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
+    let opened = sqlite::open(&common.data.dir, now_micros()).map_err(ServeError::other)?;
+    let state = State::start(opened, &config)?;
+    // The duties end with the drain's end, not with its beginning: calls under way may need the flusher.
+    let drained = Stop::new();
+    let duties = tokio::spawn(upkeep::run(state.clone(), config.clone(), drained.clone()));
+
+    let api = StateServiceServer::new(Api::new(state.clone(), config.clone()))
+        .max_decoding_message_size(config.message_max.bytes())
+        .max_encoding_message_size(usize::MAX);
+    let served = host.serve(Routes::new(api)).await;
+
+    drained.cancel();
+    // A duty that panicked was reported when it did.
+    let _ = duties.await;
+    state.close().await;
+    served
+}
