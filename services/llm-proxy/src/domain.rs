@@ -1,0 +1,17 @@
+//! Pure decisions: who may call a provider, with which key, and when. No clock, no runtime, no I/O; `now` is the time since
+//! any fixed origin, and never runs backwards.
+
+mod chat;
+mod estimate;
+mod forecast;
+mod key;
+mod line;
+mod pool;
+
+pub(crate) use chat::{Answer, Ask, Finish, Message, Part, Role, Tool, ToolCall, Usage};
+pub(crate) use estimate::{input_tokens, output_tokens};
+pub(crate) use key::{ENDING_MAX, Ending, Limits, Past, Record, TRANSIT_MAX};
+pub(crate) use pool::{Asked, Decision, Grant, Pool, Refusal, Ticket, Want, Why};
+
+#[cfg(test)]
+mod tests;

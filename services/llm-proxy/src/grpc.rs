@@ -1,0 +1,77 @@
+//! The contract: decode, call, encode.
+
+mod convert;
+
+use std::sync::Arc;
+
+use futures::{StreamExt, stream::BoxStream};
+use holdfast_proto::llm::v1 as pb;
+use holdfast_rpc::{Caller, Error, service::Stop};
+use tonic::{Request, Response, Status};
+
+use crate::llm::{Llm, Who};
+
+/// The service on the wire.
+#[derive(Debug)]
+pub(crate) struct Grpc {
+    llm: Arc<Llm>,
+    stop: Stop,
+}
+
+impl Grpc {
+    pub(crate) fn new(llm: Arc<Llm>, stop: Stop) -> Self {
+        Self { llm, stop }
+    }
+}
+
+/// Answers that began before a stop may end within the drain; new calls are told to go elsewhere.
+const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
+
+#[tonic::async_trait]
+impl pb::llm_service_server::LlmService for Grpc {
+    async fn generate(&self, request: Request<pb::GenerateRequest>) -> Result<Response<pb::GenerateResponse>, Status> {
+        self.take_no_more()?;
+        let who = who(&request)?;
+        let ask = convert::ask(request.into_inner())?;
+        let reply = self.llm.generate(&who, &ask).await?;
+        Ok(Response::new(convert::reply(reply)))
+    }
+
+    type StreamGenerateStream = BoxStream<'static, Result<pb::StreamGenerateResponse, Status>>;
+
+    async fn stream_generate(
+        &self,
+        request: Request<pb::StreamGenerateRequest>,
+    ) -> Result<Response<Self::StreamGenerateStream>, Status> {
+        self.take_no_more()?;
+        let who = who(&request)?;
+        let ask = request.into_inner().request.ok_or_else(|| Error::invalid("request", "is missing"))?;
+        let pieces = self.llm.stream(who, convert::ask(ask)?).await?;
+        let answers = pieces.map(|piece| piece.map(convert::piece).map_err(Status::from));
+        Ok(Response::new(answers.boxed()))
+    }
+
+    async fn list_models(&self, _: Request<pb::ListModelsRequest>) -> Result<Response<pb::ListModelsResponse>, Status> {
+        let models = self.llm.models().map(convert::model).collect();
+        Ok(Response::new(pb::ListModelsResponse { models }))
+    }
+}
+
+impl Grpc {
+    fn take_no_more(&self) -> Result<(), Status> {
+        if self.stop.is_cancelled() {
+            return Err(Error::unavailable("this process is draining", RETRY_AFTER).into());
+        }
+        Ok(())
+    }
+}
+
+fn who<T>(request: &Request<T>) -> Result<Who, Status> {
+    let caller = Caller::of(request);
+    let lease = caller.lease.as_ref();
+    Ok(Who {
+        tenant: caller.tenant()?.to_owned(),
+        session: lease.map(|lease| lease.session.clone()).filter(|session| !session.is_empty()),
+        invocation: lease.map(|lease| lease.invocation_id.clone()),
+    })
+}

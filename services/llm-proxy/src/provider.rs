@@ -1,0 +1,80 @@
+//! The port to model providers: what they promise, and how they fail.
+
+mod openai;
+
+use std::time::Duration;
+
+use futures::{future::BoxFuture, stream::BoxStream};
+use holdfast_config::Secret;
+
+pub(crate) use self::openai::{OpenAi, Settings as OpenAiSettings};
+use crate::{
+    domain::{Answer, Ask, Part},
+    gate::Arrival,
+};
+
+/// One call of one key.
+#[derive(Debug, Clone)]
+pub(crate) struct Call<'c> {
+    pub(crate) ask: &'c Ask,
+    /// The model as the provider calls it.
+    pub(crate) model: &'c str,
+    /// Most tokens to write, where anybody limits them.
+    pub(crate) max_output_tokens: Option<u32>,
+    pub(crate) key: Option<&'c Secret>,
+    /// Hears when the request was written, and when the response began.
+    pub(crate) arrival: Arrival,
+}
+
+/// An answer as it comes.
+pub(crate) type Parts = BoxStream<'static, Result<Part, Failure>>;
+
+/// A provider of models. Dropping what it gave cancels the call, at the provider too.
+pub(crate) trait Provider: std::fmt::Debug + Send + Sync {
+    /// The answer, whole.
+    fn whole<'c>(&'c self, call: Call<'c>) -> BoxFuture<'c, Result<Answer, Failure>>;
+
+    /// The answer's parts, once the provider has begun to answer.
+    fn stream<'c>(&'c self, call: Call<'c>) -> BoxFuture<'c, Result<Parts, Failure>>;
+}
+
+/// Why a provider did not answer, by what is to be done about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The key's limit is reached: it rests as long as the provider says.
+    #[error("the provider's limit is reached")]
+    Limited { retry_after: Option<Duration> },
+    /// The key is not taken.
+    #[error("the provider does not take the key ({status}): {message}")]
+    KeyDenied { status: u16, message: String },
+    /// The request is at fault; no other deployment would like it better.
+    #[error("the provider refused the request: {message}")]
+    Rejected { message: String },
+    /// The provider does not know the model.
+    #[error("the provider does not know the model: {message}")]
+    NoModel { message: String },
+    /// The provider cannot be reached: nothing was sent.
+    #[error("the provider cannot be reached")]
+    Unreachable,
+    /// The provider is not well, by its own words: it is done with the call.
+    #[error("the provider answered {status}")]
+    Unwell { status: u16 },
+    /// The provider took too long, or broke off.
+    #[error("the provider {how}")]
+    Broken { how: &'static str },
+}
+
+impl Failure {
+    /// The name in metrics and spans.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Limited { .. } => "limited",
+            Self::KeyDenied { .. } => "key_denied",
+            Self::Rejected { .. } => "rejected",
+            Self::NoModel { .. } => "no_model",
+            Self::Unreachable => "unreachable",
+            Self::Unwell { .. } => "unwell",
+            Self::Broken { .. } => "broken",
+        }
+    }
+}
