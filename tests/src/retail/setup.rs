@@ -12,11 +12,15 @@ use super::{Action, Case, Server};
 pub fn config(tools: &[Value], server: &Server, model_latency: Duration) -> String {
     let mut toml = format!(
         r#"
+[agent]
+tool_patience = "60s"
+
 [agents.retail]
 model = "scripted"
 instructions = "You are a customer service agent of a retail company."
 tools = {names}
 steps_max = 40
+tokens_max = 10000000
 
 [models.scripted]
 deployments = [{{ provider = "simulated", model = "simulated-model" }}]
