@@ -10,7 +10,7 @@ use tonic::Request;
 use crate::harness::{Harness, request, tool};
 use crate::tool_server::Does;
 
-const QUICK: &str = "effect = \"read_only\"\nattempts = 1\ntimeout = \"150ms\"\nconnect_timeout = \"150ms\"\n\
+const QUICK: &str = "effect = \"read_only\"\nattempts = 1\n\
                      breaker = { minimum_calls = 4, open = \"40ms\", open_max = \"40ms\", jitter_percent = 0, probes = 3 }";
 const LASTING: &str = "effect = \"read_only\"\nattempts = 1\ntimeout = \"150ms\"\nconnect_timeout = \"150ms\"\n\
                        breaker = { minimum_calls = 4, open = \"1h\", open_max = \"1h\" }";
@@ -115,12 +115,25 @@ async fn those_who_wait_for_a_place_at_a_hanging_tool_are_few_and_wait_briefly()
 }
 
 #[tokio::test]
+async fn a_call_that_stood_in_line_while_the_circuit_opened_is_not_sent() {
+    let more = "concurrency = 1\nwait = \"60s\"\ntimeout = \"150ms\"\nconnect_timeout = \"150ms\"\n\
+                effect = \"read_only\"\nattempts = 1\nbreaker = { minimum_calls = 1, open = \"1h\", open_max = \"1h\" }";
+    let mesh = Harness::start(|server| tool("bad", &server.url("/bad"), more)).await;
+    mesh.server.on("/bad", Does::Hang);
+    let (first, second) = tokio::join!(mesh.call("bad", json!({})), mesh.call("bad", json!({})));
+    let mut reasons = [first, second].map(|answer| answer.expect("it answers").degraded_reason);
+    reasons.sort();
+    assert_eq!(reasons, ["CIRCUIT_OPEN", "TIMEOUT"]);
+    assert_eq!(mesh.server.hits("/bad").len(), 1);
+}
+
+#[tokio::test]
 async fn a_caller_with_little_time_gets_the_fallback_in_time_and_no_circuit_opens_for_it() {
     let more = "effect = \"read_only\"\ntimeout = \"60s\"\nbreaker = { minimum_calls = 1 }";
     let mesh = Harness::start(|server| tool("slow", &server.url("/slow"), more)).await;
     mesh.server.on("/slow", Does::Hang);
     let mut hasty = Request::new(request("slow", &json!({})));
-    hasty.set_timeout(Duration::from_millis(400));
+    hasty.set_timeout(Duration::from_secs(2));
     let answer = mesh.send(hasty).await.expect("before the deadline");
     assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unavailable, "TIMEOUT"));
     let circuit = mesh.circuit("slow").await;
@@ -129,12 +142,11 @@ async fn a_caller_with_little_time_gets_the_fallback_in_time_and_no_circuit_open
 
 #[tokio::test]
 async fn a_hanging_tool_is_found_out_though_every_caller_gives_up_early() {
-    let more =
-        "effect = \"read_only\"\ntimeout = \"300ms\"\nconnect_timeout = \"300ms\"\nbreaker = { minimum_calls = 1 }";
+    let more = "effect = \"read_only\"\ntimeout = \"2s\"\nbreaker = { minimum_calls = 1 }";
     let mesh = Harness::start(|server| tool("slow", &server.url("/slow"), more)).await;
     mesh.server.on("/slow", Does::Hang);
     let mut early = Request::new(request("slow", &json!({})));
-    early.set_timeout(Duration::from_millis(250));
+    early.set_timeout(Duration::from_millis(1500));
     mesh.send(early).await.expect("before the deadline");
     assert_eq!(mesh.circuit("slow").await.state(), CircuitState::Open);
 }

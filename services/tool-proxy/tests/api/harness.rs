@@ -18,10 +18,8 @@ use holdfast_tool_proxy::Config;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
-use tonic::service::Routes;
 use tonic::{Request, Status};
 
-use crate::state_stand_in::StandIn;
 use crate::tool_server::ToolServer;
 
 /// What a tool has in common in most tests. Append keys, then the next tool.
@@ -94,8 +92,8 @@ impl Harness {
         let config = Config::from_document(&document).expect("it holds");
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut common = Common { data: Data { dir: dir.path().into() }, ..Common::default() };
-        let state = Process::start("state", common.clone(), |_, host| async {
-            host.serve(Routes::new(StandIn::default().service())).await
+        let state = Process::start("state", common.clone(), |common, host| {
+            holdfast_state::serve(common, holdfast_state::Config::default(), host)
         })
         .await;
         let state_link = FaultProxy::to(state.address).await;

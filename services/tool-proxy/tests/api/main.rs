@@ -1,7 +1,6 @@
 //! The service over real gRPC, with real HTTP tools and a state service behind it, all on port 0.
 
 mod harness;
-mod state_stand_in;
 mod tool_server;
 
 mod breaking;
