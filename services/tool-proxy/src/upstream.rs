@@ -63,7 +63,8 @@ impl Upstream {
     pub(crate) fn new(tool: &Tool, mesh: &Mesh) -> Result<Self, (String, String)> {
         let (url, _) = mesh.resolve(&tool.url);
         let url = Url::parse(&url).map_err(|error| ("url".into(), format!("{url:?} is not a URL: {error}")))?;
-        let client = client(tool, &url).map_err(|error| ("url".into(), format!("cannot be called: {error}")))?;
+        let client =
+            client(tool, &url).map_err(|error| ("url".into(), format!("cannot be called: {}", whole(&error))))?;
         Ok(Self {
             client,
             url,
@@ -165,6 +166,12 @@ fn client(tool: &Tool, url: &Url) -> Result<Client, reqwest::Error> {
         builder = builder.tls_certs_only([]);
     }
     builder.build()
+}
+
+/// An error with its causes: the first line alone says "builder error".
+fn whole(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The headers of every request to a tool; an error names the key and why.

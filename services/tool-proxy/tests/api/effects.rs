@@ -1,14 +1,9 @@
-//! Effects: what is recorded, what a repeat gets, and what happens to a tool when the proxy dies in the middle.
+//! Effects: what is recorded, and what a repeat gets.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use futures::future::{join, join_all};
+use futures::future::join_all;
 use holdfast_proto::tool::v1::{CallToolRequest, Outcome};
-use holdfast_rpc::{client, status};
-use holdfast_testkit::Fault;
+use holdfast_rpc::client;
 use serde_json::json;
-use tokio::sync::Semaphore;
 use tonic::{Code, Request};
 
 use crate::harness::{Harness, content, request, tool};
@@ -16,7 +11,7 @@ use crate::tool_server::Does;
 
 const BRIEF: &str = "timeout = \"400ms\"\nconnect_timeout = \"400ms\"\nbreaker = { minimum_calls = 1000 }";
 
-async fn one_of_each() -> Harness {
+pub(crate) async fn one_of_each() -> Harness {
     Harness::start(|server| {
         ["read_only", "idempotent", "effectful"]
             .map(|effect| tool(effect, &server.url(&format!("/{effect}")), &format!("effect = \"{effect}\"\n{BRIEF}")))
@@ -103,67 +98,6 @@ async fn an_idempotent_tool_sees_one_key_for_all_attempts_and_repeats_of_a_call(
 }
 
 #[tokio::test]
-async fn an_effectful_call_that_a_crash_cut_off_is_not_sent_again_and_its_outcome_is_told_as_unknown() {
-    let mut mesh = one_of_each().await;
-    let lease = mesh.lease("inv", 10);
-    mesh.server.on("/effectful", Does::Hang);
-    let client = mesh.tools.clone();
-    let cut_off = client::with_lease(Request::new(request("effectful", &json!({}))), &lease).expect("plain");
-    let call = tokio::spawn(async move { client.clone().call_tool(cut_off).await });
-    mesh.server.arrived("/effectful", 1).await;
-    let record = mesh.record("inv", "0.0").await.expect("the intent came first");
-    assert!(record["intent"].is_object() && record["answer"].is_null());
-    mesh.crash().await;
-    assert!(call.await.expect("no panic").is_err());
-
-    mesh.server.on("/effectful", Does::Answer(200, json!({})));
-    let next_worker = mesh.lease("inv", 11);
-    let started = tokio::time::Instant::now();
-    let repeat = mesh.step(&next_worker, 0, "effectful", json!({})).await.expect("it answers");
-    assert_eq!((repeat.outcome(), repeat.degraded_reason.as_str()), (Outcome::Unknown, "OUTCOME_LOST"));
-    assert!(started.elapsed() > Duration::from_millis(400), "the call may still have been under way");
-    let again = mesh.step(&next_worker, 0, "effectful", json!({})).await.expect("it answers");
-    assert_eq!((again.outcome(), again.replayed), (Outcome::Unknown, true));
-    assert_eq!(mesh.server.hits("/effectful").len(), 1);
-}
-
-#[tokio::test]
-async fn an_effectful_call_outlasts_its_caller_and_its_result_is_there_for_the_repeat() {
-    let mesh = one_of_each().await;
-    let lease = mesh.lease("inv", 10);
-    let gate = Arc::new(Semaphore::new(0));
-    mesh.server.on("/effectful", Does::Gate(gate.clone(), json!({"done": true})));
-    let mut hasty = client::with_lease(Request::new(request("effectful", &json!({}))), &lease).expect("plain");
-    hasty.set_timeout(Duration::from_millis(100));
-    let late = mesh.send(hasty).await.expect_err("the deadline comes first");
-    assert!(late.code() == Code::DeadlineExceeded && status::may_have_happened(&late), "{late:?}");
-
-    let (repeat, ()) = join(mesh.step(&lease, 0, "effectful", json!({})), async { gate.add_permits(1) }).await;
-    let repeat = repeat.expect("it answers");
-    assert_eq!((content(&repeat), repeat.replayed), (json!({"done": true}), true));
-    assert_eq!(mesh.server.hits("/effectful").len(), 1);
-}
-
-#[tokio::test]
-async fn a_drain_waits_for_the_result_of_an_effectful_call_whose_caller_is_gone() {
-    let mut mesh = one_of_each().await;
-    let lease = mesh.lease("inv", 10);
-    let gate = Arc::new(Semaphore::new(0));
-    mesh.server.on("/effectful", Does::Gate(gate.clone(), json!({"done": true})));
-    let mut hasty = client::with_lease(Request::new(request("effectful", &json!({}))), &lease).expect("plain");
-    hasty.set_timeout(Duration::from_millis(100));
-    mesh.send(hasty).await.expect_err("the deadline comes first");
-    let server = mesh.server.clone();
-    join(mesh.drain(), async {
-        server.arrived("/effectful", 1).await;
-        gate.add_permits(1);
-    })
-    .await;
-    let record = mesh.record("inv", "0.0").await.expect("it is recorded");
-    assert_eq!(record["answer"]["outcome"], "real");
-}
-
-#[tokio::test]
 async fn a_fallback_for_an_effectful_call_that_never_left_is_recorded_over_its_intent() {
     let mesh = Harness::start(|_| tool("gone", "http://127.0.0.1:1/", "")).await;
     let lease = mesh.lease("inv", 10);
@@ -190,65 +124,4 @@ async fn twenty_equal_calls_at_once_have_one_effect_and_one_answer() {
         assert_eq!(content(&answer.expect("it answers")), json!({"n": 1}));
     }
     assert_eq!(mesh.server.hits("/effectful").len(), 1);
-}
-
-#[tokio::test]
-async fn a_truth_that_comes_late_is_attached_and_the_first_answer_stays() {
-    let more = "timeout = \"60s\"\nbreaker = { minimum_calls = 1000 }";
-    let mesh = Harness::start(|server| tool("pay", &server.url("/pay"), more)).await;
-    let lease = mesh.lease("inv", 10);
-    let gate = Arc::new(Semaphore::new(0));
-    mesh.server.on("/pay", Does::Gate(gate.clone(), json!({"paid": true})));
-    let late = async {
-        mesh.server.arrived("/pay", 1).await;
-        // Another proxy, whose clock is far ahead, has given the call up.
-        mesh.give_up("inv", "0.0").await;
-        gate.add_permits(1);
-    };
-    let (answer, ()) = join(mesh.step(&lease, 0, "pay", json!({})), late).await;
-    assert_eq!(answer.expect("it answers").outcome(), Outcome::Unknown);
-    let record = mesh.record("inv", "0.0").await.expect("it is recorded");
-    assert_eq!(record["answer"]["outcome"], "unknown");
-    assert_eq!(record["later_truth"]["outcome"], "real");
-    assert_eq!(mesh.step(&lease, 0, "pay", json!({})).await.expect("it answers").outcome(), Outcome::Unknown);
-}
-
-#[tokio::test]
-async fn a_reply_of_the_state_service_that_is_lost_does_no_harm() {
-    let mesh = one_of_each().await;
-    let lease = mesh.lease("inv", 10);
-    let gate = Arc::new(Semaphore::new(0));
-    mesh.server.on("/effectful", Does::Gate(gate.clone(), json!({"done": 1})));
-    let (answer, ()) = join(mesh.step(&lease, 0, "effectful", json!({})), async {
-        mesh.server.arrived("/effectful", 1).await;
-        // The result's write will be taken, and its reply lost.
-        mesh.state_link.set(Fault::LoseReply);
-        gate.add_permits(1);
-        while mesh.record("inv", "0.0").await.is_none_or(|record| record["answer"].is_null()) {
-            tokio::task::yield_now().await;
-        }
-        mesh.state_link.set(Fault::None);
-    })
-    .await;
-    let answer = answer.expect("it answers");
-    assert_eq!((content(&answer), answer.replayed), (json!({"done": 1}), false));
-}
-
-#[tokio::test]
-async fn without_the_state_service_nothing_that_needs_a_record_is_sent() {
-    let mesh = one_of_each().await;
-    let lease = mesh.lease("inv", 10);
-    mesh.state_link.set(Fault::Refuse);
-    for (step, effect) in (1..).zip(["read_only", "idempotent", "effectful"]) {
-        mesh.server.on(&format!("/{effect}"), Does::Answer(200, json!({})));
-        let refused = mesh.step(&lease, step, effect, json!({})).await.expect_err("it cannot be recorded");
-        assert_eq!(refused.code(), Code::Unavailable);
-        assert!(status::retry_after(&refused).is_some_and(|wait| !wait.is_zero()));
-        assert!(!status::may_have_happened(&refused), "{refused:?}");
-        assert!(mesh.server.hits(&format!("/{effect}")).is_empty());
-    }
-    let alone = mesh.call("effectful", json!({})).await.expect("a call of its own needs no record");
-    assert_eq!(alone.outcome(), Outcome::Real);
-    mesh.state_link.set(Fault::None);
-    mesh.step(&lease, 1, "read_only", json!({})).await.expect("it heals by itself");
 }

@@ -5,6 +5,7 @@ mod tool_server;
 
 mod breaking;
 mod calling;
+mod crashes;
 mod effects;
 mod fallbacks;
 mod fences;
