@@ -1,0 +1,127 @@
+//! The gateway that the client commands speak to.
+
+use std::time::Duration;
+
+use holdfast_config::{ConfigError, Document, Mesh, Secret};
+use holdfast_rpc::Channel;
+use holdfast_sdk::{Client, Endpoints, Error};
+use serde::Deserialize;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tonic::transport::Uri;
+
+use crate::cli::Global;
+use crate::exit::Failure;
+use crate::source::{Overrides, Source};
+
+/// A gateway that takes no connection within this long counts as unreachable.
+const REACH_WITHIN: Duration = Duration::from_secs(3);
+
+/// The variable that holds a key where `--api-key` names none.
+const KEY_VARIABLE: &str = "HOLDFAST_API_KEY";
+
+/// Where the gateway is, and how we are known there.
+pub(super) struct Gateway {
+    address: String,
+    key: Option<Secret>,
+    authority: Option<Secret>,
+}
+
+/// The part of `[mesh]` that a caller needs: the rest may be none of its business, and its secrets unreadable.
+#[derive(Debug, Default, Deserialize)]
+struct MeshPart {
+    gateway: Option<String>,
+}
+
+/// The part of `[tls]` that a caller needs.
+#[derive(Debug, Default, Deserialize)]
+struct TlsPart {
+    authority: Option<Secret>,
+}
+
+/// The gateway that the command line or the configuration names.
+pub(super) fn find(global: &Global) -> Result<Gateway, Failure> {
+    let key = match (&global.api_key, std::env::var_os(KEY_VARIABLE)) {
+        (Some(reference), _) => Some(reference.clone()),
+        (None, Some(_)) => Some(format!("env:{KEY_VARIABLE}")),
+        (None, None) => None,
+    };
+    let key = key.map(|reference| Secret::resolve(&reference)).transpose();
+    let key = key.map_err(|why| Failure::Usage(format!("--api-key: {why}")))?;
+    // An address on the command line stands for itself, unless a file is named beside it.
+    let document = match (&global.address, &global.config) {
+        (Some(_), None) => None,
+        _ => Some(Source::find(global.config.as_deref()).load(&Overrides::new())?),
+    };
+    let (configured, authority) = document.as_ref().map(parts).transpose()?.unwrap_or_default();
+    let address = global.address.clone().or(configured).unwrap_or_else(|| Mesh::default().gateway);
+    Ok(Gateway { address, key, authority })
+}
+
+fn parts(document: &Document) -> Result<(Option<String>, Option<Secret>), ConfigError> {
+    let mesh: MeshPart = document.section("mesh")?;
+    let tls: TlsPart = document.section("tls")?;
+    Ok((mesh.gateway, tls.authority))
+}
+
+impl Gateway {
+    /// A client, once somebody answers at the address: a mesh that is not there is told at once, not retried.
+    pub(super) async fn client(&self) -> Result<Client, Failure> {
+        let mut endpoints = Endpoints::gateway(&self.address).api_key(self.key_text());
+        if let Some(authority) = &self.authority {
+            endpoints = endpoints.authority(authority.reveal());
+        }
+        let client = Client::over(&endpoints).map_err(usage)?;
+        self.reach().await?;
+        Ok(client)
+    }
+
+    /// A channel for the contracts that the client has no words for; to the first address.
+    pub(super) async fn channel(&self) -> Result<Channel, Failure> {
+        let key = self.key.as_ref().map(|key| key.reveal());
+        let authority = self.authority.as_ref().map(|authority| authority.reveal());
+        let address = self.addresses().next().unwrap_or_default();
+        let channel = Channel::connect("gateway", address, key, authority);
+        let channel = channel.map_err(|error| Failure::Usage(error.to_string()))?;
+        self.reach().await?;
+        Ok(channel)
+    }
+
+    async fn reach(&self) -> Result<(), Failure> {
+        let mut why = "no address".to_owned();
+        for address in self.addresses() {
+            match connect(address).await {
+                Ok(()) => return Ok(()),
+                Err(error) => why = error,
+            }
+        }
+        Err(Failure::Unreachable { address: self.address.clone(), why })
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.address.split(',').map(str::trim)
+    }
+
+    fn key_text(&self) -> &str {
+        self.key.as_ref().map_or("", |key| key.reveal())
+    }
+}
+
+async fn connect(address: &str) -> Result<(), String> {
+    let uri: Uri = address.parse().map_err(|error| format!("it is not a URL ({error})"))?;
+    let host = uri.host().ok_or("it is not a URL")?.trim_start_matches('[').trim_end_matches(']');
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+    match timeout(REACH_WITHIN, TcpStream::connect((host, port))).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {REACH_WITHIN:?}")),
+    }
+}
+
+/// What is malformed came from the command line.
+fn usage(error: Error) -> Failure {
+    match error {
+        Error::Invalid(why) => Failure::Usage(why),
+        other => Failure::Refused(other),
+    }
+}

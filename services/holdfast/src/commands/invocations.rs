@@ -1,0 +1,136 @@
+//! `submit`, `get`, `watch`, `list` and `cancel`.
+
+use std::io::Read as _;
+use std::time::{Duration, SystemTime};
+
+use holdfast_proto::gateway::v1::ListInvocationsRequest;
+use holdfast_proto::queue::v1::invocation_event::Event;
+use holdfast_proto::queue::v1::{Invocation, InvocationEvent, InvocationSpec, InvocationState, Payload};
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use super::gateway::Gateway;
+use crate::cli::{Cancel, List, Submit, Watch};
+use crate::exit::{Exit, Failure};
+use crate::output::{self, Output, event_json, invocation_json};
+
+/// How long a wait without a deadline lasts.
+const WAIT_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How long after its deadline an invocation's end is still waited for.
+const AFTER_DEADLINE: Duration = Duration::from_secs(10);
+/// The most that the gateway gives in one page.
+const PAGE_MAX: usize = 1_000;
+
+/// Submits; with `--wait`, waits for the end and prints the answer.
+pub(super) async fn submit(gateway: &Gateway, arguments: &Submit, output: Output) -> Result<Exit, Failure> {
+    let spec = specification(arguments)?;
+    let client = gateway.client().await?;
+    let accepted = client.submit(spec.clone()).await?;
+    if !arguments.wait {
+        output.print(
+            || json!({"invocation_id": accepted.invocation_id, "created": accepted.created}),
+            || accepted.invocation_id.clone(),
+        );
+        return Ok(Exit::Done);
+    }
+    if !output.is_json() {
+        eprintln!("{}  accepted", accepted.invocation_id);
+    }
+    // The same key and input is the same invocation: this only waits.
+    let wait = arguments.deadline.map_or(WAIT_MAX, |span| span + AFTER_DEADLINE);
+    let ended = client.timeout(wait).run(spec).await?;
+    output.print(|| invocation_json(&ended), || output::answer(&ended));
+    Ok(exit_of(ended.state()))
+}
+
+/// What the command line asks for, checked as far as that can be done here.
+fn specification(arguments: &Submit) -> Result<InvocationSpec, Failure> {
+    let mut text = arguments.input.clone();
+    if text == "-" {
+        text.clear();
+        let read = std::io::stdin().read_to_string(&mut text);
+        read.map_err(|error| Failure::Usage(format!("the input cannot be read: {error}")))?;
+    }
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(&text) {
+        let hint = r#"quote it as one argument, such as '{"customer_id":"C-1001"}'"#;
+        return Err(Failure::Usage(format!("the input is not JSON: {error}; {hint}")));
+    }
+    let deadline = arguments.deadline.map(|span| SystemTime::now() + span);
+    let minted = || holdfast_rpc::id::new();
+    Ok(InvocationSpec {
+        agent: arguments.agent.clone(),
+        payload: Some(Payload { data: text.into(), content_type: "application/json".into() }),
+        session: arguments.session.clone().unwrap_or_default(),
+        idempotency_key: arguments.idempotency_key.clone().unwrap_or_else(minted),
+        deadline: deadline.map(Into::into),
+        ..Default::default()
+    })
+}
+
+/// Prints an invocation.
+pub(super) async fn get(gateway: &Gateway, id: &str, output: Output) -> Result<Exit, Failure> {
+    let invocation = gateway.client().await?.get(id).await?;
+    output.print(|| invocation_json(&invocation), || output::invocation(&invocation));
+    Ok(Exit::Done)
+}
+
+/// Prints events as they come, to the end.
+pub(super) async fn watch(gateway: &Gateway, arguments: &Watch, output: Output) -> Result<Exit, Failure> {
+    let client = gateway.client().await?;
+    let mut events = client.watch(&arguments.id, arguments.from);
+    let mut exit = Exit::Done;
+    while let Some(event) = events.next().await? {
+        output.print(|| event_json(&event), || output::event(&event));
+        exit = exit_after(&event);
+    }
+    Ok(exit)
+}
+
+/// Prints invocations, newest first.
+pub(super) async fn list(gateway: &Gateway, arguments: &List, output: Output) -> Result<Exit, Failure> {
+    let client = gateway.client().await?;
+    let mut left = arguments.limit;
+    let mut page_token = String::new();
+    while left > 0 {
+        let page = client
+            .list(ListInvocationsRequest {
+                agent: arguments.agent.clone().unwrap_or_default(),
+                session: arguments.session.clone().unwrap_or_default(),
+                states: arguments.state.iter().map(|state| *state as i32).collect(),
+                page_size: left.min(PAGE_MAX) as u32,
+                page_token,
+            })
+            .await?;
+        for invocation in page.invocations.iter().take(left) {
+            output.print(|| invocation_json(invocation), || output::row(invocation));
+        }
+        left = left.saturating_sub(page.invocations.len());
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Cancels, and prints what the invocation is now.
+pub(super) async fn cancel(gateway: &Gateway, arguments: &Cancel, output: Output) -> Result<Exit, Failure> {
+    let cancelled: Invocation = gateway.client().await?.cancel(&arguments.id, &arguments.reason).await?;
+    output.print(|| invocation_json(&cancelled), || output::invocation(&cancelled));
+    Ok(Exit::Done)
+}
+
+fn exit_of(state: InvocationState) -> Exit {
+    if state == InvocationState::Succeeded { Exit::Done } else { Exit::InvocationFailed }
+}
+
+/// How `watch` ends after an event: by the last state that it saw.
+fn exit_after(event: &InvocationEvent) -> Exit {
+    match &event.event {
+        Some(Event::StateChanged(changed)) => match changed.state() {
+            InvocationState::Failed | InvocationState::Cancelled | InvocationState::Dead => Exit::InvocationFailed,
+            _ => Exit::Done,
+        },
+        _ => Exit::Done,
+    }
+}

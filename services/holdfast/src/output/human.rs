@@ -1,0 +1,119 @@
+//! Wire types for people.
+
+use holdfast_proto::queue::v1 as pb;
+use holdfast_proto::tool::v1::Circuit;
+use pb::invocation_event::Event;
+use prost_types::Timestamp;
+use serde_json::Value;
+
+use super::json::{circuit_state, payload_json};
+use super::state_name;
+
+/// An invocation as a short report.
+pub(crate) fn invocation(invocation: &pb::Invocation) -> String {
+    let spec = invocation.spec.clone().unwrap_or_default();
+    let mut lines = vec![format!("{}  {}  {}", invocation.id, state_name(invocation.state()), spec.agent)];
+    let mut add = |name: &str, value: String| {
+        if !value.is_empty() {
+            lines.push(format!("  {name:<12}{value}"));
+        }
+    };
+    add("session", spec.session.clone());
+    add("created", invocation.created_at.as_ref().map(timestamp).unwrap_or_default());
+    add("started", invocation.started_at.as_ref().map(timestamp).unwrap_or_default());
+    add("ended", invocation.ended_at.as_ref().map(timestamp).unwrap_or_default());
+    add("next try", invocation.next_attempt_at.as_ref().map(timestamp).unwrap_or_default());
+    add("attempts", if invocation.attempt > 0 { invocation.attempt.to_string() } else { String::new() });
+    add("lost leases", if invocation.lost_leases > 0 { invocation.lost_leases.to_string() } else { String::new() });
+    for attempt in &invocation.failed_attempts {
+        let why = attempt.failure.as_ref().map(failure).unwrap_or_default();
+        add("", format!("attempt {} on {}: {why}", attempt.attempt, attempt.worker));
+    }
+    if let Some(usage) = &invocation.usage {
+        add("tokens", format!("{} in, {} out", usage.input_tokens, usage.output_tokens));
+    }
+    add("input", spec.payload.as_ref().map(payload).unwrap_or_default());
+    add("failure", invocation.failure.as_ref().map(failure).unwrap_or_default());
+    if let Some(result) = &invocation.result {
+        lines.push(payload(result));
+    }
+    lines.join("\n")
+}
+
+/// What a caller waited for: the result alone, or how it ended otherwise.
+pub(crate) fn answer(ended: &pb::Invocation) -> String {
+    match &ended.result {
+        Some(result) if ended.state() == pb::InvocationState::Succeeded => payload(result),
+        _ => invocation(ended),
+    }
+}
+
+/// An invocation in a list.
+pub(crate) fn row(invocation: &pb::Invocation) -> String {
+    let spec = invocation.spec.clone().unwrap_or_default();
+    let created = invocation.created_at.as_ref().map(timestamp).unwrap_or_default();
+    let state = state_name(invocation.state());
+    format!("{}  {state:<9}  {created}  {}  {}", invocation.id, spec.agent, spec.session).trim_end().to_owned()
+}
+
+/// One event of a watched invocation.
+pub(crate) fn event(event: &pb::InvocationEvent) -> String {
+    let what = match &event.event {
+        Some(Event::StateChanged(changed)) => {
+            let why = changed.failure.as_ref().map(|why| format!(": {}", failure(why))).unwrap_or_default();
+            let attempt = if changed.attempt > 0 { format!(" (attempt {})", changed.attempt) } else { String::new() };
+            format!("{}{attempt}{why}", state_name(changed.state()))
+        }
+        Some(Event::Progress(progress)) => match progress.fraction {
+            Some(fraction) => format!("{:3.0}% {}", fraction * 100.0, progress.message),
+            None => progress.message.clone(),
+        },
+        Some(Event::Chunk(chunk)) => String::from_utf8_lossy(&chunk.data).into_owned(),
+        None => "an event of a newer version".into(),
+    };
+    let time = event.time.as_ref().map(timestamp).unwrap_or_default();
+    format!("{:>4}  {time}  {what}", event.offset)
+}
+
+/// One breaker.
+pub(crate) fn circuit(circuit: &Circuit) -> String {
+    let state = circuit_state(circuit.state());
+    let counts = format!("{} of {} calls failed", circuit.failures, circuit.calls);
+    let reason = if circuit.reason.is_empty() { String::new() } else { format!("  {}", circuit.reason) };
+    format!("{:<24}  {state:<9}  {counts}{reason}", circuit.name)
+}
+
+fn failure(failure: &pb::Failure) -> String {
+    format!("{}: {}", failure.reason, failure.message)
+}
+
+fn payload(payload: &pb::Payload) -> String {
+    match payload_json(payload) {
+        Value::String(text) => text,
+        other => format!("{other:#}"),
+    }
+}
+
+/// A time in RFC 3339, UTC, to the millisecond.
+pub(crate) fn timestamp(time: &Timestamp) -> String {
+    Timestamp { nanos: time.nanos - time.nanos % 1_000_000, ..*time }.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_in_rfc_3339_to_the_millisecond() {
+        let time = Timestamp { seconds: 951_782_400, nanos: 5_123_456 };
+        assert_eq!(timestamp(&time), "2000-02-29T00:00:00.005Z");
+    }
+
+    #[test]
+    fn a_report_ends_with_the_answer() {
+        let result = pb::Payload { data: br#"{"decision":"refund"}"#.as_slice().into(), content_type: String::new() };
+        let report =
+            invocation(&pb::Invocation { id: "i".into(), result: Some(result), state: 3, ..Default::default() });
+        assert!(report.starts_with("i  succeeded") && report.ends_with("{\n  \"decision\": \"refund\"\n}"), "{report}");
+    }
+}

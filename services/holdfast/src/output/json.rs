@@ -1,0 +1,145 @@
+//! Wire types as JSON: the names of the contracts, times in RFC 3339, payloads as what they are.
+
+use holdfast_proto::queue::v1 as pb;
+use holdfast_proto::tool::v1::{Circuit, CircuitState};
+use pb::invocation_event::Event;
+use serde_json::{Map, Value, json};
+
+use super::{state_name, timestamp};
+
+/// An invocation. What is empty or absent is left out.
+pub(crate) fn invocation_json(invocation: &pb::Invocation) -> Value {
+    let spec = invocation.spec.clone().unwrap_or_default();
+    let mut map = Map::new();
+    let mut put = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            map.insert(key.to_owned(), value);
+        }
+    };
+    put("id", Some(json!(invocation.id)));
+    put("state", Some(json!(state_name(invocation.state()))));
+    put("agent", Some(json!(spec.agent)));
+    put("tenant", text(&invocation.tenant));
+    put("session", text(&spec.session));
+    put("idempotency_key", text(&spec.idempotency_key));
+    put("labels", (!spec.labels.is_empty()).then(|| json!(spec.labels)));
+    put("priority", (spec.priority != 0).then(|| json!(spec.priority)));
+    put("payload", spec.payload.as_ref().map(payload_json));
+    put("attempt", Some(json!(invocation.attempt)));
+    put("lost_leases", (invocation.lost_leases > 0).then(|| json!(invocation.lost_leases)));
+    put("failed_attempts", attempts(&invocation.failed_attempts));
+    put("result", invocation.result.as_ref().map(payload_json));
+    put("failure", invocation.failure.as_ref().map(failure_json));
+    put("usage", invocation.usage.as_ref().map(usage_json));
+    put("created_at", invocation.created_at.as_ref().map(time));
+    put("started_at", invocation.started_at.as_ref().map(time));
+    put("ended_at", invocation.ended_at.as_ref().map(time));
+    put("next_attempt_at", invocation.next_attempt_at.as_ref().map(time));
+    put("deadline", spec.deadline.as_ref().map(time));
+    Value::Object(map)
+}
+
+/// One event of a watched invocation.
+pub(crate) fn event_json(event: &pb::InvocationEvent) -> Value {
+    let mut document = match &event.event {
+        Some(Event::StateChanged(changed)) => {
+            let failure = changed.failure.as_ref().map(failure_json);
+            json!({"event": "state", "state": state_name(changed.state()), "attempt": changed.attempt, "failure": failure})
+        }
+        Some(Event::Progress(progress)) => {
+            json!({"event": "progress", "message": progress.message, "fraction": progress.fraction})
+        }
+        Some(Event::Chunk(chunk)) => {
+            json!({"event": "chunk", "attempt": chunk.attempt, "data": String::from_utf8_lossy(&chunk.data)})
+        }
+        None => json!({"event": "unknown"}),
+    };
+    document["offset"] = json!(event.offset);
+    document["time"] = json!(event.time.as_ref().map(time));
+    document
+}
+
+/// One breaker.
+pub(crate) fn circuit_json(circuit: &Circuit) -> Value {
+    let retry_after_ms = circuit.retry_after.map(|span| span.seconds * 1_000 + i64::from(span.nanos) / 1_000_000);
+    json!({
+        "tool": circuit.name,
+        "state": circuit_state(circuit.state()),
+        "reason": circuit.reason,
+        "calls": circuit.calls,
+        "failures": circuit.failures,
+        "changed_at": circuit.changed_at.as_ref().map(time),
+        "retry_after_ms": retry_after_ms,
+    })
+}
+
+pub(super) fn circuit_state(state: CircuitState) -> &'static str {
+    match state {
+        CircuitState::Unspecified => "unknown",
+        CircuitState::Closed => "closed",
+        CircuitState::Open => "open",
+        CircuitState::HalfOpen => "half-open",
+    }
+}
+
+fn text(text: &str) -> Option<Value> {
+    (!text.is_empty()).then(|| json!(text))
+}
+
+fn time(time: &prost_types::Timestamp) -> Value {
+    json!(timestamp(time))
+}
+
+fn failure_json(failure: &pb::Failure) -> Value {
+    json!({"reason": failure.reason, "message": failure.message, "retryable": failure.retryable})
+}
+
+fn usage_json(usage: &pb::Usage) -> Value {
+    json!({"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens})
+}
+
+fn attempts(attempts: &[pb::FailedAttempt]) -> Option<Value> {
+    let attempt = |attempt: &pb::FailedAttempt| {
+        json!({
+            "attempt": attempt.attempt,
+            "worker": attempt.worker,
+            "ended_at": attempt.ended_at.as_ref().map(time),
+            "failure": attempt.failure.as_ref().map(failure_json),
+        })
+    };
+    (!attempts.is_empty()).then(|| attempts.iter().map(attempt).collect())
+}
+
+/// JSON as JSON, text as text, anything else as base64 with its type.
+pub(super) fn payload_json(payload: &pb::Payload) -> Value {
+    if let Ok(value) = serde_json::from_slice(&payload.data) {
+        return value;
+    }
+    match std::str::from_utf8(&payload.data) {
+        Ok(text) => json!(text),
+        Err(_) => {
+            use base64::Engine as _;
+            let data = base64::engine::general_purpose::STANDARD.encode(&payload.data);
+            json!({"content_type": payload.content_type, "base64": data})
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_are_printed_as_what_they_are() {
+        let payload = |data: &'static [u8]| pb::Payload { data: data.into(), content_type: "x/y".into() };
+        assert_eq!(payload_json(&payload(br#"{"a":[1]}"#)), json!({"a": [1]}));
+        assert_eq!(payload_json(&payload(b"plain")), json!("plain"));
+        assert_eq!(payload_json(&payload(b"\xff")), json!({"content_type": "x/y", "base64": "/w=="}));
+    }
+
+    #[test]
+    fn an_invocation_has_its_id_and_state_and_no_empty_keys() {
+        let document = invocation_json(&pb::Invocation { id: "i".into(), state: 3, ..Default::default() });
+        assert_eq!(document, json!({"id": "i", "state": "succeeded", "agent": "", "attempt": 0}));
+    }
+}

@@ -1,0 +1,109 @@
+use crate::harness::Place;
+
+/// A configuration in which everything fits.
+const GOOD: &str = include_str!("../../src/demo.toml");
+
+async fn refused(text: &str) -> String {
+    let place = Place::new();
+    place.file("bad.toml", text);
+    let ended = place.run(&["check", "bad.toml"]).await;
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.out.is_empty(), "{ended:?}");
+    ended.err
+}
+
+/// The line of the demonstration on which this stands, counted from 1.
+fn line_of(needle: &str) -> usize {
+    GOOD.lines().position(|line| line.contains(needle)).expect("it is there") + 1
+}
+
+#[tokio::test]
+async fn a_configuration_in_which_everything_fits_is_ok() {
+    let place = Place::new();
+    place.file("good.toml", GOOD);
+    let ended = place.run(&["check", "good.toml"]).await;
+    assert_eq!((ended.code, ended.out.as_str()), (0, "good.toml: ok\n"), "{ended:?}");
+    let ended = place.run(&["--json", "check", "good.toml"]).await;
+    assert_eq!((ended.code, ended.out.as_str()), (0, "{\"file\":\"good.toml\",\"ok\":true}\n"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn each_mistake_is_named_with_file_line_and_key() {
+    for (text, wanted) in [
+        ("[queue]\nno_such_key = 1\n", "bad.toml:2: queue.no_such_key: "),
+        ("[qeue]\n", "bad.toml:1: qeue: there is no such section"),
+        ("[state]\naddress = 5\n", "bad.toml:2: state.address: "),
+        ("[data\n", "bad.toml:1: "),
+        ("[mesh]\ncredential = \"env:HOLDFAST_TEST_NOT_SET\"\n", "bad.toml:2: mesh.credential: "),
+        ("[mesh]\ncredential = \"file:no/such/file\"\n", "bad.toml:2: mesh.credential: "),
+        ("[gateway]\npayload_max = \"2GiB\"\n", "bad.toml:2: gateway.payload_max: "),
+    ] {
+        let error = refused(text).await;
+        assert!(error.contains(wanted), "{wanted:?} is not in {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_sections_say_of_each_other_must_be_true() {
+    for (from, to, key) in [
+        ("model = \"default\"", "model = \"defualt\"", "agents.disputes.model"),
+        (
+            "\"lookup_customer\", \"lookup_payment\",",
+            "\"lookup_costumer\", \"lookup_payment\",",
+            "agents.disputes.tools",
+        ),
+        ("provider = \"simulated\", model", "provider = \"simulatde\", model", "models.default.deployments"),
+        (
+            "{ kind = \"last_good\", max_age = \"1h\" }",
+            "{ kind = \"tool\", name = \"nope\" }",
+            "tools.lookup_customer.fallback",
+        ),
+    ] {
+        let error = refused(&GOOD.replacen(from, to, 1)).await;
+        assert!(error.contains(key), "{key} is not in {error:?}");
+    }
+    let line = line_of("model = \"default\"");
+    let error = refused(&GOOD.replacen("model = \"default\"", "model = \"x\"", 1)).await;
+    assert!(error.contains(&format!("bad.toml:{line}: agents.disputes.model: there is no [models.x]")), "{error}");
+}
+
+#[tokio::test]
+async fn all_mistakes_are_named_at_once() {
+    let error = refused("[queue]\nnope = 1\n[state]\nnope = 1\n[gateway]\nnope = 1\n").await;
+    for key in ["bad.toml:2: queue.nope", "bad.toml:4: state.nope", "bad.toml:6: gateway.nope"] {
+        assert!(error.contains(key), "{key} is not in {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_listener_for_strangers_needs_protection() {
+    let error = refused("[gateway]\naddress = \"0.0.0.0:7070\"\n").await;
+    assert!(error.contains("bad.toml:2: gateway.address: ") && error.contains("[tls]"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_named() {
+    let ended = Place::new().run(&["check", "nothing.toml"]).await;
+    assert_eq!(ended.code, 2);
+    assert!(ended.err.contains("nothing.toml: cannot be read"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn programs_get_the_mistake_as_one_document() {
+    let place = Place::new();
+    place.file("bad.toml", "[queue]\nnope = 1\n");
+    let ended = place.run(&["--json", "check", "bad.toml"]).await;
+    let document: serde_json::Value = serde_json::from_str(&ended.err).expect("one JSON document");
+    assert_eq!((ended.code, document["error"]["reason"].as_str()), (2, Some("CONFIGURATION")));
+}
+
+#[tokio::test]
+async fn no_service_starts_on_a_configuration_that_does_not_hold() {
+    let place = Place::new();
+    place.file("holdfast.toml", "[queue]\nnope = 1\n");
+    for command in [["queue"].as_slice(), &["up"]] {
+        let ended = place.run(command).await;
+        assert_eq!(ended.code, 2, "{command:?}: {ended:?}");
+        assert!(ended.err.contains("holdfast.toml:2: queue.nope"), "{command:?}: {ended:?}");
+    }
+}

@@ -1,0 +1,125 @@
+//! What `deploy/` says must be what the executable understands.
+
+use std::path::{Path, PathBuf};
+use std::process::Command as Shell;
+
+use tokio::process::Command;
+
+use crate::harness::{Place, end};
+
+fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy")
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(deploy().join(name)).unwrap_or_else(|error| panic!("deploy/{name}: {error}"))
+}
+
+/// A directory such as /etc/holdfast, made as deploy/README.md says.
+fn installed() -> Place {
+    let place = Place::new();
+    let made = Shell::new(deploy().join("make-secrets"))
+        .arg(place.path())
+        .env("OPENAI_API_KEY", "sk-for-the-test")
+        .output()
+        .expect("deploy/make-secrets runs");
+    assert!(made.status.success(), "{made:?}");
+    place.file("holdfast.toml", &read("holdfast.toml"));
+    place
+}
+
+/// The arguments of a command, checked by asking for its help.
+async fn understood(place: &Place, arguments: &[String]) {
+    let mut command: Command = place.command(&[]);
+    command.args(arguments).arg("--help");
+    let ended = end(command).await;
+    assert_eq!(ended.code, 0, "{arguments:?}: {ended:?}");
+}
+
+/// The lines of compose.yaml that set a key to a JSON value.
+fn json_lines(compose: &str, key: &str) -> Vec<Vec<String>> {
+    let values = compose.lines().filter_map(|line| line.trim().strip_prefix(key)?.strip_prefix(": "));
+    values.map(|value| serde_json::from_str(value).unwrap_or_else(|error| panic!("{value}: {error}"))).collect()
+}
+
+/// The environment that compose.yaml gives to every service, without what the host fills in.
+fn environment(compose: &str) -> Vec<(String, String)> {
+    let settings = compose.lines().filter_map(|line| line.trim().split_once(": "));
+    settings
+        .filter(|(name, _)| name.starts_with("HOLDFAST_"))
+        .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_configuration_passes_its_check_with_the_secrets_that_the_script_makes() {
+    let ended = installed().run(&["check", "holdfast.toml"]).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+#[tokio::test]
+async fn without_the_secrets_the_check_names_what_is_missing() {
+    let place = Place::new();
+    place.file("holdfast.toml", &read("holdfast.toml"));
+    let ended = place.run(&["check", "holdfast.toml"]).await;
+    assert_eq!(ended.code, 2);
+    assert!(
+        ended.err.contains("secrets/mesh-credential") || ended.err.contains("secrets/certificate.pem"),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_units_start_commands_that_exist_for_every_service() {
+    let (unit, target) = (read("systemd/holdfast@.service"), read("systemd/holdfast.target"));
+    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("a command");
+    let mut words = start.split(' ');
+    assert_eq!(words.next(), Some("/usr/local/bin/holdfast"));
+    let words: Vec<&str> = words.collect();
+    let wants = target.lines().filter_map(|line| line.strip_prefix("Wants=")).flat_map(|line| line.split(' '));
+    let names: Vec<&str> =
+        wants.map(|unit| unit.trim_start_matches("holdfast@").trim_end_matches(".service")).collect();
+    assert_eq!(names, ["gateway", "queue", "state", "tool-proxy", "llm-proxy", "agent"]);
+    for name in names {
+        let arguments: Vec<String> = words.iter().map(|word| word.replace("%i", name)).collect();
+        understood(&Place::new(), &arguments).await;
+    }
+}
+
+#[tokio::test]
+async fn the_containers_start_commands_that_exist_with_settings_that_hold() {
+    let compose = read("compose.yaml");
+    let commands = json_lines(&compose, "command");
+    assert_eq!(commands.len(), 6);
+    let place = installed();
+    for arguments in &commands {
+        understood(&place, arguments).await;
+    }
+    let mut check = place.command(&["check", "holdfast.toml"]);
+    check.envs(environment(&compose));
+    let ended = end(check).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+#[test]
+fn the_published_port_is_the_gateways() {
+    let compose = read("compose.yaml");
+    assert_eq!(json_lines(&compose, "ports"), [["7070:7070"]]);
+    let environment = environment(&compose);
+    let listens = |(name, value): &(String, String)| name == "HOLDFAST_GATEWAY__ADDRESS" && value.ends_with(":7070");
+    assert!(environment.iter().any(listens));
+    for (name, value) in &environment {
+        // Each service is reached where it listens.
+        if let Some(service) = name.strip_prefix("HOLDFAST_MESH__") {
+            let port = value.rsplit(':').next().expect("a port");
+            let address = environment.iter().find(|(other, _)| *other == format!("HOLDFAST_{service}__ADDRESS"));
+            assert!(address.is_some_and(|(_, address)| address.ends_with(port)), "{service}");
+        }
+    }
+}
+
+#[test]
+fn the_image_runs_the_executable_that_it_builds() {
+    let file = read("Dockerfile");
+    assert!(file.contains("cargo build --release --locked -p holdfast") && file.contains("ENTRYPOINT [\"holdfast\"]"));
+}

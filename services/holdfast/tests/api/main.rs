@@ -1,0 +1,7 @@
+//! The executable as its users meet it: what it prints, and how it ends.
+
+mod check;
+mod client;
+mod deploy;
+mod harness;
+mod up;
