@@ -4,6 +4,10 @@ use std::{fs, time::Duration};
 
 use tokio::time::Instant;
 
+/// The system tells its uptime in hundredths of a second, cut off: a time that another process wrote down may lie this
+/// much later by this one's clock.
+pub(crate) const STEP: Duration = Duration::from_millis(10);
+
 /// The clock by which limits are kept.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {

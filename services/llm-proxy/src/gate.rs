@@ -146,8 +146,11 @@ impl Shared {
             if !decided.is_empty() {
                 self.gauges.in_line(state.pool.in_line());
             }
+            // With nobody in line there is nothing to wake up for.
+            if state.pool.in_line() > 0 {
+                self.moved.notify_one();
+            }
         }
-        self.moved.notify_one();
         for (waiting, outcome) in decided {
             // Who went away meanwhile gives its place back by dropping it: outside of the lock, as here.
             let _ = waiting.map(|waiting| waiting.send(outcome));

@@ -124,9 +124,9 @@ impl Key {
         if let Some(log) = &mut self.tokens {
             ends.iter().for_each(|(at, tokens)| log.charge(*at, *tokens));
         }
-        if records.iter().any(|record| record.arrived.is_none() || record.ended.is_none()) {
-            self.rest(over);
-        }
+        // A log must not be asked about a time before what it counts.
+        let latest = arrivals.last().copied().max(ends.last().map(|(at, _)| *at));
+        self.rest(latest.filter(|at| *at > now).unwrap_or_default());
     }
 
     /// Lets time pass.

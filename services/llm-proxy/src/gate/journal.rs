@@ -17,13 +17,17 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, STEP},
     domain::{ENDING_MAX, Limits, Past, Record},
 };
 
 const MAGIC: &[u8; 16] = b"holdfast window1";
 const HEADER: usize = 64;
 const SLOT: usize = 32;
+/// Slots for each request of a window: a call that takes several windows keeps its slot so long.
+const PER_REQUEST: usize = 8;
+/// The most slots that a limit of tokens alone asks for.
+const BY_TOKENS_MAX: u64 = 16_384;
 /// Slots beside those that the limits need.
 const SPARE: usize = 64;
 
@@ -46,10 +50,7 @@ pub(crate) struct Slot(usize);
 
 /// Reads what is known of a key's last window, and makes its file anew. A key without limits needs none.
 pub(crate) fn open(path: &Path, limits: &Limits, clock: &Clock) -> io::Result<(Option<Journal>, Past)> {
-    let most = limits.requests.unwrap_or(0) as usize + limits.concurrency.unwrap_or(0) as usize;
-    if most == 0 && limits.tokens.is_none() {
-        return Ok((None, Past::Fresh));
-    }
+    let Some(most) = slots(limits) else { return Ok((None, Past::Fresh)) };
     let now = clock.now();
     let past = match fs::read(path) {
         Ok(bytes) => read(&bytes, clock.boot(), limits.window, now),
@@ -71,7 +72,7 @@ pub(crate) fn open(path: &Path, limits: &Limits, clock: &Clock) -> io::Result<(O
 }
 
 impl Journal {
-    /// A call is about to leave. Without a free slot it is not kept: the limits allow fewer calls than there are slots.
+    /// A call is about to leave. Without a free slot it is not kept, which takes calls that last for many windows.
     pub(crate) fn begin(&self, now: Duration, record: &Record) -> Option<Slot> {
         let mut free = self.free.lock();
         free.peek().filter(|Reverse((until, _))| *until <= now)?;
@@ -101,6 +102,14 @@ impl Journal {
             tracing::warn!(%error, "a call could not be kept for the case of a restart");
         }
     }
+}
+
+/// How many calls may count at once, as far as the limits say; none without limits.
+fn slots(limits: &Limits) -> Option<usize> {
+    let requests = limits.requests.map(|most| most as usize * PER_REQUEST);
+    let places = limits.concurrency.map(|most| most as usize * 2);
+    let tokens = limits.tokens.map(|most| most.min(BY_TOKENS_MAX) as usize);
+    requests.or(tokens).into_iter().chain(places).reduce(|a, b| a + b)
 }
 
 /// From when a record counts no more.
@@ -176,7 +185,7 @@ fn decode(bytes: &[u8]) -> Option<Record> {
         *field = u64::from_le_bytes(place.try_into().ok()?);
     }
     let [flags, arrived, ended, tokens] = fields;
-    let known = |flag: u64, micros: u64| (flags & flag != 0).then(|| Duration::from_micros(micros));
+    let known = |flag: u64, micros: u64| (flags & flag != 0).then(|| Duration::from_micros(micros) + STEP);
     (flags & USED != 0).then(|| Record { arrived: known(ARRIVED, arrived), ended: known(ENDED, ended), tokens })
 }
 
@@ -253,7 +262,7 @@ mod tests {
         let journal = journal.expect("the key has limits");
         let now = clock.now();
         let done = Record { arrived: Some(now), ended: Some(now), tokens: 0 };
-        for _ in 0..3 + SPARE {
+        for _ in 0..3 * PER_REQUEST + SPARE {
             let slot = journal.begin(now, &done).expect("a slot");
             journal.finish(slot, &done);
         }

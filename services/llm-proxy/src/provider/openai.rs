@@ -59,6 +59,8 @@ impl OpenAi {
             // A request that is sent twice counts twice: whoever counts decides about that.
             .retry(reqwest::retry::never())
             .tcp_nodelay(true)
+            // Shorter than providers keep theirs: a request must not meet a connection that is just being closed.
+            .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(concat!("holdfast/", env!("CARGO_PKG_VERSION")));
         if let Some(authority) = &settings.authority {
             let certificates = reqwest::Certificate::from_pem_bundle(authority.reveal().as_bytes());

@@ -73,7 +73,7 @@ impl World {
     /// A part of a span, the whole of it every other time: the worst case is what a bound is for.
     fn part(&mut self, span: Duration) -> Duration {
         self.share = (self.share + 37) % 100;
-        if self.share % 2 == 0 { span } else { span * self.share / 100 }
+        if self.share.is_multiple_of(2) { span } else { span * self.share / 100 }
     }
 
     fn begin(&mut self, grant: Grant, tokens: u64) {
@@ -95,7 +95,10 @@ impl World {
             Event::Ask { tokens, patience } => {
                 let want = Want { tokens, bytes: 1, deadline: patience.map(|patience| now + ms(patience)) };
                 match self.pool.ask(now, want, None) {
-                    Asked::Granted(grant) => self.begin(grant, tokens),
+                    Asked::Granted(grant) => {
+                        assert!(self.line.is_empty(), "somebody stood further ahead");
+                        self.begin(grant, tokens);
+                    }
                     Asked::Waiting(ticket) => self.line.push((ticket, want)),
                     Asked::Refused(refusal) => assert!(!refusal.retry_after.is_zero()),
                 }
