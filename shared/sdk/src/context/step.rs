@@ -72,7 +72,7 @@ impl Context {
         let used = Arc::new(Mutex::new(Usage::default()));
         let result = USED.scope(used.clone(), work()).await?;
         let recorded = Recorded { result: serde_json::to_value(&result)?, usage: *used.lock() };
-        match self.record(address, &recorded).await {
+        match self.record(address, Value::json(&recorded)?).await {
             Ok(()) => Ok(result),
             // It was recorded all the same (by a task of this handler under the same name): the first record counts.
             Err(Error::Conflict(conflict)) if conflict.current.value.is_some() => Ok(self.recall(&conflict.current)?),
@@ -80,9 +80,9 @@ impl Context {
         }
     }
 
-    async fn record(&self, address: Address, recorded: &Recorded) -> Result<(), Error> {
+    async fn record(&self, address: Address, recorded: Value) -> Result<(), Error> {
         let write_id = self.write_id(&format!("step.{}", address.key));
-        let write = Write::new(address, Value::json(recorded)?, Precondition::Absent)
+        let write = Write::new(address, recorded, Precondition::Absent)
             .with_id(write_id)
             .with_durability(Durability::Durable);
         self.state().write(write).await.map(drop)

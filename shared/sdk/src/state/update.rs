@@ -14,12 +14,12 @@ use crate::{
 const ROUNDS_MAX: u32 = 100;
 
 /// Between rounds, so that those who collided do not collide again. A round costs one write, about a millisecond.
-const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(2), Duration::from_millis(250));
+const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(2), Duration::from_millis(64));
 
 impl State {
     /// Changes a record: reads it, applies `f` to what it holds (`None` where there is no record), and writes the
     /// outcome on condition that nobody wrote in between. Where somebody did, `f` is applied again to what *they*
-    /// wrote, which the conflict brings along. So no change is lost, whoever else writes.
+    /// wrote. So no change is lost, whoever else writes.
     ///
     /// `f` may run many times, for one effect: it should only compute.
     ///
@@ -76,8 +76,12 @@ impl State {
                 }
                 Err(error) => return Err(error.into()),
             }
-            let pause = BACKOFF.delay(round, &mut rand::rng());
-            tokio::time::sleep(pause).await;
+            if round > 1 {
+                // Among many writers, what the conflict brought is old by the end of a pause, and would collide again.
+                let pause = BACKOFF.delay(round, &mut rand::rng());
+                tokio::time::sleep(pause).await;
+                current = self.get(address).await?;
+            }
         }
     }
 }

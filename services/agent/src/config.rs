@@ -1,0 +1,208 @@
+//! `[agent]` and `[agents.NAME]`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_config::{ConfigError, Document, Invalid, Span};
+use holdfast_rpc::service::Settings;
+use serde::{Deserialize, de::IgnoredAny};
+
+use crate::tools::builtin;
+
+/// More steps than this are a loop, whatever the task.
+const STEPS_MAX: u32 = 10_000;
+
+/// The service's part of the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// `[agent]`
+    pub agent: Pool,
+    /// `[agents.NAME]`
+    pub agents: BTreeMap<String, Agent>,
+}
+
+/// `[agent]`: the pool.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pool {
+    /// Where health and metrics are served.
+    pub address: String,
+    /// Invocations that run at once.
+    pub concurrency: u32,
+    /// How long running invocations may go on when the pool is told to stop; then they are handed back.
+    pub drain: Span,
+    /// How long a tool-proxy that is away is waited for before the model is told.
+    pub tool_patience: Span,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            address: "127.0.0.1:7075".into(),
+            concurrency: 64,
+            drain: Span::from_secs(10),
+            tool_patience: Span::from_secs(15),
+        }
+    }
+}
+
+/// `[agents.NAME]`: what one agent is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// A model of `[models]`.
+    pub model: String,
+    /// The system message.
+    #[serde(default)]
+    pub instructions: String,
+    /// The tools that it may call: of `[tools]`, and the built-in `state_get`, `state_put`, `state_list`.
+    #[serde(default)]
+    pub tools: Vec<String>,
+    /// Answers of the model before the invocation fails with `STEP_LIMIT`.
+    #[serde(default = "steps_max", alias = "max_steps")]
+    pub steps_max: u32,
+    /// Tokens, read and written, after which the invocation fails with `TOKEN_LIMIT`.
+    #[serde(default = "tokens_max", alias = "max_tokens")]
+    pub tokens_max: u64,
+    /// Time at work, over all attempts, after which the invocation fails with `TIME_LIMIT`.
+    #[serde(default = "time_max", alias = "max_time")]
+    pub time_max: Span,
+    /// Tools of one answer that are called at once.
+    #[serde(default = "parallel_tools_max", alias = "parallel_tools")]
+    pub parallel_tools_max: u32,
+    /// Absent means the provider's default.
+    pub temperature: Option<f64>,
+}
+
+const fn steps_max() -> u32 {
+    20
+}
+
+const fn tokens_max() -> u64 {
+    200_000
+}
+
+const fn time_max() -> Span {
+    Span::from_secs(600)
+}
+
+const fn parallel_tools_max() -> u32 {
+    8
+}
+
+impl Settings for Config {
+    fn from_document(document: &Document) -> Result<Self, ConfigError> {
+        let config = Self { agent: document.section("agent")?, agents: document.section("agents")? };
+        let located = |invalid| document.locate(invalid);
+        config.validate().map_err(located)?;
+        // A file that declares tools or models declares all of them; one without is a service's that ships alone.
+        let declared = |section: &str| -> Result<Option<BTreeSet<String>>, ConfigError> {
+            let names = || document.section::<BTreeMap<String, IgnoredAny>>(section);
+            document.has_section(section).then(names).transpose().map(|names| names.map(|n| n.into_keys().collect()))
+        };
+        config.check_names(declared("models")?.as_ref(), declared("tools")?.as_ref()).map_err(located)?;
+        Ok(config)
+    }
+
+    fn address(&self) -> &str {
+        &self.agent.address
+    }
+}
+
+impl Config {
+    /// Checks what one key alone cannot show.
+    ///
+    /// # Errors
+    /// The first setting that does not hold.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        if self.agent.concurrency == 0 {
+            return Err(Invalid::new("agent.concurrency", "must be at least 1"));
+        }
+        self.agents.iter().try_for_each(|(name, agent)| agent.validate(name))
+    }
+
+    fn check_names(
+        &self,
+        models: Option<&BTreeSet<String>>,
+        tools: Option<&BTreeSet<String>>,
+    ) -> Result<(), Invalid> {
+        let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
+        for (name, agent) in &self.agents {
+            if let Some(models) = models.filter(|models| !models.contains(&agent.model)) {
+                let why = format!("there is no [models.{}]; there are {}", agent.model, list(models));
+                return Err(Invalid::new(format!("agents.{name}.model"), why));
+            }
+            let unknown = |tool: &&String| !builtin::is_one(tool) && tools.is_some_and(|tools| !tools.contains(*tool));
+            if let Some(tool) = agent.tools.iter().find(unknown) {
+                let built_in = builtin::NAMES.join(", ");
+                let why = format!("there is no [tools.{tool}], and it is none of the built-in {built_in}");
+                return Err(Invalid::new(format!("agents.{name}.tools"), why));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Agent {
+    fn validate(&self, name: &str) -> Result<(), Invalid> {
+        let invalid = |key: &str, why: String| Err(Invalid::new(format!("agents.{name}.{key}"), why));
+        if self.model.is_empty() {
+            return invalid("model", "must name a model of [models]".into());
+        }
+        if !(1..=STEPS_MAX).contains(&self.steps_max) {
+            return invalid("steps_max", format!("must be from 1 to {STEPS_MAX}"));
+        }
+        if self.tokens_max == 0 {
+            return invalid("tokens_max", "must be at least 1".into());
+        }
+        if self.time_max.is_zero() {
+            return invalid("time_max", "must be longer than nothing".into());
+        }
+        if self.parallel_tools_max == 0 {
+            return invalid("parallel_tools_max", "must be at least 1".into());
+        }
+        if self.temperature.is_some_and(|temperature| !(0.0..=2.0).contains(&temperature)) {
+            return invalid("temperature", "must be from 0 to 2".into());
+        }
+        let mut seen = BTreeSet::new();
+        match self.tools.iter().find(|tool| !seen.insert(*tool)) {
+            Some(twice) => invalid("tools", format!("{twice} is there twice")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        Config::from_document(&Document::parse("t.toml", text, []).expect("it is TOML"))
+    }
+
+    #[test]
+    fn everything_but_the_model_has_a_default() {
+        let config = read("[agents.a]\nmodel = \"m\"\n").expect("valid");
+        assert_eq!((config.agents["a"].steps_max, config.agent.concurrency), (20, 64));
+        assert!(read("").expect("no agents").agents.is_empty());
+    }
+
+    #[test]
+    fn what_does_not_hold_is_named_with_its_line() {
+        for (text, said) in [
+            ("[agents.a]\nmodel = \"m\"\nsteps_max = 0\n", "t.toml:3: agents.a.steps_max: must be from 1"),
+            ("[agents.a]\nmodel = \"m\"\ntools = [\"x\", \"x\"]\n", "t.toml:3: agents.a.tools: x is there twice"),
+            ("[agents.a]\nmodel = \"m\"\ntemperature = 3.0\n", "t.toml:3: agents.a.temperature: must be from 0"),
+            ("[agents.a]\nmodel = \"m\"\n[models.n]\n", "t.toml:2: agents.a.model: there is no [models.m]; there are n"),
+            ("[agents.a]\nmodel = \"m\"\ntools = [\"y\"]\n[tools.x]\n", "t.toml:3: agents.a.tools: there is no [tools.y]"),
+            ("[agents.a]\nmodel = \"m\"\nspeed = 9\n", "t.toml:3: agents.a.speed: unknown field"),
+        ] {
+            let error = read(text).expect_err("it does not hold").to_string();
+            assert!(error.starts_with(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn built_in_tools_need_no_declaration() {
+        read("[agents.a]\nmodel = \"m\"\ntools = [\"state_get\", \"x\"]\n[tools.x]\n[models.m]\n").expect("valid");
+    }
+}
