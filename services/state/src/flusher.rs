@@ -183,7 +183,7 @@ impl Worker {
                 // Nothing may be decided on top of what is undone, so the next batch waits for the undoing.
                 let (undone, done) = blocking::sync_channel(1);
                 self.outcomes.send(Outcome::Failed { receipt, unstored, undone }).ok()?;
-                if done.recv().ok()? {
+                if self.wait_for(&done)? {
                     thread::park_timeout(HEALING);
                 }
                 Some(())
@@ -201,6 +201,18 @@ impl Worker {
                     error!(error = %failure, "whether the last writes are stored cannot be said yet");
                     thread::park_timeout(HEALING);
                 }
+            }
+        }
+        None
+    }
+
+    /// The answer of the task on the runtime; `None` when it is to end, for then the runtime may be waiting for this thread.
+    fn wait_for(&self, done: &blocking::Receiver<bool>) -> Option<bool> {
+        while !self.decks.shared.bell.is_stopped() {
+            match done.recv_timeout(HEALING) {
+                Ok(stays) => return Some(stays),
+                Err(blocking::RecvTimeoutError::Timeout) => {}
+                Err(blocking::RecvTimeoutError::Disconnected) => return None,
             }
         }
         None

@@ -143,7 +143,7 @@ impl Shard {
     /// Waits until all that is decided about a partition is stored; `None` where nothing waits.
     pub fn barrier(&self, concerns: impl Fn(&Step) -> bool) -> Option<oneshot::Receiver<Stored>> {
         let mut inner = self.lock();
-        if !inner.log.steps().any(|step| concerns(step)) {
+        if !inner.log.steps().any(concerns) {
             return None;
         }
         let stored = inner.push_synchronous(Step::Barrier, &self.shared);

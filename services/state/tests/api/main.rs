@@ -1,0 +1,16 @@
+//! The state service over real gRPC, on ports of the tests' own.
+
+mod batches;
+mod counter;
+mod durability;
+mod fences;
+mod gate;
+mod harness;
+mod input;
+mod lists;
+mod lives;
+mod repeats;
+mod tenants;
+mod trouble;
+mod upkeep;
+mod versions;
