@@ -11,10 +11,10 @@ use crate::{
 };
 
 /// Rounds of one update. At 32 writers on one record an update needs about ten; past this it reports the conflict.
-const ROUNDS_MAX: u32 = 100;
+const ROUNDS_MAX: u32 = 300;
 
 /// Between rounds, so that those who collided do not collide again. A round costs one write, about a millisecond.
-const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(2), Duration::from_millis(64));
+const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(2), Duration::from_millis(250));
 
 impl State {
     /// Changes a record: reads it, applies `f` to what it holds (`None` where there is no record), and writes the
@@ -24,7 +24,7 @@ impl State {
     /// `f` may run many times, for one effect: it should only compute.
     ///
     /// # Errors
-    /// [`Error::Conflict`] after 100 rounds, or at once where the mesh cannot tell whether this change was applied;
+    /// [`Error::Conflict`] after 300 rounds, or at once where the mesh cannot tell whether this change was applied;
     /// else as [`State::write`].
     pub async fn update(&self, address: &Address, mut f: impl FnMut(Option<Json>) -> Json) -> Result<Record, Error> {
         self.try_update(address, |current| Ok::<_, Error>(f(current))).await
