@@ -126,18 +126,16 @@ impl Runner {
         if answer.degraded {
             context.progress("the model's fallback answered, and no model did", None).await;
         }
-        if !streamed && !answer.text.is_empty() {
-            // Watchers like to have it; who waits for the result has it anyway.
-            if let Err(error) = context.chunk(answer.text.clone()).await {
-                tracing::debug!(invocation_id = context.id(), %error, "the final text was not told to watchers");
-            }
+        if !streamed {
+            ask::tell(context, &answer.text).await;
         }
         Ok(output(&answer.text))
     }
 
     /// The tools that the model may call.
     async fn offered(&self) -> Result<Vec<ToolDefinition>, Failure> {
-        let (built_in, of_mesh): (Vec<_>, Vec<_>) = self.agent.tools.iter().cloned().partition(|tool| builtin::is_one(tool));
+        let (built_in, of_mesh): (Vec<_>, Vec<_>) =
+            self.agent.tools.iter().cloned().partition(|tool| builtin::is_one(tool));
         let mut offered = self.catalog.definitions(&of_mesh).await?;
         offered.extend(built_in.iter().filter_map(|tool| builtin::definition(tool)));
         Ok(offered)

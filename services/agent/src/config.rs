@@ -120,11 +120,7 @@ impl Config {
         self.agents.iter().try_for_each(|(name, agent)| agent.validate(name))
     }
 
-    fn check_names(
-        &self,
-        models: Option<&BTreeSet<String>>,
-        tools: Option<&BTreeSet<String>>,
-    ) -> Result<(), Invalid> {
+    fn check_names(&self, models: Option<&BTreeSet<String>>, tools: Option<&BTreeSet<String>>) -> Result<(), Invalid> {
         let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
         for (name, agent) in &self.agents {
             if let Some(models) = models.filter(|models| !models.contains(&agent.model)) {
@@ -192,8 +188,14 @@ mod tests {
             ("[agents.a]\nmodel = \"m\"\nsteps_max = 0\n", "t.toml:3: agents.a.steps_max: must be from 1"),
             ("[agents.a]\nmodel = \"m\"\ntools = [\"x\", \"x\"]\n", "t.toml:3: agents.a.tools: x is there twice"),
             ("[agents.a]\nmodel = \"m\"\ntemperature = 3.0\n", "t.toml:3: agents.a.temperature: must be from 0"),
-            ("[agents.a]\nmodel = \"m\"\n[models.n]\n", "t.toml:2: agents.a.model: there is no [models.m]; there are n"),
-            ("[agents.a]\nmodel = \"m\"\ntools = [\"y\"]\n[tools.x]\n", "t.toml:3: agents.a.tools: there is no [tools.y]"),
+            (
+                "[agents.a]\nmodel = \"m\"\n[models.n]\n",
+                "t.toml:2: agents.a.model: there is no [models.m]; there are n",
+            ),
+            (
+                "[agents.a]\nmodel = \"m\"\ntools = [\"y\"]\n[tools.x]\n",
+                "t.toml:3: agents.a.tools: there is no [tools.y]",
+            ),
             ("[agents.a]\nmodel = \"m\"\nspeed = 9\n", "t.toml:3: agents.a.speed: unknown field"),
         ] {
             let error = read(text).expect_err("it does not hold").to_string();

@@ -85,10 +85,7 @@ impl Caller {
         match self {
             Self::Client(_) => Ok(()),
             Self::Holder(held) => tokio::time::timeout_at(end, held.counts()).await.unwrap_or_else(|_| {
-                Err(Error::Deadline {
-                    may_have_happened: false,
-                    message: "waited for the lease to be renewed".into(),
-                })
+                Err(Error::Deadline { may_have_happened: false, message: "waited for the lease to be renewed".into() })
             }),
         }
     }

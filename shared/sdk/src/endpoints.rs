@@ -173,7 +173,8 @@ impl Route {
         }
         let next = (from + 1) % self.addresses.len();
         let _ = self.current.compare_exchange(from, next, Ordering::AcqRel, Ordering::Relaxed);
-        if (self.refused.fetch_add(1, Ordering::AcqRel) + 1) % self.addresses.len() == 0 {
+        let refused = self.refused.fetch_add(1, Ordering::AcqRel) + 1;
+        if refused.is_multiple_of(self.addresses.len()) {
             return status;
         }
         let at_once = holdfast_rpc::Error::unavailable(status.message(), Duration::ZERO);

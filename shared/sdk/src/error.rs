@@ -108,7 +108,9 @@ impl Error {
     /// Whether the call may have taken effect although it did not succeed.
     pub fn may_have_happened(&self) -> bool {
         match self {
-            Self::Unavailable { may_have_happened, .. } | Self::Deadline { may_have_happened, .. } => *may_have_happened,
+            Self::Unavailable { may_have_happened, .. } | Self::Deadline { may_have_happened, .. } => {
+                *may_have_happened
+            }
             Self::Conflict(conflict) => conflict.may_have_happened,
             Self::Internal(_) => true,
             _ => false,
@@ -151,15 +153,15 @@ impl From<Status> for Error {
                 Some(conflict) => Self::Conflict(Box::new(conflict.into())),
                 None => Self::Unavailable { retry_after: None, may_have_happened: false, message },
             },
-            Code::DataLoss => {
-                Self::DataLoss(Box::new(status::detail::<pb::Loss>(&refused).unwrap_or_default().into()))
-            }
+            Code::DataLoss => Self::DataLoss(Box::new(status::detail::<pb::Loss>(&refused).unwrap_or_default().into())),
             Code::NotFound => Self::NotFound(message),
             Code::AlreadyExists => Self::AlreadyExists { first_id: status::id(&refused), message },
             Code::InvalidArgument | Code::OutOfRange => Self::Invalid(message),
             Code::FailedPrecondition => match status::reason(&refused) {
                 Some(reason) if LEASE_GONE.contains(&reason.as_str()) => Self::LeaseGone { reason },
-                reason => Self::Precondition { reason: reason.unwrap_or_else(|| "FAILED_PRECONDITION".into()), message },
+                reason => {
+                    Self::Precondition { reason: reason.unwrap_or_else(|| "FAILED_PRECONDITION".into()), message }
+                }
             },
             Code::DeadlineExceeded => {
                 Self::Deadline { may_have_happened: status::may_have_happened(&refused), message }

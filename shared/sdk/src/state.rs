@@ -121,12 +121,7 @@ impl State {
     ///
     /// # Errors
     /// As [`State::write`].
-    pub async fn put(
-        &self,
-        address: &Address,
-        value: Value,
-        precondition: Precondition,
-    ) -> Result<Written, Error> {
+    pub async fn put(&self, address: &Address, value: Value, precondition: Precondition) -> Result<Written, Error> {
         self.write(Write::new(address.clone(), value, precondition)).await
     }
 

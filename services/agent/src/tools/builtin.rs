@@ -38,7 +38,8 @@ pub(crate) fn definition(tool: &str) -> Option<ToolDefinition> {
         "state_get" => "Reads one record of the shared state, with its version.",
         "state_put" => {
             properties["value"] = json!({ "description": "The new content: any JSON." });
-            properties["version"] = text("The version that was read; leave it out where the record does not exist yet.");
+            properties["version"] =
+                text("The version that was read; leave it out where the record does not exist yet.");
             required.push("value");
             "Writes one record of the shared state. It is refused when somebody else wrote since the version was read."
         }
@@ -51,11 +52,7 @@ pub(crate) fn definition(tool: &str) -> Option<ToolDefinition> {
     let schema = json!({
         "type": "object", "properties": properties, "required": required, "additionalProperties": false,
     });
-    Some(ToolDefinition {
-        name: tool.into(),
-        description: description.into(),
-        input_schema: schema.to_string().into(),
-    })
+    Some(ToolDefinition { name: tool.into(), description: description.into(), input_schema: schema.to_string().into() })
 }
 
 /// Calls one of them, at a place in the invocation: the write of a place happens once, however often it is repeated.

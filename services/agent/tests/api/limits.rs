@@ -7,7 +7,8 @@ use crate::{
 };
 
 async fn fails_at(limit: &str, wanted: &str) -> Mesh {
-    let mesh = Mesh::start(&format!("[agents.clerk]\nmodel = \"scripted\"\ntools = [\"echo\", \"gate\"]\n{limit}\n")).await;
+    let mesh =
+        Mesh::start(&format!("[agents.clerk]\nmodel = \"scripted\"\ntools = [\"echo\", \"gate\"]\n{limit}\n")).await;
     mesh.models.script([calls(&[("echo", "{}")]), calls(&[("gate", "{}")])]);
     let _pool = mesh.pool().await;
     let ended = mesh.run("clerk", json!("go")).await;

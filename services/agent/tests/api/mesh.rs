@@ -2,7 +2,10 @@
 
 use std::{
     future::Future,
-    sync::{Arc, atomic::{AtomicU64, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use holdfast_config::{Common, Document, Peer};
@@ -81,7 +84,9 @@ impl Mesh {
         let router = Server::builder()
             .add_service(LlmServiceServer::from_arc(models.clone()))
             .add_service(ToolServiceServer::from_arc(tools.clone()));
-        tokio::spawn(router.serve_with_incoming_shutdown(TcpListenerStream::new(standins), stop.clone().cancelled_owned()));
+        tokio::spawn(
+            router.serve_with_incoming_shutdown(TcpListenerStream::new(standins), stop.clone().cancelled_owned()),
+        );
 
         common.mesh.state = up("state", &common, "", &stop, holdfast_state::serve).await;
         common.mesh.queue = up("queue", &common, QUICK, &stop, holdfast_queue::serve).await;

@@ -65,8 +65,7 @@ impl Events {
     }
 
     async fn open(&self) -> Result<Streaming<WatchInvocationResponse>, Error> {
-        let request =
-            WatchInvocationRequest { invocation_id: self.invocation_id.clone(), from_offset: self.next };
+        let request = WatchInvocationRequest { invocation_id: self.invocation_id.clone(), from_offset: self.next };
         let open = || {
             let (request, mut gateway) = (request.clone(), self.client.gateway());
             // The time to open it is limited, the stream itself is not.

@@ -82,9 +82,8 @@ impl Context {
 
     async fn record(&self, address: Address, recorded: Value) -> Result<(), Error> {
         let write_id = self.write_id(&format!("step.{}", address.key));
-        let write = Write::new(address, recorded, Precondition::Absent)
-            .with_id(write_id)
-            .with_durability(Durability::Durable);
+        let write =
+            Write::new(address, recorded, Precondition::Absent).with_id(write_id).with_durability(Durability::Durable);
         self.state().write(write).await.map(drop)
     }
 

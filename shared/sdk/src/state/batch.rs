@@ -118,10 +118,8 @@ impl State {
                 async move { client.batch_put(request).await }
             })
             .await?;
-        let written = |one: pb::batch_put_response::Written| Written {
-            version: Version(one.version),
-            revision: one.revision,
-        };
+        let written =
+            |one: pb::batch_put_response::Written| Written { version: Version(one.version), revision: one.revision };
         Ok(answer.written.into_iter().map(written).collect())
     }
 

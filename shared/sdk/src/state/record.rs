@@ -126,11 +126,7 @@ pub struct Written {
 
 impl From<&Address> for pb::Address {
     fn from(address: &Address) -> Self {
-        Self {
-            namespace: address.namespace.clone(),
-            partition: address.partition.clone(),
-            key: address.key.clone(),
-        }
+        Self { namespace: address.namespace.clone(), partition: address.partition.clone(), key: address.key.clone() }
     }
 }
 
@@ -183,10 +179,6 @@ impl From<pb::Conflict> for Conflict {
 
 impl From<pb::Loss> for Loss {
     fn from(loss: pb::Loss) -> Self {
-        Self {
-            presented: loss.presented,
-            held: loss.held,
-            current: loss.current.unwrap_or_default().into(),
-        }
+        Self { presented: loss.presented, held: loss.held, current: loss.current.unwrap_or_default().into() }
     }
 }

@@ -11,9 +11,8 @@ use std::{
     time::Duration,
 };
 
-use holdfast_proto::queue::v1::{
-    self as pb, work_request::Message as Up, work_response::Welcome,
-};
+use holdfast_proto::queue::v1::{self as pb, work_request::Message as Up, work_response::Welcome};
+use holdfast_resilience::Backoff;
 use holdfast_rpc::{status, time};
 use tokio::time::Instant;
 use tonic::Code;
@@ -23,8 +22,8 @@ use crate::{held::Held, worker::report::Report};
 /// Until the queue says how often it wants to hear from us.
 const HEARTBEAT_AT_FIRST: Duration = Duration::from_secs(3);
 
-/// Pause before a report that the queue could not take for now is sent again, where the queue named none.
-const REDELIVERY: Duration = Duration::from_millis(500);
+/// Pauses before a report that the queue could not take for now is sent again, where the queue named none.
+const REDELIVERY: Backoff = Backoff::doubling(Duration::from_millis(500), Duration::from_secs(10));
 
 /// Heartbeats without an answer after which the stream counts as dead: early enough to renew on another in time.
 const UNANSWERED_MAX: usize = 1;
@@ -51,6 +50,8 @@ struct Entry {
     report: Option<Report>,
     /// When the report goes out again, after a refusal that passes.
     again: Option<Instant>,
+    /// Such refusals so far.
+    refusals: u32,
 }
 
 impl Desk {
@@ -83,7 +84,8 @@ impl Desk {
     /// The stream is open: learns which leases are lost, and delivers what waited, adopted or not. (The queue may have
     /// taken a completion whose answer was lost; asked again, it gives the same answer.)
     pub(crate) fn welcome(&mut self, welcome: &Welcome, now: Instant) -> Vec<Up> {
-        if let Some(interval) = welcome.heartbeat_interval.as_ref().and_then(time::span).filter(|span| !span.is_zero()) {
+        if let Some(interval) = welcome.heartbeat_interval.as_ref().and_then(time::span).filter(|span| !span.is_zero())
+        {
             self.interval = interval;
         }
         for (token, entry) in &self.leases {
@@ -101,7 +103,7 @@ impl Desk {
         self.promised = self.promised.saturating_sub(1);
         let held = Arc::new(Held::new(lease, now, wall));
         let token = held.token.clone();
-        self.leases.insert(token.clone(), Entry { held: held.clone(), report: None, again: None });
+        self.leases.insert(token.clone(), Entry { held: held.clone(), report: None, again: None, refusals: 0 });
         match self.closing.then(|| self.finished(&token, Some(Report::Release))).flatten() {
             Some(release) => Err(release),
             None => Ok(held),
@@ -152,8 +154,7 @@ impl Desk {
 
     fn heartbeat(&mut self, now: Instant) -> Option<Up> {
         self.next_beat = now + self.interval;
-        let tokens: Vec<_> =
-            self.leases.values().filter(|entry| !entry.held.is_gone()).map(Entry::token).collect();
+        let tokens: Vec<_> = self.leases.values().filter(|entry| !entry.held.is_gone()).map(Entry::token).collect();
         if tokens.is_empty() {
             return None;
         }
@@ -208,7 +209,11 @@ impl Desk {
         let refused = status::from_bytes(answer);
         match refused.code() {
             Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Internal | Code::Unknown => {
-                entry.again = Some(now + status::retry_after(&refused).unwrap_or(REDELIVERY));
+                entry.refusals += 1;
+                // A lease has one report, so nobody returns together with it: no jitter is needed.
+                let pause = status::retry_after(&refused).unwrap_or_else(|| REDELIVERY.bound(entry.refusals));
+                tracing::warn!(error = refused.message(), "the queue cannot take a report now: it is kept");
+                entry.again = Some(now + pause);
                 None
             }
             // The result itself was refused (too large, say): the invocation must not wait for it for ever.

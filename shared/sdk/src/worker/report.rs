@@ -7,8 +7,14 @@ use crate::{Failure, Output, Usage};
 /// The end of an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Report {
-    Complete { output: Output, usage: Usage },
-    Fail { failure: Failure, usage: Usage },
+    Complete {
+        output: Output,
+        usage: Usage,
+    },
+    Fail {
+        failure: Failure,
+        usage: Usage,
+    },
     /// Handed back unfinished: the worker shuts down.
     Release,
 }

@@ -9,8 +9,7 @@ use std::{
 };
 
 use holdfast_proto::queue::v1::{
-    self as pb, queue_service_client::QueueServiceClient, work_request::Message as Up,
-    work_response::Message as Down,
+    self as pb, queue_service_client::QueueServiceClient, work_request::Message as Up, work_response::Message as Down,
 };
 use holdfast_resilience::Backoff;
 use tokio::{
@@ -119,7 +118,12 @@ impl Stream {
     }
 
     /// Waits without a stream. False once there is nothing left to open one for.
-    async fn pause(&mut self, wait: Duration, phase: &mut Phase, mut shutdown: impl Future<Output = ()> + Unpin) -> bool {
+    async fn pause(
+        &mut self,
+        wait: Duration,
+        phase: &mut Phase,
+        mut shutdown: impl Future<Output = ()> + Unpin,
+    ) -> bool {
         let until = Instant::now() + wait;
         loop {
             if *phase == Phase::Over || (*phase != Phase::Working && self.desk.is_idle()) {

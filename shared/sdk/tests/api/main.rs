@@ -1,8 +1,9 @@
-//! The SDK over real gRPC, against a mesh in memory.
+//! The SDK over real gRPC, against a mesh in memory that can be broken at will, and against the real queue and state.
 
 mod client;
 mod example;
 mod leases;
+mod real;
 mod shutdown;
 mod standin;
 mod state;

@@ -34,10 +34,11 @@ async fn running_work_may_end_within_the_drain_period() {
 #[tokio::test]
 async fn what_still_runs_after_the_drain_is_handed_back() {
     let mesh = Mesh::start().await;
-    let worker = Worker::new(mesh.url()).drain(Duration::from_millis(50)).agent("echo", |ctx: Context, _: Json| async move {
-        ctx.progress("begun", None).await;
-        std::future::pending::<Result<Json, Failure>>().await
-    });
+    let worker =
+        Worker::new(mesh.url()).drain(Duration::from_millis(50)).agent("echo", |ctx: Context, _: Json| async move {
+            ctx.progress("begun", None).await;
+            std::future::pending::<Result<Json, Failure>>().await
+        });
     let running = Running::start(worker);
     let id = mesh.queue.submit(Submission { agent: "echo", input: "1", ..Default::default() });
     mesh.queue.until(|queue| (!queue.events().is_empty()).then_some(())).await;

@@ -9,8 +9,9 @@ use crate::{
 };
 
 fn caller(mesh: &Mesh) -> Worker {
-    Worker::new(mesh.url()).tool_patience(Duration::from_millis(100)).agent("call", |ctx: Context, input: Json| {
-        async move {
+    Worker::new(mesh.url()).tool_patience(Duration::from_millis(100)).agent(
+        "call",
+        |ctx: Context, input: Json| async move {
             let first = ctx.call_tool("echo", &input, 1, 0).await?;
             let again = ctx.call_tool("echo", &input, 1, 0).await?;
             let outcome = match first.outcome {
@@ -19,8 +20,8 @@ fn caller(mesh: &Mesh) -> Worker {
                 _ => "something else",
             };
             Ok(json!({ "outcome": outcome, "content": first.json(), "replayed": again.replayed }))
-        }
-    })
+        },
+    )
 }
 
 async fn answer(mesh: &Mesh, id: &str) -> Json {
@@ -44,5 +45,8 @@ async fn a_tool_proxy_that_stays_away_is_told_to_the_agent() {
     let _running = Running::start(caller(&mesh));
     let id = mesh.queue.submit(Submission { agent: "call", input: "{}", ..Default::default() });
     let answer = answer(&mesh, &id).await;
-    assert_eq!((&answer["outcome"], &answer["content"]["error"]), (&json!("unavailable"), &json!("TOOL_PROXY_UNAVAILABLE")));
+    assert_eq!(
+        (&answer["outcome"], &answer["content"]["error"]),
+        (&json!("unavailable"), &json!("TOOL_PROXY_UNAVAILABLE"))
+    );
 }

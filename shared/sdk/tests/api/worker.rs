@@ -4,10 +4,7 @@ use holdfast_sdk::{Context, Error, Failure, Json, Output, Worker};
 use serde_json::json;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::standin::{
-    Mesh, Submission,
-    queue::End,
-};
+use crate::standin::{Mesh, Submission, queue::End};
 
 /// A worker at work.
 pub struct Running {
@@ -63,7 +60,8 @@ async fn an_invocation_is_answered() {
 async fn a_worker_says_who_it_is_and_takes_no_more_than_it_can() {
     let mesh = Mesh::start().await;
     let never = |_: Context, _: Json| std::future::pending::<Result<Json, Failure>>();
-    let _running = Running::start(Worker::new(mesh.url()).name("w-1").concurrency(2).agent("a", never).agent("b", never));
+    let _running =
+        Running::start(Worker::new(mesh.url()).name("w-1").concurrency(2).agent("a", never).agent("b", never));
     let ids: Vec<_> = (0..3).map(|_| mesh.queue.submit(Submission { agent: "a", ..Default::default() })).collect();
     mesh.queue.leased(&ids[0]).await;
     mesh.queue.leased(&ids[1]).await;

@@ -30,11 +30,7 @@ type Watched = Result<pb::WatchInvocationResponse, Status>;
 
 fn event(offset: u64, state: InvocationState) -> Watched {
     let changed = invocation_event::StateChanged { state: state.into(), attempt: 1, failure: None };
-    let event = InvocationEvent {
-        offset,
-        time: None,
-        event: Some(invocation_event::Event::StateChanged(changed)),
-    };
+    let event = InvocationEvent { offset, time: None, event: Some(invocation_event::Event::StateChanged(changed)) };
     Ok(pb::WatchInvocationResponse { event: Some(event) })
 }
 

@@ -203,7 +203,10 @@ impl Queue {
                 worker.credits = hello.credits;
                 inner.hellos.push(hello);
                 let heartbeat_interval = Some(time::duration(inner.ttl() / 3));
-                inner.tell(stream, Down::Welcome(pb::work_response::Welcome { adopted_tokens: adopted, heartbeat_interval }));
+                inner.tell(
+                    stream,
+                    Down::Welcome(pb::work_response::Welcome { adopted_tokens: adopted, heartbeat_interval }),
+                );
             }
             Up::Credits(more) => {
                 if let Some(worker) = inner.streams.iter_mut().find(|worker| worker.stream == stream) {
@@ -342,15 +345,24 @@ impl QueueService for Service {
         Err(unused())
     }
 
-    async fn get_invocation(&self, _: Request<pb::GetInvocationRequest>) -> Result<Response<pb::GetInvocationResponse>, Status> {
+    async fn get_invocation(
+        &self,
+        _: Request<pb::GetInvocationRequest>,
+    ) -> Result<Response<pb::GetInvocationResponse>, Status> {
         Err(unused())
     }
 
-    async fn list_invocations(&self, _: Request<pb::ListInvocationsRequest>) -> Result<Response<pb::ListInvocationsResponse>, Status> {
+    async fn list_invocations(
+        &self,
+        _: Request<pb::ListInvocationsRequest>,
+    ) -> Result<Response<pb::ListInvocationsResponse>, Status> {
         Err(unused())
     }
 
-    async fn cancel_invocation(&self, _: Request<pb::CancelInvocationRequest>) -> Result<Response<pb::CancelInvocationResponse>, Status> {
+    async fn cancel_invocation(
+        &self,
+        _: Request<pb::CancelInvocationRequest>,
+    ) -> Result<Response<pb::CancelInvocationResponse>, Status> {
         Err(unused())
     }
 

@@ -152,6 +152,7 @@ impl StateService for State {
             version: version.clone().into(),
             revision: revision + 1,
             writer: Some(writer),
+            value_omitted: false,
         };
         inner.records.insert(place, record);
         let answer = pb::PutResponse { version: version.into(), revision: revision + 1, durability: put.durability };
