@@ -5,7 +5,7 @@ mod convert;
 mod fail;
 
 use holdfast_proto::state::v1::{self as pb, state_service_server::StateService};
-use holdfast_rpc::{Caller, Error, time::now_micros};
+use holdfast_rpc::{Caller, time::now_micros};
 use tonic::{Request, Response, Status};
 
 use crate::{config::Config, state::State};
@@ -29,7 +29,7 @@ impl StateService for Api {
     async fn get(&self, request: Request<pb::GetRequest>) -> Result<Response<pb::GetResponse>, Status> {
         let address = convert::address(Caller::of(&request).tenant()?, request.get_ref().address.as_ref(), "address")?;
         let found = self.state.get(&address).await.map_err(fail::status)?;
-        let edition = found.ok_or_else(|| Error::not_found(format_args!("record {address:?}")))?;
+        let edition = found.ok_or_else(|| fail::not_there(&address))?;
         Ok(Response::new(pb::GetResponse { record: Some(convert::record(&address, &edition)) }))
     }
 

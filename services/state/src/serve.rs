@@ -24,7 +24,10 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     let api = StateServiceServer::new(Api::new(state.clone(), config.clone()))
         .max_decoding_message_size(config.message_max.bytes())
         .max_encoding_message_size(usize::MAX);
-    let served = host.serve(Routes::new(api)).await;
+    let served = tokio::select! {
+        served = host.serve(Routes::new(api)) => served,
+        () = state.ended() => Err(ServeError::other("the thread that stores writes has ended; see the log for why")),
+    };
 
     drained.cancel();
     // A duty that panicked was reported when it did.

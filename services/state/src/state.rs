@@ -76,6 +76,12 @@ impl State {
         })
     }
 
+    /// Ends when the flusher has: by [`Self::close`], or by a fault of ours, after which nothing is stored any more.
+    pub async fn ended(&self) {
+        let mut released = self.released.clone();
+        while released.changed().await.is_ok() {}
+    }
+
     /// What is counted.
     pub fn metrics(&self) -> &Metrics {
         &self.decks.metrics

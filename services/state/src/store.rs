@@ -207,6 +207,9 @@ pub trait Shelf: Send + Sync + 'static {
     /// The fence that counts in a scope.
     fn fence(&self, scope: FenceScope) -> BoxFuture<'_, Result<Option<Fence>, Failure>>;
 
+    /// The highest fence below `horizon`.
+    fn newest_fence_below(&self, horizon: u64) -> BoxFuture<'_, Result<Option<u64>, Failure>>;
+
     /// Tombstones decided before `horizon`, oldest first.
     fn tombstones(&self, horizon: Micros, most: usize) -> BoxFuture<'_, Result<Vec<Address>, Failure>>;
 }

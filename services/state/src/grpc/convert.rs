@@ -191,6 +191,7 @@ pub(super) fn record(address: &Address, edition: &Edition) -> pb::Record {
         version: edition.vector.to_version(address.tag()).into(),
         revision: edition.revision,
         writer: Some(writer(&edition.writer)),
+        value_omitted: false,
     }
 }
 

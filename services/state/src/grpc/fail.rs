@@ -5,11 +5,12 @@ use std::time::Duration;
 use holdfast_proto::state::v1 as pb;
 use holdfast_rpc::Error;
 use holdfast_storage::Class;
+use prost::Message as _;
 use tonic::Status;
 
 use super::convert;
 use crate::{
-    domain::Standing,
+    domain::{Address, Note, Standing},
     state::Failed,
     store::Unstored,
     write::{Current, Refusal},
@@ -17,6 +18,13 @@ use crate::{
 
 /// When to come back to a service that is ending: another one is there by then.
 const RESTART: Duration = Duration::from_secs(1);
+
+/// An error's details travel as metadata, of which common clients take 8 KiB, encoded in base64 and with the rest.
+const DETAIL_BYTES_MAX: usize = 4_500;
+/// Of these, for the record; a larger value is left out.
+const RECORD_BYTES_MAX: usize = 3_500;
+/// An address in a message is for people.
+const ADDRESS_CHARS_MAX: usize = 120;
 
 pub(super) fn status(failed: Failed) -> Status {
     error(failed).into()
@@ -35,12 +43,11 @@ fn error(failed: Failed) -> Error {
 fn refused(refusal: Refusal) -> Error {
     match refusal {
         Refusal::Conflict { current, since, may_have_happened } => {
-            let detail = pb::Conflict {
-                current: Some(record(&current)),
-                writers_since: since.iter().map(|note| convert::writer(&note.writer)).collect(),
-                may_have_happened,
-            };
-            doubt(Error::aborted(format!("{:?} has moved on", current.address), &detail), may_have_happened)
+            let mut detail =
+                pb::Conflict { current: Some(record(&current)), writers_since: Vec::new(), may_have_happened };
+            detail.writers_since = fitting(&since, DETAIL_BYTES_MAX.saturating_sub(detail.encoded_len()));
+            let message = format!("{} has moved on", brief(&current.address));
+            doubt(Error::aborted(message, &detail), may_have_happened)
         }
         Refusal::Lost { presented, current } => {
             let detail = pb::Loss {
@@ -48,11 +55,36 @@ fn refused(refusal: Refusal) -> Error {
                 held: current.vector.to_string(),
                 current: Some(record(&current)),
             };
-            let message = format!("the version of {:?} names a write that was lost", current.address);
+            let message = format!("the version of {} names a write that was lost", brief(&current.address));
             Error::data_loss(message, &detail)
         }
-        Refusal::NotThere { address } => Error::not_found(format_args!("record {address:?}")),
+        Refusal::NotThere { address } => not_there(&address),
     }
+}
+
+pub(super) fn not_there(address: &Address) -> Error {
+    Error::not_found(format_args!("record {}", brief(address)))
+}
+
+fn brief(address: &Address) -> String {
+    let text = format!("{address:?}");
+    match text.char_indices().nth(ADDRESS_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// The newest writers, as many as so many bytes hold.
+fn fitting(since: &[Note], mut bytes: usize) -> Vec<pb::Writer> {
+    let writers = since.iter().map(|note| convert::writer(&note.writer));
+    writers
+        .take_while(|writer| {
+            let wanted = writer.encoded_len() + 3;
+            let fits = wanted <= bytes;
+            bytes = bytes.saturating_sub(wanted);
+            fits
+        })
+        .collect()
 }
 
 fn fenced(standing: Standing) -> &'static str {
@@ -81,7 +113,14 @@ fn doubt(error: Error, in_doubt: bool) -> Error {
 
 fn record(current: &Current) -> pb::Record {
     match &current.edition {
-        Some(edition) => convert::record(&current.address, edition),
+        Some(edition) => {
+            let record = convert::record(&current.address, edition);
+            if record.value.is_some() && record.encoded_len() > RECORD_BYTES_MAX {
+                pb::Record { value: None, value_omitted: true, ..record }
+            } else {
+                record
+            }
+        }
         None => pb::Record {
             address: Some(convert::wire_address(&current.address)),
             version: current.vector.to_version(current.address.tag()).into(),

@@ -184,6 +184,8 @@ async fn fences_rise(backend: &dyn Backend) {
         set(&mut store, given);
         assert_eq!(store.shelf.fence(scope.clone()).await.unwrap(), Some(stands));
     }
+    let below = |horizon| store.shelf.newest_fence_below(horizon);
+    assert_eq!((below(6).await.unwrap(), below(7).await.unwrap()), (None, Some(6)));
     store.journal.sweep_fences(6).unwrap();
     assert!(store.shelf.fence(scope.clone()).await.unwrap().is_some());
     store.journal.sweep_fences(7).unwrap();

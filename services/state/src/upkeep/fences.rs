@@ -1,12 +1,19 @@
-//! Forgets old fences: a fence is a time, so tokens that are older than what is remembered are known by themselves.
+//! Forgets old fences. A token is refused where its fence is below one that is forgotten: it may be superseded. So what is
+//! refused goes by the fences that were there, and a clock that jumps ahead and back refuses nobody for long.
 
 use tracing::warn;
 
 use crate::{domain::Micros, state::State};
 
 pub(super) async fn forget(state: &State, horizon: Micros) {
-    // Refused here first, forgotten in the store then; a clock that jumps back lowers nothing.
-    let floor = state.decks().fences.raise_floor(u64::try_from(horizon).unwrap_or(0));
+    let horizon = u64::try_from(horizon).unwrap_or(0);
+    let newest = match state.shelf().newest_fence_below(horizon).await {
+        Ok(Some(newest)) => newest,
+        Ok(None) => return,
+        Err(failure) => return warn!(error = %failure, "old fences cannot be read"),
+    };
+    // Refused here first, forgotten in the store then: nobody finds it forgotten and takes an older token.
+    let floor = state.decks().fences.raise_floor(newest + 1);
     if let Some(Err(failure)) = state.decks().chore(move |journal| journal.sweep_fences(floor)).await {
         warn!(error = %failure, "old fences cannot be forgotten");
     }

@@ -105,8 +105,9 @@ async fn forgotten_fences_leave_their_tokens_refused() {
     upkeep::once(&state.state, &state.config, now_micros() + eight_days).await;
     fenced(state.put_under(&held, put("k", "1", None)).await);
     let state = state.restart().await;
-    // The clock is back where it was; what was forgotten stays refused.
+    // The clock is back where it was: what was forgotten stays refused, and what is new is not.
     fenced(state.register(&held).await);
+    state.register(&lease(now(), "b")).await.unwrap();
 }
 
 #[tokio::test]

@@ -128,3 +128,21 @@ async fn a_delete_without_a_version_is_refused() {
     state.make("k", "1").await;
     state.delete(blind).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_conflict_over_a_large_record_fits_into_an_error() {
+    let state = Harness::start().await;
+    let large = "x".repeat(500_000);
+    let first = state.make("k", &large).await;
+    let mut at = first.clone();
+    for _ in 0..60 {
+        at = state.put(put("k", &large, Some(&at))).await.unwrap().version.into();
+    }
+    let late = state.put(put("k", "late", Some(&first))).await.unwrap_err();
+    let told = conflict(&late);
+    assert!(late.details().len() <= 6_000, "common clients take 8 KiB of metadata: {}", late.details().len());
+    let current = told.current.unwrap();
+    assert!(current.value.is_none() && current.value_omitted, "what is left out is told apart from what is not there");
+    assert_eq!(current.version, at);
+    assert!(told.writers_since.len() > 20, "the newest writers fit: {}", told.writers_since.len());
+}

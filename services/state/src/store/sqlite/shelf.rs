@@ -93,6 +93,14 @@ impl Shelf for Sqlite {
         })
     }
 
+    fn newest_fence_below(&self, horizon: u64) -> BoxFuture<'_, Result<Option<u64>, Failure>> {
+        self.read(move |tx| {
+            tx.prepare_cached("SELECT fence FROM fences WHERE fence < ?1 ORDER BY fence DESC LIMIT 1")?
+                .query_row([signed(horizon)], |row| number(row, 0))
+                .optional()
+        })
+    }
+
     fn tombstones(&self, horizon: Micros, most: usize) -> BoxFuture<'_, Result<Vec<Address>, Failure>> {
         self.read(move |tx| {
             tx.prepare_cached(include_str!("tombstones.sql"))?
