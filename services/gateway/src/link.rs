@@ -92,6 +92,7 @@ impl Link {
                 },
                 _ = look.tick() => {
                     metrics::calls_open(self.lane.len());
+                    self.lane.unpark();
                     if self.lane.stalled(self.answer_within) {
                         return format!("no answer for {:?}", self.answer_within);
                     }

@@ -38,6 +38,7 @@ pub(crate) async fn run(arguments: Up, source: Source, output: Output) -> Result
     let stop = Stop::listen()?;
     let outcome = supervise(crew, inbox, stop, &lines).await;
     drop(claim);
+    lines.closing();
     Ok(match outcome {
         Outcome::Stopped => Exit::Done,
         Outcome::Failed => Exit::Usage,

@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use holdfast_proto::queue::v1 as pb;
+use holdfast_rpc::status;
 use pb::enqueue_stream_request::call::Call as Ask;
 use pb::enqueue_stream_request::{Call as WireCall, Forget, WaitRequest};
 use pb::enqueue_stream_response::Answer as WireAnswer;
 use pb::enqueue_stream_response::answer::Answer;
 use prost::Message as _;
 use tokio::sync::oneshot;
+use tonic::Code;
 
 /// The bounds of the table.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +78,8 @@ enum Stage {
     Lost { since: Instant },
     /// Durable; its end is awaited.
     Accepted { invocation_id: String },
+    /// Durable; the queue could not wait for its end, and is asked again.
+    Parked { invocation_id: String },
 }
 
 struct Call {
@@ -192,8 +196,10 @@ impl Calls {
     /// What is to be sent for a call; nothing when its caller has left.
     fn ask(&mut self, id: u64, now: Instant) -> Option<Ask> {
         let call = self.open.get_mut(&id)?;
-        if let Stage::Accepted { invocation_id } = &call.stage {
-            return Some(Ask::Wait(WaitRequest { tenant: call.tenant.clone(), invocation_id: invocation_id.clone() }));
+        if let Stage::Accepted { invocation_id } | Stage::Parked { invocation_id } = &call.stage {
+            let invocation_id = invocation_id.clone();
+            call.stage = Stage::Accepted { invocation_id: invocation_id.clone() };
+            return Some(Ask::Wait(WaitRequest { tenant: call.tenant.clone(), invocation_id }));
         }
         let request = if call.may_be_resent() {
             call.request.clone()
@@ -215,10 +221,7 @@ impl Calls {
             match answer.answer {
                 Some(Answer::Accepted(accepted)) => self.accepted(answer.call_id, accepted),
                 Some(Answer::Ended(ended)) => self.settle(answer.call_id, Ok(Reply::Ended(Box::new(ended)))),
-                Some(Answer::Status(status)) => {
-                    let invocation_id = self.invocation_id(answer.call_id);
-                    self.settle(answer.call_id, Err(CallError::Refused { status, invocation_id }));
-                }
+                Some(Answer::Status(status)) => self.refused(answer.call_id, status),
                 None => {}
             }
         }
@@ -234,6 +237,23 @@ impl Calls {
             Some(_) => self.settle(id, Ok(Reply::Accepted(accepted))),
             None => {}
         }
+    }
+
+    /// A queue that drains, or whose store is away, cannot wait now: the work goes on, and so does the wait.
+    fn refused(&mut self, id: u64, status: Bytes) {
+        let invocation_id = self.invocation_id(id);
+        match (self.open.get_mut(&id), invocation_id) {
+            (Some(call), Some(invocation_id)) if status::from_bytes(&status).code() == Code::Unavailable => {
+                call.stage = Stage::Parked { invocation_id };
+            }
+            (_, invocation_id) => self.settle(id, Err(CallError::Refused { status, invocation_id })),
+        }
+    }
+
+    /// Asks again for the ends that the queue could not wait for.
+    pub(crate) fn unpark(&mut self) {
+        let parked = self.open.iter().filter(|(_, call)| matches!(call.stage, Stage::Parked { .. }));
+        self.outbox.extend(parked.map(|(id, _)| Outgoing::Call(*id)));
     }
 
     /// The caller of a call has left.
@@ -267,7 +287,7 @@ impl Calls {
                 Stage::Lost { since } if now.duration_since(since) >= self.limits.resend_within => {
                     failed.push((*id, true));
                 }
-                Stage::Lost { .. } | Stage::Accepted { .. } => {}
+                Stage::Lost { .. } | Stage::Accepted { .. } | Stage::Parked { .. } => {}
             }
         }
         for (id, maybe_accepted) in failed {
@@ -287,7 +307,7 @@ impl Calls {
     /// The invocation of a call that was accepted.
     pub(crate) fn invocation_id(&self, id: u64) -> Option<String> {
         match &self.open.get(&id)?.stage {
-            Stage::Accepted { invocation_id } => Some(invocation_id.clone()),
+            Stage::Accepted { invocation_id } | Stage::Parked { invocation_id } => Some(invocation_id.clone()),
             _ => None,
         }
     }

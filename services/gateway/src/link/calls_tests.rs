@@ -178,6 +178,25 @@ fn a_refused_wait_still_names_its_invocation() {
 }
 
 #[test]
+fn a_queue_that_cannot_wait_now_is_asked_again() {
+    let mut table = Table::connected();
+    let (id, mut outcome) = table.open("", true);
+    table.take();
+    table.accept(id);
+    let draining = holdfast_rpc::Error::unavailable("draining", Duration::from_secs(1)).to_proto().encode_to_vec();
+    table.hear(id, Answer::Status(draining.into()));
+    assert!(outcome.try_recv().is_err(), "the wait goes on");
+    assert!(table.take().is_empty(), "not at once");
+    table.calls.unpark();
+    let wait = WaitRequest { tenant: "default".into(), invocation_id: format!("inv-{id}") };
+    assert_eq!(table.take(), vec![(id, Ask::Wait(wait))]);
+    table.calls.unpark();
+    assert!(table.take().is_empty(), "asked once at a time");
+    table.hear(id, Answer::Ended(pb::Invocation::default()));
+    assert!(matches!(outcome.try_recv(), Ok(Ok(Reply::Ended(_)))));
+}
+
+#[test]
 fn a_caller_that_leaves_takes_its_call_along() {
     let mut table = Table::connected();
     let (unsent, _outcome) = table.open("", true);

@@ -68,6 +68,11 @@ impl Lane {
         self.shared.lock().calls.stalled(Instant::now().into_std(), limit)
     }
 
+    /// Asks again for what the queue could not do before.
+    pub(super) fn unpark(&self) {
+        self.change(|shared| shared.calls.unpark());
+    }
+
     /// Calls open now.
     pub(super) fn len(&self) -> usize {
         self.shared.lock().calls.len()

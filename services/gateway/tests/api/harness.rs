@@ -9,6 +9,7 @@ use holdfast_proto::queue::v1::queue_service_client::QueueServiceClient;
 use holdfast_rpc::service::{Host, ServeError, Settings as _, Stop};
 use holdfast_rpc::{Channel, status};
 use holdfast_testkit::FaultProxy;
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tonic::Code;
 
@@ -51,8 +52,10 @@ pub struct Harness {
     pub way: FaultProxy,
     pub url: String,
     pub stop: Stop,
+    pub common: Common,
+    behind: String,
     served: JoinHandle<Result<(), ServeError>>,
-    _directory: tempfile::TempDir,
+    _directory: TempDir,
 }
 
 impl Harness {
@@ -62,28 +65,48 @@ impl Harness {
     }
 
     /// The same with settings of its own. `KEYS/name` in them is a file with a key.
-    pub async fn with(mode: Mode, toml: &str) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let mut common = Common::default();
-        common.data.dir = directory.path().to_owned();
-        common.mesh.credential = Some(Secret::in_memory(CREDENTIAL));
+    pub async fn with(mode: Mode, settings: &str) -> Self {
+        let (common, directory) = Self::common();
         let queue = Queue::new(Mode::Accept);
-        let way = FaultProxy::to(queue.serve(&common).await).await;
-        common.mesh.queue = format!("http://{}", way.address());
+        let address = queue.serve(&common).await.to_string();
+        let harness = Self { queue, ..Self::before(&address, common, directory, settings).await };
+        harness.linked().await;
+        harness.queue.clear();
+        harness.queue.set(mode);
+        harness
+    }
 
+    /// What the services of one mesh share, and their directory, with the keys in it.
+    pub fn common() -> (Common, TempDir) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
         for (name, key) in [("boss", KEY), ("shop", CALLER_KEY), ("hand", WORKER_KEY)] {
             std::fs::write(directory.path().join(name), key).expect("the test's directory can be written");
         }
-        let toml = toml.replace("KEYS", &directory.path().display().to_string());
-        let document = Document::parse("t.toml", &toml, []).expect("it is TOML");
+        let mut common = Common::default();
+        common.data.dir = directory.path().to_owned();
+        common.mesh.credential = Some(Secret::in_memory(CREDENTIAL));
+        (common, directory)
+    }
+
+    /// A gateway before a queue that is there already.
+    pub async fn before(queue: &str, mut common: Common, directory: TempDir, settings: &str) -> Self {
+        let way = FaultProxy::to(queue.parse().expect("an address")).await;
+        common.mesh.queue = format!("http://{}", way.address());
+        let settings = settings.replace("KEYS", &directory.path().display().to_string());
+        let document = Document::parse("t.toml", &settings, []).expect("it is TOML");
         let config = Config::from_document(&document).expect("the settings hold");
         let host = Host::bind(Peer::Gateway.name(), "127.0.0.1:0", &common).await.expect("a free port");
         let (url, stop) = (format!("http://{}", host.address()), host.stop());
-        let served = tokio::spawn(holdfast_gateway::serve(common, config, host));
-        let harness = Self { queue, way, url, stop, served, _directory: directory };
+        let served = tokio::spawn(holdfast_gateway::serve(common.clone(), config, host));
+        let (queue, behind) = (Queue::new(Mode::Accept), queue.to_owned());
+        let harness = Self { queue, way, url, stop, common, behind, served, _directory: directory };
         harness.linked().await;
-        harness.queue.set(mode);
         harness
+    }
+
+    /// Where the queue behind the gateway listens.
+    pub fn behind(&self) -> &str {
+        &self.behind
     }
 
     /// Waits until the gateway's stream to the queue is open: until a submission is accepted, trying again when it says so.
@@ -95,7 +118,6 @@ impl Harness {
             let again = status::retry_after(&refused).expect("every refusal says when to come back");
             tokio::time::sleep(again).await;
         }
-        self.queue.clear();
     }
 
     /// A caller with a key, or without.

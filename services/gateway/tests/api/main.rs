@@ -2,6 +2,7 @@
 
 mod harness;
 mod keys;
+mod lifecycle;
 mod link;
 mod passthrough;
 mod run;

@@ -8,7 +8,10 @@ use holdfast_sdk::{Client, Endpoints, Error};
 use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tonic::Code;
 use tonic::transport::Uri;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::cli::Global;
 use crate::exit::Failure;
@@ -16,6 +19,9 @@ use crate::source::{Overrides, Source};
 
 /// A gateway that takes no connection within this long counts as unreachable.
 const REACH_WITHIN: Duration = Duration::from_secs(3);
+
+/// A command that does not wait for an invocation's end is answered, retries included, within this long.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// The variable that holds a key where `--api-key` names none.
 const KEY_VARIABLE: &str = "HOLDFAST_API_KEY";
@@ -71,7 +77,7 @@ impl Gateway {
         if let Some(authority) = &self.authority {
             endpoints = endpoints.authority(authority.reveal());
         }
-        let client = Client::over(&endpoints).map_err(usage)?;
+        let client = Client::over(&endpoints).map_err(usage)?.timeout(ANSWER_WITHIN);
         self.reach().await?;
         Ok(client)
     }
@@ -90,12 +96,28 @@ impl Gateway {
     async fn reach(&self) -> Result<(), Failure> {
         let mut why = "no address".to_owned();
         for address in self.addresses() {
-            match connect(address).await {
+            match self.answers(address).await {
                 Ok(()) => return Ok(()),
                 Err(error) => why = error,
             }
         }
         Err(Failure::Unreachable { address: self.address.clone(), why })
+    }
+
+    /// Whether somebody takes the connection, and then speaks as a gateway does.
+    async fn answers(&self, address: &str) -> Result<(), String> {
+        connect(address).await?;
+        let authority = self.authority.as_ref().map(|authority| authority.reveal());
+        let channel = Channel::connect("gateway", address, None, authority).map_err(|error| error.to_string())?;
+        let mut health = HealthClient::new(channel);
+        let asked = health.check(HealthCheckRequest { service: String::new() });
+        match timeout(REACH_WITHIN, asked).await {
+            Ok(Err(status)) if status.code() == Code::Unavailable => {
+                Err("it takes the connection, and breaks it (is it https, with an authority that we know?)".into())
+            }
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!("it takes the connection, and says nothing within {REACH_WITHIN:?}")),
+        }
     }
 
     fn addresses(&self) -> impl Iterator<Item = &str> {

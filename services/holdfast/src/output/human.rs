@@ -29,10 +29,10 @@ pub(crate) fn invocation(invocation: &pb::Invocation) -> String {
         let why = attempt.failure.as_ref().map(failure).unwrap_or_default();
         add("", format!("attempt {} on {}: {why}", attempt.attempt, attempt.worker));
     }
-    if let Some(usage) = &invocation.usage {
+    if let Some(usage) = invocation.usage.as_ref().filter(|usage| usage.input_tokens + usage.output_tokens > 0) {
         add("tokens", format!("{} in, {} out", usage.input_tokens, usage.output_tokens));
     }
-    add("input", spec.payload.as_ref().map(payload).unwrap_or_default());
+    add("input", spec.payload.as_ref().map(line).unwrap_or_default());
     add("failure", invocation.failure.as_ref().map(failure).unwrap_or_default());
     if let Some(result) = &invocation.result {
         lines.push(payload(result));
@@ -91,6 +91,14 @@ fn payload(payload: &pb::Payload) -> String {
     match payload_json(payload) {
         Value::String(text) => text,
         other => format!("{other:#}"),
+    }
+}
+
+/// On one line, so that a report stays short.
+fn line(payload: &pb::Payload) -> String {
+    match payload_json(payload) {
+        Value::String(text) => text,
+        other => other.to_string(),
     }
 }
 

@@ -24,11 +24,11 @@ pub(crate) fn invocation_json(invocation: &pb::Invocation) -> Value {
     put("idempotency_key", text(&spec.idempotency_key));
     put("labels", (!spec.labels.is_empty()).then(|| json!(spec.labels)));
     put("priority", (spec.priority != 0).then(|| json!(spec.priority)));
-    put("payload", spec.payload.as_ref().map(payload_json));
+    put("payload", spec.payload.as_ref().and_then(payload));
     put("attempt", Some(json!(invocation.attempt)));
     put("lost_leases", (invocation.lost_leases > 0).then(|| json!(invocation.lost_leases)));
     put("failed_attempts", attempts(&invocation.failed_attempts));
-    put("result", invocation.result.as_ref().map(payload_json));
+    put("result", invocation.result.as_ref().and_then(payload));
     put("failure", invocation.failure.as_ref().map(failure_json));
     put("usage", invocation.usage.as_ref().map(usage_json));
     put("created_at", invocation.created_at.as_ref().map(time));
@@ -108,6 +108,11 @@ fn attempts(attempts: &[pb::FailedAttempt]) -> Option<Value> {
         })
     };
     (!attempts.is_empty()).then(|| attempts.iter().map(attempt).collect())
+}
+
+/// A payload that was left out of a list is empty.
+fn payload(payload: &pb::Payload) -> Option<Value> {
+    (!payload.data.is_empty()).then(|| payload_json(payload))
 }
 
 /// JSON as JSON, text as text, anything else as base64 with its type.

@@ -48,6 +48,13 @@ impl Lines {
         );
     }
 
+    /// After the last one has ended.
+    pub(crate) fn closing(&self) {
+        let data = &self.data;
+        self.output
+            .print(|| json!({"event": "stopped", "data": data}), || format!("Stopped. Everything stays in {data}."));
+    }
+
     pub(crate) fn say(&self, line: &Line) {
         match line {
             Line::Died { .. } | Line::Hopeless { .. } | Line::Overdue(_) => {

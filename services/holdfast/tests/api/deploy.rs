@@ -5,7 +5,7 @@ use std::process::Command as Shell;
 
 use tokio::process::Command;
 
-use crate::harness::{Place, end};
+use crate::harness::{Place, Up, end, free_ports};
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy")
@@ -99,6 +99,41 @@ async fn the_containers_start_commands_that_exist_with_settings_that_hold() {
     check.envs(environment(&compose));
     let ended = end(check).await;
     assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+#[tokio::test]
+async fn the_mesh_of_the_configuration_serves_callers_with_keys_over_tls_and_nobody_else() {
+    let place = installed();
+    let data = place.path().join("data");
+    let base = free_ports();
+    let base_text = base.to_string();
+    let up =
+        ["--json", "--config", "holdfast.toml", "up", "--data", &data.display().to_string(), "--port-base", &base_text];
+    let mut up = Up::start(place.command(&up), base);
+    up.event("all_ready", None).await;
+
+    let address = format!("https://127.0.0.1:{base}");
+    let known = ["--config", "holdfast.toml", "--address", &address];
+    let caller = [known.as_slice(), &["--api-key", "file:secrets/caller-key"]].concat();
+    let submitted = place.run(&[&caller, ["submit", "assistant", "{}"].as_slice()].concat()).await;
+    assert_eq!(submitted.code, 0, "{submitted:?}");
+    let cancelled = place.run(&[&caller, ["cancel", submitted.out.trim()].as_slice()].concat()).await;
+    assert!(cancelled.code == 0 && cancelled.out.contains("cancelled"), "{cancelled:?}");
+
+    // A caller's key opens no operator's method, and no key, another key, or no TLS, nothing.
+    let plain = format!("http://127.0.0.1:{base}");
+    for refused in [
+        [&caller, ["circuits"].as_slice()].concat(),
+        [known.as_slice(), &["list"]].concat(),
+        [known.as_slice(), &["--api-key", "file:secrets/mesh-credential", "list"]].concat(),
+        vec!["--address", &plain, "--api-key", "file:secrets/caller-key", "get", submitted.out.trim()],
+    ] {
+        let ended = place.run(&refused).await;
+        assert_eq!(ended.code, 3, "{refused:?}: {ended:?}");
+    }
+    let operator = [known.as_slice(), &["--api-key", "file:secrets/operator-key", "circuits"]].concat();
+    let ended = place.run(&operator).await;
+    assert!(ended.code == 0 && ended.out.contains("lookup_order"), "{ended:?}");
 }
 
 #[test]
