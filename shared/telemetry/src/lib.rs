@@ -4,6 +4,8 @@ pub mod metrics;
 mod spans;
 pub mod traceparent;
 
+use std::io::IsTerminal as _;
+
 use holdfast_config::{LogFormat, Telemetry};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -39,7 +41,8 @@ pub fn init(service: &'static str, config: &Telemetry) -> Result<Guard, Telemetr
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match config.log_format {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(true).boxed(),
-        LogFormat::Text => lines.with_target(false).boxed(),
+        // The target tells the services of `up` apart; colours are for people alone.
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
     };
     let provider = traceparent::export_wanted().then(|| spans::provider(service)).transpose()?;
     let traces = provider.as_ref().map(|provider| {
