@@ -205,6 +205,7 @@ pub struct Claimed {
 
 /// What became of an end.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "an answer keeps it in a box")]
 pub enum Settlement {
     /// It took effect.
     Now {

@@ -113,7 +113,7 @@ CREATE TABLE tries (
     ended_at    INTEGER NOT NULL,
     kind        INTEGER NOT NULL CHECK (kind IN (1, 2, 3)),
     became      INTEGER NOT NULL CHECK (became IN (1, 4, 6)),
-    next_at     INTEGER CHECK (became = 1),
+    next_at     INTEGER CHECK (next_at IS NULL OR became = 1),
     reason      TEXT,
     message     TEXT,
     retryable   INTEGER CHECK (retryable IN (0, 1)),
@@ -152,7 +152,7 @@ CREATE TABLE idempotency_keys (
 
 -- Fences that state must still be told of: leases ended whose holders did not give them up.
 CREATE TABLE fence_raises (
-    raise      INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant     TEXT NOT NULL,
     session    TEXT,
     invocation BLOB CHECK (length(invocation) = 16),

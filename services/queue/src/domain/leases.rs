@@ -29,11 +29,20 @@ struct Timed {
     until: Moment,
 }
 
+/// To which tenant a stream's worker was confined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Confines {
+    /// To this one, or to none.
+    To(Option<Arc<str>>),
+    /// Not known any more: the queue was started again since.
+    Unknown,
+}
+
 /// A stream that broke while it held leases.
 #[derive(Debug, Clone)]
 struct Broken {
     worker: Arc<str>,
-    tenant: Option<Arc<str>>,
+    confines: Confines,
     until: Moment,
 }
 
@@ -102,16 +111,22 @@ impl Leases {
     }
 
     /// A stream broke; its leases stay for a grace. Without leases nothing is remembered.
-    pub fn broke(&mut self, stream: Uuid, worker: Arc<str>, tenant: Option<Arc<str>>, until: Moment) {
+    pub fn broke(&mut self, stream: Uuid, worker: Arc<str>, confines: Confines, until: Moment) {
         if self.streams.contains_key(&stream) && !self.broken.contains_key(&stream) {
             self.graces.insert((until, stream));
-            self.broken.insert(stream, Broken { worker, tenant, until });
+            self.broken.insert(stream, Broken { worker, confines, until });
         }
     }
 
     /// Broken streams of a worker that comes back: those that bear its name and tenant. They are broken no more.
     pub fn returned(&mut self, worker: &str, tenant: Option<&str>) -> Vec<Uuid> {
-        let theirs = |broken: &Broken| &*broken.worker == worker && broken.tenant.as_deref() == tenant;
+        let theirs = |broken: &Broken| {
+            &*broken.worker == worker
+                && match &broken.confines {
+                    Confines::To(confined) => confined.as_deref() == tenant,
+                    Confines::Unknown => true,
+                }
+        };
         let streams: Vec<Uuid> =
             self.broken.iter().filter(|(_, broken)| theirs(broken)).map(|(stream, _)| *stream).collect();
         for stream in &streams {
@@ -203,7 +218,7 @@ mod tests {
     fn a_broken_stream_has_its_grace() {
         let mut leases = Leases::default();
         leases.begin(lease(1), held(Some(9)), Moment(1_000));
-        leases.broke(lease(9), "w".into(), None, Moment(50));
+        leases.broke(lease(9), "w".into(), Confines::To(None), Moment(50));
         assert!(leases.due(Moment(49), AGAIN).is_empty());
         assert_eq!(leases.due(Moment(50), AGAIN), [lease(1)]);
     }
@@ -212,7 +227,7 @@ mod tests {
     fn an_adopted_lease_outlives_its_old_stream() {
         let mut leases = Leases::default();
         leases.begin(lease(1), held(Some(9)), Moment(1_000));
-        leases.broke(lease(9), "w".into(), None, Moment(50));
+        leases.broke(lease(9), "w".into(), Confines::To(None), Moment(50));
         leases.adopt(lease(1), lease(10), Moment(2_000));
         assert!(leases.due(Moment(1_999), AGAIN).is_empty());
         assert_eq!(leases.of_stream(lease(10)), [lease(1)]);
@@ -223,7 +238,7 @@ mod tests {
     fn a_returning_worker_is_known_by_name_and_tenant() {
         let mut leases = Leases::default();
         leases.begin(lease(1), held(Some(9)), Moment(1_000));
-        leases.broke(lease(9), "w".into(), Some("t".into()), Moment(50));
+        leases.broke(lease(9), "w".into(), Confines::To(Some("t".into())), Moment(50));
         assert!(leases.returned("w", None).is_empty());
         assert!(leases.returned("v", Some("t")).is_empty());
         assert_eq!(leases.returned("w", Some("t")), [lease(9)]);

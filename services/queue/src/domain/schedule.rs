@@ -122,14 +122,14 @@ impl Schedule {
 
     /// The store has confirmed the lease.
     pub fn leased(&mut self, id: Uuid) {
-        let Some(slot) = self.slots.get(&id) else { return };
-        if slot.spot == Spot::Leased {
+        if self.slots.get(&id).is_none_or(|slot| slot.spot == Spot::Leased) {
             return;
         }
-        let agent = Arc::clone(&slot.entry.agent);
+        self.leave_spot(id);
         self.stop_waiting(id);
         self.set_spot(id, Spot::Leased);
-        self.agents.entry(agent).or_default().leased += 1;
+        let entry = &self.slots[&id].entry;
+        queue_of(&mut self.agents, entry).runs(entry);
     }
 
     /// It waits again: after a lease that is over, or a promise that the store did not keep.
@@ -137,13 +137,12 @@ impl Schedule {
         let Some(slot) = self.slots.get_mut(&id) else { return };
         slot.entry.ready_at = ready_at;
         if slot.spot == Spot::Leased {
-            let (agent, seq, accepted_at) = (Arc::clone(&slot.entry.agent), slot.entry.seq, slot.entry.accepted_at);
-            let bytes = slot.entry.bytes as u64;
-            let queue = self.agents.entry(agent).or_default();
-            queue.leased -= 1;
-            queue.waiting.insert(seq, accepted_at);
+            slot.spot = Spot::Held;
+            let queue = queue_of(&mut self.agents, &slot.entry);
+            queue.waits(&slot.entry);
+            queue.runs_no_more(&slot.entry);
             self.queued += 1;
-            self.bytes += bytes;
+            self.bytes += slot.entry.bytes as u64;
         }
         self.place(id, now);
     }
@@ -151,11 +150,11 @@ impl Schedule {
     /// It has ended; the next of its session moves up.
     pub fn ended(&mut self, id: Uuid, now: Moment) {
         let Some(slot) = self.slots.get(&id) else { return };
-        if slot.spot != Spot::Leased {
+        if slot.spot == Spot::Leased {
+            queue_of(&mut self.agents, &slot.entry).runs_no_more(&slot.entry);
+        } else {
             self.leave_spot(id);
             self.stop_waiting(id);
-        } else if let Some(queue) = self.agents.get_mut(&slot.entry.agent) {
-            queue.leased -= 1;
         }
         let Some(Slot { entry, .. }) = self.slots.remove(&id) else { return };
         if self.agents.get(&entry.agent).is_some_and(AgentQueue::is_idle) {
@@ -231,14 +230,10 @@ impl Schedule {
         self.bytes
     }
 
-    /// How much there is of each agent type.
-    pub fn depths(&self) -> impl Iterator<Item = Depth> {
-        self.agents.iter().map(|(agent, queue)| Depth {
-            agent: Arc::clone(agent),
-            queued: queue.waiting.len() as u64,
-            leased: queue.leased,
-            oldest: queue.waiting.first_key_value().map(|(_, at)| *at),
-        })
+    /// How much there is of each agent type, of one tenant or of all.
+    #[must_use]
+    pub fn depths(&self, tenant: Option<&str>) -> Vec<Depth> {
+        self.agents.iter().filter_map(|(agent, queue)| queue.depth(agent, tenant)).collect()
     }
 
     fn insert(&mut self, entry: Entry) {
@@ -250,8 +245,7 @@ impl Schedule {
         }
         self.queued += 1;
         self.bytes += entry.bytes as u64;
-        let queue = self.agents.entry(Arc::clone(&entry.agent)).or_default();
-        queue.waiting.insert(entry.seq, entry.accepted_at);
+        queue_of(&mut self.agents, &entry).waits(&entry);
         self.slots.insert(entry.id, Slot { entry, spot: Spot::Held });
     }
 
@@ -270,8 +264,7 @@ impl Schedule {
             self.delayed.insert((at, id));
             Spot::Delayed
         } else {
-            let queue = self.agents.entry(Arc::clone(&entry.agent)).or_default();
-            queue.ready(entry);
+            queue_of(&mut self.agents, entry).ready(entry);
             Spot::Ready
         };
         self.set_spot(id, spot);
@@ -286,9 +279,7 @@ impl Schedule {
                 }
             }
             Spot::Ready => {
-                if let Some(queue) = self.agents.get_mut(&entry.agent) {
-                    queue.unready(entry);
-                }
+                queue_of(&mut self.agents, entry).unready(entry);
             }
             Spot::Held | Spot::Claimed | Spot::Leased | Spot::Expired => {}
         }
@@ -298,9 +289,7 @@ impl Schedule {
         let entry = &self.slots[&id].entry;
         self.queued -= 1;
         self.bytes -= entry.bytes as u64;
-        if let Some(queue) = self.agents.get_mut(&entry.agent) {
-            queue.waiting.remove(&entry.seq);
-        }
+        queue_of(&mut self.agents, entry).waits_no_more(entry);
     }
 
     fn set_spot(&mut self, id: Uuid, spot: Spot) {
@@ -308,6 +297,10 @@ impl Schedule {
             slot.spot = spot;
         }
     }
+}
+
+fn queue_of<'q>(agents: &'q mut HashMap<Arc<str>, AgentQueue>, entry: &Entry) -> &'q mut AgentQueue {
+    agents.entry(Arc::clone(&entry.agent)).or_default()
 }
 
 #[cfg(test)]

@@ -102,11 +102,13 @@ fn depths_count_what_waits_and_what_runs() {
     let taken = schedule.take("a", None).unwrap();
     assert_eq!((schedule.queued(), schedule.queued_bytes()), (2, 20));
     schedule.leased(taken);
-    let depth = schedule.depths().next().unwrap();
+    let depth = schedule.depths(None).remove(0);
     assert_eq!(depth, Depth { agent: "a".into(), queued: 1, leased: 1, oldest: Some(Moment(5)) });
+    assert_eq!(schedule.depths(Some("t")).len(), 1);
+    assert_eq!(schedule.depths(Some("another")).len(), 0, "nothing crosses tenants");
     schedule.ended(taken, START);
     schedule.ended(id(2), START);
-    assert_eq!(schedule.depths().count(), 0);
+    assert_eq!(schedule.depths(None).len(), 0);
     assert_eq!((schedule.queued(), schedule.queued_bytes()), (0, 0));
 }
 

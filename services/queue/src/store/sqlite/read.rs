@@ -164,7 +164,7 @@ pub(super) fn waiting(tx: &Transaction<'_>) -> rusqlite::Result<Vec<Waiting>> {
 
 pub(super) fn raises(tx: &Transaction<'_>, limit: usize) -> rusqlite::Result<Vec<Raise>> {
     tx.prepare_cached(
-        "SELECT raise, tenant, session, invocation, fence FROM fence_raises ORDER BY raise LIMIT ?1",
+        "SELECT id, tenant, session, invocation, fence FROM fence_raises ORDER BY id LIMIT ?1",
     )?
     .query_map([limit as i64], |row| {
         let scope = match row.get::<_, Option<String>>(2)? {

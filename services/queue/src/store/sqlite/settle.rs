@@ -38,7 +38,7 @@ pub(super) fn settle(tx: &Transaction<'_>, settle: &Settle) -> rusqlite::Result<
 
 /// State has been told.
 pub(super) fn forget_raises(tx: &Transaction<'_>, raises: &[i64]) -> rusqlite::Result<()> {
-    let mut delete = tx.prepare_cached("DELETE FROM fence_raises WHERE raise = ?1")?;
+    let mut delete = tx.prepare_cached("DELETE FROM fence_raises WHERE id = ?1")?;
     for raise in raises {
         delete.execute([raise])?;
     }

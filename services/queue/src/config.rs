@@ -1,0 +1,217 @@
+//! `[queue]`: parsed once, into types that cannot be wrong.
+
+use std::time::Duration;
+
+use holdfast_config::{ConfigError, Document, Invalid, Size, Span};
+use holdfast_resilience::Backoff;
+use holdfast_rpc::service::Settings;
+use serde::Deserialize;
+
+use crate::domain::depth::Limit;
+use crate::domain::retry::RetryPolicy;
+use crate::store::Keep;
+
+/// Larger payloads belong into a store of their own, with a reference in the payload.
+const PAYLOAD_MAX: Size = Size::from_mib(64);
+
+/// The queue's settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where it listens.
+    pub address: String,
+    /// How long a lease lasts from its grant or renewal.
+    pub lease_ttl: Span,
+    /// How long a worker's broken stream has to come back before its leases are freed.
+    pub stream_grace: Span,
+    /// Lost leases that end an invocation.
+    pub lost_leases_max: u32,
+    /// Attempts where a submission names none.
+    pub attempts: u32,
+    /// The first delay's bound where a submission names none.
+    pub backoff_initial: Span,
+    /// Every delay's bound where a submission names none.
+    pub backoff_max: Span,
+    /// Factor between one bound and the next where a submission names none.
+    pub backoff_multiplier: f64,
+    /// The most attempts that a submission may name.
+    pub attempts_max: u32,
+    /// Largest payload.
+    pub payload_max: Size,
+    /// Largest result.
+    pub result_max: Size,
+    /// Largest chunk of output, and largest message of progress.
+    pub chunk_max: Size,
+    /// Reports (progress and chunks) kept of one invocation.
+    pub reports_max: usize,
+    /// Their bytes.
+    pub report_bytes_max: Size,
+    /// Labels of one invocation.
+    pub labels_max: usize,
+    /// Invocations that may wait.
+    pub depth_max: u64,
+    /// Bytes of their payloads.
+    pub depth_bytes_max: Size,
+    /// Payloads kept at hand for workers that are ready, so that they are not read back from the disk.
+    pub hot_bytes_max: Size,
+    /// Leases that one worker may ask for at once.
+    pub credits_max: u32,
+    /// Workers' streams and waiting lease calls at once.
+    pub workers_max: usize,
+    /// Calls open at once on one stream of many calls.
+    pub calls_per_stream_max: usize,
+    /// Watches at once.
+    pub watches_max: usize,
+    /// What is on its way to one slow reader of a stream.
+    pub unread_bytes_max: Size,
+    /// The longest that a lease call waits.
+    pub lease_wait_max: Span,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            address: "127.0.0.1:7071".into(),
+            lease_ttl: Span::from_secs(10),
+            stream_grace: Span::from_secs(2),
+            lost_leases_max: 20,
+            attempts: 5,
+            backoff_initial: Span::from_secs(1),
+            backoff_max: Span::from_secs(60),
+            backoff_multiplier: 2.0,
+            attempts_max: 100,
+            payload_max: Size::from_mib(1),
+            result_max: Size::from_mib(1),
+            chunk_max: Size::from_kib(64),
+            reports_max: 1_000,
+            report_bytes_max: Size::from_mib(1),
+            labels_max: 32,
+            depth_max: 100_000,
+            depth_bytes_max: Size::from_mib(1_024),
+            hot_bytes_max: Size::from_mib(32),
+            credits_max: 10_000,
+            workers_max: 10_000,
+            calls_per_stream_max: 50_000,
+            watches_max: 10_000,
+            unread_bytes_max: Size::from_mib(16),
+            lease_wait_max: Span::from_secs(60),
+        }
+    }
+}
+
+impl Settings for Config {
+    fn from_document(document: &Document) -> Result<Self, ConfigError> {
+        let config: Self = document.section("queue")?;
+        config.validate().map_err(|invalid| document.locate(invalid))?;
+        Ok(config)
+    }
+
+    fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl Config {
+    /// Checks what one key alone cannot show.
+    ///
+    /// # Errors
+    /// The first setting that does not hold.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let rules = [
+            (self.lease_ttl.0 >= Duration::from_millis(100), "lease_ttl", "must be 100ms at least"),
+            (self.stream_grace.0 <= self.lease_ttl.0, "stream_grace", "must not be longer than queue.lease_ttl"),
+            (self.lost_leases_max > 0, "lost_leases_max", "must be 1 at least"),
+            (self.attempts_max > 0, "attempts_max", "must be 1 at least"),
+            (
+                (1..=self.attempts_max).contains(&self.attempts),
+                "attempts",
+                "must be 1 at least and not more than queue.attempts_max",
+            ),
+            (
+                self.backoff_initial.0 <= self.backoff_max.0,
+                "backoff_initial",
+                "must not be longer than queue.backoff_max",
+            ),
+            ((1.0..=100.0).contains(&self.backoff_multiplier), "backoff_multiplier", "must be from 1 to 100"),
+            (is_payload(self.payload_max), "payload_max", "must be at least 1B and at most 64MiB"),
+            (is_payload(self.result_max), "result_max", "must be at least 1B and at most 64MiB"),
+            (self.chunk_max <= self.report_bytes_max, "chunk_max", "must fit into queue.report_bytes_max"),
+            (self.reports_max > 0, "reports_max", "must be 1 at least"),
+            (self.depth_max > 0, "depth_max", "must be 1 at least"),
+            (self.payload_max <= self.depth_bytes_max, "depth_bytes_max", "must hold at least one payload"),
+            (self.credits_max > 0, "credits_max", "must be 1 at least"),
+            (self.workers_max > 0, "workers_max", "must be 1 at least"),
+            (self.calls_per_stream_max > 0, "calls_per_stream_max", "must be 1 at least"),
+            (
+                self.unread_bytes_max >= self.payload_max.max(self.result_max),
+                "unread_bytes_max",
+                "must hold at least one payload and one result",
+            ),
+        ];
+        match rules.into_iter().find(|(holds, ..)| !holds) {
+            Some((_, key, why)) => Err(Invalid::new(format!("queue.{key}"), why)),
+            None => Ok(()),
+        }
+    }
+
+    /// The policy where a submission names none.
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        RetryPolicy {
+            attempts_max: self.attempts,
+            backoff: Backoff {
+                initial: self.backoff_initial.0,
+                max: self.backoff_max.0,
+                multiplier: self.backoff_multiplier,
+            },
+            final_reasons: Vec::new(),
+        }
+    }
+
+    pub(crate) fn depth(&self) -> Limit {
+        Limit { items: self.depth_max, bytes: self.depth_bytes_max.bytes() as u64 }
+    }
+
+    pub(crate) fn keep(&self) -> Keep {
+        Keep { items: self.reports_max, bytes: self.report_bytes_max.bytes() }
+    }
+
+    /// Renewals may be late twice before a lease is lost.
+    pub(crate) fn heartbeat_interval(&self) -> Duration {
+        self.lease_ttl.0 / 3
+    }
+}
+
+fn is_payload(size: Size) -> bool {
+    size.bytes() > 0 && size <= PAYLOAD_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::from_document(&Document::parse("test", text, std::iter::empty())?)
+    }
+
+    #[test]
+    fn the_defaults_hold() {
+        let config = parse("").unwrap();
+        assert_eq!(config.lease_ttl.0, Duration::from_secs(10));
+        assert_eq!(config.stream_grace.0, Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_setting_that_does_not_hold_is_named() {
+        for (text, key) in [
+            ("[queue]\nlease_ttl = \"1ms\"", "queue.lease_ttl"),
+            ("[queue]\nstream_grace = \"1m\"", "queue.stream_grace"),
+            ("[queue]\nattempts = 0", "queue.attempts"),
+            ("[queue]\nbackoff_multiplier = 0.5", "queue.backoff_multiplier"),
+            ("[queue]\npayload_max = \"1000MiB\"", "queue.payload_max"),
+            ("[queue]\nunread_bytes_max = \"1KiB\"", "queue.unread_bytes_max"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert_eq!(error.key.as_deref(), Some(key), "{error}");
+        }
+    }
+}

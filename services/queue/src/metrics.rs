@@ -1,0 +1,81 @@
+//! What the queue counts beside requests, errors and latency, which every server counts.
+
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use crate::domain::invocation::Status;
+
+/// Gives the metrics their help texts.
+pub fn describe() {
+    describe_gauge!("holdfast_queue_depth", Unit::Count, "Invocations that wait, by agent type.");
+    describe_gauge!("holdfast_queue_leased", Unit::Count, "Invocations that run, by agent type.");
+    describe_gauge!(
+        "holdfast_queue_oldest_age_seconds",
+        Unit::Seconds,
+        "Age of the oldest waiting invocation, by agent type."
+    );
+    describe_gauge!("holdfast_queue_depth_bytes", Unit::Bytes, "Bytes of the payloads that wait.");
+    describe_gauge!("holdfast_queue_drain_rate", Unit::CountPerSecond, "Invocations that end in a second.");
+    describe_counter!("holdfast_queue_accepted_total", Unit::Count, "Submissions taken in hand.");
+    describe_counter!("holdfast_queue_refused_total", Unit::Count, "Submissions refused because the queue is full.");
+    describe_counter!("holdfast_queue_ended_total", Unit::Count, "Invocations that ended, by state.");
+    describe_counter!("holdfast_queue_leases_lost_total", Unit::Count, "Leases whose worker was lost.");
+    describe_counter!("holdfast_queue_retries_total", Unit::Count, "Failed attempts that are repeated.");
+    describe_counter!("holdfast_queue_dead_total", Unit::Count, "Invocations that ran out of attempts.");
+    describe_counter!("holdfast_queue_fences_raised_total", Unit::Count, "Fences raised in state.");
+    describe_histogram!("holdfast_queue_commit_size", Unit::Count, "Commands in one transaction.");
+    describe_histogram!("holdfast_queue_commit_seconds", Unit::Seconds, "How long one transaction took.");
+}
+
+pub(crate) fn committed(commands: usize, took: Duration) {
+    histogram!("holdfast_queue_commit_size").record(commands as f64);
+    histogram!("holdfast_queue_commit_seconds").record(took.as_secs_f64());
+}
+
+pub(crate) fn accepting(submissions: u64) {
+    counter!("holdfast_queue_accepted_total").increment(submissions);
+}
+
+pub(crate) fn refused() {
+    counter!("holdfast_queue_refused_total").increment(1);
+}
+
+pub(crate) fn ended(status: Status) {
+    let state = match status {
+        Status::Succeeded => "succeeded",
+        Status::Failed => "failed",
+        Status::Cancelled => "cancelled",
+        Status::Dead => "dead",
+        Status::Queued | Status::Leased => return,
+    };
+    counter!("holdfast_queue_ended_total", "state" => state).increment(1);
+    if status == Status::Dead {
+        counter!("holdfast_queue_dead_total").increment(1);
+    }
+}
+
+pub(crate) fn lease_lost() {
+    counter!("holdfast_queue_leases_lost_total").increment(1);
+}
+
+pub(crate) fn retried() {
+    counter!("holdfast_queue_retries_total").increment(1);
+}
+
+pub(crate) fn fences_raised(count: usize) {
+    counter!("holdfast_queue_fences_raised_total").increment(count as u64);
+}
+
+/// How much there is of an agent type.
+pub(crate) fn depth(agent: &str, queued: u64, leased: u64, oldest: Duration) {
+    gauge!("holdfast_queue_depth", "agent" => agent.to_owned()).set(queued as f64);
+    gauge!("holdfast_queue_leased", "agent" => agent.to_owned()).set(leased as f64);
+    gauge!("holdfast_queue_oldest_age_seconds", "agent" => agent.to_owned()).set(oldest.as_secs_f64());
+}
+
+/// How much there is in all.
+pub(crate) fn totals(queued_bytes: u64, drain_rate: f64) {
+    gauge!("holdfast_queue_depth_bytes").set(queued_bytes as f64);
+    gauge!("holdfast_queue_drain_rate").set(drain_rate);
+}

@@ -1,0 +1,230 @@
+//! The use cases: mint ids, read the clock, ask the store, answer.
+
+mod calls;
+mod clock;
+mod commit;
+mod core;
+mod enqueue;
+mod grant;
+mod hot;
+mod lease;
+mod outbox;
+mod read;
+mod refusal;
+mod settle;
+mod tag;
+mod watch;
+mod workers;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_rpc::Error;
+use holdfast_rpc::lease::{LeaseKey, LeaseToken};
+use holdfast_storage::OpenError;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::domain::time::Moment;
+use crate::store::sqlite::Sqlite;
+use crate::store::{Batch, Change, Command, Raise, Settle, Store};
+use self::clock::Clock;
+use self::core::{Commands, Core};
+use self::tag::{SettleTag, SettleTo, Tag};
+
+pub use self::enqueue::Submission;
+pub use self::grant::{Grant, Renewal};
+pub use self::lease::LeaseAsk;
+pub use self::read::{AgentDepth, Page};
+pub use self::tag::{Enqueued, Settled};
+pub use self::workers::Hello;
+pub(crate) use self::calls::{CallAnswer, CallStream, CallWhat};
+pub(crate) use self::grant::Work;
+pub(crate) use self::outbox::{Outbox, Run};
+pub(crate) use self::settle::{Ending, Telling};
+pub(crate) use self::workers::WorkSession;
+
+/// The queue. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct Queue {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    clock: Clock,
+    key: LeaseKey,
+    store: Arc<dyn Store<Tag>>,
+    core: Mutex<Core>,
+    /// When the reaper wakes up by itself.
+    armed: Mutex<Option<Moment>>,
+    rearm: Notify,
+    raised: Notify,
+}
+
+impl Queue {
+    /// Opens the embedded store in a directory and takes in what is there.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the path and what to do; a store that cannot be read says so.
+    pub async fn open(directory: &Path, config: Config, key: LeaseKey) -> Result<Self, StartError> {
+        let (batches, committed) = mpsc::unbounded_channel();
+        let store = Sqlite::open(directory, move |batch| {
+            // One message for each commit. Without the runtime nobody waits any more.
+            let _ = batches.send(batch);
+        })?;
+        Self::start(Arc::new(store), committed, config, key).await
+    }
+
+    async fn start(
+        store: Arc<dyn Store<Tag>>,
+        committed: mpsc::UnboundedReceiver<Batch<Tag>>,
+        config: Config,
+        key: LeaseKey,
+    ) -> Result<Self, StartError> {
+        let clock = Clock::start();
+        let waiting = store.waiting().await.map_err(|failure| StartError::Store(refusal::store(&failure)))?;
+        let now = clock.now();
+        let mut core = Core::new(&config, now);
+        let sign = |found: &crate::store::Waiting, lease: &crate::domain::invocation::Lease| {
+            key.sign(&LeaseToken {
+                tenant: found.tenant.clone(),
+                session: found.session.clone().unwrap_or_default(),
+                invocation_id: found.id.to_string(),
+                attempt: found.attempt,
+                lease_id: lease.id.to_string(),
+                fence: lease.fence,
+            })
+            .into()
+        };
+        core.restore(waiting, now.moment.after(*config.lease_ttl), sign, now);
+        let shared = Arc::new(Shared {
+            config,
+            clock,
+            key,
+            store,
+            core: Mutex::new(core),
+            armed: Mutex::new(None),
+            rearm: Notify::new(),
+            raised: Notify::new(),
+        });
+        tokio::spawn(follow(Arc::downgrade(&shared), committed));
+        Ok(Self { shared })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// Begins nothing new. Streams watch the stop signal by themselves.
+    pub fn drain(&self) {
+        self.shared.core.lock().draining = true;
+    }
+
+    /// Does what is due; says when there is more.
+    pub(crate) fn reap(&self) -> Option<Instant> {
+        let shared = &self.shared;
+        let now = shared.clock.now();
+        let mut core = shared.core.lock();
+        let mut commands = Commands::new();
+        for id in core.schedule.due(now.moment) {
+            let settle = Settle { id, now: now.wall, change: Change::Expire };
+            commands.push((
+                Tag::Settle(SettleTag { id, to: SettleTo::Deadline }),
+                Command::Settle(Box::new(settle)),
+            ));
+        }
+        if !core.draining {
+            for lease in core.leases.due(now.moment, Duration::from_secs(1)) {
+                commands.extend(shared.lose(&core, lease, now.wall));
+            }
+        }
+        core.dispatch(now, &mut commands);
+        shared.submit(&mut core, commands, now);
+        let next = core.next_due();
+        *shared.armed.lock() = next;
+        next.map(|moment| shared.clock.instant(moment))
+    }
+
+    /// Something comes up earlier than what [`reap`](Self::reap) said.
+    pub(crate) async fn rearmed(&self) {
+        self.shared.rearm.notified().await;
+    }
+
+    /// A fence is to be raised.
+    pub(crate) async fn raised(&self) {
+        self.shared.raised.notified().await;
+    }
+
+    /// Fences that state must still be told of.
+    pub(crate) async fn raises(&self, limit: usize) -> Result<Vec<Raise>, Error> {
+        self.shared.store.raises(limit).await.map_err(|failure| refusal::store(&failure))
+    }
+
+    /// State has been told.
+    pub(crate) async fn forget_raises(&self, raises: Vec<i64>) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.send(vec![(Tag::ForgetRaises(reply), Command::ForgetRaises(raises))]);
+        answered(answer).await
+    }
+}
+
+impl Shared {
+    /// Frees a lease, if it still belongs to its stream when the store comes to it.
+    fn lose(&self, core: &Core, lease: Uuid, now: i64) -> Option<(Tag, Command)> {
+        let held = core.leases.get(lease)?;
+        let id = held.invocation;
+        let change = Change::Lose { lease, stream: held.stream, lost_max: self.config.lost_leases_max };
+        let tag = Tag::Settle(SettleTag { id, to: SettleTo::Reaper });
+        Some((tag, Command::Settle(Box::new(Settle { id, now, change }))))
+    }
+
+    /// Hands commands to the store that promise nothing in memory.
+    fn send(self: &Arc<Self>, commands: Commands) {
+        if let Err((commands, failure)) = self.store.submit(commands) {
+            let answers = commands.into_iter().map(|(tag, _)| (tag, Err(failure.clone()))).collect();
+            self.committed(Batch { answers, took: Duration::ZERO });
+        }
+    }
+
+    /// Wakes the reaper where something is due before it would wake up.
+    fn arm(&self, next: Option<Moment>) {
+        let mut armed = self.armed.lock();
+        if let Some(next) = next
+            && armed.is_none_or(|at| next < at)
+        {
+            *armed = Some(next);
+            self.rearm.notify_one();
+        }
+    }
+}
+
+/// Why the queue cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store cannot be read.
+    #[error("the queue's store cannot be read: {0}")]
+    Store(Error),
+}
+
+/// Takes committed batches in until the queue and its store are gone.
+async fn follow(queue: std::sync::Weak<Shared>, mut committed: mpsc::UnboundedReceiver<Batch<Tag>>) {
+    while let Some(batch) = committed.recv().await {
+        let Some(shared) = queue.upgrade() else { return };
+        shared.committed(batch);
+    }
+}
+
+/// An answer that the store owes. It drops it only when the queue ends.
+async fn answered<A>(answer: oneshot::Receiver<Result<A, Error>>) -> Result<A, Error> {
+    answer.await.unwrap_or_else(|_| Err(refusal::draining().maybe_happened()))
+}

@@ -1,0 +1,174 @@
+//! The queue's memory: everything that has not ended, who wants work, who waits for what. It follows the store: nothing
+//! here changes before the store has committed it, except promises, which the store confirms or does not.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::calls::Waits;
+use super::grant::{LeaseCall, Taker};
+use super::hot::Hot;
+use super::tag::{ClaimTag, Tag};
+use crate::config::Config;
+use crate::domain::demand::{Demand, WorkerId};
+use crate::domain::depth::DrainRate;
+use crate::domain::invocation::{Lease, Phase};
+use crate::domain::leases::{Confines, Held, Leases};
+use crate::domain::schedule::{Entry, Schedule};
+use crate::domain::time::{Moment, Now};
+use crate::domain::transition::Grant as GrantTo;
+use crate::store::{Claim, Command, Waiting};
+
+/// Promises made at once: the store's answers bring the next round.
+const PAIRS_MAX: usize = 1_024;
+
+/// Commands on their way to the store.
+pub(crate) type Commands = Vec<(Tag, Command)>;
+
+pub(crate) struct Core {
+    pub(crate) schedule: Schedule,
+    pub(crate) demand: Demand,
+    pub(crate) leases: Leases,
+    pub(crate) drain_rate: DrainRate,
+    pub(crate) hot: Hot,
+    pub(crate) takers: HashMap<WorkerId, TakerEntry>,
+    pub(crate) waits: Waits,
+    pub(crate) watched: HashMap<Uuid, watch::Sender<()>>,
+    pub(crate) watches: usize,
+    /// Submissions that the store has not confirmed yet: they count as waiting.
+    pub(crate) pending_items: u64,
+    pub(crate) pending_bytes: u64,
+    pub(crate) draining: bool,
+    /// While the store fails nothing is promised.
+    pub(crate) paused_until: Option<Moment>,
+}
+
+/// Somebody who takes leases.
+#[derive(Debug)]
+pub(crate) struct TakerEntry {
+    pub(crate) taker: Taker,
+    pub(crate) name: Arc<str>,
+    pub(crate) tenant: Option<Arc<str>>,
+}
+
+impl Core {
+    pub(crate) fn new(config: &Config, now: Now) -> Self {
+        Self {
+            schedule: Schedule::default(),
+            demand: Demand::default(),
+            leases: Leases::default(),
+            drain_rate: DrainRate::new(now.moment),
+            hot: Hot::new(config.hot_bytes_max.bytes()),
+            takers: HashMap::new(),
+            waits: Waits::default(),
+            watched: HashMap::new(),
+            watches: 0,
+            pending_items: 0,
+            pending_bytes: 0,
+            draining: false,
+            paused_until: None,
+        }
+    }
+
+    /// Takes in what a start finds. Every lease gets its full time again, and its stream as long to come back.
+    pub(crate) fn restore(
+        &mut self,
+        waiting: Vec<Waiting>,
+        lease_ends: Moment,
+        sign: impl Fn(&Waiting, &Lease) -> Arc<str>,
+        now: Now,
+    ) {
+        let mut names: HashMap<String, Arc<str>> = HashMap::new();
+        let mut name = |text: &str| Arc::clone(names.entry(text.to_owned()).or_insert_with(|| text.into()));
+        for found in waiting {
+            let mut entry = Entry {
+                id: found.id,
+                seq: found.seq,
+                agent: name(&found.agent),
+                tenant: name(&found.tenant),
+                priority: found.priority,
+                place: found.place,
+                ready_at: None,
+                deadline: found.deadline.map(|deadline| now.moment_of(deadline)),
+                accepted_at: now.moment_before(found.accepted_at),
+                bytes: found.bytes,
+            };
+            match &found.phase {
+                Phase::Queued { next_at } => {
+                    entry.ready_at = next_at.map(|at| now.moment_of(at));
+                    self.schedule.accept(entry, now.moment);
+                }
+                Phase::Leased(lease) => {
+                    let held = Held {
+                        invocation: found.id,
+                        tenant: Arc::clone(&entry.tenant),
+                        worker: Arc::clone(&lease.worker),
+                        stream: lease.stream,
+                        token: sign(&found, lease),
+                    };
+                    self.schedule.accept_leased(entry);
+                    self.leases.begin(lease.id, held, lease_ends);
+                    if let Some(stream) = lease.stream {
+                        self.leases.broke(stream, Arc::clone(&lease.worker), Confines::Unknown, lease_ends);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Promises what is ready to those who have room.
+    pub(crate) fn dispatch(&mut self, now: Now, commands: &mut Commands) {
+        if self.draining || self.paused_until.is_some_and(|until| until > now.moment) {
+            return;
+        }
+        self.paused_until = None;
+        let takers = &self.takers;
+        let takes = |id| takers.get(&id).is_some_and(|entry| entry.taker.takes());
+        for (worker, id) in self.demand.pair(&mut self.schedule, PAIRS_MAX, takes) {
+            let Some(entry) = self.takers.get_mut(&worker) else { continue };
+            let stream = match &mut entry.taker {
+                Taker::Stream(_) => Some(worker),
+                Taker::Call(call) => {
+                    call.promised += 1;
+                    // It is answered with this round: it wants no further one.
+                    if call.promised == 1 {
+                        self.demand.leave(worker);
+                    }
+                    None
+                }
+            };
+            let grant = GrantTo { lease: Uuid::now_v7(), worker: Arc::clone(&entry.name), stream };
+            let input = self.hot.take(id);
+            let with_input = input.is_none();
+            let lease = grant.lease;
+            let claim = Claim { id, grant, now: now.wall, with_input };
+            commands
+                .push((Tag::Claim(Box::new(ClaimTag { id, lease, worker, input })), Command::Claim(Box::new(claim))));
+        }
+    }
+
+    /// Tells those who watch an invocation that there is something new.
+    pub(crate) fn ring(&mut self, id: Uuid) {
+        if let Some(bell) = self.watched.get(&id)
+            && bell.send(()).is_err()
+        {
+            self.watched.remove(&id);
+        }
+    }
+
+    /// When the reaper has something to do next.
+    pub(crate) fn next_due(&self) -> Option<Moment> {
+        let leases = if self.draining { None } else { self.leases.next_due() };
+        [self.schedule.next_due(), leases, self.paused_until].into_iter().flatten().min()
+    }
+
+    /// A call that waits for leases and has been promised none.
+    pub(crate) fn idle_call(&mut self, worker: WorkerId) -> Option<&mut LeaseCall> {
+        match self.takers.get_mut(&worker) {
+            Some(TakerEntry { taker: Taker::Call(call), .. }) if call.promised == 0 => Some(call),
+            _ => None,
+        }
+    }
+}

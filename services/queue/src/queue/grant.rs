@@ -1,0 +1,87 @@
+//! What workers are sent, and where it goes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_rpc::Error;
+use tokio::sync::oneshot;
+
+use super::outbox::Outbox;
+use crate::domain::invocation::Record;
+
+/// A lease as its worker gets it.
+#[derive(Debug)]
+pub struct Grant {
+    /// The invocation, input included.
+    pub record: Record,
+    /// The signed token.
+    pub token: Arc<str>,
+    /// The fence in it.
+    pub fence: u64,
+    /// How long it lasts.
+    pub ttl: Duration,
+}
+
+impl Grant {
+    pub(crate) fn bytes(&self) -> usize {
+        ITEM_BYTES + self.record.payload.as_ref().map_or(0, |payload| payload.data.len())
+    }
+}
+
+/// What an item takes beside its bytes, roughly.
+pub(crate) const ITEM_BYTES: usize = 512;
+
+/// What a worker's stream is told.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Welcome { adopted: Vec<String>, heartbeat_interval: Duration },
+    Lease(Box<Grant>),
+    Renewed(Vec<Renewal>),
+    Settled { token: String, outcome: Result<(), Error> },
+    Revoked { token: Arc<str>, reason: &'static str },
+    Draining,
+}
+
+impl Work {
+    pub(crate) fn into_grant(self) -> Option<Grant> {
+        match self {
+            Self::Lease(grant) => Some(*grant),
+            _ => None,
+        }
+    }
+}
+
+/// What became of a lease at a heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// The lease's token.
+    pub token: String,
+    /// How long it lasts from now, or why it is over.
+    pub lease: Result<Duration, &'static str>,
+}
+
+/// Who takes leases.
+#[derive(Debug)]
+pub(crate) enum Taker {
+    Stream(Arc<Outbox<Work>>),
+    Call(LeaseCall),
+}
+
+/// A call that waits for leases. It is answered with those of one round.
+#[derive(Debug)]
+pub(crate) struct LeaseCall {
+    /// Promised ones that the store has not confirmed yet.
+    pub(crate) promised: usize,
+    pub(crate) grants: Vec<Grant>,
+    pub(crate) reply: Option<oneshot::Sender<Vec<Grant>>>,
+}
+
+impl Taker {
+    /// Whether it can be sent something now.
+    pub(crate) fn takes(&self) -> bool {
+        match self {
+            Self::Stream(outbox) => !outbox.is_full(),
+            Self::Call(_) => true,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Leases for simple clients: ask, wait for the first, renew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_rpc::Error;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::core::{Commands, TakerEntry};
+use super::grant::{Grant, LeaseCall, Renewal, Taker};
+use super::{Queue, Shared, refusal};
+use crate::domain::invocation::{Outcome, Record, Standing};
+use crate::domain::transition::{CANCELLED, DEADLINE_PASSED, LEASE_LOST};
+
+/// When to come back to a queue that has too many workers.
+const CROWDED: Duration = Duration::from_secs(1);
+
+/// Who asks for leases.
+#[derive(Debug, Clone)]
+pub struct LeaseAsk {
+    /// The worker's name.
+    pub worker: Arc<str>,
+    /// Its agent types.
+    pub agents: Vec<Arc<str>>,
+    /// The tenant that it is confined to.
+    pub tenant: Option<Arc<str>>,
+    /// At most so many.
+    pub leases_max: u32,
+    /// How long it waits for the first.
+    pub wait: Duration,
+}
+
+/// A lease and its invocation, out of a token whose signature holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holder {
+    pub(crate) invocation: Uuid,
+    pub(crate) lease: Uuid,
+    pub(crate) attempt: u32,
+}
+
+impl Queue {
+    /// Leases what is ready, or waits for the first.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED with too many workers, UNAVAILABLE while draining.
+    pub async fn lease(&self, ask: LeaseAsk) -> Result<Vec<Grant>, Error> {
+        let until = Instant::now() + ask.wait;
+        loop {
+            let (waiting, answer) = self.ask(&ask)?;
+            // Dropped with the call, so that nothing is kept for a client that has gone.
+            let waiting = waiting;
+            let mut answer = answer;
+            let grants = match tokio::time::timeout_at(until, &mut answer).await {
+                Ok(answered) => answered.unwrap_or_default(),
+                Err(_) if waiting.withdraw() => return Ok(Vec::new()),
+                // Promised already: the store's answer is a commit away.
+                Err(_) => answer.await.unwrap_or_default(),
+            };
+            // None of what was promised could be had: it ended, or the store failed.
+            if !grants.is_empty() || Instant::now() >= until {
+                return Ok(grants);
+            }
+        }
+    }
+
+    fn ask(&self, ask: &LeaseAsk) -> Result<(Waiting, oneshot::Receiver<Vec<Grant>>), Error> {
+        let shared = &self.shared;
+        let now = shared.clock.now();
+        let (reply, answer) = oneshot::channel();
+        let id = Uuid::now_v7();
+        let mut core = shared.core.lock();
+        if core.draining {
+            return Err(refusal::draining());
+        }
+        if core.takers.len() >= shared.config.workers_max {
+            return Err(Error::exhausted("too many workers are connected", CROWDED));
+        }
+        let taker = Taker::Call(LeaseCall { promised: 0, grants: Vec::new(), reply: Some(reply) });
+        let entry = TakerEntry { taker, name: Arc::clone(&ask.worker), tenant: ask.tenant.clone() };
+        core.takers.insert(id, entry);
+        core.demand.join(id, ask.agents.clone(), ask.tenant.clone(), ask.leases_max);
+        let mut commands = Commands::new();
+        core.dispatch(now, &mut commands);
+        shared.submit(&mut core, commands, now);
+        drop(core);
+        Ok((Waiting { shared: Arc::clone(shared), id }, answer))
+    }
+
+    /// Renews leases, each for itself.
+    ///
+    /// # Errors
+    /// A token that is not one of ours, or another tenant's; or the store's, where a lease is over and why must be read.
+    pub async fn heartbeat(&self, tenant: Option<&str>, tokens: Vec<String>) -> Result<Vec<Renewal>, Error> {
+        let mut renewals = Vec::with_capacity(tokens.len());
+        for token in tokens {
+            let holder = self.shared.holder(tenant, &token)?;
+            let lease = match self.shared.renew(holder) {
+                Some(ttl) => Ok(ttl),
+                None => Err(self.shared.why_lost(holder).await?),
+            };
+            renewals.push(Renewal { token, lease });
+        }
+        Ok(renewals)
+    }
+}
+
+impl Shared {
+    /// Who holds a lease, by its token.
+    pub(crate) fn holder(&self, tenant: Option<&str>, token: &str) -> Result<Holder, Error> {
+        let claims = self.key.verify(token)?;
+        if tenant.is_some_and(|tenant| tenant != claims.tenant) {
+            return Err(Error::permission_denied("the lease is another tenant's"));
+        }
+        let id = |text: &str| Uuid::try_parse(text).map_err(|_| Error::unauthenticated("the lease token is malformed"));
+        Ok(Holder {
+            invocation: id(&claims.invocation_id)?,
+            lease: id(&claims.lease_id)?,
+            attempt: claims.attempt,
+        })
+    }
+
+    fn renew(self: &Arc<Self>, holder: Holder) -> Option<Duration> {
+        let ttl = *self.config.lease_ttl;
+        let until = self.clock.now().moment.after(ttl);
+        self.core.lock().leases.renew(holder.lease, until).then_some(ttl)
+    }
+
+    async fn why_lost(&self, holder: Holder) -> Result<&'static str, Error> {
+        let record =
+            self.store.get(holder.invocation, None, false).await.map_err(|failure| refusal::store(&failure))?;
+        Ok(record.map_or(LEASE_LOST, |record| why_lost(&record, holder.lease)))
+    }
+}
+
+fn why_lost(record: &Record, lease: Uuid) -> &'static str {
+    let Standing::Ended(ended) = &record.standing else { return LEASE_LOST };
+    if ended.lease.as_ref().is_none_or(|held| held.id != lease) {
+        return LEASE_LOST;
+    }
+    match &ended.outcome {
+        Outcome::Cancelled(_) => CANCELLED,
+        Outcome::Failed(failure) if failure.reason == DEADLINE_PASSED => DEADLINE_PASSED,
+        Outcome::Succeeded(_) | Outcome::Failed(_) | Outcome::Dead(_) => LEASE_LOST,
+    }
+}
+
+/// A call's place in the line.
+struct Waiting {
+    shared: Arc<Shared>,
+    id: Uuid,
+}
+
+impl Waiting {
+    /// Leaves the line; false where leases are promised already.
+    fn withdraw(&self) -> bool {
+        let mut core = self.shared.core.lock();
+        if core.idle_call(self.id).is_none() {
+            return false;
+        }
+        core.demand.leave(self.id);
+        core.takers.remove(&self.id);
+        true
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // What is promised finds nobody to take it and goes back; else there is nothing to leave.
+        self.withdraw();
+    }
+}

@@ -1,0 +1,240 @@
+//! What is on its way to the reader of a stream: bounded by what the reader may leave unread.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
+
+use holdfast_rpc::Error;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Filled by commits, emptied by one stream.
+#[derive(Debug)]
+pub(crate) struct Outbox<T> {
+    inner: Mutex<Inner<T>>,
+    bytes_max: usize,
+    ended: Notify,
+}
+
+#[derive(Debug)]
+struct Inner<T> {
+    items: VecDeque<(T, usize)>,
+    bytes: usize,
+    reader: Option<Waker>,
+    /// Answers that are still being made: a stream that finishes waits for them.
+    owed: usize,
+    end: End,
+}
+
+#[derive(Debug)]
+enum End {
+    Open,
+    /// After everything owed has been read.
+    Finishing,
+    /// After everything inside has been read.
+    Broken(Option<Error>),
+    /// The reader has gone, or has read the end.
+    Over,
+}
+
+impl<T> Outbox<T> {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        let inner = Inner { items: VecDeque::new(), bytes: 0, reader: None, owed: 0, end: End::Open };
+        Self { inner: Mutex::new(inner), bytes_max, ended: Notify::new() }
+    }
+
+    /// Puts something in. What a reader that has gone would get is dropped.
+    pub(crate) fn push(&self, item: T, bytes: usize) {
+        let mut inner = self.inner.lock();
+        if matches!(inner.end, End::Over | End::Broken(_)) {
+            return;
+        }
+        inner.items.push_back((item, bytes));
+        inner.bytes += bytes;
+        wake(inner.reader.take());
+    }
+
+    /// Puts something in that must be read: it comes back when the stream takes nothing new.
+    pub(crate) fn offer(&self, item: T, bytes: usize) -> Result<(), T> {
+        if !matches!(self.inner.lock().end, End::Open) {
+            return Err(item);
+        }
+        self.push(item, bytes);
+        Ok(())
+    }
+
+    /// An answer will come.
+    pub(crate) fn owe(&self) {
+        self.inner.lock().owed += 1;
+    }
+
+    /// Puts an owed answer in.
+    pub(crate) fn pay(&self, item: T, bytes: usize) {
+        self.inner.lock().owed -= 1;
+        self.push(item, bytes);
+    }
+
+    /// An owed answer is wanted no more.
+    pub(crate) fn waive(&self) {
+        let mut inner = self.inner.lock();
+        inner.owed -= 1;
+        wake(inner.reader.take());
+    }
+
+    /// Whether the reader has left more unread than it may.
+    pub(crate) fn is_full(&self) -> bool {
+        self.inner.lock().bytes >= self.bytes_max
+    }
+
+    /// Nothing more is begun; the stream ends when everything owed has been read.
+    pub(crate) fn finish(&self) {
+        self.close(End::Finishing);
+    }
+
+    /// The stream ends with an error after what is inside.
+    pub(crate) fn fail(&self, error: Error) {
+        self.close(End::Broken(Some(error)));
+    }
+
+    /// The reader has gone.
+    pub(crate) fn abandon(&self) {
+        let mut inner = self.inner.lock();
+        inner.items.clear();
+        inner.bytes = 0;
+        inner.end = End::Over;
+        self.ended.notify_one();
+    }
+
+    /// Waits until the reader has gone, or has read the end.
+    pub(crate) async fn over(&self) {
+        self.ended.notified().await;
+    }
+
+    fn close(&self, end: End) {
+        let mut inner = self.inner.lock();
+        if matches!(inner.end, End::Open | End::Finishing) {
+            inner.end = end;
+            wake(inner.reader.take());
+        }
+    }
+
+    /// The next item and those that follow it and go with it, up to a number of bytes. `None` at the end. Says also
+    /// whether this made room in a full outbox.
+    pub(crate) fn poll(
+        &self,
+        cx: &Context<'_>,
+        bytes_max: usize,
+        go_together: impl Fn(&T, &T) -> bool,
+    ) -> Poll<Option<Result<Run<T>, Error>>> {
+        let mut inner = self.inner.lock();
+        let Some((first, mut bytes)) = inner.items.pop_front() else {
+            let end = inner.poll_end(cx);
+            if end.is_ready() {
+                self.ended.notify_one();
+            }
+            return end;
+        };
+        let mut items = vec![first];
+        while let Some((next, size)) = inner.items.front()
+            && bytes + size <= bytes_max
+            && go_together(&items[0], next)
+        {
+            bytes += size;
+            items.extend(inner.items.pop_front().map(|(item, _)| item));
+        }
+        let was_full = inner.bytes >= self.bytes_max;
+        inner.bytes -= bytes;
+        let made_room = was_full && inner.bytes < self.bytes_max;
+        Poll::Ready(Some(Ok(Run { items, made_room })))
+    }
+}
+
+/// Items that go into one message.
+#[derive(Debug)]
+pub(crate) struct Run<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) made_room: bool,
+}
+
+impl<T> Inner<T> {
+    fn poll_end(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Run<T>, Error>>> {
+        let over = match &mut self.end {
+            End::Over => return Poll::Ready(None),
+            End::Broken(error) => error.take(),
+            End::Finishing if self.owed == 0 => None,
+            End::Open | End::Finishing => {
+                self.reader = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+        };
+        self.end = End::Over;
+        Poll::Ready(over.map(Err))
+    }
+}
+
+fn wake(reader: Option<Waker>) {
+    if let Some(reader) = reader {
+        reader.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poll(outbox: &Outbox<u32>) -> Poll<Option<Result<Vec<u32>, String>>> {
+        let cx = Context::from_waker(Waker::noop());
+        outbox.poll(&cx, 100, |first, next| first % 2 == next % 2).map(|ready| {
+            ready.map(|run| run.map(|run| run.items).map_err(|error| error.to_string()))
+        })
+    }
+
+    #[test]
+    fn what_goes_together_goes_in_one_message() {
+        let outbox = Outbox::new(1_000);
+        for (item, bytes) in [(1, 40), (3, 40), (5, 40), (2, 1), (7, 1)] {
+            outbox.push(item, bytes);
+        }
+        for expected in [vec![1, 3], vec![5], vec![2], vec![7]] {
+            assert_eq!(poll(&outbox), Poll::Ready(Some(Ok(expected))));
+        }
+        assert_eq!(poll(&outbox), Poll::Pending);
+    }
+
+    #[test]
+    fn a_stream_finishes_when_nothing_is_owed() {
+        let outbox = Outbox::new(1_000);
+        outbox.owe();
+        outbox.finish();
+        assert_eq!(poll(&outbox), Poll::Pending);
+        outbox.pay(1, 1);
+        assert_eq!(poll(&outbox), Poll::Ready(Some(Ok(vec![1]))));
+        assert_eq!(poll(&outbox), Poll::Ready(None));
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_gets_nothing() {
+        let outbox = Outbox::new(10);
+        outbox.push(1, 20);
+        assert!(outbox.is_full());
+        outbox.abandon();
+        outbox.push(1, 20);
+        assert!(!outbox.is_full());
+        assert_eq!(outbox.offer(1, 20), Err(1));
+        assert_eq!(poll(&outbox), Poll::Ready(None));
+    }
+
+    #[test]
+    fn reading_says_when_it_makes_room() {
+        let outbox = Outbox::new(10);
+        outbox.push(1, 6);
+        outbox.push(2, 6);
+        let cx = Context::from_waker(Waker::noop());
+        let rooms: Vec<bool> = (0..2)
+            .filter_map(|_| match outbox.poll(&cx, 100, |_, _| false) {
+                Poll::Ready(Some(Ok(run))) => Some(run.made_room),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(rooms, [true, false]);
+    }
+}

@@ -1,0 +1,86 @@
+//! Reads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_rpc::Error;
+use uuid::Uuid;
+
+use super::{Queue, refusal};
+use crate::domain::invocation::Record;
+use crate::store::Filter;
+
+/// A page of a list.
+#[derive(Debug)]
+pub struct Page {
+    /// Newest first, without payloads and results.
+    pub records: Vec<Record>,
+    /// Where the next page starts.
+    pub next: Option<i64>,
+}
+
+/// How much there is of one agent type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentDepth {
+    /// The agent type.
+    pub agent: Arc<str>,
+    /// Waiting.
+    pub queued: u64,
+    /// Running.
+    pub leased: u64,
+    /// The age of the oldest waiting one.
+    pub oldest: Duration,
+}
+
+impl Queue {
+    /// One invocation.
+    ///
+    /// # Errors
+    /// NOT_FOUND, also for another tenant's.
+    pub async fn get(&self, tenant: Option<&str>, id: Uuid) -> Result<Record, Error> {
+        let found = self.shared.store.get(id, tenant.map(str::to_owned), true).await;
+        found.map_err(|failure| refusal::store(&failure))?.ok_or_else(|| refusal::unknown(id))
+    }
+
+    /// A page by filter.
+    ///
+    /// # Errors
+    /// UNAVAILABLE.
+    pub async fn list(&self, mut filter: Filter) -> Result<Page, Error> {
+        let wanted = filter.limit;
+        // One more shows whether there is a next page.
+        filter.limit += 1;
+        let mut rows = self.shared.store.list(filter).await.map_err(|failure| refusal::store(&failure))?;
+        let more = rows.len() > wanted;
+        rows.truncate(wanted);
+        let next = rows.last().map(|(seq, _)| *seq).filter(|_| more);
+        Ok(Page { records: rows.into_iter().map(|(_, record)| record).collect(), next })
+    }
+
+    /// How much there is of each agent type, of one tenant or in all.
+    #[must_use]
+    pub fn depths(&self, tenant: Option<&str>) -> Vec<AgentDepth> {
+        let now = self.shared.clock.now().moment;
+        let core = self.shared.core.lock();
+        let mut depths: Vec<AgentDepth> = core
+            .schedule
+            .depths(tenant)
+            .into_iter()
+            .map(|depth| AgentDepth {
+                agent: depth.agent,
+                queued: depth.queued,
+                leased: depth.leased,
+                oldest: depth.oldest.map_or(Duration::ZERO, |at| now.since(at)),
+            })
+            .collect();
+        depths.sort_by(|one, other| one.agent.cmp(&other.agent));
+        depths
+    }
+
+    /// Bytes that wait, and how many invocations end in a second.
+    pub(crate) fn totals(&self) -> (u64, f64) {
+        let now = self.shared.clock.now().moment;
+        let core = self.shared.core.lock();
+        (core.schedule.queued_bytes(), core.drain_rate.rate(now))
+    }
+}

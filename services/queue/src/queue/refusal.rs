@@ -1,0 +1,73 @@
+//! Refusals, said once.
+
+use std::time::Duration;
+
+use holdfast_rpc::Error;
+use holdfast_storage::{Class, Failure};
+use uuid::Uuid;
+
+use crate::domain::invocation::Status;
+use crate::domain::transition::{CANCELLED, DEADLINE_PASSED, LEASE_LOST};
+use crate::store::Gone;
+
+/// When to come back to a queue that drains: another process, or the next one, is there by then.
+const DRAINED_WITHIN: Duration = Duration::from_millis(500);
+
+/// The store could not do it.
+pub(crate) fn store(failure: &Failure) -> Error {
+    let error = match failure.retry_after() {
+        Some(delay) => {
+            let message = match failure.class() {
+                Class::Full => "the queue's disk is full",
+                Class::ReadOnly => "the queue's disk cannot be written",
+                Class::Overloaded => "the queue's store is overloaded",
+                _ => "the queue's store is not available",
+            };
+            Error::unavailable(message, delay)
+        }
+        None => Error::internal(failure),
+    };
+    if failure.may_have_happened() { error.maybe_happened() } else { error }
+}
+
+/// The lease, or the invocation, is not there any more.
+pub(crate) fn gone(gone: Gone, id: Uuid) -> Error {
+    match gone {
+        Gone::Unknown => unknown(id),
+        Gone::LeaseLost | Gone::Cancelled | Gone::DeadlinePassed => {
+            Error::precondition(reason(gone), format!("the lease of invocation {id} is over: {}", why(gone)))
+        }
+        Gone::Ended(status) => ended(id, status),
+    }
+}
+
+/// There is no such invocation, or it is another tenant's, which is the same to who asks.
+pub(crate) fn unknown(id: Uuid) -> Error {
+    Error::not_found(format_args!("invocation {id}"))
+}
+
+/// The word by which programs know why a lease is over.
+pub(crate) fn reason(gone: Gone) -> &'static str {
+    match gone {
+        Gone::Cancelled | Gone::Ended(Status::Cancelled) => CANCELLED,
+        Gone::DeadlinePassed => DEADLINE_PASSED,
+        Gone::Unknown | Gone::LeaseLost | Gone::Ended(_) => LEASE_LOST,
+    }
+}
+
+/// The queue begins nothing new.
+pub(crate) fn draining() -> Error {
+    Error::unavailable("the queue is draining", DRAINED_WITHIN)
+}
+
+fn ended(id: Uuid, status: Status) -> Error {
+    Error::precondition("ALREADY_ENDED", format!("invocation {id} has ended already: {status:?}"))
+}
+
+fn why(gone: Gone) -> &'static str {
+    match gone {
+        Gone::Cancelled => "the invocation was cancelled",
+        Gone::DeadlinePassed => "the invocation's deadline passed",
+        Gone::Unknown | Gone::LeaseLost | Gone::Ended(_) => "it was freed, or somebody else has ended the work",
+    }
+}

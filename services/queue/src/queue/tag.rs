@@ -1,0 +1,112 @@
+//! What is known of each command while the store has it: who waits for its answer, and what the answer is needed for.
+
+use std::sync::Arc;
+
+use holdfast_rpc::Error;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::calls::CallStream;
+use super::grant::Work;
+use super::outbox::Outbox;
+use crate::domain::demand::WorkerId;
+use crate::domain::invocation::{Accepted, Payload, Status};
+use crate::domain::time::Micros;
+
+/// Somebody who waits for one answer.
+pub(crate) type Reply<A> = oneshot::Sender<Result<A, Error>>;
+
+/// The tag of a command.
+#[derive(Debug)]
+pub(crate) enum Tag {
+    Accept(Box<AcceptTag>),
+    Claim(Box<ClaimTag>),
+    Settle(SettleTag),
+    Adopt(AdoptTag),
+    Tell(TellTag),
+    ForgetRaises(Reply<()>),
+}
+
+/// An invocation that becomes durable.
+#[derive(Debug)]
+pub(crate) struct AcceptTag {
+    pub(crate) accepted: Arc<Accepted>,
+    pub(crate) payload: Payload,
+    pub(crate) to: AcceptTo,
+}
+
+/// Who submitted it.
+#[derive(Debug)]
+pub(crate) enum AcceptTo {
+    Caller(Reply<Enqueued>),
+    Call { stream: Arc<CallStream>, call_id: u64, wait: bool },
+}
+
+/// An accepted invocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enqueued {
+    /// Its id.
+    pub id: Uuid,
+    /// Whether this call made it.
+    pub created: bool,
+}
+
+/// A lease that becomes durable.
+#[derive(Debug)]
+pub(crate) struct ClaimTag {
+    pub(crate) id: Uuid,
+    pub(crate) lease: Uuid,
+    pub(crate) worker: WorkerId,
+    pub(crate) input: Option<(Arc<Accepted>, Payload)>,
+}
+
+/// An end that becomes durable.
+#[derive(Debug)]
+pub(crate) struct SettleTag {
+    pub(crate) id: Uuid,
+    pub(crate) to: SettleTo,
+}
+
+/// Who ended it.
+#[derive(Debug)]
+pub(crate) enum SettleTo {
+    Caller(Reply<Settled>),
+    Worker { outbox: Arc<Outbox<Work>>, token: String },
+    /// A lost lease: the reaper comes back to it by itself.
+    Reaper,
+    /// A passed deadline: it must come up again when the store fails.
+    Deadline,
+}
+
+/// What an end made of an invocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// Its state.
+    pub status: Status,
+    /// When.
+    pub at: Micros,
+    /// When the next attempt may begin.
+    pub next_at: Option<Micros>,
+}
+
+/// A lease that moves.
+#[derive(Debug)]
+pub(crate) struct AdoptTag {
+    pub(crate) lease: Uuid,
+    pub(crate) to: Uuid,
+    pub(crate) reply: oneshot::Sender<bool>,
+}
+
+/// A report that becomes durable.
+#[derive(Debug)]
+pub(crate) struct TellTag {
+    pub(crate) id: Uuid,
+    pub(crate) to: TellTo,
+}
+
+/// Who told it.
+#[derive(Debug)]
+pub(crate) enum TellTo {
+    Caller(Reply<u64>),
+    Worker { outbox: Arc<Outbox<Work>>, token: String },
+}

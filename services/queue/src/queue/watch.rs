@@ -1,0 +1,115 @@
+//! Watches: past events from the store, and a bell for the coming ones. Events are read, never carried past the store,
+//! so a watcher misses none however slow it is, and costs no memory beyond its own window.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_rpc::Error;
+use holdfast_rpc::service::Stop;
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+use super::{Queue, Shared, refusal};
+use crate::domain::event::Event;
+
+/// Events read at once, and events that one watcher may leave unread.
+const WINDOW: usize = 128;
+/// When to come back to a queue that has too many watchers.
+const CROWDED: Duration = Duration::from_secs(1);
+
+/// The events of one watch.
+pub(crate) type Events = mpsc::Receiver<Result<Event, Error>>;
+
+impl Queue {
+    /// The events of an invocation from an offset on, past and coming, up to its end.
+    ///
+    /// # Errors
+    /// NOT_FOUND, also for another tenant's; RESOURCE_EXHAUSTED with too many watchers.
+    pub(crate) async fn watch(
+        &self,
+        tenant: Option<String>,
+        id: Uuid,
+        from: u64,
+        stop: Stop,
+    ) -> Result<Events, Error> {
+        // Before the first read: what comes after it rings.
+        let bell = Bell::hang(&self.shared, id)?;
+        let found = self.shared.store.get(id, tenant, false).await;
+        found.map_err(|failure| refusal::store(&failure))?.ok_or_else(|| refusal::unknown(id))?;
+        let (events, watched) = mpsc::channel(WINDOW);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = events.closed() => {}
+                () = stop.cancelled() => {
+                    let _ = events.try_send(Err(refusal::draining()));
+                }
+                outcome = follow(bell, id, from, &events) => {
+                    if let Err(error) = outcome {
+                        let _ = events.send(Err(error)).await;
+                    }
+                }
+            }
+        });
+        Ok(watched)
+    }
+}
+
+async fn follow(
+    mut bell: Bell,
+    id: Uuid,
+    mut next: u64,
+    events: &mpsc::Sender<Result<Event, Error>>,
+) -> Result<(), Error> {
+    loop {
+        let history = bell.shared.store.history(id, None, next, WINDOW).await;
+        let history = history.map_err(|failure| refusal::store(&failure))?.ok_or_else(|| refusal::unknown(id))?;
+        let full = history.events.len() == WINDOW;
+        for event in history.events {
+            next = event.offset + 1;
+            if events.send(Ok(event)).await.is_err() {
+                return Ok(());
+            }
+        }
+        if history.ended {
+            return Ok(());
+        }
+        if !full {
+            bell.rung().await;
+        }
+    }
+}
+
+/// Rings when an invocation has a new event.
+struct Bell {
+    shared: Arc<Shared>,
+    id: Uuid,
+    bell: watch::Receiver<()>,
+}
+
+impl Bell {
+    fn hang(shared: &Arc<Shared>, id: Uuid) -> Result<Self, Error> {
+        let mut core = shared.core.lock();
+        if core.watches >= shared.config.watches_max {
+            return Err(Error::exhausted("too many watches are open", CROWDED));
+        }
+        core.watches += 1;
+        let bell = core.watched.entry(id).or_insert_with(|| watch::channel(()).0).subscribe();
+        drop(core);
+        Ok(Self { shared: Arc::clone(shared), id, bell })
+    }
+
+    async fn rung(&mut self) {
+        // The sender stays as long as there is a receiver.
+        let _ = self.bell.changed().await;
+    }
+}
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        let mut core = self.shared.core.lock();
+        core.watches -= 1;
+        if core.watched.get(&self.id).is_some_and(|bell| bell.receiver_count() <= 1) {
+            core.watched.remove(&self.id);
+        }
+    }
+}

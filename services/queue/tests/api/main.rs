@@ -1,0 +1,19 @@
+//! The queue's promises, over real gRPC on a port of the system's choice.
+
+mod attempts;
+mod calls;
+mod cancel;
+mod deadlines;
+mod drain;
+mod enqueue;
+mod fences;
+mod harness;
+mod lease;
+mod metrics;
+mod restart;
+mod sessions;
+mod state;
+mod tenants;
+mod watch;
+mod work;
+mod worker;

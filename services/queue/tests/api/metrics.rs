@@ -1,0 +1,41 @@
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::harness::{Harness, PATIENCE, spec};
+
+async fn scrape(queue: &Harness) -> String {
+    let mut socket = TcpStream::connect(queue.address()).await.unwrap();
+    socket.write_all(b"GET /metrics HTTP/1.1\r\nhost: queue\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    socket.read_to_string(&mut text).await.unwrap();
+    text
+}
+
+#[tokio::test]
+async fn depths_and_commits_are_shown() {
+    let _telemetry = holdfast_telemetry::init("queue", &Default::default()).unwrap();
+    let queue = Harness::start().await;
+    for _ in 0..3 {
+        queue.enqueue(spec()).await;
+    }
+    let wanted = [
+        "holdfast_queue_depth{agent=\"mail\"} 3",
+        "holdfast_queue_oldest_age_seconds{agent=\"mail\"}",
+        "holdfast_queue_commit_size",
+        "holdfast_queue_commit_seconds",
+        "holdfast_queue_accepted_total 3",
+    ];
+    let shown = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            ticks.tick().await;
+            let text = scrape(&queue).await;
+            if wanted.iter().all(|line| text.contains(line)) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, shown).await.expect("every metric is shown");
+}

@@ -1,0 +1,95 @@
+//! A state service that knows one thing: which fences were raised.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use holdfast_proto::state::v1 as pb;
+use pb::state_service_server::{StateService, StateServiceServer};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+pub(crate) struct FakeState {
+    pub(crate) address: SocketAddr,
+    pub(crate) raised: mpsc::UnboundedReceiver<pb::RaiseFenceRequest>,
+    away: Arc<AtomicBool>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+struct Raises {
+    raised: mpsc::UnboundedSender<pb::RaiseFenceRequest>,
+    away: Arc<AtomicBool>,
+}
+
+impl FakeState {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tell, raised) = mpsc::unbounded_channel();
+        let away = Arc::new(AtomicBool::new(false));
+        let service = StateServiceServer::new(Raises { raised: tell, away: Arc::clone(&away) });
+        let server = tokio::spawn(async move {
+            tonic::transport::Server::builder()
+                .add_service(service)
+                .serve_with_incoming(TcpListenerStream::new(listener))
+                .await
+                .unwrap();
+        });
+        Self { address, raised, away, server }
+    }
+
+    /// Refuses everything, or nothing.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    pub(crate) async fn next(&mut self) -> pb::RaiseFenceRequest {
+        tokio::time::timeout(crate::harness::PATIENCE, self.raised.recv()).await.expect("a fence is raised").unwrap()
+    }
+}
+
+impl Drop for FakeState {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+fn no<T>() -> Answer<T> {
+    Err(Status::unimplemented("not in this test"))
+}
+
+#[tonic::async_trait]
+impl StateService for Raises {
+    async fn get(&self, _: Request<pb::GetRequest>) -> Answer<pb::GetResponse> {
+        no()
+    }
+    async fn batch_get(&self, _: Request<pb::BatchGetRequest>) -> Answer<pb::BatchGetResponse> {
+        no()
+    }
+    async fn put(&self, _: Request<pb::PutRequest>) -> Answer<pb::PutResponse> {
+        no()
+    }
+    async fn batch_put(&self, _: Request<pb::BatchPutRequest>) -> Answer<pb::BatchPutResponse> {
+        no()
+    }
+    async fn delete(&self, _: Request<pb::DeleteRequest>) -> Answer<pb::DeleteResponse> {
+        no()
+    }
+    async fn list(&self, _: Request<pb::ListRequest>) -> Answer<pb::ListResponse> {
+        no()
+    }
+    async fn register_fence(&self, _: Request<pb::RegisterFenceRequest>) -> Answer<pb::RegisterFenceResponse> {
+        no()
+    }
+    async fn raise_fence(&self, request: Request<pb::RaiseFenceRequest>) -> Answer<pb::RaiseFenceResponse> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(Status::unavailable("away"));
+        }
+        self.raised.send(request.into_inner()).unwrap();
+        Ok(Response::new(pb::RaiseFenceResponse {}))
+    }
+}
