@@ -13,6 +13,7 @@ mod fill;
 mod log;
 mod mark;
 mod release;
+mod trail;
 
 use std::sync::{
     Arc,
@@ -32,12 +33,12 @@ use crate::{
 use cache::Cache;
 pub use claim::Claim;
 use claim::Claims;
-pub(crate) use decision::presented;
-pub use decision::{Decision, Late, TrailStart};
+pub use decision::{Decision, Late};
 use fill::Fills;
 pub use fill::{Filled, Look, Ticket};
 use log::{Entry, Log};
 use mark::Mark;
+pub use trail::TrailStart;
 
 /// What somebody who waits for the store is told.
 pub type Stored = Result<(), Unstored>;

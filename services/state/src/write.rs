@@ -27,6 +27,16 @@ pub struct Write {
     pub value: Option<Value>,
 }
 
+impl Write {
+    /// The version that it follows from.
+    pub fn presented(&self) -> Option<&Vector> {
+        match &self.precondition {
+            Precondition::Version(vector) => Some(vector),
+            Precondition::Absent | Precondition::Overwrite => None,
+        }
+    }
+}
+
 /// Writes of one partition that are taken together or not at all.
 #[derive(Debug, Clone)]
 pub struct Command {

@@ -131,6 +131,10 @@ impl Journal {
             Ok(answer) => Ok(Written::Taken(answer.into_inner().version)),
             Err(status) if status.code() == Code::Aborted => {
                 let current = status::detail::<Conflict>(&status).and_then(|conflict| conflict.current);
+                if current.as_ref().is_some_and(|record| record.value_omitted) {
+                    // Too large for an error: it is to be read.
+                    return self.find(slot).await.map(Written::Moved).map_err(sure);
+                }
                 let current = current.filter(|record| record.value.is_some());
                 Ok(Written::Moved(current.map(read).transpose().map_err(sure)?))
             }

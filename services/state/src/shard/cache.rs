@@ -9,16 +9,18 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::Stored;
-use crate::domain::{Address, Edition};
+use crate::domain::{Address, Edition, Vector};
 
 /// What an entry costs beside its names and its content: map, clock, edition.
-const SLOT_BYTES: usize = 160;
+const SLOT_BYTES: usize = 256;
 
 /// One record.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     /// What readers see; `None`: there is no such record.
     pub(super) visible: Option<Arc<Edition>>,
+    /// The version that readers saw before, where it was seen here: most who come too late come from it.
+    pub(super) before: Option<Vector>,
     /// The newest decided edition, where it is not visible yet.
     pub(super) tip: Option<Arc<Edition>>,
     /// A tombstone whose end is in the log.
@@ -37,6 +39,11 @@ impl Slot {
     /// The edition on which the next write builds.
     pub(super) fn newest(&self) -> Option<&Arc<Edition>> {
         self.tip.as_ref().or(self.visible.as_ref())
+    }
+
+    /// What readers see from now on.
+    pub(super) fn show(&mut self, edition: &Arc<Edition>) {
+        self.before = self.visible.replace(Arc::clone(edition)).map(|before| before.vector.clone());
     }
 
     /// Whether something decided is still hidden.

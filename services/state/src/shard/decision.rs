@@ -5,9 +5,9 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
 
-use super::{Claim, Entry, Inner, Mark, Shard, Shared, Stored};
+use super::{Claim, Entry, Inner, Mark, Shard, Shared, Stored, TrailStart};
 use crate::{
-    domain::{self, Address, Edition, Note, Precondition, Seq, Vector, Verdict},
+    domain::{self, Address, Edition, Precondition, Verdict},
     store::{Change, Step},
     write::{Command, Current, Durability, Refusal, Write},
 };
@@ -44,17 +44,6 @@ pub struct Late {
     pub current: Current,
     /// Where the histories of all its writes start.
     pub trails: Vec<TrailStart>,
-}
-
-/// Where a walk back through one record's history starts.
-#[derive(Debug, Clone)]
-pub struct TrailStart {
-    /// Visible writes that are not stored yet, newest first.
-    pub unstored: Vec<Note>,
-    /// The newest stored edition, by its place and its record.
-    pub from: Seq,
-    /// The record's number; 0 where there is none.
-    pub record: u64,
 }
 
 impl Shard {
@@ -211,7 +200,7 @@ impl Inner {
             let creates = before.is_none();
             slot.unflushed += 1;
             if cached {
-                slot.visible = Some(Arc::clone(&edition));
+                slot.show(&edition);
             } else {
                 slot.tip = Some(Arc::clone(&edition));
             }
@@ -225,7 +214,7 @@ impl Inner {
         Decision::Wait(stored)
     }
 
-    fn visible(&mut self, address: &Address) -> Option<&Arc<Edition>> {
+    pub(super) fn visible(&mut self, address: &Address) -> Option<&Arc<Edition>> {
         self.cache.get(address)?.visible.as_ref()
     }
 
@@ -233,32 +222,6 @@ impl Inner {
         let edition = self.visible(address).cloned();
         let vector = edition.as_ref().map_or_else(|| self.floor.clone(), |edition| edition.vector.clone());
         Current { address: address.clone(), edition, vector }
-    }
-
-    fn trails(&mut self, command: &Command) -> Vec<TrailStart> {
-        command.writes.iter().map(|write| self.trail(&write.address)).collect()
-    }
-
-    fn trail(&mut self, address: &Address) -> TrailStart {
-        let Some(visible) = self.visible(address).cloned() else {
-            return TrailStart { unstored: Vec::new(), from: 0, record: 0 };
-        };
-        // A CACHED write never stands on a hidden one, so the unstored visible ones are the newest of the trail.
-        let unstored: Vec<_> = self
-            .log
-            .cached_newest_first()
-            .filter_map(|step| match step {
-                Step::Write { changes, .. } => changes.iter().find(|change| change.address == *address),
-                _ => None,
-            })
-            .map(|change| Arc::clone(&change.edition))
-            .collect();
-        let from = unstored.last().map_or(visible.seq, |oldest| oldest.previous);
-        TrailStart {
-            unstored: unstored.iter().map(|edition| (&**edition).into()).collect(),
-            from,
-            record: visible.record,
-        }
     }
 }
 
@@ -272,13 +235,5 @@ impl Shared {
     #[cfg(feature = "planted-faults")]
     fn bend<'p>(&self, precondition: &'p Precondition) -> &'p Precondition {
         if self.faults.version_check_skipped() { &Precondition::Overwrite } else { precondition }
-    }
-}
-
-/// The presented version of a write, for its walk through the history.
-pub(crate) fn presented(write: &Write) -> Option<&Vector> {
-    match &write.precondition {
-        Precondition::Version(vector) => Some(vector),
-        Precondition::Absent | Precondition::Overwrite => None,
     }
 }

@@ -80,7 +80,7 @@ impl Inner {
         let waiters = self.cache.change(&change.address, |slot| {
             slot.unflushed -= 1;
             if !cached {
-                slot.visible = Some(Arc::clone(&change.edition));
+                slot.show(&change.edition);
                 slot.tip.take_if(|tip| Arc::ptr_eq(tip, &change.edition));
             }
             std::mem::take(&mut slot.waiters)

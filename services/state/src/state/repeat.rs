@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Failed, State, writes::settled};
 use crate::{
     domain::{Note, Precondition, Trail, TrailEnd, Vector},
-    shard::{Late, Shard, TrailStart, presented},
+    shard::{Late, Shard, TrailStart},
     store::TrailQuery,
     write::{Command, Durability, Refusal, Write, Written},
 };
@@ -47,7 +47,7 @@ impl State {
     pub(super) async fn explain(&self, shard: &Arc<Shard>, command: &Command, late: Late) -> Result<Written, Failed> {
         let Late { index, current, trails } = late;
         let write = &command.writes[index];
-        let trail = self.walk(&trails[index], presented(write)).await?;
+        let trail = self.walk(&trails[index], write.presented()).await?;
         let mut may_have_happened = false;
         if let Some(write_id) = command.write_id {
             if trail.find(write_id).is_some() {
@@ -56,7 +56,7 @@ impl State {
                 }
                 may_have_happened = true;
             }
-            may_have_happened |= trail.hides_earlier(presented(write));
+            may_have_happened |= trail.hides_earlier(write.presented());
         }
         let mut since = trail.notes;
         since.truncate(WRITERS_MAX);
@@ -67,10 +67,13 @@ impl State {
         if let Some(note) = start.unstored.iter().find(|note| note.writer.write_id == write_id) {
             return Ok(Some(Earlier { note: note.clone(), stored: false }));
         }
+        if let Some(note) = start.newest_of(write_id) {
+            return Ok(Some(Earlier { note, stored: true }));
+        }
         let found = if write.precondition == Precondition::Overwrite {
             self.shelf.blind_write(start.record, write_id).await?
         } else {
-            let query = TrailQuery { from: start.from, until: presented(write).cloned(), most: WALK_MAX };
+            let query = TrailQuery { from: start.from, until: write.presented().cloned(), most: WALK_MAX };
             self.shelf.trail(query).await?.find(write_id).cloned()
         };
         Ok(found.map(|note| Earlier { note, stored: true }))
@@ -98,6 +101,9 @@ impl State {
 
     /// A record's trail, from what is not stored yet into the history.
     async fn walk(&self, start: &TrailStart, until: Option<&Vector>) -> Result<Trail, Failed> {
+        if let Some(trail) = start.at_hand(until) {
+            return Ok(trail);
+        }
         let newer = start.unstored.iter().take_while(|note| Some(&note.vector) != until);
         let mut notes: Vec<_> = newer.cloned().collect();
         if notes.len() < start.unstored.len() {

@@ -4,7 +4,7 @@ use tonic::Code;
 use crate::harness::*;
 
 const CLIENTS: u64 = 32;
-const EACH: u64 = 20;
+const EACH: u64 = 10;
 
 /// Every client reads, adds one, and writes, on one record. Returns what the record says in the end.
 async fn count(state: &Harness) -> u64 {

@@ -36,8 +36,13 @@ async fn a_conflict_shows_the_record_and_who_wrote_since() {
     assert_eq!(since, [4, 3, 2].map(|n: u128| uuid::Uuid::from_u128(n).to_string()));
     assert!(!conflict.may_have_happened && !status::may_have_happened(&late));
 
+    let third = state.get("k").await.unwrap().version;
+    state.put(with_id(put("k", "5", Some(&third)), 5)).await.unwrap();
+    let just_late = crate::harness::conflict(&state.put(put("k", "late", Some(&third))).await.unwrap_err());
+    assert_eq!(just_late.writers_since.len(), 1);
+
     let exists = state.put(put("k", "anew", None)).await.unwrap_err();
-    assert_eq!(crate::harness::conflict(&exists).writers_since.len(), 4);
+    assert_eq!(crate::harness::conflict(&exists).writers_since.len(), 5);
 }
 
 #[tokio::test]
