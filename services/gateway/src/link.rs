@@ -3,6 +3,7 @@
 //! The link is also the breaker of submits. Without a stream that the queue has answered, calls are refused at once; the
 //! attempts to open one, with backoff, are the probes; an open stream on which nothing comes back is given up.
 
+mod call;
 mod calls;
 mod lane;
 
@@ -16,7 +17,7 @@ use holdfast_rpc::client::Channel;
 use tokio::time::{interval, timeout};
 use tonic::{Status, Streaming};
 
-pub(crate) use calls::{CallError, Limits, Reply};
+pub(crate) use call::{CallError, Limits, Reply};
 pub(crate) use lane::{Lane, Ticket};
 
 use crate::metrics;

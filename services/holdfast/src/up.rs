@@ -1,6 +1,7 @@
 //! `holdfast up`: the whole mesh on this machine, each service a process of its own.
 
 mod crew;
+mod events;
 mod guard;
 mod health;
 mod lines;
@@ -18,9 +19,10 @@ use crate::output::Output;
 use crate::source::Source;
 
 use crew::Crew;
+use events::{Action, Event, Outcome};
 use lines::Lines;
 use plan::Plan;
-use supervisor::{Action, Event, Outcome, Supervisor};
+use supervisor::Supervisor;
 
 /// Events that may wait: more than all services can have at once.
 const EVENTS_MAX: usize = 64;

@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::calls::{CallError, Calls, Limits, Reply};
+use super::call::{CallError, Limits, Reply};
+use super::calls::Calls;
 
 /// A cheap handle on the calls that are on their way to the queue.
 #[derive(Clone)]

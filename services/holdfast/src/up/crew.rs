@@ -12,9 +12,9 @@ use holdfast_rpc::service::PARENT_PIPE;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
 
+use super::events::{Event, Exit};
 use super::health;
 use super::plan::Plan;
-use super::supervisor::{Event, Exit};
 use crate::exit::Failure;
 use crate::source::Source;
 

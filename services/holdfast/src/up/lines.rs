@@ -3,8 +3,8 @@
 use holdfast_config::{Mesh, Peer};
 use serde_json::{Value, json};
 
+use super::events::Line;
 use super::plan::Plan;
-use super::supervisor::Line;
 use crate::output::Output;
 use crate::source::Source;
 
