@@ -43,7 +43,7 @@ async fn bad_submissions_are_refused_and_leave_nothing_behind() {
     let mut gateway = mesh.invocations();
     let malformed = gateway.submit_invocation(spec("known", "{\"a\":")).await.unwrap_err();
     assert_eq!(malformed.code(), Code::InvalidArgument);
-    assert_eq!(holdfast_rpc::status::field(&malformed).as_deref(), Some("spec.payload"));
+    assert_eq!(holdfast_rpc::status::field(&malformed).as_deref(), Some("spec.payload.data"));
     let oversized = format!("\"{}\"", "x".repeat(2 << 20));
     let oversized = gateway.submit_invocation(spec("known", oversized)).await.unwrap_err();
     assert_eq!(oversized.code(), Code::InvalidArgument, "{oversized}");

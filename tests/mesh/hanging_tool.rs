@@ -1,7 +1,7 @@
 //! A tool that hangs: its callers get the fallback once the breaker is open, and the other tools' calls never wait.
 
 use holdfast_proto::tool::v1::{CircuitState, ListCircuitsRequest, Outcome};
-use holdfast_tests::tool_hang::{call, calls_at, mesh, opened, waited};
+use holdfast_tests::tool_hang::{call, calls_at, mesh, opened};
 use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -14,8 +14,8 @@ async fn a_hanging_tool_costs_its_callers_a_fallback_and_nobody_else_anything() 
     }
     let mut tools = mesh.tools();
     for _ in 0..20 {
-        let answer = call(&mut tools, "good").await;
-        assert_eq!((answer.outcome(), waited(&answer)), (Outcome::Real, false));
+        // It has no line: a call that had to wait for a place would get the fallback.
+        assert_eq!(call(&mut tools, "good").await.outcome(), Outcome::Real);
     }
     opened(&mesh).await;
     for answer in callers.join_all().await {

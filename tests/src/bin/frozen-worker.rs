@@ -5,9 +5,12 @@ use std::io::BufRead;
 
 use holdfast_proto::queue::v1::queue_service_client::QueueServiceClient;
 use holdfast_proto::queue::v1::report_progress_request::Event;
-use holdfast_proto::queue::v1::{CompleteRequest, FailRequest, LeaseRequest, ReportProgressRequest};
+use holdfast_proto::queue::v1::{CompleteRequest, FailRequest, Failure, LeaseRequest, ReportProgressRequest};
+use holdfast_proto::state::v1::precondition::{Overwrite, Precondition as Holds};
 use holdfast_proto::state::v1::state_service_client::StateServiceClient;
-use holdfast_proto::state::v1::{Address, BatchPutRequest, DeleteRequest, PutRequest, Value, batch_put_request};
+use holdfast_proto::state::v1::{
+    Address, BatchPutRequest, DeleteRequest, Precondition, PutRequest, Value, batch_put_request,
+};
 use holdfast_proto::tool::v1::CallToolRequest;
 use holdfast_proto::tool::v1::tool_service_client::ToolServiceClient;
 use serde_json::{Map, json};
@@ -47,11 +50,13 @@ async fn go_on(channel: Channel, token: &str, tool: String) -> Map<String, serde
         writes: vec![write],
         ..Default::default()
     };
-    let delete = DeleteRequest { address: Some(key("put")), ..Default::default() };
+    let overwrite = Some(Precondition { precondition: Some(Holds::Overwrite(Overwrite {})) });
+    let delete = DeleteRequest { address: Some(key("put")), precondition: overwrite, ..Default::default() };
     let call = CallToolRequest { tool, arguments: b"{}".to_vec().into(), step: 7, ..Default::default() };
     let token = token.to_owned();
     let progress = ReportProgressRequest { token: token.clone(), event: Some(Event::Chunk(b"late".to_vec().into())) };
-    let fail = FailRequest { token: token.clone(), ..Default::default() };
+    let failure = Failure { reason: "LATE".into(), ..Default::default() };
+    let fail = FailRequest { token: token.clone(), failure: Some(failure), ..Default::default() };
     let complete = CompleteRequest { token: token.clone(), ..Default::default() };
     let mut outcomes = Map::new();
     let mut note = |name: &str, outcome: String| outcomes.insert(name.into(), outcome.into());
