@@ -192,7 +192,8 @@ impl Fences {
     /// Forgets every other scope that is stored; they are read again when they are asked for.
     fn shrink(stripe: &mut Stripe) {
         stripe.shrinks += 1;
-        let mut spare = false;
+        // Each time the other half, so that none stays for ever.
+        let mut spare = stripe.shrinks.is_multiple_of(2);
         stripe.known.retain(|_, known| {
             spare = !spare;
             !known.stored || spare
