@@ -91,15 +91,18 @@ impl Caller {
     }
 
     fn wait_after(&self, error: &Error, failed: u32) -> Option<Duration> {
+        let pause = BACKOFF.delay(failed, &mut rand::rng());
         if let Some(hint) = error.retry_after() {
-            return Some(hint.mul_f64(1.0 + HINT_JITTER * rand::random::<f64>()));
+            let hint = hint.mul_f64(1.0 + HINT_JITTER * rand::random::<f64>());
+            // Where a call may have got through and broken something, later tries come later.
+            return Some(if error.may_have_happened() { hint.max(pause) } else { hint });
         }
         let again = matches!(error, Error::Busy { .. } | Error::Unavailable { .. } | Error::Deadline { .. });
         let granted = match self {
             Self::Client(budget) => again && budget.withdraw(),
             Self::Holder(_) => again,
         };
-        granted.then(|| BACKOFF.delay(failed, &mut rand::rng()))
+        granted.then_some(pause)
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use holdfast_proto::queue::v1 as pb;
 use holdfast_rpc::time;
+use holdfast_telemetry::traceparent;
 use tokio::{sync::watch, time::Instant};
 
 use crate::Error;
@@ -43,7 +44,8 @@ impl Held {
         Self {
             token: lease.token,
             invocation,
-            traceparent: lease.traceparent,
+            // One that was submitted without a trace has one from here on.
+            traceparent: Some(lease.traceparent).filter(|text| !text.is_empty()).unwrap_or_else(traceparent::mint),
             deadline,
             standing: watch::Sender::new(Standing::Until(now + ttl)),
         }

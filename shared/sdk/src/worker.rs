@@ -4,6 +4,7 @@ mod attempt;
 mod desk;
 mod handler;
 mod report;
+mod shutdown;
 mod stream;
 
 use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};

@@ -40,6 +40,8 @@ pub(crate) async fn run(
         () = hand_back.cancelled() => Some(Report::Release),
         report = under_deadline => report,
     };
+    span.record("gen_ai.usage.input_tokens", context.usage().input_tokens);
+    span.record("gen_ai.usage.output_tokens", context.usage().output_tokens);
     if let Some(Report::Fail { failure, .. }) = &report {
         span.record("error.type", failure.reason.as_str());
         span.record("otel.status_code", "ERROR");
@@ -106,10 +108,12 @@ fn span(held: &Held) -> Span {
         "invoke_agent",
         otel.name = format!("invoke_agent {agent}"),
         otel.status_code = field::Empty,
-        error.r#type = field::Empty,
+        "error.type" = field::Empty,
         gen_ai.operation.name = "invoke_agent",
         gen_ai.agent.name = agent,
         gen_ai.conversation.id = field::Empty,
+        gen_ai.usage.input_tokens = field::Empty,
+        gen_ai.usage.output_tokens = field::Empty,
         trace_id = trace::id(&held.traceparent),
         invocation_id = held.invocation.id,
         attempt = held.invocation.attempt,
