@@ -8,7 +8,6 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use holdfast_telemetry::traceparent;
 use metrics::{counter, histogram};
 use tonic::{Code, body::Body};
 use tower::{Layer, Service};
@@ -57,7 +56,8 @@ impl<S: Inner> Service<HttpRequest> for Observe<S> {
         let grpc = is_grpc(request.headers());
         let started = Instant::now();
         let incoming = trace::incoming(request.headers());
-        let span = span(&path, &incoming, grpc);
+        let span = span(&path, grpc);
+        let traceparent = trace::begin(&span, incoming);
         let answer = {
             // The service's own `call` may open spans already: they belong under this one.
             let _entered = span.enter();
@@ -79,27 +79,25 @@ impl<S: Inner> Service<HttpRequest> for Observe<S> {
                 None => response.map(|body| Body::new(Watched::new(body, None, Some(Box::new(end))))),
             })
         };
-        Box::pin(trace::scope(incoming, call.instrument(span)))
+        Box::pin(trace::scope(traceparent, call.instrument(span)))
     }
 }
 
-fn span(path: &str, incoming: &str, grpc: bool) -> Span {
+fn span(path: &str, grpc: bool) -> Span {
     if CARRIERS.contains(&path) {
         return Span::none();
     }
     let (service, method) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
-    let span = info_span!(
+    info_span!(
         "rpc",
         otel.name = path.trim_start_matches('/'),
         otel.kind = "server",
-        trace_id = trace::id(incoming),
+        trace_id = field::Empty,
         rpc.system = if grpc { "grpc" } else { "http" },
         rpc.service = service,
         rpc.method = method,
         rpc.grpc.status_code = field::Empty,
-    );
-    traceparent::continue_from(&span, incoming);
-    span
+    )
 }
 
 fn record(path: &str, code: Code, started: Instant) {
