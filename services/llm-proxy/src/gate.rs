@@ -196,3 +196,6 @@ impl Drop for InLine<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,8 @@ const SLOT: usize = 32;
 const PER_REQUEST: usize = 8;
 /// The most slots that a limit of tokens alone asks for.
 const BY_TOKENS_MAX: u64 = 16_384;
+/// The most slots at all: 8 MiB.
+const SLOTS_MAX: usize = 1 << 18;
 /// Slots beside those that the limits need.
 const SPARE: usize = 64;
 
@@ -106,10 +108,11 @@ impl Journal {
 
 /// How many calls may count at once, as far as the limits say; none without limits.
 fn slots(limits: &Limits) -> Option<usize> {
-    let requests = limits.requests.map(|most| most as usize * PER_REQUEST);
-    let places = limits.concurrency.map(|most| most as usize * 2);
+    let requests = limits.requests.map(|most| (most as usize).saturating_mul(PER_REQUEST));
+    let places = limits.concurrency.map(|most| (most as usize).saturating_mul(2));
     let tokens = limits.tokens.map(|most| most.min(BY_TOKENS_MAX) as usize);
-    requests.or(tokens).into_iter().chain(places).reduce(|a, b| a + b)
+    let wanted = requests.or(tokens).into_iter().chain(places).reduce(usize::saturating_add);
+    wanted.map(|slots| slots.min(SLOTS_MAX))
 }
 
 /// From when a record counts no more.
@@ -252,6 +255,12 @@ mod tests {
         let bytes = fs::read(path).expect("it is read");
         assert_eq!(read(&bytes, Some("a"), 60 * SECOND, 59 * SECOND), Past::Lost);
         assert_eq!(read(&bytes, Some("a"), 60 * SECOND, 61 * SECOND), Past::Kept(Vec::new()));
+    }
+
+    #[test]
+    fn a_limit_that_is_none_in_effect_takes_no_more_than_its_share_of_the_disk() {
+        assert_eq!(slots(&Limits { requests: Some(100_000_000), ..limits() }), Some(SLOTS_MAX));
+        assert_eq!(slots(&Limits { requests: None, ..limits() }), None);
     }
 
     #[test]

@@ -19,6 +19,8 @@ use crate::{
 
 /// A key rests at least this long, whatever the provider says: else a `Retry-After: 0` would be a busy loop.
 const REST_MIN: Duration = Duration::from_millis(100);
+/// And at most this long: then the provider is asked whether it still means it.
+const REST_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 pub(crate) struct Attempt<'a> {
     model: &'a Model,
@@ -157,7 +159,7 @@ impl<'a> Attempt<'a> {
         let ticket = Some(place.ticket());
         match failure {
             Failure::Limited { retry_after } => {
-                let rest = retry_after.unwrap_or(house.cooldown).max(REST_MIN);
+                let rest = retry_after.unwrap_or(house.cooldown).clamp(REST_MIN, REST_MAX);
                 tracing::warn!(provider = house.name, key, ?rest, "the provider said 429: the key rests");
                 place.rest(rest);
                 return Ok(Next::Again(ticket));
