@@ -28,24 +28,24 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::clock::Clock;
+use self::core::{Commands, Core};
+use self::tag::{SettleTag, SettleTo, Tag};
 use crate::config::Config;
 use crate::domain::time::Moment;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Batch, Change, Command, Raise, Settle, Store};
-use self::clock::Clock;
-use self::core::{Commands, Core};
-use self::tag::{SettleTag, SettleTo, Tag};
 
+pub(crate) use self::calls::{CallAnswer, CallStream, CallWhat};
 pub use self::enqueue::Submission;
+pub(crate) use self::grant::Work;
 pub use self::grant::{Grant, Renewal};
 pub use self::lease::LeaseAsk;
+pub(crate) use self::outbox::{Outbox, Run};
 pub use self::read::{AgentDepth, Page};
+pub(crate) use self::settle::{Ending, Telling};
 pub use self::tag::{Enqueued, Settled};
 pub use self::workers::Hello;
-pub(crate) use self::calls::{CallAnswer, CallStream, CallWhat};
-pub(crate) use self::grant::Work;
-pub(crate) use self::outbox::{Outbox, Run};
-pub(crate) use self::settle::{Ending, Telling};
 pub(crate) use self::workers::WorkSession;
 
 /// The queue. Clones are handles of the same one.
@@ -135,10 +135,7 @@ impl Queue {
         let mut commands = Commands::new();
         for id in core.schedule.due(now.moment) {
             let settle = Settle { id, now: now.wall, change: Change::Expire };
-            commands.push((
-                Tag::Settle(SettleTag { id, to: SettleTo::Deadline }),
-                Command::Settle(Box::new(settle)),
-            ));
+            commands.push((Tag::Settle(SettleTag { id, to: SettleTo::Deadline }), Command::Settle(Box::new(settle))));
         }
         if !core.draining {
             for lease in core.leases.due(now.moment, Duration::from_secs(1)) {

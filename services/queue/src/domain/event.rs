@@ -66,11 +66,8 @@ impl Report {
 /// The changes of state of an invocation, by rising offset.
 #[must_use]
 pub fn status_events(record: &Record) -> Vec<Event> {
-    let event = |offset, at, status, attempt, failure| Event {
-        offset,
-        at,
-        what: What::Status { status, attempt, failure },
-    };
+    let event =
+        |offset, at, status, attempt, failure| Event { offset, at, what: What::Status { status, attempt, failure } };
     let mut events = vec![event(1, record.accepted.at, Status::Queued, 0, None)];
     for tried in &record.tries {
         let counted = |attempt: u32| if tried.kind.counts() { attempt } else { attempt.saturating_sub(1) };

@@ -29,8 +29,7 @@ pub enum Status {
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Queued, Self::Leased, Self::Succeeded, Self::Failed, Self::Cancelled, Self::Dead];
+    pub const ALL: [Self; 6] = [Self::Queued, Self::Leased, Self::Succeeded, Self::Failed, Self::Cancelled, Self::Dead];
 
     /// From its number.
     #[must_use]

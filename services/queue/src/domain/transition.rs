@@ -151,13 +151,7 @@ impl Live {
     ///
     /// # Errors
     /// [`NotHeld`], also when another stream has adopted the lease since.
-    pub fn lost(
-        mut self,
-        lease: Uuid,
-        stream: Option<Uuid>,
-        lost_max: u32,
-        now: Micros,
-    ) -> Result<Step, NotHeld> {
+    pub fn lost(mut self, lease: Uuid, stream: Option<Uuid>, lost_max: u32, now: Micros) -> Result<Step, NotHeld> {
         let lease = self.held_by(lease)?;
         if lease.stream != stream {
             return Err(NotHeld);

@@ -117,10 +117,8 @@ impl Shared {
             core.pending_items += 1;
             core.pending_bytes += bytes;
             let command = Accept { accepted: Arc::clone(&accepted), payload: payload.clone(), digest };
-            commands.push((
-                Tag::Accept(Box::new(AcceptTag { accepted, payload, to })),
-                Command::Accept(Box::new(command)),
-            ));
+            commands
+                .push((Tag::Accept(Box::new(AcceptTag { accepted, payload, to })), Command::Accept(Box::new(command))));
         }
         metrics::accepting(commands.len() as u64);
         self.submit(&mut core, commands, now);

@@ -114,11 +114,7 @@ impl Shared {
             return Err(Error::permission_denied("the lease is another tenant's"));
         }
         let id = |text: &str| Uuid::try_parse(text).map_err(|_| Error::unauthenticated("the lease token is malformed"));
-        Ok(Holder {
-            invocation: id(&claims.invocation_id)?,
-            lease: id(&claims.lease_id)?,
-            attempt: claims.attempt,
-        })
+        Ok(Holder { invocation: id(&claims.invocation_id)?, lease: id(&claims.lease_id)?, attempt: claims.attempt })
     }
 
     fn renew(self: &Arc<Self>, holder: Holder) -> Option<Duration> {

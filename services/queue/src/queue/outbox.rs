@@ -183,9 +183,9 @@ mod tests {
 
     fn poll(outbox: &Outbox<u32>) -> Poll<Option<Result<Vec<u32>, String>>> {
         let cx = Context::from_waker(Waker::noop());
-        outbox.poll(&cx, 100, |first, next| first % 2 == next % 2).map(|ready| {
-            ready.map(|run| run.map(|run| run.items).map_err(|error| error.to_string()))
-        })
+        outbox
+            .poll(&cx, 100, |first, next| first % 2 == next % 2)
+            .map(|ready| ready.map(|run| run.map(|run| run.items).map_err(|error| error.to_string())))
     }
 
     #[test]

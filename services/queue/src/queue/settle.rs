@@ -31,7 +31,8 @@ impl Queue {
     /// Ends a lease.
     pub(crate) async fn settle(&self, tenant: Option<&str>, token: &str, ending: Ending) -> Result<Settled, Error> {
         let (reply, answer) = oneshot::channel();
-        let command = self.shared.settlement(tenant, token, ending, SettleTo::Caller(reply)).map_err(|(error, _)| error)?;
+        let command =
+            self.shared.settlement(tenant, token, ending, SettleTo::Caller(reply)).map_err(|(error, _)| error)?;
         self.shared.send(vec![command]);
         answered(answer).await
     }

@@ -71,7 +71,10 @@ pub(crate) struct SettleTag {
 #[derive(Debug)]
 pub(crate) enum SettleTo {
     Caller(Reply<Settled>),
-    Worker { outbox: Arc<Outbox<Work>>, token: String },
+    Worker {
+        outbox: Arc<Outbox<Work>>,
+        token: String,
+    },
     /// A lost lease: the reaper comes back to it by itself.
     Reaper,
     /// A passed deadline: it must come up again when the store fails.

@@ -25,13 +25,7 @@ impl Queue {
     ///
     /// # Errors
     /// NOT_FOUND, also for another tenant's; RESOURCE_EXHAUSTED with too many watchers.
-    pub(crate) async fn watch(
-        &self,
-        tenant: Option<String>,
-        id: Uuid,
-        from: u64,
-        stop: Stop,
-    ) -> Result<Events, Error> {
+    pub(crate) async fn watch(&self, tenant: Option<String>, id: Uuid, from: u64, stop: Stop) -> Result<Events, Error> {
         // Before the first read: what comes after it rings.
         let bell = Bell::hang(&self.shared, id)?;
         let found = self.shared.store.get(id, tenant, false).await;

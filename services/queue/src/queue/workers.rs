@@ -67,10 +67,7 @@ impl Queue {
         let session =
             WorkSession { shared: Arc::clone(shared), id, tenant: hello.tenant.clone(), outbox: Arc::clone(&outbox) };
         let adopted = session.take_over(&hello).await;
-        outbox.push(
-            Work::Welcome { adopted, heartbeat_interval: shared.config.heartbeat_interval() },
-            ITEM_BYTES,
-        );
+        outbox.push(Work::Welcome { adopted, heartbeat_interval: shared.config.heartbeat_interval() }, ITEM_BYTES);
         session.join(hello.agents, hello.credits);
         Ok(session)
     }
@@ -101,10 +98,8 @@ impl WorkSession {
                 let (reply, answer) = oneshot::channel();
                 answers.push((token.clone(), answer));
                 let adopt = Adopt { id: held.invocation, lease: holder.lease, from: held.stream, to: self.id };
-                commands.push((
-                    Tag::Adopt(AdoptTag { lease: holder.lease, to: self.id, reply }),
-                    Command::Adopt(adopt),
-                ));
+                commands
+                    .push((Tag::Adopt(AdoptTag { lease: holder.lease, to: self.id, reply }), Command::Adopt(adopt)));
             }
             for stream in streams {
                 close_stream(&mut core, stream);

@@ -83,11 +83,11 @@ async fn lost_leases_are_counted_apart_and_have_a_limit_of_their_own() {
 #[tokio::test]
 async fn delayed_work_waits_for_its_time() {
     let queue = Harness::start().await;
-    let not_before = Some(in_future(Duration::from_millis(300)));
-    let later = queue.enqueue(InvocationSpec { not_before, ..spec() }).await;
+    let not_before = in_future(Duration::from_millis(300));
+    let later = queue.enqueue(InvocationSpec { not_before: Some(not_before), ..spec() }).await;
     assert!(queue.lease_now(10).await.is_empty());
     assert!(queue.get(&later).await.next_attempt_at.is_some());
     let lease = queue.lease_one().await;
     assert_eq!(id_of(&lease), later);
-    assert!(holdfast_rpc::time::now_micros() >= holdfast_rpc::time::micros(&not_before.unwrap()).unwrap());
+    assert!(holdfast_rpc::time::now_micros() >= holdfast_rpc::time::micros(&not_before).unwrap());
 }

@@ -34,7 +34,7 @@ async fn a_drain_tells_streams_and_ends_and_what_was_acknowledged_is_still_there
     queue.start_again().await;
     let back = Hello { held_tokens: vec![lease.token.clone()], credits: 1, ..hello() };
     let mut worker = Worker::open_with(queue.client(), back).await;
-    assert_eq!(worker.welcome.adopted_tokens, [lease.token.clone()]);
+    assert_eq!(worker.welcome.adopted_tokens, std::slice::from_ref(&lease.token));
     assert_eq!(id_of(&worker.lease().await), waiting);
     worker.complete(&lease, "done");
     assert!(worker.settled().await.status.is_empty());

@@ -56,7 +56,7 @@ async fn a_worker_goes_on_after_a_restart_with_the_leases_that_it_names() {
     queue.restart().await;
     let named = Hello { held_tokens: vec![first.token.clone()], credits: 1, ..hello() };
     let mut worker = Worker::open_with(queue.client(), named).await;
-    assert_eq!(worker.welcome.adopted_tokens, [first.token.clone()]);
+    assert_eq!(worker.welcome.adopted_tokens, std::slice::from_ref(&first.token));
     let again = worker.lease().await;
     assert_eq!(id_of(&again), dropped, "what it did not name is freed");
     worker.complete(&first, "done");

@@ -79,7 +79,7 @@ async fn a_worker_that_comes_back_in_time_goes_on_with_what_it_names() {
     drop(worker);
     let back = Hello { held_tokens: vec![lease.token.clone()], credits: 1, ..hello() };
     let mut worker = Worker::open_with(queue.client(), back).await;
-    assert_eq!(worker.welcome.adopted_tokens, [lease.token.clone()]);
+    assert_eq!(worker.welcome.adopted_tokens, std::slice::from_ref(&lease.token));
     assert!(worker.welcome.heartbeat_interval.is_some());
     // The unnamed one is freed at once, not after the grace.
     let again = worker.lease().await;

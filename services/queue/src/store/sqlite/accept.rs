@@ -14,10 +14,8 @@ pub(super) fn accept(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<
         if let Some((id, same)) = by_key(tx, &accepted.tenant, &accepted.agent, key, digest)? {
             return Ok(Acceptance::Existing { id, same });
         }
-        tx.prepare_cached(
-            "INSERT INTO idempotency_keys (tenant, agent, key, digest, id) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![&*accepted.tenant, &*accepted.agent, key, digest, accepted.id.as_bytes()])?;
+        tx.prepare_cached("INSERT INTO idempotency_keys (tenant, agent, key, digest, id) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![&*accepted.tenant, &*accepted.agent, key, digest, accepted.id.as_bytes()])?;
     }
     let seq = insert_invocation(tx, accept)?;
     let place = accepted.session.as_deref().map(|session| next_place(tx, &accepted.tenant, session)).transpose()?;
@@ -34,9 +32,7 @@ pub(super) fn by_key(
     digest: &[u8; 32],
 ) -> rusqlite::Result<Option<(Uuid, bool)>> {
     tx.prepare_cached("SELECT id, digest FROM idempotency_keys WHERE tenant = ?1 AND agent = ?2 AND key = ?3")?
-        .query_row(params![tenant, agent, key], |row| {
-            Ok((rows::uuid(row, 0)?, row.get::<_, [u8; 32]>(1)? == *digest))
-        })
+        .query_row(params![tenant, agent, key], |row| Ok((rows::uuid(row, 0)?, row.get::<_, [u8; 32]>(1)? == *digest)))
         .optional()
 }
 

@@ -18,9 +18,7 @@ static INPUT_BY_SEQ: LazyLock<String> =
 
 /// Where an invocation stands that has not ended.
 pub(super) fn live(tx: &Transaction<'_>, id: Uuid) -> rusqlite::Result<Option<LiveRow>> {
-    tx.prepare_cached(&LIVE_BY_ID)?
-        .query_row([id.as_bytes()], |row| rows::live(row, 0))
-        .optional()
+    tx.prepare_cached(&LIVE_BY_ID)?.query_row([id.as_bytes()], |row| rows::live(row, 0)).optional()
 }
 
 pub(super) fn claim(tx: &Transaction<'_>, claim: &Claim) -> rusqlite::Result<Option<Claimed>> {
@@ -61,11 +59,10 @@ fn head_fence(tx: &Transaction<'_>, place: Place) -> rusqlite::Result<Option<u64
 }
 
 fn input(tx: &Transaction<'_>, seq: i64) -> rusqlite::Result<(Arc<Accepted>, Payload)> {
-    tx.prepare_cached(&INPUT_BY_SEQ)?
-        .query_row([seq], |row| {
-            let accepted = rows::accepted(row, 0)?;
-            let data = Bytes::from(row.get::<_, Vec<u8>>(rows::ACCEPTED_COLUMNS)?);
-            let content_type = row.get(rows::ACCEPTED_COLUMNS - 1)?;
-            Ok((Arc::new(accepted), Payload { data, content_type }))
-        })
+    tx.prepare_cached(&INPUT_BY_SEQ)?.query_row([seq], |row| {
+        let accepted = rows::accepted(row, 0)?;
+        let data = Bytes::from(row.get::<_, Vec<u8>>(rows::ACCEPTED_COLUMNS)?);
+        let content_type = row.get(rows::ACCEPTED_COLUMNS - 1)?;
+        Ok((Arc::new(accepted), Payload { data, content_type }))
+    })
 }

@@ -163,15 +163,13 @@ pub(super) fn waiting(tx: &Transaction<'_>) -> rusqlite::Result<Vec<Waiting>> {
 }
 
 pub(super) fn raises(tx: &Transaction<'_>, limit: usize) -> rusqlite::Result<Vec<Raise>> {
-    tx.prepare_cached(
-        "SELECT id, tenant, session, invocation, fence FROM fence_raises ORDER BY id LIMIT ?1",
-    )?
-    .query_map([limit as i64], |row| {
-        let scope = match row.get::<_, Option<String>>(2)? {
-            Some(session) => RaiseScope::Session(session),
-            None => RaiseScope::Invocation(rows::uuid(row, 3)?),
-        };
-        Ok(Raise { raise: row.get(0)?, tenant: row.get(1)?, scope, fence: rows::number(row, 4)? })
-    })?
-    .collect()
+    tx.prepare_cached("SELECT id, tenant, session, invocation, fence FROM fence_raises ORDER BY id LIMIT ?1")?
+        .query_map([limit as i64], |row| {
+            let scope = match row.get::<_, Option<String>>(2)? {
+                Some(session) => RaiseScope::Session(session),
+                None => RaiseScope::Invocation(rows::uuid(row, 3)?),
+            };
+            Ok(Raise { raise: row.get(0)?, tenant: row.get(1)?, scope, fence: rows::number(row, 4)? })
+        })?
+        .collect()
 }

@@ -45,13 +45,7 @@ pub(super) fn forget_raises(tx: &Transaction<'_>, raises: &[i64]) -> rusqlite::R
     Ok(())
 }
 
-fn store(
-    tx: &Transaction<'_>,
-    id: Uuid,
-    seq: i64,
-    step: Step,
-    tried_before: bool,
-) -> rusqlite::Result<Settlement> {
+fn store(tx: &Transaction<'_>, id: Uuid, seq: i64, step: Step, tried_before: bool) -> rusqlite::Result<Settlement> {
     let mut tries = Vec::new();
     match &step {
         Step::Requeued { live, tried } => {

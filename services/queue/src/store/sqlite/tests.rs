@@ -38,12 +38,18 @@ fn states_that_make_sense_are_taken() {
 fn sql_refuses_illegal_states() {
     let connection = database();
     for (why, sql) in [
-        ("an unknown state", live("zeroblob(16), 1, NULL, NULL, 3, 0, 0, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL")),
+        (
+            "an unknown state",
+            live("zeroblob(16), 1, NULL, NULL, 3, 0, 0, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL"),
+        ),
         (
             "queued with a lease",
             live("zeroblob(16), 1, NULL, NULL, 1, 1, 0, 2, 9, 0, 7, NULL, randomblob(16), 'w', NULL, 7, 2"),
         ),
-        ("leased without a lease", live("zeroblob(16), 1, NULL, NULL, 2, 1, 0, 2, 9, 0, 7, NULL, NULL, NULL, NULL, NULL, NULL")),
+        (
+            "leased without a lease",
+            live("zeroblob(16), 1, NULL, NULL, 2, 1, 0, 2, 9, 0, 7, NULL, NULL, NULL, NULL, NULL, NULL"),
+        ),
         (
             "leased without a fence",
             live("zeroblob(16), 1, NULL, NULL, 2, 1, 0, 2, 0, 0, 7, NULL, randomblob(16), 'w', NULL, 7, 2"),
@@ -52,7 +58,10 @@ fn sql_refuses_illegal_states() {
             "leased and delayed",
             live("zeroblob(16), 1, NULL, NULL, 2, 1, 0, 2, 9, 0, 7, 99, randomblob(16), 'w', NULL, 7, 2"),
         ),
-        ("a session without a place", live("zeroblob(16), 1, 5, NULL, 1, 0, 0, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL")),
+        (
+            "a session without a place",
+            live("zeroblob(16), 1, 5, NULL, 1, 0, 0, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL"),
+        ),
         (
             "a success without a lease",
             ended("1, 3, 9, 1, 0, 3, 7, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, '', x''"),
@@ -79,7 +88,9 @@ fn sql_refuses_illegal_states() {
 fn sql_refuses_two_running_in_one_session_and_two_in_one_place() {
     let connection = database();
     let running = |order: i64| {
-        live(&format!("randomblob(16), {order}, 5, {order}, 2, 1, 0, 2, 9, 0, 7, NULL, randomblob(16), 'w', NULL, 7, 2"))
+        live(&format!(
+            "randomblob(16), {order}, 5, {order}, 2, 1, 0, 2, 9, 0, 7, NULL, randomblob(16), 'w', NULL, 7, 2"
+        ))
     };
     connection.execute(&running(1), []).unwrap();
     assert!(connection.execute(&running(2), []).is_err());
@@ -93,4 +104,21 @@ fn sql_refuses_a_second_end() {
     let end = ended("1, 5, 9, 0, 0, 2, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 'CANCELLED', '', 0, NULL, NULL");
     connection.execute(&end, []).unwrap();
     assert!(connection.execute(&end, []).is_err());
+}
+
+/// The list that every store passes, on an embedded one in a directory of its own.
+mod conforms {
+    use std::sync::Arc;
+
+    use crate::store::conformance::{Port, conformance};
+    use crate::store::sqlite::Sqlite;
+
+    fn open() -> (Port, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let (deliver, answer) = holdfast_storage::waiters();
+        tokio::spawn(answer);
+        (Arc::new(Sqlite::open(directory.path(), deliver).unwrap()), directory)
+    }
+
+    conformance!(open);
 }

@@ -1,0 +1,93 @@
+//! Submissions that became durable.
+
+use std::sync::Arc;
+
+use holdfast_rpc::Error;
+use holdfast_storage::Failure;
+use uuid::Uuid;
+
+use crate::domain::invocation::Accepted;
+use crate::domain::schedule::{Entry, Place};
+use crate::domain::time::Now;
+use crate::queue::calls::CallWhat;
+use crate::queue::core::Core;
+use crate::queue::tag::{AcceptTag, AcceptTo, Enqueued};
+use crate::queue::{Shared, refusal};
+use crate::store::Acceptance;
+
+impl Shared {
+    pub(super) fn accepted(
+        self: &Arc<Self>,
+        core: &mut Core,
+        tag: AcceptTag,
+        acceptance: Result<Acceptance, Failure>,
+        now: Now,
+    ) {
+        let AcceptTag { accepted, payload, to } = tag;
+        core.pending_items -= 1;
+        core.pending_bytes -= payload.data.len() as u64;
+        let outcome = match acceptance {
+            Ok(Acceptance::Created { seq, place }) => {
+                core.schedule.accept(self.entry(&accepted, seq, place, payload.data.len(), now), now.moment);
+                core.hot.put(&accepted, payload);
+                Ok(Enqueued { id: accepted.id, created: true })
+            }
+            Ok(Acceptance::Existing { id, same: true }) => Ok(Enqueued { id, created: false }),
+            Ok(Acceptance::Existing { id, same: false }) => Err(key_reused(id)),
+            Err(failure) => Err(refusal::store(&failure)),
+        };
+        self.answer_accept(core, to, &accepted, outcome);
+    }
+
+    /// Tells who submitted; for a stream also what comes after the acceptance.
+    pub(crate) fn answer_accept(
+        self: &Arc<Self>,
+        core: &mut Core,
+        to: AcceptTo,
+        accepted: &Arc<Accepted>,
+        outcome: Result<Enqueued, Error>,
+    ) {
+        let (stream, call_id, wait) = match to {
+            AcceptTo::Caller(reply) => {
+                // A caller that has gone finds it by its key.
+                let _ = reply.send(outcome);
+                return;
+            }
+            AcceptTo::Call { stream, call_id, wait } => (stream, call_id, wait),
+        };
+        match outcome {
+            Ok(enqueued) if wait => {
+                stream.say(call_id, CallWhat::Accepted(enqueued));
+                if enqueued.created {
+                    core.waits.add(&stream, call_id, Arc::clone(accepted));
+                } else {
+                    self.spawn_wait(Arc::clone(&stream), call_id, accepted.tenant.to_string(), enqueued.id);
+                }
+            }
+            Ok(enqueued) => stream.answer(call_id, CallWhat::Accepted(enqueued)),
+            Err(error) => stream.answer(call_id, CallWhat::Refused(error)),
+        }
+        stream.outbox.waive();
+    }
+
+    fn entry(&self, accepted: &Accepted, seq: i64, place: Option<Place>, bytes: usize, now: Now) -> Entry {
+        Entry {
+            id: accepted.id,
+            seq,
+            agent: Arc::clone(&accepted.agent),
+            tenant: Arc::clone(&accepted.tenant),
+            priority: accepted.priority,
+            place,
+            ready_at: accepted.not_before.map(|at| now.moment_of(at)),
+            deadline: accepted.deadline.map(|at| now.moment_of(at)),
+            accepted_at: now.moment,
+            bytes,
+        }
+    }
+}
+
+/// The refusal of a key that was used with another payload.
+pub(crate) fn key_reused(first: Uuid) -> Error {
+    let message = format!("the idempotency key was used with another payload, for invocation {first}");
+    Error::already_exists(first.to_string(), message)
+}

@@ -1,0 +1,137 @@
+//! Leases that became durable, and promises that the store did not keep.
+
+use std::sync::Arc;
+
+use holdfast_rpc::lease::LeaseToken;
+use holdfast_storage::Failure;
+use uuid::Uuid;
+
+use super::PAUSE;
+use crate::domain::demand::WorkerId;
+use crate::domain::invocation::{Accepted, Phase, Record, Standing};
+use crate::domain::leases::Held;
+use crate::domain::time::Now;
+use crate::queue::Shared;
+use crate::queue::core::{Commands, Core};
+use crate::queue::grant::{Grant, Taker, Work};
+use crate::queue::tag::{ClaimTag, SettleTag, SettleTo, Tag};
+use crate::store::{Change, Claimed, Command, Settle};
+
+impl Shared {
+    pub(super) fn claimed(&self, core: &mut Core, tag: ClaimTag, claimed: Claimed, now: Now, commands: &mut Commands) {
+        let ClaimTag { id, lease, worker, input } = tag;
+        core.schedule.leased(id);
+        core.ring(id);
+        let Some((accepted, payload)) = claimed.input.or(input) else {
+            unreachable!("a claim without input asks for it")
+        };
+        let Phase::Leased(granted) = &claimed.live.phase else { unreachable!("a claimed invocation is leased") };
+        let token = self.sign(&accepted, claimed.live.attempt, granted.id, granted.fence);
+        let held = Held {
+            invocation: id,
+            tenant: Arc::clone(&accepted.tenant),
+            worker: Arc::clone(&granted.worker),
+            stream: granted.stream,
+            token: Arc::clone(&token),
+        };
+        core.leases.begin(lease, held, now.moment.after(*self.config.lease_ttl));
+        let grant = Grant {
+            fence: granted.fence,
+            token,
+            ttl: *self.config.lease_ttl,
+            record: Record {
+                accepted,
+                payload: Some(payload),
+                standing: Standing::Live(claimed.live),
+                tries: claimed.tries,
+            },
+        };
+        if core.draining {
+            commands.push(self.release(&grant, now));
+            self.deliver(core, worker, None, now, commands);
+        } else {
+            self.deliver(core, worker, Some(grant), now, commands);
+        }
+    }
+
+    /// Brings a grant, or the news that there is none, to who was promised it; what nobody takes goes back.
+    fn deliver(&self, core: &mut Core, worker: WorkerId, grant: Option<Grant>, now: Now, commands: &mut Commands) {
+        for grant in deliver(core, worker, grant) {
+            commands.push(self.release(&grant, now));
+        }
+    }
+
+    /// Nobody got it, so nobody gives it back: the attempt does not count.
+    fn release(&self, grant: &Grant, now: Now) -> (Tag, Command) {
+        let id = grant.record.accepted.id;
+        let Standing::Live(live) = &grant.record.standing else { unreachable!("a grant is live") };
+        let Some(lease) = live.lease() else { unreachable!("a grant has a lease") };
+        let settle = Settle { id, now: now.wall, change: Change::Release { lease: lease.id } };
+        (Tag::Settle(SettleTag { id, to: SettleTo::Reaper }), Command::Settle(Box::new(settle)))
+    }
+
+    pub(super) fn not_claimed(
+        &self,
+        core: &mut Core,
+        tag: ClaimTag,
+        failure: Option<&Failure>,
+        now: Now,
+        commands: &mut Commands,
+    ) {
+        let ready_at = match failure {
+            Some(_) => {
+                core.paused_until = Some(now.moment.after(PAUSE));
+                None
+            }
+            // It has ended, or memory and store disagree: it must not be tried in a tight loop.
+            None => Some(now.moment.after(PAUSE)),
+        };
+        core.schedule.requeued(tag.id, ready_at, now.moment);
+        if let Some((accepted, payload)) = tag.input {
+            core.hot.put(&accepted, payload);
+        }
+        core.demand.add(tag.worker, 1);
+        self.deliver(core, tag.worker, None, now, commands);
+    }
+
+    /// The token of a lease.
+    pub(crate) fn sign(&self, accepted: &Accepted, attempt: u32, lease: Uuid, fence: u64) -> Arc<str> {
+        let token = LeaseToken {
+            tenant: accepted.tenant.to_string(),
+            session: accepted.session.clone().unwrap_or_default(),
+            invocation_id: accepted.id.to_string(),
+            attempt,
+            lease_id: lease.to_string(),
+            fence,
+        };
+        self.key.sign(&token).into()
+    }
+}
+
+/// What nobody took comes back.
+fn deliver(core: &mut Core, worker: Uuid, grant: Option<Grant>) -> Vec<Grant> {
+    let Some(entry) = core.takers.get_mut(&worker) else { return grant.into_iter().collect() };
+    match &mut entry.taker {
+        Taker::Stream(outbox) => {
+            let refused = grant.and_then(|grant| {
+                let bytes = grant.bytes();
+                outbox.offer(Work::Lease(Box::new(grant)), bytes).err()
+            });
+            refused.into_iter().filter_map(Work::into_grant).collect()
+        }
+        Taker::Call(call) => {
+            call.promised -= 1;
+            call.grants.extend(grant);
+            if call.promised > 0 {
+                return Vec::new();
+            }
+            let grants = std::mem::take(&mut call.grants);
+            let refused = match call.reply.take() {
+                Some(reply) => reply.send(grants).err(),
+                None => Some(grants),
+            };
+            core.takers.remove(&worker);
+            refused.unwrap_or_default()
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Ends that became durable.
+
+use holdfast_storage::Failure;
+use uuid::Uuid;
+
+use super::PAUSE;
+use crate::domain::invocation::{Ended, Outcome, Status, Try, TryKind};
+use crate::domain::leases::Held;
+use crate::domain::time::Now;
+use crate::domain::transition::{CANCELLED, DEADLINE_PASSED, LEASE_LOST, Step};
+use crate::metrics;
+use crate::queue::core::Core;
+use crate::queue::grant::{ITEM_BYTES, Taker, Work};
+use crate::queue::tag::{SettleTag, SettleTo, Settled};
+use crate::queue::{Shared, refusal};
+use crate::store::Settlement;
+
+impl Shared {
+    pub(super) fn settled(&self, core: &mut Core, tag: SettleTag, settlement: Result<Settlement, Failure>, now: Now) {
+        let id = tag.id;
+        let outcome = match settlement {
+            Ok(Settlement::Now { step, tries }) => Ok(self.stepped(core, id, step, &tries, now)),
+            Ok(Settlement::Before { status, at, next_at }) => Ok(Settled { status, at, next_at }),
+            Ok(Settlement::Refused(gone)) => Err(refusal::gone(gone, id)),
+            Err(failure) => {
+                if matches!(tag.to, SettleTo::Deadline) {
+                    core.schedule.expire_again(id, now.moment.after(PAUSE));
+                }
+                Err(refusal::store(&failure))
+            }
+        };
+        match tag.to {
+            SettleTo::Caller(reply) => {
+                // It is durable, whether the caller is still there or not.
+                let _ = reply.send(outcome);
+            }
+            SettleTo::Worker { outbox, token } => {
+                outbox.pay(Work::Settled { token, outcome: outcome.map(|_| ()) }, ITEM_BYTES);
+            }
+            SettleTo::Reaper | SettleTo::Deadline => {}
+        }
+    }
+
+    fn stepped(&self, core: &mut Core, id: Uuid, step: Step, tries: &[Try], now: Now) -> Settled {
+        let settled = match step {
+            Step::Requeued { live, tried } => {
+                let next_at = tried.next_at;
+                core.schedule.requeued(id, next_at.map(|at| now.moment_of(at)), now.moment);
+                let held = core.leases.end(tried.lease.id);
+                if let TryKind::Lost(_) = tried.kind {
+                    metrics::lease_lost();
+                    revoke(core, held, LEASE_LOST);
+                } else if tried.kind.counts() {
+                    metrics::retried();
+                }
+                debug_assert!(live.lease().is_none());
+                Settled { status: Status::Queued, at: tried.ended_at, next_at }
+            }
+            Step::Ended { ended, raise, .. } => {
+                core.schedule.ended(id, now.moment);
+                core.hot.take(id);
+                core.drain_rate.left(1, now.moment);
+                core.waits.ended(id, &ended, tries);
+                metrics::ended(ended.outcome.status());
+                self.end_lease(core, &ended);
+                if raise.is_some() {
+                    self.raised.notify_one();
+                }
+                Settled { status: ended.outcome.status(), at: ended.at, next_at: None }
+            }
+        };
+        core.ring(id);
+        settled
+    }
+
+    fn end_lease(&self, core: &mut Core, ended: &Ended) {
+        let Some(lease) = &ended.lease else { return };
+        let held = core.leases.end(lease.id);
+        match &ended.outcome {
+            Outcome::Cancelled(_) => revoke(core, held, CANCELLED),
+            Outcome::Failed(failure) if failure.reason == DEADLINE_PASSED => revoke(core, held, DEADLINE_PASSED),
+            Outcome::Dead(failure) if failure.reason == LEASE_LOST => {
+                metrics::lease_lost();
+                revoke(core, held, LEASE_LOST);
+            }
+            Outcome::Succeeded(_) | Outcome::Failed(_) | Outcome::Dead(_) => {}
+        }
+    }
+}
+
+/// Tells a worker on its stream that it must stop.
+fn revoke(core: &Core, held: Option<Held>, reason: &'static str) {
+    let Some(Held { stream: Some(stream), token, .. }) = held else { return };
+    if let Some(Taker::Stream(outbox)) = core.takers.get(&stream).map(|entry| &entry.taker) {
+        outbox.push(Work::Revoked { token, reason }, ITEM_BYTES);
+    }
+}

@@ -1,0 +1,96 @@
+//! What became of it.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::domain::invocation::{Accepted, Live, Payload, Status, Try};
+use crate::domain::schedule::Place;
+use crate::domain::time::Micros;
+use crate::domain::transition::Step;
+
+/// What became of a command.
+#[derive(Debug)]
+pub enum Answer {
+    /// Of [`Command::Accept`].
+    Accepted(Acceptance),
+    /// Of [`Command::Claim`]; none when it does not wait, or others of its session come first.
+    Claimed(Option<Box<Claimed>>),
+    /// Of [`Command::Settle`].
+    Settled(Box<Settlement>),
+    /// Of [`Command::Adopt`]: whether the lease was still that stream's.
+    Adopted(bool),
+    /// Of [`Command::Tell`]: the event's offset.
+    Told(Result<u64, Gone>),
+    /// Of [`Command::ForgetRaises`].
+    Forgotten,
+}
+
+/// What became of a new invocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It is there.
+    Created {
+        /// Its place in the order of acceptance: rises.
+        seq: i64,
+        /// Its place in its session.
+        place: Option<Place>,
+    },
+    /// Its idempotency key named another one before.
+    Existing {
+        /// The first one.
+        id: Uuid,
+        /// Whether the payload is the same.
+        same: bool,
+    },
+}
+
+/// A granted lease.
+#[derive(Debug)]
+pub struct Claimed {
+    /// How it stands.
+    pub live: Live,
+    /// What was asked, where the claim wanted it.
+    pub input: Option<(Arc<Accepted>, Payload)>,
+    /// Tries before this one.
+    pub tries: Vec<Try>,
+}
+
+/// What became of an end.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "an answer keeps it in a box")]
+pub enum Settlement {
+    /// It took effect.
+    Now {
+        /// What follows.
+        step: Step,
+        /// The history of an invocation that is over now.
+        tries: Vec<Try>,
+    },
+    /// The same lease (or caller) ended it so before: the first answer.
+    Before {
+        /// What the invocation became then.
+        status: Status,
+        /// When.
+        at: Micros,
+        /// When the next attempt could begin.
+        next_at: Option<Micros>,
+    },
+    /// It did not.
+    Refused(Gone),
+}
+
+/// Why a lease, or an invocation, cannot be ended by who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// There is no such invocation.
+    Unknown,
+    /// The lease is not in force.
+    LeaseLost,
+    /// A caller ended it.
+    Cancelled,
+    /// Its deadline passed.
+    DeadlinePassed,
+    /// It has ended otherwise.
+    Ended(Status),
+}

@@ -1,0 +1,147 @@
+//! What the store is asked to make durable.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::domain::event::Report;
+use crate::domain::invocation::{Accepted, Failure, Payload, Usage};
+use crate::domain::time::Micros;
+use crate::domain::transition::Grant;
+
+/// Something to be made durable.
+#[derive(Debug)]
+pub enum Command {
+    /// Accept an invocation.
+    Accept(Box<Accept>),
+    /// Give a waiting invocation to a worker.
+    Claim(Box<Claim>),
+    /// End a lease, an invocation, or both.
+    Settle(Box<Settle>),
+    /// Move a lease to another stream.
+    Adopt(Adopt),
+    /// Add an event to a running invocation.
+    Tell(Box<Tell>),
+    /// State has been told of these fences.
+    ForgetRaises(Vec<i64>),
+}
+
+/// A new invocation.
+#[derive(Debug)]
+pub struct Accept {
+    /// What is asked.
+    pub accepted: Arc<Accepted>,
+    /// The input.
+    pub payload: Payload,
+    /// The payload's SHA-256, where there is an idempotency key.
+    pub digest: Option<[u8; 32]>,
+}
+
+/// A lease to be granted.
+#[derive(Debug)]
+pub struct Claim {
+    /// The invocation.
+    pub id: Uuid,
+    /// To whom.
+    pub grant: Grant,
+    /// The time to record.
+    pub now: Micros,
+    /// Whether the answer must carry what was asked: the caller does not have it at hand.
+    pub with_input: bool,
+}
+
+/// An end.
+#[derive(Debug)]
+pub struct Settle {
+    /// The invocation.
+    pub id: Uuid,
+    /// The time to record.
+    pub now: Micros,
+    /// What ends, and how.
+    pub change: Change,
+}
+
+/// How a lease or an invocation ends.
+#[derive(Debug)]
+pub enum Change {
+    /// The holder has the result.
+    Complete {
+        /// Its lease.
+        lease: Uuid,
+        /// The answer.
+        result: Payload,
+        /// Model tokens used.
+        usage: Usage,
+    },
+    /// The holder failed.
+    Fail {
+        /// Its lease.
+        lease: Uuid,
+        /// Why.
+        failure: Failure,
+        /// Model tokens used.
+        usage: Usage,
+        /// Evenly drawn from 0 to 1.
+        jitter: f64,
+    },
+    /// The holder hands it back.
+    Release {
+        /// Its lease.
+        lease: Uuid,
+    },
+    /// The holder is gone.
+    Lose {
+        /// Its lease.
+        lease: Uuid,
+        /// The stream that the lease must still belong to.
+        stream: Option<Uuid>,
+        /// Lost leases that end an invocation.
+        lost_max: u32,
+    },
+    /// A caller ends it.
+    Cancel {
+        /// The tenant that it must belong to.
+        tenant: Option<Arc<str>>,
+        /// Why.
+        why: String,
+    },
+    /// Its deadline has passed.
+    Expire,
+}
+
+/// A lease that moves to another stream.
+#[derive(Debug)]
+pub struct Adopt {
+    /// The invocation.
+    pub id: Uuid,
+    /// The lease.
+    pub lease: Uuid,
+    /// The stream that the lease must still belong to.
+    pub from: Option<Uuid>,
+    /// The stream that it shall belong to.
+    pub to: Uuid,
+}
+
+/// Something that a worker tells.
+#[derive(Debug)]
+pub struct Tell {
+    /// The invocation.
+    pub id: Uuid,
+    /// The worker's lease.
+    pub lease: Uuid,
+    /// The time to record.
+    pub now: Micros,
+    /// What.
+    pub report: Report,
+    /// How much is kept for one invocation.
+    pub keep: Keep,
+}
+
+/// How many reports of one invocation are kept; older ones make room, in steps.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// Reports.
+    pub items: usize,
+    /// Their bytes.
+    pub bytes: usize,
+}

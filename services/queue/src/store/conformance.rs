@@ -1,0 +1,201 @@
+//! What every store must do, as one list of tests over the port. A backend names itself once, with a way to open it.
+
+pub(super) mod accepting;
+pub(super) mod leasing;
+pub(super) mod reading;
+pub(super) mod settling;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast_resilience::Backoff;
+use holdfast_storage::Waiter;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{Accept, Acceptance, Answer, Change, Claim, Claimed, Command, Settle, Settlement, Store};
+use crate::domain::invocation::{Accepted, Failure, Payload, Status, Usage};
+use crate::domain::retry::RetryPolicy;
+use crate::domain::time::Micros;
+use crate::domain::transition::{Grant, Step};
+
+/// A store whose callers wait for their answers.
+pub(super) type Port = Arc<dyn Store<Waiter<Answer>>>;
+
+/// Runs the whole list on a store. `open` makes a new, empty one and keeps alive what it needs.
+macro_rules! conformance {
+    ($open:path) => {
+        $crate::store::conformance::conformance!($open, accepting:
+            an_accepted_invocation_is_found_as_it_was_asked
+            places_rise_and_sessions_count_for_themselves
+            a_key_is_scoped_and_compared_by_digest
+            a_repeat_raises_no_counter
+        );
+        $crate::store::conformance::conformance!($open, leasing:
+            a_claim_is_granted_once
+            a_session_has_one_holder_in_order
+            fences_rise_within_a_session
+            adopting_and_freeing_compare_the_stream
+            a_claim_brings_the_input_where_it_is_wanted
+        );
+        $crate::store::conformance::conformance!($open, settling:
+            the_first_end_wins_and_the_others_learn_why
+            a_repeat_gets_its_first_answer
+            a_stranger_cancels_nothing
+            every_failed_attempt_is_kept
+            a_fence_that_was_not_given_up_is_remembered_until_state_knows
+            commands_of_one_batch_take_effect_in_their_order
+        );
+        $crate::store::conformance::conformance!($open, reading:
+            lists_are_filtered_and_paged
+            events_follow_from_what_happened
+            reports_share_the_count_of_events_and_are_bounded
+            what_has_not_ended_is_found_at_a_start
+            nothing_is_read_across_tenants
+        );
+    };
+    ($open:path, $part:ident: $($name:ident)*) => {
+        $(#[tokio::test]
+        async fn $name() {
+            let (store, _kept) = $open();
+            $crate::store::conformance::$part::$name(store).await;
+        })*
+    };
+}
+pub(super) use conformance;
+
+pub(super) const NOW: Micros = 1_000_000;
+
+pub(super) fn accepted() -> Accepted {
+    Accepted {
+        id: Uuid::now_v7(),
+        tenant: "t".into(),
+        agent: "a".into(),
+        session: None,
+        idempotency_key: None,
+        priority: 0,
+        not_before: None,
+        deadline: None,
+        retry: RetryPolicy {
+            attempts_max: 2,
+            backoff: Backoff::doubling(Duration::from_micros(100), Duration::from_secs(1)),
+            final_reasons: Vec::new(),
+        },
+        labels: BTreeMap::new(),
+        parent: None,
+        traceparent: String::new(),
+        at: NOW,
+    }
+}
+
+pub(super) fn in_session(name: &str) -> Accepted {
+    Accepted { session: Some(name.into()), ..accepted() }
+}
+
+pub(super) fn payload(text: &'static str) -> Payload {
+    Payload { data: Bytes::from_static(text.as_bytes()), content_type: "text/plain".into() }
+}
+
+pub(super) fn busy() -> Failure {
+    Failure { reason: "BUSY".into(), message: "later".into(), retryable: true }
+}
+
+/// Submits commands as one batch and waits for their answers.
+pub(super) async fn batch(store: &Port, commands: Vec<Command>) -> Vec<Answer> {
+    let (waiters, answers): (Vec<_>, Vec<_>) = commands
+        .into_iter()
+        .map(|command| {
+            let (waiter, answer) = oneshot::channel();
+            ((waiter, command), answer)
+        })
+        .unzip();
+    assert!(store.submit(waiters).is_ok(), "the store takes commands");
+    let mut all = Vec::new();
+    for answer in answers {
+        all.push(answer.await.expect("every command is answered").expect("the disk is well"));
+    }
+    all
+}
+
+pub(super) async fn one(store: &Port, command: Command) -> Answer {
+    batch(store, vec![command]).await.remove(0)
+}
+
+pub(super) fn accept_command(accepted: &Accepted) -> Command {
+    let digest = accepted.idempotency_key.is_some().then_some([7; 32]);
+    Command::Accept(Box::new(Accept { accepted: Arc::new(accepted.clone()), payload: payload("input"), digest }))
+}
+
+/// Accepts an invocation and says what came of it.
+pub(super) async fn accept(store: &Port, accepted: &Accepted) -> Acceptance {
+    match one(store, accept_command(accepted)).await {
+        Answer::Accepted(acceptance) => acceptance,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(super) async fn accept_new(store: &Port) -> Uuid {
+    let accepted = accepted();
+    accept(store, &accepted).await;
+    accepted.id
+}
+
+pub(super) fn stream() -> Option<Uuid> {
+    Some(Uuid::from_u128(9))
+}
+
+pub(super) fn claim_command(id: Uuid, lease: Uuid, now: Micros) -> Command {
+    let grant = Grant { lease, worker: "w".into(), stream: stream() };
+    Command::Claim(Box::new(Claim { id, grant, now, with_input: true }))
+}
+
+/// Leases an invocation under a new lease.
+pub(super) async fn claim(store: &Port, id: Uuid) -> Option<(Uuid, Claimed)> {
+    let lease = Uuid::now_v7();
+    match one(store, claim_command(id, lease, NOW)).await {
+        Answer::Claimed(claimed) => claimed.map(|claimed| (lease, *claimed)),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(super) async fn leased(store: &Port, id: Uuid) -> Uuid {
+    claim(store, id).await.expect("it waits").0
+}
+
+pub(super) fn settle_command(id: Uuid, change: Change) -> Command {
+    Command::Settle(Box::new(Settle { id, now: NOW + 10, change }))
+}
+
+pub(super) async fn settle(store: &Port, id: Uuid, change: Change) -> Settlement {
+    match one(store, settle_command(id, change)).await {
+        Answer::Settled(settlement) => *settlement,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(super) fn complete(lease: Uuid) -> Change {
+    Change::Complete { lease, result: payload("output"), usage: Usage { input_tokens: 1, output_tokens: 2 } }
+}
+
+pub(super) fn fail(lease: Uuid) -> Change {
+    Change::Fail { lease, failure: busy(), usage: Usage::default(), jitter: 1.0 }
+}
+
+pub(super) fn lose(lease: Uuid) -> Change {
+    Change::Lose { lease, stream: stream(), lost_max: 3 }
+}
+
+pub(super) fn cancel() -> Change {
+    Change::Cancel { tenant: Some("t".into()), why: "enough".into() }
+}
+
+/// What an end that took effect made of the invocation.
+pub(super) fn became(settlement: Settlement) -> Status {
+    match settlement {
+        Settlement::Now { step: Step::Requeued { .. }, .. } => Status::Queued,
+        Settlement::Now { step: Step::Ended { ended, .. }, .. } => ended.outcome.status(),
+        other => panic!("it did not take effect: {other:?}"),
+    }
+}
