@@ -56,7 +56,7 @@ async fn the_demonstration_decides_a_dispute_and_records_it() {
     let directory = tempfile::tempdir().unwrap();
     let port = free_ports(7);
     let mut mesh = up(directory.path(), port, "up");
-    says(&mut mesh, "holdfast submit disputes").await;
+    says(&mut mesh, "submit disputes").await;
 
     let invocation = submit(directory.path(), port).await;
     assert_eq!(invocation["state"], "SUCCEEDED", "{invocation}");
@@ -68,7 +68,7 @@ async fn the_demonstration_decides_a_dispute_and_records_it() {
     mesh.signal(Signal::Interrupt).await;
     assert!(mesh.wait().await.success(), "Ctrl-C drains");
     let mut again = up(directory.path(), port, "again");
-    says(&mut again, "holdfast submit disputes").await;
+    says(&mut again, "submit disputes").await;
     let mut get = holdfast(directory.path());
     get.args(["--json", "--address", &format!("http://127.0.0.1:{port}"), "get", invocation["id"].as_str().unwrap()]);
     let kept: Value = serde_json::from_slice(&get.output().await.unwrap().stdout).unwrap();

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fs::File, path::Path, sync::Arc};
 
-use holdfast_config::{Common, Mesh, Secret};
+use holdfast_config::{Common, Secret, Tls};
 use holdfast_proto::llm::v1::llm_service_server::LlmServiceServer;
 use holdfast_resilience::{Breaker, breaker::State};
 use holdfast_rpc::service::{Host, ServeError};
@@ -36,7 +36,7 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     let clock = Clock::start();
     let mut houses = BTreeMap::new();
     for (name, provider) in &config.providers {
-        houses.insert(name.as_str(), Arc::new(house(name, provider, &config, &common.mesh, &dir, &clock)?));
+        houses.insert(name.as_str(), Arc::new(house(name, provider, &config, &common, &dir, &clock)?));
     }
     let models = config.models.iter().map(|(name, model)| self::model(name, model, &config, &houses)).collect();
     let llm = Arc::new(Llm::new(models, *config.llm_proxy.wait_max));
@@ -52,11 +52,14 @@ fn house(
     name: &str,
     provider: &config::Provider,
     config: &Config,
-    mesh: &Mesh,
+    common: &Common,
     dir: &Path,
     clock: &Clock,
 ) -> Result<House, ServeError> {
-    let (base_url, simulated) = mesh.resolve(&provider.base_url);
+    let (base_url, simulated) = common.mesh.resolve(&provider.base_url);
+    // The mesh's own simulator shows the mesh's own certificate.
+    let own = common.tls.as_ref().and_then(Tls::trusted).filter(|_| simulated);
+    let authority = provider.authority.as_ref().or(own).cloned();
     let limits = provider.keys.iter().map(|key| {
         let limits = Limits {
             requests: key.requests_per_minute,
@@ -79,7 +82,7 @@ fn house(
     Ok(House {
         name: name.to_owned(),
         simulated,
-        provider: upstream(name, provider, base_url, config)?,
+        provider: upstream(name, provider, base_url, authority, config)?,
         gate,
         keys: keys.collect(),
         cooldown: *provider.cooldown,
@@ -91,11 +94,12 @@ fn upstream(
     name: &str,
     provider: &config::Provider,
     base_url: String,
+    authority: Option<Secret>,
     config: &Config,
 ) -> Result<Box<dyn Provider>, ServeError> {
     let settings = OpenAiSettings {
         base_url,
-        authority: provider.authority.clone(),
+        authority,
         connect_timeout: *provider.connect_timeout,
         timeout: *provider.timeout,
         idle_timeout: *provider.idle_timeout,

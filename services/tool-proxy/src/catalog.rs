@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_config::{Invalid, Mesh};
+use holdfast_config::{Common, Invalid};
 use holdfast_resilience::{Breaker, RetryBudget};
 
 use crate::circuits::Circuits;
@@ -47,10 +47,10 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     /// Builds every tool; its breaker joins the circuits.
-    pub(crate) fn new(config: &Config, mesh: &Mesh, circuits: &mut Circuits) -> Result<Self, Invalid> {
+    pub(crate) fn new(config: &Config, common: &Common, circuits: &mut Circuits) -> Result<Self, Invalid> {
         let build = |(name, tool): (&String, &config::Tool)| {
             let invalid = |(key, why)| Invalid::new(format!("tools.{name}.{key}"), why);
-            let built = Tool::new(name, tool, config, mesh, circuits).map_err(invalid)?;
+            let built = Tool::new(name, tool, config, common, circuits).map_err(invalid)?;
             Ok((name.clone(), Arc::new(built)))
         };
         Ok(Self { tools: config.tools.iter().map(build).collect::<Result<_, _>>()? })
@@ -81,13 +81,13 @@ impl Tool {
         name: &str,
         tool: &config::Tool,
         config: &Config,
-        mesh: &Mesh,
+        common: &Common,
         circuits: &mut Circuits,
     ) -> Result<Self, (String, String)> {
         let keeps = tool.fallback.iter().any(|fallback| matches!(fallback, Fallback::LastGood { .. }));
         Ok(Self {
             schema: Schema::of(tool)?,
-            upstream: Upstream::new(tool, mesh)?,
+            upstream: Upstream::new(tool, common)?,
             name: name.into(),
             description: tool.description.clone(),
             effect: tool.effect,

@@ -27,7 +27,7 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     metrics::describe();
     let settings = &config.tool_proxy;
     let mut circuits = Circuits::new();
-    let catalog = Catalog::new(&config, &common.mesh, &mut circuits).map_err(ServeError::other)?;
+    let catalog = Catalog::new(&config, &common, &mut circuits).map_err(ServeError::other)?;
     let journal = Journal::new(Channel::to(&common, Peer::State)?, *settings.state_timeout);
     let limits = Limits { intend_for: *settings.state_timeout, record_for: *settings.record_for };
     let calls = Arc::new(Calls::new(catalog, journal, limits));

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use holdfast_config::Mesh;
+use holdfast_config::{Common, Secret, Tls};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Request, Response, Url};
 use rustls::crypto::ring;
@@ -60,11 +60,13 @@ pub(crate) struct Incoming {
 
 impl Upstream {
     /// The way to a tool; an error names the key and why.
-    pub(crate) fn new(tool: &Tool, mesh: &Mesh) -> Result<Self, (String, String)> {
-        let (url, _) = mesh.resolve(&tool.url);
+    pub(crate) fn new(tool: &Tool, common: &Common) -> Result<Self, (String, String)> {
+        let (url, simulated) = common.mesh.resolve(&tool.url);
+        // The mesh's own simulator shows the mesh's own certificate.
+        let authority = common.tls.as_ref().and_then(Tls::trusted).filter(|_| simulated);
         let url = Url::parse(&url).map_err(|error| ("url".into(), format!("{url:?} is not a URL: {error}")))?;
-        let client =
-            client(tool, &url).map_err(|error| ("url".into(), format!("cannot be called: {}", whole(&error))))?;
+        let client = client(tool, &url, authority)
+            .map_err(|error| ("url".into(), format!("cannot be called: {}", whole(&error))))?;
         Ok(Self {
             client,
             url,
@@ -149,7 +151,7 @@ impl Incoming {
     }
 }
 
-fn client(tool: &Tool, url: &Url) -> Result<Client, reqwest::Error> {
+fn client(tool: &Tool, url: &Url, authority: Option<&Secret>) -> Result<Client, reqwest::Error> {
     // Where somebody installed a provider already, it is this one.
     let _ = ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -164,6 +166,8 @@ fn client(tool: &Tool, url: &Url) -> Result<Client, reqwest::Error> {
     if url.scheme() == "http" {
         // No authority is needed, and a machine without any must still be able to start.
         builder = builder.tls_certs_only([]);
+    } else if let Some(authority) = authority {
+        builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(authority.reveal().as_bytes())?);
     }
     builder.build()
 }

@@ -183,6 +183,13 @@ pub struct Tls {
     pub authority: Option<Secret>,
 }
 
+impl Tls {
+    /// What clients of the mesh's own listeners trust (PEM).
+    pub fn trusted(&self) -> Option<&Secret> {
+        self.authority.as_ref().or(self.certificate.as_ref())
+    }
+}
+
 /// Logs and traces. The exporter itself is set by the standard `OTEL_*` variables.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]

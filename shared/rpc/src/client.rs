@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use holdfast_config::{Common, Peer};
+use holdfast_config::{Common, Peer, Tls};
 use holdfast_resilience::{Breaker, Settings};
 use holdfast_telemetry::traceparent;
 use http::{HeaderName, HeaderValue, Uri, header::AUTHORIZATION};
@@ -54,7 +54,7 @@ impl Channel {
     /// # Errors
     /// The peer's URL in `[mesh]` is not one.
     pub fn to(common: &Common, peer: Peer) -> Result<Self, Error> {
-        let authority = common.tls.as_ref().and_then(|tls| tls.authority.as_ref().or(tls.certificate.as_ref()));
+        let authority = common.tls.as_ref().and_then(Tls::trusted);
         let credential = common.mesh.credential.as_ref();
         Self::connect(
             peer.name(),

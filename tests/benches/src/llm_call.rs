@@ -40,7 +40,7 @@ struct Direct {
 impl Call for Direct {
     async fn call(&mut self) {
         let body = serde_json::json!({"model": "instant", "messages": [{"role": "user", "content": "hello"}]});
-        let request = self.http.post(&self.url).bearer_auth("bench-key").json(&body);
+        let request = self.http.post(&self.url).bearer_auth("bench-key-of-one-run").json(&body);
         let answer = request.send().await.expect("the provider answers");
         answer.error_for_status().expect("it answers well").bytes().await.expect("it answers whole");
     }

@@ -5,7 +5,7 @@ use holdfast_testkit::Mesh;
 use tonic::{Request, metadata::MetadataValue};
 
 /// The caller's key, so that authentication is part of what is measured.
-const KEY: &str = "bench-key";
+const KEY: &str = "bench-key-of-one-run";
 
 /// Agents for the lifecycle, tools and models on the simulator for the proxies.
 const CONFIG: &str = include_str!("../bench.toml");
@@ -20,6 +20,6 @@ pub(crate) async fn start(wanted: &[Peer]) -> Mesh {
 /// A call with the caller's key.
 pub(crate) fn authorized<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request.metadata_mut().insert("authorization", MetadataValue::from_static("Bearer bench-key"));
+    request.metadata_mut().insert("authorization", MetadataValue::from_static("Bearer bench-key-of-one-run"));
     request
 }

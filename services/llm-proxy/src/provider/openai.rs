@@ -66,6 +66,10 @@ impl OpenAi {
             let certificates = reqwest::Certificate::from_pem_bundle(authority.reveal().as_bytes());
             builder = builder.tls_certs_merge(certificates.map_err(|error| format!("is not usable PEM: {error}"))?);
         }
+        if settings.base_url.starts_with("http://") {
+            // No authority is needed, and a machine without any must still be able to start.
+            builder = builder.tls_certs_only([]);
+        }
         let http = builder.build().map_err(|error| format!("cannot be used: {error}"))?;
         let url = format!("{}/chat/completions", settings.base_url.trim_end_matches('/'));
         let original = settings.base_url.contains("//api.openai.com/");
