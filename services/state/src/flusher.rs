@@ -1,29 +1,30 @@
 //! The flusher: a thread that takes whatever is decided to the store, in one transaction, again and again. While one commit
 //! is in flight the next batch gathers; there is no timer and no lingering.
 
+mod chores;
+mod release;
+
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed, mpsc as blocking},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tracing::{error, info};
 
 use crate::{
-    domain::ShardId,
-    fences::{Fences, Pending},
+    fences::Fences,
     metrics::Metrics,
     shard::{Shard, Shared},
     store::{Flush, Journal, Unstored},
 };
 
+pub use chores::{Chore, Chores};
+use release::{Outcome, Receipt, release};
+
 /// How long the flusher waits before it tries again what it could not store.
 const HEALING: Duration = Duration::from_millis(250);
-
-/// Work on the store that is not a flush: sweeps.
-pub type Chore = Box<dyn FnOnce(&mut dyn Journal) + Send>;
 
 /// What the flusher and those who feed it share.
 #[derive(Debug)]
@@ -38,47 +39,6 @@ pub struct Decks {
     pub metrics: Metrics,
     /// Sweeps that wait.
     pub chores: Chores,
-}
-
-/// Sweeps that wait for the flusher.
-#[derive(Default)]
-pub struct Chores(Mutex<Vec<Chore>>);
-
-impl std::fmt::Debug for Chores {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} chores", self.0.lock().len())
-    }
-}
-
-impl Decks {
-    /// Lets the flusher's thread do something with its journal; `None` when it has ended.
-    pub async fn chore<R: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut dyn Journal) -> R + Send + 'static,
-    ) -> Option<R> {
-        let (reply, done) = oneshot::channel();
-        let chore: Chore = Box::new(move |journal| {
-            // Whoever asked may be gone; the work is done all the same.
-            let _ = reply.send(work(journal));
-        });
-        self.chores.0.lock().push(chore);
-        self.shared.bell.wake();
-        done.await.ok()
-    }
-}
-
-/// What became of one flush, for the task that tells those who wait.
-enum Outcome {
-    Stored(Receipt),
-    Failed { receipt: Receipt, unstored: Unstored, undone: blocking::SyncSender<bool> },
-    InDoubt { shards: Vec<ShardId>, unstored: Unstored },
-}
-
-/// What a flush had in hand.
-struct Receipt {
-    shards: Vec<(ShardId, usize)>,
-    fences: Vec<Pending>,
-    flushes: u64,
 }
 
 /// The thread. Dropping it ends it without another flush, as a crash would.
@@ -219,43 +179,9 @@ impl Worker {
     }
 
     fn do_chores(&mut self) -> bool {
-        let chores = std::mem::take(&mut *self.decks.chores.0.lock());
+        let chores = self.decks.chores.take();
         let any = !chores.is_empty();
         chores.into_iter().for_each(|chore| chore(&mut *self.journal));
         any
-    }
-}
-
-/// Tells those who wait, from the runtime: one message for each flush instead of a wake-up of the runtime for each waiter.
-async fn release(
-    decks: Arc<Decks>,
-    mut finished: mpsc::UnboundedReceiver<Outcome>,
-    released: tokio::sync::watch::Sender<u64>,
-) {
-    while let Some(outcome) = finished.recv().await {
-        match outcome {
-            Outcome::Stored(receipt) => {
-                for (shard, entries) in receipt.shards {
-                    decks.shards[shard.index()].release(entries);
-                }
-                decks.fences.release(receipt.fences);
-                released.send_replace(receipt.flushes);
-            }
-            Outcome::InDoubt { shards, unstored } => {
-                shards.iter().for_each(|shard| decks.shards[shard.index()].doubt(&unstored));
-            }
-            Outcome::Failed { receipt, unstored, undone } => {
-                let mut stays = false;
-                for (shard, _) in receipt.shards {
-                    if decks.shards[shard.index()].roll_back(&unstored) {
-                        stays = true;
-                        decks.shared.bell.ring(shard);
-                    }
-                }
-                Fences::refuse(receipt.fences, &unstored);
-                // Without the flusher nothing follows that could stand on what is undone.
-                let _ = undone.send(stays);
-            }
-        }
     }
 }

@@ -205,5 +205,4 @@ fn read_number(bytes: &mut &[u8]) -> Result<u64, BadVersion> {
 }
 
 #[cfg(test)]
-#[path = "version_tests.rs"]
 mod tests;

@@ -1,6 +1,6 @@
 //! A store whose disk fails, or hangs, when the test says so.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use holdfast_state::{
     domain::{EpochId, Seq},
@@ -10,6 +10,9 @@ use holdfast_storage::{Class, Failure};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
+/// A test that failed opens nothing any more.
+const HELD_MAX: Duration = Duration::from_secs(10);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Open,
@@ -17,6 +20,8 @@ enum Mode {
     Full,
     /// A flush waits in the middle of its commit.
     Held,
+    /// A flush waits when it is stored, before anybody knows.
+    HeldAfterCommit,
     /// The next flush is stored, and its commit reports an error all the same.
     InDoubt,
 }
@@ -52,6 +57,11 @@ impl Gate {
         self.set(Mode::Held);
     }
 
+    /// The next commit hangs after it is stored, until [`Self::open`].
+    pub(crate) fn hold_after_commit(&self) {
+        self.set(Mode::HeldAfterCommit);
+    }
+
     /// The next commit is stored, but says that it failed.
     pub(crate) fn doubt(&self) {
         self.set(Mode::InDoubt);
@@ -77,10 +87,16 @@ impl Journal for Gated {
     fn commit(&mut self, flushes: u64, flush: &Flush) -> Result<(), Unstored> {
         let inner = &self.gate.0;
         let mut mode = inner.mode.lock();
+        if *mode == Mode::HeldAfterCommit {
+            self.journal.commit(flushes, flush)?;
+            inner.arrived.notify_one();
+            inner.changed.wait_while_for(&mut mode, |mode| *mode == Mode::HeldAfterCommit, HELD_MAX);
+            return Ok(());
+        }
         if *mode != Mode::Open {
             inner.arrived.notify_one();
         }
-        inner.changed.wait_while(&mut mode, |mode| *mode == Mode::Held);
+        inner.changed.wait_while_for(&mut mode, |mode| *mode == Mode::Held, HELD_MAX);
         match *mode {
             Mode::Full => {
                 Err(Unstored { failure: Failure::new(Class::Full, "the test's disk is full"), in_doubt: false })
@@ -90,7 +106,7 @@ impl Journal for Gated {
                 self.journal.commit(flushes, flush)?;
                 Err(Unstored { failure: Failure::new(Class::Io, "the test's disk said nothing"), in_doubt: true })
             }
-            Mode::Open | Mode::Held => self.journal.commit(flushes, flush),
+            Mode::Open | Mode::Held | Mode::HeldAfterCommit => self.journal.commit(flushes, flush),
         }
     }
 

@@ -10,6 +10,7 @@ mod input;
 mod lists;
 mod lives;
 mod repeats;
+mod slow_pages;
 mod tenants;
 mod trouble;
 mod upkeep;
