@@ -98,6 +98,8 @@ pub enum Precondition {
 pub struct Conflict {
     /// The record as it stands now.
     pub current: Record,
+    /// Whether the record has content that is too large for an error: read it.
+    pub value_omitted: bool,
     /// Who wrote since the version presented, newest first, as far as the history goes.
     pub writers_since: Vec<Writer>,
     /// Whether this very write may have been applied earlier, before what the history still knows.
@@ -169,8 +171,10 @@ impl From<pb::Writer> for Writer {
 
 impl From<pb::Conflict> for Conflict {
     fn from(conflict: pb::Conflict) -> Self {
+        let current = conflict.current.unwrap_or_default();
         Self {
-            current: conflict.current.unwrap_or_default().into(),
+            value_omitted: current.value_omitted,
+            current: current.into(),
             writers_since: conflict.writers_since.into_iter().map(Into::into).collect(),
             may_have_happened: conflict.may_have_happened,
         }

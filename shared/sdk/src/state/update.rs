@@ -72,7 +72,10 @@ impl State {
                     return Ok(Record { address: address.clone(), value: Some(value), version, revision, writer });
                 }
                 Err(Error::Conflict(conflict)) if !conflict.may_have_happened && round < ROUNDS_MAX => {
-                    current = conflict.current.value.is_some().then_some(conflict.current);
+                    current = match conflict.value_omitted {
+                        true => self.get(address).await?,
+                        false => conflict.current.value.is_some().then_some(conflict.current),
+                    };
                 }
                 Err(error) => return Err(error.into()),
             }
