@@ -23,6 +23,18 @@ pub(crate) fn describe() {
     );
 }
 
+/// Shows an agent's metrics from the start, at nothing.
+pub(crate) fn declare(agent: &str) {
+    gauge!(RUNNING, "agent" => agent.to_owned()).set(0.0);
+    for kind in ["model", "tools"] {
+        counter!(STEPS, "agent" => agent.to_owned(), "kind" => kind).increment(0);
+    }
+    for direction in ["input", "output"] {
+        // Registered by being named.
+        let _ = histogram!(TOKENS, "agent" => agent.to_owned(), "direction" => direction);
+    }
+}
+
 /// A step's half that was done.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {

@@ -18,6 +18,7 @@ use crate::{agent::Runner, catalog::Catalog, config::Config, metrics, tools::bui
 /// A peer's URL is not one, the queue will not have this worker, or the listener broke.
 pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
     metrics::describe();
+    config.agents.keys().for_each(|agent| metrics::declare(agent));
     let stop = host.stop();
     let catalog = Arc::new(Catalog::new(Channel::to(&common, Peer::ToolProxy)?));
     let endpoints = Endpoints::mesh(&common).map_err(ServeError::other)?;

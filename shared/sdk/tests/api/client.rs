@@ -36,14 +36,21 @@ async fn each_submission_mints_a_key_of_its_own() {
 async fn backpressure_is_waited_out_within_the_deadline() {
     let mesh = Mesh::start().await;
     mesh.gateway.refuse.store(3, Ordering::SeqCst);
+    mesh.gateway.retry_after_ms.store(20, Ordering::SeqCst);
     let client = Client::connect(&mesh.url(), "").expect("well-formed");
     client.submit(spec()).await.expect("there is room after a while");
     assert_eq!(mesh.gateway.keys.lock().len(), 4);
+}
 
+#[tokio::test]
+async fn a_wait_that_would_outlast_the_deadline_is_not_begun() {
+    let mesh = Mesh::start().await;
     mesh.gateway.refuse.store(u32::MAX, Ordering::SeqCst);
-    let hurried = client.timeout(Duration::from_millis(200));
-    let refused = hurried.submit(spec()).await.expect_err("no room in time");
+    mesh.gateway.retry_after_ms.store(60_000, Ordering::SeqCst);
+    let client = Client::connect(&mesh.url(), "").expect("well-formed").timeout(Duration::from_secs(30));
+    let refused = client.submit(spec()).await.expect_err("no room in time");
     assert!(matches!(refused, Error::Busy { retry_after: Some(_), .. }), "{refused:?}");
+    assert_eq!(mesh.gateway.keys.lock().len(), 1);
 }
 
 #[tokio::test]

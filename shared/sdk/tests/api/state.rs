@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::standin::Mesh;
 
 const UPDATERS: u64 = 32;
-const UPDATES: u64 = 20;
+const UPDATES: u64 = 10;
 
 fn count(current: Option<Json>) -> u64 {
     current.and_then(|current| current.as_u64()).unwrap_or(0)

@@ -1,5 +1,5 @@
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -17,6 +17,8 @@ use tonic::{Request, Response, Status};
 pub struct Gateway {
     /// So many submissions are refused with a retry-after.
     pub refuse: AtomicU32,
+    /// Of so many milliseconds.
+    pub retry_after_ms: AtomicU64,
     /// So many submissions are taken, and their answers lost without a word.
     pub lose_answers: AtomicU32,
     pub keys: Mutex<Vec<String>>,
@@ -50,7 +52,9 @@ impl InvocationService for Gateway {
             count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
         };
         if take(&self.refuse) {
-            return Err(Error::exhausted("full", Duration::from_millis(20)).into());
+            return Err(
+                Error::exhausted("full", Duration::from_millis(self.retry_after_ms.load(Ordering::SeqCst))).into()
+            );
         }
         if take(&self.lose_answers) {
             return Err(Status::unavailable("broken"));
