@@ -9,3 +9,6 @@ pub mod retry;
 pub mod schedule;
 pub mod time;
 pub mod transition;
+
+#[cfg(test)]
+mod simulation;

@@ -13,7 +13,7 @@ use futures::{Stream, StreamExt};
 use holdfast_proto::queue::v1 as pb;
 use holdfast_proto::queue::v1::queue_service_server::QueueService;
 use holdfast_rpc::service::Stop;
-use holdfast_rpc::{Caller, Error, deadline, time};
+use holdfast_rpc::{Caller, Error, deadline, time, trace};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -54,7 +54,10 @@ impl QueueService for Service {
 
     async fn enqueue(&self, request: Request<pb::EnqueueRequest>) -> Result<Response<pb::EnqueueResponse>, Status> {
         let caller = Caller::of(&request).clone();
-        let submission = self.decoder.submission(&caller, request.into_inner())?;
+        let mut submission = self.decoder.submission(&caller, request.into_inner())?;
+        if submission.traceparent.is_empty() {
+            submission.traceparent = trace::outgoing().unwrap_or_default();
+        }
         let enqueued = self.queue.enqueue(submission).await?;
         Ok(Response::new(enqueued.into()))
     }

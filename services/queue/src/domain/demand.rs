@@ -76,11 +76,7 @@ impl Demand {
         takes: impl Fn(WorkerId) -> bool,
     ) -> Vec<(WorkerId, Uuid)> {
         let mut pairs = Vec::new();
-        if self.lines.is_empty() {
-            return pairs;
-        }
-        let mut agents: Vec<Arc<str>> =
-            schedule.ready_agents().filter(|agent| self.lines.contains_key(*agent)).cloned().collect();
+        let mut agents: Vec<Arc<str>> = self.lines.keys().filter(|agent| schedule.has_ready(agent)).cloned().collect();
         if agents.is_empty() {
             return pairs;
         }
@@ -93,6 +89,20 @@ impl Demand {
             self.pair_agent(schedule, &agent, pairs_max, &takes, &mut pairs);
         }
         pairs
+    }
+
+    /// Promises something new, for which nobody waits before it, to the first worker that can have it.
+    pub fn reserve(&mut self, agent: &str, tenant: &str, takes: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
+        let line = self.lines.get_mut(agent)?;
+        let fits = |id: &WorkerId| {
+            let worker = self.workers.get(id);
+            worker.is_some_and(|worker| worker.credits > 0 && worker.may_have(tenant)) && takes(*id)
+        };
+        let position = line.iter().position(fits)?;
+        let id = line.remove(position)?;
+        line.push_back(id);
+        self.workers.get_mut(&id)?.credits -= 1;
+        Some(id)
     }
 
     fn pair_agent(
@@ -139,6 +149,10 @@ impl Demand {
 }
 
 impl Worker {
+    fn may_have(&self, tenant: &str) -> bool {
+        self.tenant.as_deref().is_none_or(|own| own == tenant)
+    }
+
     fn unlist(&mut self, agent: &Arc<str>) {
         if let Ok(position) = self.agents.binary_search(agent) {
             self.listed[position] = false;
@@ -204,6 +218,18 @@ mod tests {
         demand.join(worker(1), vec!["a".into()], None, 1);
         assert!(demand.pair(&mut schedule, 100, |_| false).is_empty());
         assert_eq!(demand.pair(&mut schedule, 100, |_| true).len(), 1);
+    }
+
+    #[test]
+    fn a_reservation_takes_a_credit_of_the_first_who_may_have_it() {
+        let mut demand = Demand::default();
+        demand.join(worker(1), vec!["a".into()], Some("theirs".into()), 1);
+        demand.join(worker(2), vec!["a".into()], None, 1);
+        assert_eq!(demand.reserve("b", "mine", |_| true), None);
+        assert_eq!(demand.reserve("a", "mine", |_| false), None);
+        assert_eq!(demand.reserve("a", "mine", |_| true), Some(worker(2)));
+        assert_eq!(demand.reserve("a", "mine", |_| true), None, "no credit is left");
+        assert_eq!(demand.reserve("a", "theirs", |_| true), Some(worker(1)));
     }
 
     #[test]

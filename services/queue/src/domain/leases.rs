@@ -1,6 +1,6 @@
 //! Leases in force and when each runs out, by monotonic time; and broken streams in their grace.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,8 +51,9 @@ struct Broken {
 pub struct Leases {
     leases: HashMap<Uuid, Timed>,
     ends: BTreeSet<(Moment, Uuid)>,
-    streams: HashMap<Uuid, HashSet<Uuid>>,
-    broken: HashMap<Uuid, Broken>,
+    /// Ordered, so that the same events always have the same consequences.
+    streams: HashMap<Uuid, BTreeSet<Uuid>>,
+    broken: BTreeMap<Uuid, Broken>,
     graces: BTreeSet<(Moment, Uuid)>,
 }
 

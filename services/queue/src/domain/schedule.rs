@@ -71,6 +71,8 @@ enum Spot {
 struct Slot {
     entry: Entry,
     spot: Spot,
+    /// When its deadline comes up: later than the deadline itself where the store could not record it.
+    comes_up: Option<Moment>,
 }
 
 /// How much there is of one agent type.
@@ -111,6 +113,13 @@ impl Schedule {
         let id = entry.id;
         self.insert(entry);
         self.leased(id);
+    }
+
+    /// Takes an invocation in that was promised to a worker together with its acceptance.
+    pub fn accept_claimed(&mut self, entry: Entry) {
+        let id = entry.id;
+        self.insert(entry);
+        self.set_spot(id, Spot::Claimed);
     }
 
     /// The next one of an agent type, or of one tenant's; it is promised to the caller.
@@ -156,12 +165,12 @@ impl Schedule {
             self.leave_spot(id);
             self.stop_waiting(id);
         }
-        let Some(Slot { entry, .. }) = self.slots.remove(&id) else { return };
+        let Some(Slot { entry, comes_up, .. }) = self.slots.remove(&id) else { return };
         if self.agents.get(&entry.agent).is_some_and(AgentQueue::is_idle) {
             self.agents.remove(&entry.agent);
         }
-        if let Some(deadline) = entry.deadline {
-            self.deadlines.remove(&(deadline, id));
+        if let Some(at) = comes_up {
+            self.deadlines.remove(&(at, id));
         }
         if let Some(place) = entry.place
             && let Some(next) = self.sessions.leave(place)
@@ -195,7 +204,7 @@ impl Schedule {
     /// The store could not record that a deadline passed: it comes up again.
     pub fn expire_again(&mut self, id: Uuid, at: Moment) {
         if let Some(slot) = self.slots.get_mut(&id) {
-            slot.entry.deadline = Some(at);
+            slot.comes_up = Some(at);
             self.deadlines.insert((at, id));
         }
     }
@@ -213,9 +222,10 @@ impl Schedule {
         self.slots.get(&id).map(|slot| &slot.entry)
     }
 
-    /// Agent types that have work for a worker.
-    pub fn ready_agents(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.agents.iter().filter(|(_, queue)| queue.has_ready()).map(|(agent, _)| agent)
+    /// Whether an agent type has work for a worker.
+    #[must_use]
+    pub fn has_ready(&self, agent: &str) -> bool {
+        self.agents.get(agent).is_some_and(AgentQueue::has_ready)
     }
 
     /// Waiting invocations.
@@ -246,7 +256,7 @@ impl Schedule {
         self.queued += 1;
         self.bytes += entry.bytes as u64;
         queue_of(&mut self.agents, &entry).waits(&entry);
-        self.slots.insert(entry.id, Slot { entry, spot: Spot::Held });
+        self.slots.insert(entry.id, Slot { comes_up: entry.deadline, entry, spot: Spot::Held });
     }
 
     /// Puts a waiting entry where it belongs now.
@@ -271,7 +281,7 @@ impl Schedule {
     }
 
     fn leave_spot(&mut self, id: Uuid) {
-        let Slot { entry, spot } = &self.slots[&id];
+        let Slot { entry, spot, .. } = &self.slots[&id];
         match spot {
             Spot::Delayed => {
                 if let Some(at) = entry.ready_at {

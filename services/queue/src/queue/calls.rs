@@ -51,9 +51,12 @@ impl CallStream {
         if open.len() >= self.calls_max {
             return Err(Error::exhausted("too many calls are open on this stream", SLOW_READER));
         }
-        if open.insert(call_id, None).is_some() {
+        if open.contains_key(&call_id) {
             return Err(Error::invalid("calls.call_id", "is that of a call which is still open"));
         }
+        open.insert(call_id, None);
+        // A client that asks no more still gets its answers.
+        self.outbox.owe();
         Ok(())
     }
 
@@ -61,6 +64,7 @@ impl CallStream {
     pub(crate) fn answer(&self, call_id: u64, what: CallWhat) {
         if self.open.lock().remove(&call_id).is_some() {
             self.say(call_id, what);
+            self.outbox.waive();
         }
     }
 
@@ -84,7 +88,9 @@ impl CallStream {
 
     /// The client waits no longer. The invocation that it waited for.
     pub(crate) fn forget(&self, call_id: u64) -> Option<Uuid> {
-        self.open.lock().remove(&call_id).flatten()
+        let forgotten = self.open.lock().remove(&call_id)?;
+        self.outbox.waive();
+        forgotten
     }
 
     /// Answers every wait: the queue drains.

@@ -1,7 +1,7 @@
 //! The queue's memory: everything that has not ended, who wants work, who waits for what. It follows the store: nothing
 //! here changes before the store has committed it, except promises, which the store confirms or does not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -14,7 +14,7 @@ use super::tag::{ClaimTag, Tag};
 use crate::config::Config;
 use crate::domain::demand::{Demand, WorkerId};
 use crate::domain::depth::DrainRate;
-use crate::domain::invocation::{Lease, Phase};
+use crate::domain::invocation::{Accepted, Lease, Payload, Phase};
 use crate::domain::leases::{Confines, Held, Leases};
 use crate::domain::schedule::{Entry, Schedule};
 use crate::domain::time::{Moment, Now};
@@ -41,6 +41,8 @@ pub(crate) struct Core {
     pub(crate) pending_items: u64,
     pub(crate) pending_bytes: u64,
     pub(crate) draining: bool,
+    /// Promised to a worker while they are being accepted.
+    pub(crate) promised: HashSet<Uuid>,
     /// While the store fails nothing is promised.
     pub(crate) paused_until: Option<Moment>,
 }
@@ -68,6 +70,7 @@ impl Core {
             pending_items: 0,
             pending_bytes: 0,
             draining: false,
+            promised: HashSet::new(),
             paused_until: None,
         }
     }
@@ -127,26 +130,55 @@ impl Core {
         let takers = &self.takers;
         let takes = |id| takers.get(&id).is_some_and(|entry| entry.taker.takes());
         for (worker, id) in self.demand.pair(&mut self.schedule, PAIRS_MAX, takes) {
-            let Some(entry) = self.takers.get_mut(&worker) else { continue };
-            let stream = match &mut entry.taker {
-                Taker::Stream(_) => Some(worker),
-                Taker::Call(call) => {
-                    call.promised += 1;
-                    // It is answered with this round: it wants no further one.
-                    if call.promised == 1 {
-                        self.demand.leave(worker);
-                    }
-                    None
-                }
-            };
-            let grant = GrantTo { lease: Uuid::now_v7(), worker: Arc::clone(&entry.name), stream };
             let input = self.hot.take(id);
-            let with_input = input.is_none();
-            let lease = grant.lease;
-            let claim = Claim { id, grant, now: now.wall, with_input };
-            commands
-                .push((Tag::Claim(Box::new(ClaimTag { id, lease, worker, input })), Command::Claim(Box::new(claim))));
+            commands.extend(self.promise(worker, id, input, now));
         }
+    }
+
+    /// Promises a new invocation to a worker that waits, together with its acceptance: one commit less until it starts.
+    /// Only what nobody waits before goes so, and what has no order to keep.
+    pub(crate) fn promise_new(
+        &mut self,
+        accepted: &Arc<Accepted>,
+        payload: &Payload,
+        now: Now,
+    ) -> Option<(Tag, Command)> {
+        let startable = accepted.session.is_none()
+            && accepted.not_before.is_none_or(|at| at <= now.wall)
+            && accepted.deadline.is_none_or(|at| at > now.wall);
+        if !startable || self.paused_until.is_some() || self.schedule.has_ready(&accepted.agent) {
+            return None;
+        }
+        let takers = &self.takers;
+        let takes = |id| takers.get(&id).is_some_and(|entry| entry.taker.takes());
+        let worker = self.demand.reserve(&accepted.agent, &accepted.tenant, takes)?;
+        self.promised.insert(accepted.id);
+        self.promise(worker, accepted.id, Some((Arc::clone(accepted), payload.clone())), now)
+    }
+
+    fn promise(
+        &mut self,
+        worker: WorkerId,
+        id: Uuid,
+        input: Option<(Arc<Accepted>, Payload)>,
+        now: Now,
+    ) -> Option<(Tag, Command)> {
+        let entry = self.takers.get_mut(&worker)?;
+        let stream = match &mut entry.taker {
+            Taker::Stream(_) => Some(worker),
+            Taker::Call(call) => {
+                call.promised += 1;
+                // It is answered with this round: it wants no further one.
+                if call.promised == 1 {
+                    self.demand.leave(worker);
+                }
+                None
+            }
+        };
+        let grant = GrantTo { lease: Uuid::now_v7(), worker: Arc::clone(&entry.name), stream };
+        let lease = grant.lease;
+        let claim = Claim { id, grant, now: now.wall, with_input: input.is_none() };
+        Some((Tag::Claim(Box::new(ClaimTag { id, lease, worker, input })), Command::Claim(Box::new(claim))))
     }
 
     /// Tells those who watch an invocation that there is something new.
@@ -160,8 +192,11 @@ impl Core {
 
     /// When the reaper has something to do next.
     pub(crate) fn next_due(&self) -> Option<Moment> {
-        let leases = if self.draining { None } else { self.leases.next_due() };
-        [self.schedule.next_due(), leases, self.paused_until].into_iter().flatten().min()
+        let mut due = vec![self.schedule.next_due()];
+        if !self.draining {
+            due.extend([self.leases.next_due(), self.paused_until]);
+        }
+        due.into_iter().flatten().min()
     }
 
     /// A call that waits for leases and has been promised none.

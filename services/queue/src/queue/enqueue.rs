@@ -63,7 +63,6 @@ impl Queue {
         let submissions = calls
             .into_iter()
             .map(|(call_id, submission, wait)| {
-                stream.outbox.owe();
                 (submission, AcceptTo::Call { stream: Arc::clone(stream), call_id, wait })
             })
             .collect();
@@ -100,6 +99,7 @@ impl Shared {
         let mut core = self.core.lock();
         let mut commands = Commands::new();
         let mut refused = Vec::new();
+        let mut accepting = 0;
         for (submission, digest, to) in prepared {
             let bytes = submission.payload.data.len() as u64;
             let (accepted, payload) = submission.accept(now.wall);
@@ -114,13 +114,16 @@ impl Shared {
                 refused.push((accepted, digest, to, Error::exhausted("the queue is full", wait)));
                 continue;
             }
+            accepting += 1;
             core.pending_items += 1;
             core.pending_bytes += bytes;
+            let promise = core.promise_new(&accepted, &payload, now);
             let command = Accept { accepted: Arc::clone(&accepted), payload: payload.clone(), digest };
             commands
                 .push((Tag::Accept(Box::new(AcceptTag { accepted, payload, to })), Command::Accept(Box::new(command))));
+            commands.extend(promise);
         }
-        metrics::accepting(commands.len() as u64);
+        metrics::accepting(accepting);
         self.submit(&mut core, commands, now);
         drop(core);
         for (accepted, digest, to, error) in refused {

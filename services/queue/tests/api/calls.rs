@@ -14,7 +14,7 @@ use crate::harness::{Harness, PATIENCE, payload, spec};
 
 /// A client of the many-calls stream.
 pub(crate) struct Calls {
-    up: mpsc::UnboundedSender<EnqueueStreamRequest>,
+    up: Option<mpsc::UnboundedSender<EnqueueStreamRequest>>,
     down: Streaming<pb::EnqueueStreamResponse>,
     heard: std::collections::VecDeque<(u64, Answer)>,
 }
@@ -23,12 +23,12 @@ impl Calls {
     pub(crate) async fn open(queue: &Harness) -> Self {
         let (up, requests) = mpsc::unbounded_channel();
         let down = queue.client().enqueue_stream(UnboundedReceiverStream::new(requests)).await.unwrap().into_inner();
-        Self { up, down, heard: Default::default() }
+        Self { up: Some(up), down, heard: Default::default() }
     }
 
     pub(crate) fn send(&self, calls: Vec<(u64, Ask)>) {
         let calls = calls.into_iter().map(|(call_id, call)| Call { call_id, call: Some(call) }).collect();
-        self.up.send(EnqueueStreamRequest { calls }).unwrap();
+        self.up.as_ref().expect("it asks still").send(EnqueueStreamRequest { calls }).unwrap();
     }
 
     pub(crate) async fn next(&mut self) -> Option<(u64, Answer)> {
@@ -168,6 +168,19 @@ async fn a_forgotten_wait_hears_nothing() {
     assert_eq!(calls.ended().await.0, 2);
     calls.send(vec![(3, wait(&accepted.invocation_id))]);
     assert_eq!(calls.ended().await.0, 3, "nothing came for the first");
+}
+
+#[tokio::test]
+async fn a_client_that_asks_no_more_still_gets_its_answers() {
+    let queue = Harness::start().await;
+    let mut calls = Calls::open(&queue).await;
+    calls.send(vec![(1, Ask::EnqueueAndWait(request(spec())))]);
+    calls.accepted().await;
+    calls.up = None;
+    let token = queue.lease_one().await.token;
+    queue.client().complete(CompleteRequest { token, ..Default::default() }).await.unwrap();
+    assert_eq!(calls.ended().await.0, 1);
+    assert!(calls.next().await.is_none(), "then the stream ends");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use holdfast_proto::queue::v1::report_progress_request::Event as Report;
 use holdfast_proto::queue::v1::work_request::{Hello, Message as Up};
 use holdfast_proto::queue::v1::work_response::Message as Down;
 use holdfast_proto::queue::v1::{
-    FailRequest, Failure, HeartbeatRequest, InvocationState, ReleaseRequest, ReportProgressRequest,
+    FailRequest, Failure, HeartbeatRequest, InvocationSpec, InvocationState, ReleaseRequest, ReportProgressRequest,
 };
 use holdfast_rpc::status;
 use tonic::Code;
@@ -30,6 +30,21 @@ async fn leases_come_down_within_the_credits_and_completions_go_up() {
     worker.credit(1);
     assert_eq!(id_of(&worker.lease().await), ids[2]);
     assert_eq!(queue.state(&ids[0]).await, InvocationState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_repeat_of_a_key_costs_a_waiting_worker_nothing() {
+    let queue = Harness::start().await;
+    let mut worker = Worker::open(queue.client(), 2).await;
+    let keyed = InvocationSpec { idempotency_key: "k".into(), ..spec() };
+    let id = queue.enqueue(keyed.clone()).await;
+    assert_eq!(id_of(&worker.lease().await), id);
+    for _ in 0..5 {
+        assert_eq!(queue.try_enqueue(keyed.clone()).await.unwrap(), (id.clone(), false));
+    }
+    // The credit that was reserved for each repeat came back.
+    let next = queue.enqueue(spec()).await;
+    assert_eq!(id_of(&worker.lease().await), next);
 }
 
 #[tokio::test]
@@ -168,7 +183,7 @@ async fn large_inputs_reach_a_worker_that_takes_many_at_once() {
     let queue = Harness::start().await;
     let large = |_| {
         let payload = holdfast_proto::queue::v1::Payload { data: vec![7; 900 << 10].into(), ..Default::default() };
-        holdfast_proto::queue::v1::InvocationSpec { payload: Some(payload), ..spec() }
+        InvocationSpec { payload: Some(payload), ..spec() }
     };
     for n in 0..40 {
         queue.enqueue(large(n)).await;

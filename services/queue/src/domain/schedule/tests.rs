@@ -95,6 +95,20 @@ fn expired_work_never_starts() {
 }
 
 #[test]
+fn work_that_comes_back_after_its_deadline_does_not_start_again() {
+    let mut schedule = Schedule::default();
+    schedule.accept(Entry { deadline: Some(Moment(30)), ..entry(1, "t", "a") }, START);
+    let taken = schedule.take("a", None).unwrap();
+    schedule.leased(taken);
+    assert_eq!(schedule.due(Moment(30)), [taken]);
+    // The store could not record it, and the worker hands it back meanwhile.
+    schedule.expire_again(taken, Moment(40));
+    schedule.requeued(taken, None, Moment(35));
+    assert_eq!(schedule.take("a", None), None);
+    assert_eq!(schedule.due(Moment(40)), [taken]);
+}
+
+#[test]
 fn depths_count_what_waits_and_what_runs() {
     let mut schedule = Schedule::default();
     schedule.accept(entry(1, "t", "a"), START);

@@ -26,10 +26,16 @@ impl Shared {
         let AcceptTag { accepted, payload, to } = tag;
         core.pending_items -= 1;
         core.pending_bytes -= payload.data.len() as u64;
+        let promised = core.promised.remove(&accepted.id);
         let outcome = match acceptance {
             Ok(Acceptance::Created { seq, place }) => {
-                core.schedule.accept(self.entry(&accepted, seq, place, payload.data.len(), now), now.moment);
-                core.hot.put(&accepted, payload);
+                let entry = self.entry(&accepted, seq, place, payload.data.len(), now);
+                if promised {
+                    core.schedule.accept_claimed(entry);
+                } else {
+                    core.schedule.accept(entry, now.moment);
+                    core.hot.put(&accepted, payload);
+                }
                 Ok(Enqueued { id: accepted.id, created: true })
             }
             Ok(Acceptance::Existing { id, same: true }) => Ok(Enqueued { id, created: false }),
@@ -67,7 +73,6 @@ impl Shared {
             Ok(enqueued) => stream.answer(call_id, CallWhat::Accepted(enqueued)),
             Err(error) => stream.answer(call_id, CallWhat::Refused(error)),
         }
-        stream.outbox.waive();
     }
 
     fn entry(&self, accepted: &Accepted, seq: i64, place: Option<Place>, bytes: usize, now: Now) -> Entry {

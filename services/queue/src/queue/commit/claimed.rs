@@ -87,7 +87,9 @@ impl Shared {
             None => Some(now.moment.after(PAUSE)),
         };
         core.schedule.requeued(tag.id, ready_at, now.moment);
-        if let Some((accepted, payload)) = tag.input {
+        if let Some((accepted, payload)) = tag.input
+            && core.schedule.get(tag.id).is_some()
+        {
             core.hot.put(&accepted, payload);
         }
         core.demand.add(tag.worker, 1);
