@@ -5,6 +5,7 @@ pub mod depth;
 pub mod event;
 pub mod invocation;
 pub mod leases;
+pub mod record;
 pub mod retry;
 pub mod schedule;
 pub mod time;

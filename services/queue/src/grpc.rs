@@ -1,6 +1,7 @@
 //! The wire: decode, call, encode.
 
 mod calls;
+mod check;
 mod convert;
 mod decode;
 mod work;

@@ -8,6 +8,8 @@ mod enqueue;
 mod grant;
 mod hot;
 mod lease;
+#[cfg(test)]
+mod outage;
 mod outbox;
 mod read;
 mod refusal;

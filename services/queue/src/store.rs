@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use holdfast_storage::Failure as StoreFailure;
 use uuid::Uuid;
 
-use crate::domain::invocation::Record;
+use crate::domain::record::Record;
 
 pub use answer::{Acceptance, Answer, Claimed, Gone, Settlement};
 pub use command::{Accept, Adopt, Change, Claim, Command, Keep, Settle, Tell};
@@ -41,8 +41,8 @@ pub trait Store<T>: Send + Sync + 'static {
         with_payload: bool,
     ) -> BoxFuture<'_, Result<Option<Record>, StoreFailure>>;
 
-    /// A page, newest first, each with its place in the order of acceptance.
-    fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<(i64, Record)>, StoreFailure>>;
+    /// A page, newest first, without payloads and results.
+    fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<Record>, StoreFailure>>;
 
     /// The events of an invocation from an offset on, at most so many; none when it is not there.
     fn history(

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 
-use super::invocation::{Failure, Phase, Record, Standing, Status};
+use super::invocation::{Failure, Status};
+use super::record::{Phase, Record, Standing};
 use super::time::Micros;
 
 /// One thing that happened.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::invocation::{Ended, Failure, Lease, Live, Outcome, Payload, Phase, Status, Try, TryKind, Usage};
+use super::invocation::{Failure, Lease, Payload, Status, Usage};
+use super::record::{Ended, Live, Outcome, Phase, Try, TryKind};
 use super::retry::{RetryPolicy, Verdict};
 use super::time::Micros;
 

@@ -5,9 +5,8 @@ use holdfast_rpc::time;
 use pb::invocation_event::{Chunk, Event as PbEvent, Progress, StateChanged};
 
 use crate::domain::event::{Event, Report, What};
-use crate::domain::invocation::{
-    Accepted, Failure, Live, Outcome, Payload, Phase, Record, Standing, Status, Try, Usage,
-};
+use crate::domain::invocation::{Accepted, Failure, Payload, Status, Usage};
+use crate::domain::record::{Live, Outcome, Phase, Record, Standing, Try};
 use crate::domain::retry::RetryPolicy;
 use crate::queue::{AgentDepth, Enqueued, Grant, Page, Renewal};
 
@@ -51,7 +50,7 @@ impl From<Page> for pb::ListInvocationsResponse {
     fn from(page: Page) -> Self {
         Self {
             invocations: page.records.into_iter().map(invocation).collect(),
-            next_page_token: page.next.map(|seq| seq.to_string()).unwrap_or_default(),
+            next_page_token: page.next.map(|id| id.to_string()).unwrap_or_default(),
         }
     }
 }

@@ -2,33 +2,26 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use holdfast_config::Size;
 use holdfast_proto::queue::v1 as pb;
-use holdfast_rpc::{Caller, Error, time};
+use holdfast_rpc::{Caller, Error};
 use pb::report_progress_request::Event as PbTelling;
 use uuid::Uuid;
 
+use super::check::{at_most, name, optional_key, optional_time, payload_of, size, span_of, text, usage};
 use crate::config::Config;
-use crate::domain::invocation::{Failure, Payload, Status, Usage};
+use crate::domain::invocation::{Failure, Status};
 use crate::domain::retry::RetryPolicy;
-use crate::domain::time::Micros;
 use crate::queue::{Ending, Hello, Submission, Telling};
 use crate::store::Filter;
 
-/// Names: of agents, workers, tenants.
-const NAME_BYTES_MAX: usize = 128;
-/// Sessions and idempotency keys.
-const KEY_BYTES_MAX: usize = 512;
 /// A label's value.
 const LABEL_BYTES_MAX: usize = 1_024;
 /// A reason's word.
 const REASON_BYTES_MAX: usize = 128;
 /// A message for people.
 const MESSAGE_BYTES_MAX: usize = 16 * 1_024;
-/// A content type.
-const CONTENT_TYPE_BYTES_MAX: usize = 256;
 /// A `traceparent`; longer ones are no such thing.
 const TRACEPARENT_BYTES_MAX: usize = 64;
 /// Reasons that end an invocation at once, and agent types of one worker.
@@ -208,7 +201,7 @@ pub(super) fn filter(tenant: Option<&str>, request: pb::ListInvocationsRequest) 
         .collect::<Result<_, _>>()?;
     let before = match request.page_token.as_str() {
         "" => None,
-        token => Some(token.parse().map_err(|_| Error::invalid("page_token", "is not one that a page gave"))?),
+        token => Some(id("page_token", token)?),
     };
     let limit = if request.page_size == 0 { PAGE } else { request.page_size.min(PAGE_MAX) };
     Ok(Filter {
@@ -219,66 +212,4 @@ pub(super) fn filter(tenant: Option<&str>, request: pb::ListInvocationsRequest) 
         before,
         limit: limit as usize,
     })
-}
-
-fn payload_of(field: &'static str, payload: pb::Payload, max: Size) -> Result<Payload, Error> {
-    size(field, payload.data.len(), max)?;
-    Ok(Payload { content_type: text(field, payload.content_type, CONTENT_TYPE_BYTES_MAX)?, data: payload.data })
-}
-
-fn usage(usage: Option<pb::Usage>) -> Usage {
-    // What no database can hold is nobody's true count.
-    let bounded = |tokens: u64| tokens.min(i64::MAX as u64);
-    let usage = usage.unwrap_or_default();
-    Usage { input_tokens: bounded(usage.input_tokens), output_tokens: bounded(usage.output_tokens) }
-}
-
-fn size(field: &'static str, bytes: usize, max: Size) -> Result<(), Error> {
-    if bytes > max.bytes() {
-        return Err(Error::invalid(field, format!("has {bytes} bytes; at most {max} are taken")));
-    }
-    Ok(())
-}
-
-fn at_most(field: &'static str, count: usize, max: usize) -> Result<(), Error> {
-    if count > max {
-        return Err(Error::invalid(field, format!("has {count} entries; at most {max} are taken")));
-    }
-    Ok(())
-}
-
-fn name<'t>(field: &'static str, text: &'t str) -> Result<&'t str, Error> {
-    match text {
-        "" => Err(Error::invalid(field, "is missing")),
-        text => plain(field, text, NAME_BYTES_MAX).map(|()| text),
-    }
-}
-
-fn optional_key(field: &'static str, text: String) -> Result<Option<String>, Error> {
-    plain(field, &text, KEY_BYTES_MAX)?;
-    Ok(Some(text).filter(|text| !text.is_empty()))
-}
-
-fn text(field: &'static str, text: String, bytes_max: usize) -> Result<String, Error> {
-    plain(field, &text, bytes_max)?;
-    Ok(text)
-}
-
-fn plain(field: &'static str, text: &str, bytes_max: usize) -> Result<(), Error> {
-    if text.len() > bytes_max {
-        return Err(Error::invalid(field, format!("must be at most {bytes_max} bytes")));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(Error::invalid(field, "must not have control characters"));
-    }
-    Ok(())
-}
-
-fn optional_time(field: &'static str, time: Option<prost_types::Timestamp>) -> Result<Option<Micros>, Error> {
-    let micros = |time| time::micros(&time).ok_or_else(|| Error::invalid(field, "is not a time"));
-    time.map(micros).transpose()
-}
-
-fn span_of(field: &'static str, span: &prost_types::Duration) -> Result<Duration, Error> {
-    time::span(span).ok_or_else(|| Error::invalid(field, "is not a span of time"))
 }

@@ -98,7 +98,10 @@ impl Work {
                 session.credit(credits.credits);
                 return Ok(());
             }
-            Up::Heartbeat(heartbeat) => return session.heartbeat(heartbeat.tokens).await,
+            Up::Heartbeat(heartbeat) => {
+                session.heartbeat(heartbeat.tokens).await;
+                return Ok(());
+            }
             Up::Progress(progress) => {
                 match self.decoder.telling(progress) {
                     (token, Ok(telling)) => session.tell(token, telling),

@@ -11,7 +11,8 @@ use super::grant::ITEM_BYTES;
 use super::outbox::Outbox;
 use super::refusal;
 use super::tag::Enqueued;
-use crate::domain::invocation::{Accepted, Ended, Outcome, Record, Standing, Try};
+use crate::domain::invocation::Accepted;
+use crate::domain::record::{Ended, Outcome, Record, Standing, Try};
 
 /// How long a reader that was too slow shall stay away.
 const SLOW_READER: std::time::Duration = std::time::Duration::from_secs(1);

@@ -7,7 +7,7 @@ use holdfast_rpc::Error;
 use tokio::sync::oneshot;
 
 use super::outbox::Outbox;
-use crate::domain::invocation::Record;
+use crate::domain::record::Record;
 
 /// A lease as its worker gets it.
 #[derive(Debug)]

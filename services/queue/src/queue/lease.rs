@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::core::{Commands, TakerEntry};
 use super::grant::{Grant, LeaseCall, Renewal, Taker};
 use super::{Queue, Shared, refusal};
-use crate::domain::invocation::{Outcome, Record, Standing};
+use crate::domain::record::{Outcome, Record, Standing};
 use crate::domain::transition::{CANCELLED, DEADLINE_PASSED, LEASE_LOST};
 
 /// When to come back to a queue that has too many workers.
@@ -91,15 +91,12 @@ impl Queue {
     /// Renews leases, each for itself.
     ///
     /// # Errors
-    /// A token that is not one of ours, or another tenant's; or the store's, where a lease is over and why must be read.
+    /// A token that is not one of ours, or another tenant's.
     pub async fn heartbeat(&self, tenant: Option<&str>, tokens: Vec<String>) -> Result<Vec<Renewal>, Error> {
         let mut renewals = Vec::with_capacity(tokens.len());
         for token in tokens {
             let holder = self.shared.holder(tenant, &token)?;
-            let lease = match self.shared.renew(holder) {
-                Some(ttl) => Ok(ttl),
-                None => Err(self.shared.why_lost(holder).await?),
-            };
+            let lease = self.shared.renew(holder).await;
             renewals.push(Renewal { token, lease });
         }
         Ok(renewals)
@@ -117,16 +114,18 @@ impl Shared {
         Ok(Holder { invocation: id(&claims.invocation_id)?, lease: id(&claims.lease_id)?, attempt: claims.attempt })
     }
 
-    fn renew(self: &Arc<Self>, holder: Holder) -> Option<Duration> {
+    /// Renews a lease, or says why it is over.
+    pub(super) async fn renew(&self, holder: Holder) -> Result<Duration, &'static str> {
         let ttl = *self.config.lease_ttl;
         let until = self.clock.now().moment.after(ttl);
-        self.core.lock().leases.renew(holder.lease, until).then_some(ttl)
-    }
-
-    async fn why_lost(&self, holder: Holder) -> Result<&'static str, Error> {
-        let record =
-            self.store.get(holder.invocation, None, false).await.map_err(|failure| refusal::store(&failure))?;
-        Ok(record.map_or(LEASE_LOST, |record| why_lost(&record, holder.lease)))
+        if self.core.lock().leases.renew(holder.lease, until) {
+            return Ok(ttl);
+        }
+        // That it is over is certain; a store that cannot say why changes nothing in that.
+        match self.store.get(holder.invocation, None, false).await {
+            Ok(Some(record)) => Err(why_lost(&record, holder.lease)),
+            Ok(None) | Err(_) => Err(LEASE_LOST),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use holdfast_rpc::Error;
 use uuid::Uuid;
 
 use super::{Queue, refusal};
-use crate::domain::invocation::Record;
+use crate::domain::record::Record;
 use crate::store::Filter;
 
 /// A page of a list.
@@ -16,7 +16,7 @@ pub struct Page {
     /// Newest first, without payloads and results.
     pub records: Vec<Record>,
     /// Where the next page starts.
-    pub next: Option<i64>,
+    pub next: Option<Uuid>,
 }
 
 /// How much there is of one agent type.
@@ -50,11 +50,11 @@ impl Queue {
         let wanted = filter.limit;
         // One more shows whether there is a next page.
         filter.limit += 1;
-        let mut rows = self.shared.store.list(filter).await.map_err(|failure| refusal::store(&failure))?;
-        let more = rows.len() > wanted;
-        rows.truncate(wanted);
-        let next = rows.last().map(|(seq, _)| *seq).filter(|_| more);
-        Ok(Page { records: rows.into_iter().map(|(_, record)| record).collect(), next })
+        let mut records = self.shared.store.list(filter).await.map_err(|failure| refusal::store(&failure))?;
+        let more = records.len() > wanted;
+        records.truncate(wanted);
+        let next = records.last().map(|record| record.accepted.id).filter(|_| more);
+        Ok(Page { records, next })
     }
 
     /// How much there is of each agent type, of one tenant or in all.

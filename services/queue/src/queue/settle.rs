@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::tag::{SettleTag, SettleTo, Settled, Tag, TellTag, TellTo};
 use super::{Queue, Shared, answered};
 use crate::domain::event::Report;
-use crate::domain::invocation::{Failure, Payload, Record, Usage};
+use crate::domain::invocation::{Failure, Payload, Usage};
+use crate::domain::record::Record;
 use crate::store::{Change, Command, Settle, Tell};
 
 /// How a holder ends its lease.

@@ -9,12 +9,13 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::core::{Commands, Core, TakerEntry};
-use super::grant::{ITEM_BYTES, Taker, Work};
+use super::grant::{ITEM_BYTES, Renewal, Taker, Work};
 use super::outbox::Outbox;
 use super::settle::{Ending, Telling};
 use super::tag::{AdoptTag, SettleTo, Tag, TellTo};
 use super::{Queue, Shared, refusal};
 use crate::domain::leases::Confines;
+use crate::domain::transition::LEASE_LOST;
 use crate::store::{Adopt, Command};
 
 /// When to come back to a queue that has too many workers.
@@ -138,13 +139,19 @@ impl WorkSession {
         self.shared.pair();
     }
 
-    /// Renews leases; each is answered on the stream.
-    pub(crate) async fn heartbeat(&self, tokens: Vec<String>) -> Result<(), Error> {
-        let queue = Queue { shared: Arc::clone(&self.shared) };
-        let renewals = queue.heartbeat(self.tenant.as_deref(), tokens).await?;
+    /// Renews leases; each is answered on the stream. A token that is none of ours is a lost lease: it must not end the
+    /// stream for the others.
+    pub(crate) async fn heartbeat(&self, tokens: Vec<String>) {
+        let mut renewals = Vec::with_capacity(tokens.len());
+        for token in tokens {
+            let lease = match self.shared.holder(self.tenant.as_deref(), &token) {
+                Ok(holder) => self.shared.renew(holder).await,
+                Err(_) => Err(LEASE_LOST),
+            };
+            renewals.push(Renewal { token, lease });
+        }
         let bytes = renewals.len() * ITEM_BYTES;
         self.outbox.push(Work::Renewed(renewals), bytes);
-        Ok(())
     }
 
     /// Ends a lease; answered on the stream.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::domain::invocation::{Accepted, Live, Payload, Status, Try};
+use crate::domain::invocation::{Accepted, Payload, Status};
+use crate::domain::record::{Live, Try};
 use crate::domain::schedule::Place;
 use crate::domain::time::Micros;
 use crate::domain::transition::Step;

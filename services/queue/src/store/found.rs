@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use crate::domain::event::Event;
-use crate::domain::invocation::{Phase, Status};
+use crate::domain::invocation::Status;
+use crate::domain::record::Phase;
 use crate::domain::schedule::Place;
 use crate::domain::time::Micros;
 
@@ -48,7 +49,7 @@ pub struct Filter {
     /// In these states; none means all.
     pub statuses: Vec<Status>,
     /// Accepted before this one.
-    pub before: Option<i64>,
+    pub before: Option<Uuid>,
     /// At most.
     pub limit: usize,
 }

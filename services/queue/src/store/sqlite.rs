@@ -71,7 +71,7 @@ impl<T: Send + 'static> Store<T> for Sqlite<T> {
         self.reader.read(move |tx| read::record(tx, id, tenant.as_deref(), with_payload)).boxed()
     }
 
-    fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<(i64, Record)>, Failure>> {
+    fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<Record>, Failure>> {
         self.reader.read(move |tx| read::list(tx, &filter)).boxed()
     }
 

@@ -42,9 +42,25 @@ async fn cancelling_does_not_wait_for_state_and_no_crash_forgets_the_fence() {
     let id = queue.enqueue(spec()).await;
     let lease = queue.lease_one().await;
     queue.client().cancel_invocation(cancel(&id)).await.expect("state is away, and it does not matter");
+    // Refused once, it is not forgotten.
+    state.refused().await;
     queue.kill().await;
     state.set_away(false);
     queue.start_again().await;
+    assert_eq!(state.next().await.fence, lease.fence);
+}
+
+#[tokio::test]
+async fn a_fence_that_state_refused_is_raised_once_state_is_back() {
+    let mut state = FakeState::start().await;
+    state.set_away(true);
+    let queue = start(&state, "").await;
+    let id = queue.enqueue(spec()).await;
+    let lease = queue.lease_one().await;
+    queue.client().cancel_invocation(cancel(&id)).await.unwrap();
+    state.refused().await;
+    state.refused().await;
+    state.set_away(false);
     assert_eq!(state.next().await.fence, lease.fence);
 }
 

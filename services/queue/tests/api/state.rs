@@ -14,12 +14,14 @@ use tonic::{Request, Response, Status};
 pub(crate) struct FakeState {
     pub(crate) address: SocketAddr,
     pub(crate) raised: mpsc::UnboundedReceiver<pb::RaiseFenceRequest>,
+    refused: mpsc::UnboundedReceiver<()>,
     away: Arc<AtomicBool>,
     server: tokio::task::JoinHandle<()>,
 }
 
 struct Raises {
     raised: mpsc::UnboundedSender<pb::RaiseFenceRequest>,
+    refused: mpsc::UnboundedSender<()>,
     away: Arc<AtomicBool>,
 }
 
@@ -28,8 +30,9 @@ impl FakeState {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, raised) = mpsc::unbounded_channel();
+        let (tell_refused, refused) = mpsc::unbounded_channel();
         let away = Arc::new(AtomicBool::new(false));
-        let service = StateServiceServer::new(Raises { raised: tell, away: Arc::clone(&away) });
+        let service = StateServiceServer::new(Raises { raised: tell, refused: tell_refused, away: Arc::clone(&away) });
         let server = tokio::spawn(async move {
             tonic::transport::Server::builder()
                 .add_service(service)
@@ -37,12 +40,17 @@ impl FakeState {
                 .await
                 .unwrap();
         });
-        Self { address, raised, away, server }
+        Self { address, raised, refused, away, server }
     }
 
     /// Refuses everything, or nothing.
     pub(crate) fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Waits until it has refused something.
+    pub(crate) async fn refused(&mut self) {
+        tokio::time::timeout(crate::harness::PATIENCE, self.refused.recv()).await.expect("it is asked").unwrap();
     }
 
     pub(crate) async fn next(&mut self) -> pb::RaiseFenceRequest {
@@ -87,6 +95,7 @@ impl StateService for Raises {
     }
     async fn raise_fence(&self, request: Request<pb::RaiseFenceRequest>) -> Answer<pb::RaiseFenceResponse> {
         if self.away.load(Ordering::SeqCst) {
+            self.refused.send(()).unwrap();
             return Err(Status::unavailable("away"));
         }
         self.raised.send(request.into_inner()).unwrap();

@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::history::{Happened, History};
 use crate::domain::demand::Demand;
-use crate::domain::invocation::{Failure, Live, Payload, Phase, Usage};
+use crate::domain::invocation::{Failure, Payload, Usage};
 use crate::domain::leases::{Confines, Held, Leases};
+use crate::domain::record::{Live, Phase};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::schedule::{Entry, Place, Schedule};
 use crate::domain::time::{Moment, Now};

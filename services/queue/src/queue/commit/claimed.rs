@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::PAUSE;
 use crate::domain::demand::WorkerId;
-use crate::domain::invocation::{Accepted, Phase, Record, Standing};
+use crate::domain::invocation::Accepted;
 use crate::domain::leases::Held;
+use crate::domain::record::{Phase, Record, Standing};
 use crate::domain::time::Now;
 use crate::queue::Shared;
 use crate::queue::core::{Commands, Core};

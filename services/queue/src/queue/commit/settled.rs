@@ -4,8 +4,9 @@ use holdfast_storage::Failure;
 use uuid::Uuid;
 
 use super::PAUSE;
-use crate::domain::invocation::{Ended, Outcome, Status, Try, TryKind};
+use crate::domain::invocation::Status;
 use crate::domain::leases::Held;
+use crate::domain::record::{Ended, Outcome, Try, TryKind};
 use crate::domain::time::Now;
 use crate::domain::transition::{CANCELLED, DEADLINE_PASSED, LEASE_LOST, Step};
 use crate::metrics;

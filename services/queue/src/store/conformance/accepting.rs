@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::invocation::Standing;
+use crate::domain::record::Standing;
 use crate::domain::schedule::Place;
 
 pub(crate) async fn an_accepted_invocation_is_found_as_it_was_asked(store: Port) {

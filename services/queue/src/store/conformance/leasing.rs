@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::invocation::Phase;
+use crate::domain::record::Phase;
 use crate::store::Adopt;
 
 fn fence(claimed: &Claimed) -> u64 {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::event::{Report, What};
-use crate::domain::invocation::Phase;
+use crate::domain::record::Phase;
 use crate::store::{Filter, Gone, Keep, Tell};
 
 const KEEP: Keep = Keep { items: 10, bytes: 1_000 };
@@ -27,7 +27,7 @@ pub(crate) async fn lists_are_filtered_and_paged(store: Port) {
     leased(&store, ids[1]).await;
     let list = async |filter: Filter| -> Vec<Uuid> {
         let filter = Filter { limit: if filter.limit == 0 { 100 } else { filter.limit }, ..filter };
-        store.list(filter).await.unwrap().into_iter().map(|(_, record)| record.accepted.id).collect()
+        store.list(filter).await.unwrap().into_iter().map(|record| record.accepted.id).collect()
     };
     assert_eq!(list(Filter::default()).await, ids);
     assert_eq!(list(Filter { agent: Some("even".into()), ..Filter::default() }).await, [ids[1], ids[3], ids[5]]);
@@ -39,7 +39,7 @@ pub(crate) async fn lists_are_filtered_and_paged(store: Port) {
 
     let page = store.list(Filter { limit: 2, ..Filter::default() }).await.unwrap();
     assert_eq!(page.len(), 2);
-    assert_eq!(list(Filter { before: Some(page[1].0), ..Filter::default() }).await, ids[2..]);
+    assert_eq!(list(Filter { before: Some(page[1].accepted.id), ..Filter::default() }).await, ids[2..]);
 }
 
 pub(crate) async fn events_follow_from_what_happened(store: Port) {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::invocation::{Outcome, Standing, TryKind};
+use crate::domain::record::{Outcome, Standing, TryKind};
 use crate::store::{Gone, RaiseScope};
 
 pub(crate) async fn the_first_end_wins_and_the_others_learn_why(store: Port) {

@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::super::{Accept, Acceptance};
 use super::rows;
-use crate::domain::invocation::{Accepted, Live};
+use crate::domain::invocation::Accepted;
+use crate::domain::record::Live;
 use crate::domain::schedule::Place;
 
 pub(super) fn accept(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<Acceptance> {

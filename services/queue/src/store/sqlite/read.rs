@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::super::{Filter, History, Raise, RaiseScope, Waiting};
 use super::rows;
 use crate::domain::event::{Event, Report, What, status_events};
-use crate::domain::invocation::{Payload, Record, Standing};
+use crate::domain::invocation::Payload;
+use crate::domain::record::{Record, Standing};
 
 /// Everything of an invocation but its payload and its result; which of `live` and `ended` has a row is seen from
 /// their states.
@@ -63,7 +64,7 @@ fn head(row: &Row<'_>, result: Option<Bytes>, payload: Option<Bytes>) -> rusqlit
     Ok((row.get(TAIL)?, record))
 }
 
-pub(super) fn list(tx: &Transaction<'_>, filter: &Filter) -> rusqlite::Result<Vec<(i64, Record)>> {
+pub(super) fn list(tx: &Transaction<'_>, filter: &Filter) -> rusqlite::Result<Vec<Record>> {
     let mut sql = format!(
         "SELECT {}, {}, {}, invocations.seq {COLUMNS_FROM} WHERE true",
         rows::ACCEPTED,
@@ -78,8 +79,8 @@ pub(super) fn list(tx: &Transaction<'_>, filter: &Filter) -> rusqlite::Result<Ve
         }
     }
     if let Some(before) = filter.before {
-        values.push(before.into());
-        sql.push_str(&format!(" AND invocations.seq < ?{}", values.len()));
+        values.push(before.as_bytes().to_vec().into());
+        sql.push_str(&format!(" AND invocations.seq < (SELECT seq FROM invocations WHERE id = ?{})", values.len()));
     }
     if !filter.statuses.is_empty() {
         let numbers: Vec<String> = filter.statuses.iter().map(|status| status.number().to_string()).collect();
@@ -100,7 +101,7 @@ pub(super) fn list(tx: &Transaction<'_>, filter: &Filter) -> rusqlite::Result<Ve
             record.tries = rows::tries(tx, *seq)?;
         }
     }
-    Ok(records)
+    Ok(records.into_iter().map(|(_, record)| record).collect())
 }
 
 pub(super) fn history(

@@ -10,9 +10,8 @@ use rusqlite::{Error, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::invocation::{
-    Accepted, Ended, Failure, Lease, Live, Outcome, Payload, Phase, Status, Try, TryKind, Usage,
-};
+use crate::domain::invocation::{Accepted, Failure, Lease, Payload, Status, Usage};
+use crate::domain::record::{Ended, Live, Outcome, Phase, Try, TryKind};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::schedule::Place;
 

@@ -6,7 +6,8 @@ use uuid::Uuid;
 use super::super::{Change, Gone, Settle, Settlement};
 use super::claim::live;
 use super::rows::{self, LiveRow};
-use crate::domain::invocation::{Ended, Outcome, Status, Try, TryKind};
+use crate::domain::invocation::Status;
+use crate::domain::record::{Ended, Outcome, Try, TryKind};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::transition::{DEADLINE_PASSED, NotHeld, Step};
 
