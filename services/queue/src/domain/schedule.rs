@@ -5,6 +5,7 @@
 //! earlier acceptance. Nothing here costs more than the logarithm of the number of entries.
 
 mod agent;
+mod entry;
 mod session;
 
 use std::collections::{BTreeSet, HashMap};
@@ -14,79 +15,10 @@ use uuid::Uuid;
 
 use super::time::Moment;
 use agent::AgentQueue;
+use entry::{Slot, Spot};
 use session::Sessions;
 
-/// A place in a session's order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The session.
-    pub session: i64,
-    /// The place in it, from the counter that the accepting transaction raised.
-    pub order: i64,
-}
-
-/// An invocation as the schedule knows it.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// Its id.
-    pub id: Uuid,
-    /// Its place in the order of acceptance.
-    pub seq: i64,
-    /// The agent type.
-    pub agent: Arc<str>,
-    /// Whose it is.
-    pub tenant: Arc<str>,
-    /// Higher goes first.
-    pub priority: i32,
-    /// Its place in a session.
-    pub place: Option<Place>,
-    /// Not before.
-    pub ready_at: Option<Moment>,
-    /// Not after.
-    pub deadline: Option<Moment>,
-    /// When it was accepted.
-    pub accepted_at: Moment,
-    /// The payload's size.
-    pub bytes: usize,
-}
-
-/// Where an entry waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Spot {
-    /// Behind another one of its session.
-    Held,
-    /// For its time.
-    Delayed,
-    /// For a worker.
-    Ready,
-    /// Promised to a worker; the store has not confirmed it yet.
-    Claimed,
-    /// Running.
-    Leased,
-    /// Past its deadline; the store has not confirmed its end yet.
-    Expired,
-}
-
-#[derive(Debug)]
-struct Slot {
-    entry: Entry,
-    spot: Spot,
-    /// When its deadline comes up: later than the deadline itself where the store could not record it.
-    comes_up: Option<Moment>,
-}
-
-/// How much there is of one agent type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Depth {
-    /// The agent type.
-    pub agent: Arc<str>,
-    /// Waiting, for whatever.
-    pub queued: u64,
-    /// Running.
-    pub leased: u64,
-    /// When the oldest waiting one was accepted.
-    pub oldest: Option<Moment>,
-}
+pub use entry::{Depth, Entry, Place};
 
 /// Everything that has not ended.
 #[derive(Debug, Default)]
@@ -144,9 +76,11 @@ impl Schedule {
     /// It waits again: after a lease that is over, or a promise that the store did not keep.
     pub fn requeued(&mut self, id: Uuid, ready_at: Option<Moment>, now: Moment) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
+        if !matches!(slot.spot, Spot::Claimed | Spot::Leased) {
+            return;
+        }
         slot.entry.ready_at = ready_at;
-        if slot.spot == Spot::Leased {
-            slot.spot = Spot::Held;
+        if std::mem::replace(&mut slot.spot, Spot::Held) == Spot::Leased {
             let queue = queue_of(&mut self.agents, &slot.entry);
             queue.waits(&slot.entry);
             queue.runs_no_more(&slot.entry);

@@ -47,12 +47,8 @@ impl Shared {
                 tries: claimed.tries,
             },
         };
-        if core.draining {
-            commands.push(self.release(&grant, now));
-            self.deliver(core, worker, None, now, commands);
-        } else {
-            self.deliver(core, worker, Some(grant), now, commands);
-        }
+        // Also while draining: a stream that has been told takes none, and then it goes back.
+        self.deliver(core, worker, Some(grant), now, commands);
     }
 
     /// Brings a grant, or the news that there is none, to who was promised it; what nobody takes goes back.
