@@ -101,14 +101,17 @@ where
 fn watch_signals(stop: Stop) -> std::io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(async move {
+        // The end of the parent drains too, and often comes just before the first signal: only signals count here.
+        let mut asked = false;
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if stop.is_cancelled() {
+            if asked {
                 std::process::exit(1);
             }
+            asked = true;
             info!("draining");
             stop.cancel();
         }
