@@ -41,7 +41,8 @@ async fn acknowledged_work_survives_the_drain_of_each_service() {
     }
     for peer in [Peer::Queue, Peer::Gateway, Peer::State, Peer::Queue] {
         mesh.signal(peer, Signal::Terminate).await;
-        assert!(mesh.process(peer).wait().await.success(), "{} drains in good order", peer.name());
+        let ended = mesh.process(peer).wait().await;
+        assert!(ended.success(), "{} should drain in good order: {ended}", peer.name());
         mesh.restart(peer).await;
     }
     enough.store(true, Ordering::Relaxed);
