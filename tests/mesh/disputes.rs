@@ -59,7 +59,7 @@ async fn the_demonstration_decides_a_dispute_and_records_it() {
     says(&mut mesh, "submit disputes").await;
 
     let invocation = submit(directory.path(), port).await;
-    assert_eq!(invocation["state"], "SUCCEEDED", "{invocation}");
+    assert_eq!(invocation["state"], "succeeded", "{invocation}");
 
     let mut second = up(directory.path(), free_ports(7), "second");
     assert!(!second.wait().await.success(), "a second mesh on the same data is refused");
