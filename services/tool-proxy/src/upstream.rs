@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn no_secret_is_printed() {
-        let tool = Tool { bearer: Some(holdfast_config::Secret::in_memory("canary")), ..Tool::default() };
+        let tool = Tool { bearer: Some(Secret::in_memory("canary")), ..Tool::default() };
         let headers = headers(&tool).expect("they hold");
         assert!(!format!("{headers:?}{tool:?}").contains("canary"));
         assert_eq!(headers[AUTHORIZATION], "Bearer canary");
