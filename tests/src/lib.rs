@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod counting;
 pub mod patience;
 pub mod queue_kills;
 pub mod retail;

@@ -2,8 +2,9 @@
 //! injected, and one JSON line of figures; fails when a promise is broken or its own floor of work is not reached.
 
 use std::process::ExitCode;
+use std::time::Instant;
 
-use holdfast_tests::{queue_kills, retail, tool_hang};
+use holdfast_tests::{counting, queue_kills, retail, tool_hang};
 use serde_json::{Value, json};
 
 /// What a proof found.
@@ -12,7 +13,8 @@ struct Verdict {
     figures: Value,
 }
 
-const PROOFS: [(&str, &str); 3] = [
+const PROOFS: [(&str, &str); 4] = [
+    ("counting", "10,000 read-modify-writes of one record by 32 clients"),
     ("queue_kills", "kill -9 of the queue between acknowledging and leasing, 200 times"),
     ("retail_kills", "the retail desk's cases, three times over, while every service is killed in turn"),
     ("tool_hang", "what a hanging tool costs its callers, and the callers of another tool"),
@@ -22,6 +24,7 @@ const PROOFS: [(&str, &str); 3] = [
 async fn main() -> ExitCode {
     let name = std::env::args().nth(1).unwrap_or_default();
     let verdict = match name.as_str() {
+        "counting" => counting().await,
         "queue_kills" => queue_kills().await,
         "retail_kills" => retail_kills().await,
         "tool_hang" => tool_hang().await,
@@ -32,6 +35,18 @@ async fn main() -> ExitCode {
     };
     println!("{}", json!({"proof": name, "holds": verdict.holds, "figures": verdict.figures}));
     if verdict.holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn counting() -> Verdict {
+    let (mesh, begun) = (counting::mesh().await, Instant::now());
+    counting::updates(&mesh, 10_000).await;
+    let (count, writes) = counting::count(&mesh).await;
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("{} clients counted to {count}", counting::CLIENTS);
+    Verdict {
+        holds: (count, writes) == (10_000, 10_000),
+        figures: json!({"count": count, "accepted_writes": writes, "updates_per_s": 10_000.0 / seconds}),
+    }
 }
 
 async fn queue_kills() -> Verdict {
