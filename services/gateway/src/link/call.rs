@@ -67,7 +67,8 @@ pub(super) enum Stage {
     /// Durable; its end is awaited.
     Accepted { invocation_id: String },
     /// Durable; the queue could not wait for its end, and is asked again.
-    Parked { invocation_id: String },
+    /// `queued` once that question is in the outbox: two of them on one stream would be refused.
+    Parked { invocation_id: String, queued: bool },
 }
 
 /// A call and where its answer goes.

@@ -117,7 +117,7 @@ impl Calls {
     /// What is to be sent for a call; nothing when its caller has left.
     fn ask(&mut self, id: u64, now: Instant) -> Option<Ask> {
         let call = self.open.get_mut(&id)?;
-        if let Stage::Accepted { invocation_id } | Stage::Parked { invocation_id } = &call.stage {
+        if let Stage::Accepted { invocation_id } | Stage::Parked { invocation_id, .. } = &call.stage {
             let invocation_id = invocation_id.clone();
             call.stage = Stage::Accepted { invocation_id: invocation_id.clone() };
             return Some(Ask::Wait(WaitRequest { tenant: call.tenant.clone(), invocation_id }));
@@ -165,7 +165,7 @@ impl Calls {
         let invocation_id = self.invocation_id(id);
         match (self.open.get_mut(&id), invocation_id) {
             (Some(call), Some(invocation_id)) if status::from_bytes(&status).code() == Code::Unavailable => {
-                call.stage = Stage::Parked { invocation_id };
+                call.stage = Stage::Parked { invocation_id, queued: false };
             }
             (_, invocation_id) => self.settle(id, Err(CallError::Refused { status, invocation_id })),
         }
@@ -173,8 +173,13 @@ impl Calls {
 
     /// Asks again for the ends that the queue could not wait for.
     pub(crate) fn unpark(&mut self) {
-        let parked = self.open.iter().filter(|(_, call)| matches!(call.stage, Stage::Parked { .. }));
-        self.outbox.extend(parked.map(|(id, _)| Outgoing::Call(*id)));
+        for (id, call) in &mut self.open {
+            if let Stage::Parked { queued, .. } = &mut call.stage
+                && !std::mem::replace(queued, true)
+            {
+                self.outbox.push_back(Outgoing::Call(*id));
+            }
+        }
     }
 
     /// The caller of a call has left.
@@ -192,6 +197,16 @@ impl Calls {
         let mut ids: Vec<u64> = self.open.keys().copied().collect();
         ids.sort_unstable();
         self.outbox = ids.into_iter().map(Outgoing::Call).collect();
+        self.mark_parked(true);
+    }
+
+    /// The outbox now holds every parked call, or none.
+    fn mark_parked(&mut self, in_outbox: bool) {
+        for call in self.open.values_mut() {
+            if let Stage::Parked { queued, .. } = &mut call.stage {
+                *queued = in_outbox;
+            }
+        }
     }
 
     /// There is no stream, and none before `until`. What was certainly not sent is refused, what cannot be sent again is
@@ -199,6 +214,7 @@ impl Calls {
     pub(crate) fn disconnected(&mut self, now: Instant, until: Instant) {
         self.connection = Connection::Down { until };
         self.outbox.clear();
+        self.mark_parked(false);
         let mut failed = Vec::new();
         for (id, call) in &mut self.open {
             match call.stage {
@@ -228,7 +244,7 @@ impl Calls {
     /// The invocation of a call that was accepted.
     pub(crate) fn invocation_id(&self, id: u64) -> Option<String> {
         match &self.open.get(&id)?.stage {
-            Stage::Accepted { invocation_id } | Stage::Parked { invocation_id } => Some(invocation_id.clone()),
+            Stage::Accepted { invocation_id } | Stage::Parked { invocation_id, .. } => Some(invocation_id.clone()),
             _ => None,
         }
     }

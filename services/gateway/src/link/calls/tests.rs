@@ -199,6 +199,30 @@ fn a_queue_that_cannot_wait_now_is_asked_again() {
 }
 
 #[test]
+fn a_parked_wait_is_asked_once_on_a_stream_however_it_got_into_the_outbox() {
+    let mut table = Table::connected();
+    let (id, mut outcome) = table.open("", true);
+    table.take();
+    table.accept(id);
+    let away = holdfast_rpc::Error::unavailable("away", Duration::from_secs(1)).to_proto().encode_to_vec();
+    table.hear(id, Answer::Status(away.into()));
+    let wait = || vec![(id, Ask::Wait(WaitRequest { tenant: "default".into(), invocation_id: format!("inv-{id}") }))];
+
+    table.calls.unpark();
+    table.disconnect();
+    table.calls.connected(table.now);
+    table.calls.unpark();
+    assert_eq!(table.take(), wait(), "after a break");
+
+    let away = holdfast_rpc::Error::unavailable("away", Duration::from_secs(1)).to_proto().encode_to_vec();
+    table.hear(id, Answer::Status(away.into()));
+    table.calls.unpark();
+    table.calls.unpark();
+    assert_eq!(table.take(), wait(), "on a stream that takes nothing for a while");
+    assert!(outcome.try_recv().is_err(), "the wait goes on");
+}
+
+#[test]
 fn a_caller_that_leaves_takes_its_call_along() {
     let mut table = Table::connected();
     let (unsent, _outcome) = table.open("", true);
