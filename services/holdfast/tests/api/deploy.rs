@@ -156,5 +156,5 @@ fn the_published_port_is_the_gateways() {
 #[test]
 fn the_image_runs_the_executable_that_it_builds() {
     let file = read("Dockerfile");
-    assert!(file.contains("cargo build --release --locked -p holdfast") && file.contains("ENTRYPOINT [\"holdfast\"]"));
+    assert!(file.contains("cargo build --profile dist --locked -p holdfast") && file.contains("ENTRYPOINT [\"holdfast\"]"));
 }
