@@ -29,6 +29,7 @@ async fn main() -> ExitCode {
         "retail_kills" => retail_kills().await,
         "tool_hang" => tool_hang().await,
         _ => {
+            println!("{:14} the README's first command in a fresh clone and an empty environment", "fresh_clone");
             PROOFS.iter().for_each(|(name, what)| println!("{name:14} {what}"));
             return ExitCode::from(2);
         }
