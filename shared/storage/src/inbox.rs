@@ -1,6 +1,7 @@
 //! What waits for a thread: a bounded pile that is taken whole.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::{Class, Failure};
 
@@ -72,6 +73,12 @@ impl<T> Inbox<T> {
     pub(crate) fn close(&self) {
         self.pile().closed = true;
         self.filled.notify_all();
+    }
+
+    /// Waits for that long at most; true once it is closed.
+    pub(crate) fn closes_within(&self, patience: Duration) -> bool {
+        let open = self.filled.wait_timeout_while(self.pile(), patience, |pile| !pile.closed);
+        open.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
     pub(crate) fn waiting(&self) -> usize {

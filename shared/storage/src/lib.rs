@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod count;
 mod database;
 mod failure;
 mod inbox;
 mod lock;
 mod reader;
+mod waiters;
 mod writer;
 
 pub use database::{Database, OpenError};
@@ -12,4 +14,5 @@ pub use failure::{Class, Failure};
 pub use inbox::Refused;
 pub use lock::DirectoryLock;
 pub use reader::Reader;
-pub use writer::{Batch, Journal, Waiter, Waiters, Writer, WriterOptions, waiters};
+pub use waiters::{Waiter, Waiters, waiters};
+pub use writer::{Batch, Journal, Writer, WriterOptions};

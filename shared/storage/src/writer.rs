@@ -5,10 +5,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
 
+use crate::count::Count;
 use crate::inbox::Inbox;
 use crate::{Class, Database, Failure, OpenError, Refused};
+
+/// How long until a store that could not say what became of a commit is asked again.
+const HEALING: Duration = Duration::from_millis(250);
 
 /// What a store does with a batch of commands.
 pub trait Journal: Send + 'static {
@@ -22,6 +25,14 @@ pub trait Journal: Send + 'static {
     /// # Errors
     /// What SQLite says.
     fn apply(&mut self, tx: &Transaction<'_>, commands: &[Self::Command]) -> rusqlite::Result<Vec<Self::Answer>>;
+
+    /// Makes what was applied durable. After an I/O error the writer asks the store itself whether it is there.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    fn commit(&mut self, tx: Transaction<'_>) -> rusqlite::Result<()> {
+        tx.commit()
+    }
 
     /// Nothing since the last successful commit was stored: forget what was decided in memory.
     fn rolled_back(&mut self) {}
@@ -66,13 +77,15 @@ impl<T: Send + 'static, C: Send + 'static> Writer<T, C> {
         journal: J,
         deliver: impl FnMut(Batch<T, J::Answer>) + Send + 'static,
     ) -> Result<Self, OpenError> {
-        let connection =
-            database.writer().map_err(|failure| OpenError::File { path: database.path().to_path_buf(), failure })?;
+        let unusable = |failure| OpenError::File { path: database.path().to_path_buf(), failure };
+        let connection = database.writer().map_err(unusable)?;
+        let count = Count::begin(&connection).map_err(unusable)?;
         let inbox = Arc::new(Inbox::new(options.waiting_max));
         let worker = Worker {
             inbox: Arc::clone(&inbox),
             batch_max: options.batch_max,
             connection: Some(connection),
+            count,
             database,
             journal,
             deliver,
@@ -126,6 +139,7 @@ struct Worker<J: Journal, T, D> {
     batch_max: usize,
     /// Absent after an error that spoils it, until the next batch opens another.
     connection: Option<Connection>,
+    count: Count,
     database: Database,
     journal: J,
     deliver: D,
@@ -165,11 +179,14 @@ impl<J: Journal, T, D: FnMut(Batch<T, J::Answer>)> Worker<J, T, D> {
 
     fn attempt(&mut self, commands: &[J::Command]) -> Result<Vec<J::Answer>, Failure> {
         let outcome = self.transaction(commands);
-        if let Err(failure) = &outcome {
-            tracing::error!(error = %failure, commands = commands.len(), "a batch could not be stored");
-            self.journal.rolled_back();
-            if failure.spoils_connection() {
-                self.connection = None;
+        match &outcome {
+            Ok(_) => self.count.stepped(),
+            Err(failure) => {
+                tracing::error!(error = %failure, commands = commands.len(), "a batch could not be stored");
+                self.journal.rolled_back();
+                if failure.spoils_connection() {
+                    self.connection = None;
+                }
             }
         }
         outcome
@@ -181,10 +198,38 @@ impl<J: Journal, T, D: FnMut(Batch<T, J::Answer>)> Worker<J, T, D> {
             gone => gone.insert(self.database.writer()?),
         };
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.count.step(&tx)?;
         let answers = self.journal.apply(&tx, commands)?;
         assert_eq!(answers.len(), commands.len(), "one answer for each command");
-        tx.commit().map_err(|error| Failure::from(error).while_committing())?;
-        Ok(answers)
+        match self.journal.commit(tx).map_err(|error| Failure::from(error).while_committing()) {
+            Ok(()) => Ok(answers),
+            Err(failure) if failure.may_have_happened() && self.is_stored(&failure) => Ok(answers),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Whether a batch whose commit failed is stored all the same: nothing is decided, and nobody is answered, before the
+    /// store has said so on a fresh connection. Only a writer that is closed gives up.
+    fn is_stored(&mut self, failure: &Failure) -> bool {
+        tracing::error!(error = %failure, "a commit is in doubt");
+        loop {
+            self.connection = None;
+            let asked = self.database.writer().and_then(|fresh| {
+                let stored = self.count.has_stepped(&fresh)?;
+                self.connection = Some(fresh);
+                Ok(stored)
+            });
+            match asked {
+                Ok(stored) => {
+                    tracing::info!(stored, "the store says what became of the commit");
+                    return stored;
+                }
+                Err(failure) => tracing::error!(error = %failure, "whether the commit is stored cannot be said yet"),
+            }
+            if self.inbox.closes_within(HEALING) {
+                return false;
+            }
+        }
     }
 }
 
@@ -195,43 +240,5 @@ impl<T> Drop for CloseOnDrop<T> {
         self.0.close();
         // Dropping the tags tells whoever waits on them.
         drop(self.0.take());
-    }
-}
-
-/// A tag that one caller waits on.
-pub type Waiter<A> = oneshot::Sender<Result<A, Failure>>;
-
-/// Carries each batch to the runtime in one message and answers its waiters from there: a wake-up of the runtime for
-/// each waiter would cost more than the commit. Spawn the future; it ends with the writer.
-pub fn waiters<A: Send + 'static>()
--> (impl FnMut(Batch<Waiter<A>, A>) + Send + 'static, impl Future<Output = ()> + Send + 'static) {
-    let (batches, mut committed) = mpsc::unbounded_channel::<Batch<Waiter<A>, A>>();
-    let deliver = move |batch| {
-        // Without the runtime nobody waits any more.
-        let _ = batches.send(batch);
-    };
-    let answer = async move {
-        while let Some(batch) = committed.recv().await {
-            for (waiter, answer) in batch.answers {
-                // A caller that went away is no concern of the store's.
-                let _ = waiter.send(answer);
-            }
-        }
-    };
-    (deliver, answer)
-}
-
-/// A writer whose callers wait for their answers.
-pub type Waiters<C, A> = Writer<Waiter<A>, C>;
-
-impl<C: Send + 'static, A: Send + 'static> Waiters<C, A> {
-    /// Submits a command and waits until it is stored.
-    ///
-    /// # Errors
-    /// What the store met; [`Class::Closed`] when the writer is gone.
-    pub async fn call(&self, command: C) -> Result<A, Failure> {
-        let (waiter, answer) = oneshot::channel();
-        self.submit(waiter, command).map_err(|refused| refused.failure)?;
-        answer.await.unwrap_or_else(|_| Err(Failure::new(Class::Closed, "it is closed")))
     }
 }

@@ -1,5 +1,6 @@
 //! A small journal for the tests: numbers that must differ.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
 
@@ -19,6 +20,17 @@ pub(crate) enum Command {
     Fill(usize),
     Pragma(&'static str, i64),
     Wait(Mutex<Receiver<()>>),
+    /// The batch's commit is answered with an I/O error.
+    Doubt(Doubt),
+}
+
+/// What really became of a commit in doubt.
+#[derive(Debug, Clone)]
+pub(crate) enum Doubt {
+    Stored,
+    NotStored,
+    /// Stored, but the directory is away (moved from here to there) until somebody brings it back.
+    StoredAndAway(PathBuf, PathBuf),
 }
 
 /// Counts its inserts in memory, as a journal that keeps decisions would.
@@ -26,6 +38,7 @@ pub(crate) enum Command {
 pub(crate) struct Numbers {
     committed: u64,
     pending: u64,
+    doubt: Option<Doubt>,
 }
 
 impl Journal for Numbers {
@@ -35,6 +48,19 @@ impl Journal for Numbers {
     fn apply(&mut self, tx: &Transaction<'_>, commands: &[Command]) -> rusqlite::Result<Vec<u64>> {
         self.committed += std::mem::take(&mut self.pending);
         commands.iter().map(|command| self.apply_one(tx, command)).collect()
+    }
+
+    fn commit(&mut self, tx: Transaction<'_>) -> rusqlite::Result<()> {
+        match self.doubt.take() {
+            None => return tx.commit(),
+            Some(Doubt::Stored) => tx.commit()?,
+            Some(Doubt::NotStored) => tx.rollback()?,
+            Some(Doubt::StoredAndAway(here, there)) => {
+                tx.commit()?;
+                std::fs::rename(here, there).unwrap();
+            }
+        }
+        Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), None))
     }
 
     fn rolled_back(&mut self) {
@@ -54,6 +80,7 @@ impl Numbers {
             }
             Command::Pragma(name, value) => tx.pragma_update(None, name, value)?,
             Command::Wait(gate) => gate.lock().unwrap().recv().unwrap(),
+            Command::Doubt(doubt) => self.doubt = Some(doubt.clone()),
         }
         Ok(self.committed + self.pending)
     }

@@ -1,5 +1,6 @@
 //! The promises of the embedded store, over real files.
 
+mod doubt;
 mod journal;
 
 use holdfast_storage::{Batch, Class, Database, OpenError, Reader, Waiters, Writer, WriterOptions, waiters};
