@@ -4,6 +4,8 @@ mod calls;
 mod clock;
 mod commit;
 mod core;
+#[cfg(test)]
+mod doubt;
 mod enqueue;
 mod grant;
 mod hot;
@@ -66,6 +68,8 @@ pub(crate) struct Shared {
     armed: Mutex<Option<Moment>>,
     rearm: Notify,
     raised: Notify,
+    /// A batch has arrived in memory.
+    landed: Notify,
 }
 
 impl Queue {
@@ -113,6 +117,7 @@ impl Queue {
             armed: Mutex::new(None),
             rearm: Notify::new(),
             raised: Notify::new(),
+            landed: Notify::new(),
         });
         tokio::spawn(follow(Arc::downgrade(&shared), committed));
         Ok(Self { shared })

@@ -35,6 +35,8 @@ impl Shared {
         }
         core.dispatch(now, &mut commands);
         self.submit(&mut core, commands, now);
+        drop(core);
+        self.landed.notify_waiters();
     }
 
     /// Hands commands to the store; when it takes none, that is their answer.

@@ -1,5 +1,6 @@
 //! Accepting invocations, one by one or many over one stream.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use holdfast_rpc::Error;
@@ -163,6 +164,9 @@ impl Shared {
     /// The answer, or nothing where the call now waits for the invocation's end.
     async fn wait(&self, stream: &Arc<CallStream>, call_id: u64, tenant: String, id: Uuid) -> Option<CallWhat> {
         loop {
+            // Before the store is read: no batch that arrives after that is missed.
+            let mut landed = pin!(self.landed.notified());
+            landed.as_mut().enable();
             let record = match self.store.get(id, Some(tenant.clone()), false).await {
                 Ok(Some(record)) => record,
                 Ok(None) => return Some(CallWhat::Refused(refusal::unknown(id))),
@@ -179,7 +183,7 @@ impl Shared {
                 }
             }
             // Its acceptance or its end is stored, and on its way into memory.
-            tokio::task::yield_now().await;
+            landed.await;
         }
     }
 }

@@ -93,7 +93,7 @@ async fn start(directory: &Path) -> (Queue, Arc<AtomicBool>) {
     (queue, full)
 }
 
-fn submission() -> Submission {
+pub(super) fn submission() -> Submission {
     Submission {
         tenant: "t".into(),
         agent: "a".into(),
@@ -110,7 +110,7 @@ fn submission() -> Submission {
     }
 }
 
-fn ask() -> LeaseAsk {
+pub(super) fn ask() -> LeaseAsk {
     LeaseAsk {
         worker: "w".into(),
         agents: vec!["a".into()],

@@ -13,12 +13,12 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use holdfast_storage::{Database, Failure, OpenError, Reader, Writer, WriterOptions};
+use holdfast_storage::{Database, Failure, Journal, OpenError, Reader, Writer, WriterOptions};
 use rusqlite_migration::{M, Migrations};
 use uuid::Uuid;
 
-use super::{Batch, Command, Filter, History, Raise, Record, Store, Waiting};
-use journal::QueueJournal;
+use super::{Answer, Batch, Command, Filter, History, Raise, Record, Store, Waiting};
+pub(crate) use journal::QueueJournal;
 
 /// Commands that may wait for a commit. What callers add is bounded by the depth limit, what workers add by their leases;
 /// this is the last resort.
@@ -49,11 +49,20 @@ impl<T: Send + 'static> Sqlite<T> {
     /// # Errors
     /// [`OpenError`] names the path and what to do.
     pub fn open(directory: &Path, deliver: impl FnMut(Batch<T>) + Send + 'static) -> Result<Self, OpenError> {
+        Self::open_with(QueueJournal, directory, deliver)
+    }
+
+    /// The same with another journal: tests plant their faults there.
+    pub(crate) fn open_with(
+        journal: impl Journal<Command = Command, Answer = Answer>,
+        directory: &Path,
+        deliver: impl FnMut(Batch<T>) + Send + 'static,
+    ) -> Result<Self, OpenError> {
         let database = Database::open(directory, NAME, &migrations())?;
         let options = WriterOptions { name: "queue-writer", waiting_max: WAITING_MAX, batch_max: BATCH_MAX };
         let reader = Reader::start("queue-reader", database.clone(), READS_MAX)
             .map_err(|source| OpenError::Directory { path: directory.to_path_buf(), source })?;
-        Ok(Self { writer: Writer::start(options, database, QueueJournal, deliver)?, reader })
+        Ok(Self { writer: Writer::start(options, database, journal, deliver)?, reader })
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::{Answer, Command};
 use super::{accept, claim, settle, tell};
 
 /// Keeps nothing in memory: the tables are the state, so there is nothing to forget after a rollback.
-pub(super) struct QueueJournal;
+pub(crate) struct QueueJournal;
 
 impl Journal for QueueJournal {
     type Command = Command;
