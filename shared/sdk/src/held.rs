@@ -107,12 +107,6 @@ impl Held {
             Standing::Gone(_) => false,
         });
     }
-
-    /// Whether an earlier holder of this invocation, or of its session, may still be at work somewhere.
-    pub(crate) fn may_have_predecessor(&self) -> bool {
-        let alone = self.invocation.spec.as_ref().is_none_or(|spec| spec.session.is_empty());
-        !alone || self.invocation.attempt > 1 || self.invocation.lost_leases > 0
-    }
 }
 
 #[cfg(test)]
@@ -161,18 +155,5 @@ mod tests {
     fn the_invocations_deadline_is_told_by_the_monotonic_clock() {
         let now = Instant::now();
         assert_eq!(held(now, 10).deadline, Some(now + Duration::from_secs(30)));
-    }
-
-    #[test]
-    fn only_the_first_lease_of_a_lone_invocation_has_no_predecessor() {
-        let with = |attempt, lost_leases, session: &str| {
-            let mut held = held(Instant::now(), 10);
-            held.invocation.attempt = attempt;
-            held.invocation.lost_leases = lost_leases;
-            held.invocation.spec.as_mut().expect("it has one").session = session.into();
-            held.may_have_predecessor()
-        };
-        assert!(!with(1, 0, ""));
-        assert!(with(2, 0, "") && with(1, 1, "") && with(1, 0, "s-1"));
     }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn run(
     let report = tokio::select! {
         biased;
         reason = held.gone() => {
-            tracing::info!(invocation_id = %held.invocation.id, reason, "the lease is gone: the handler is stopped");
+            span.in_scope(|| tracing::info!(reason, "the lease is gone: the handler is stopped"));
             None
         }
         () = passed(held.deadline) => {
@@ -42,19 +42,34 @@ pub(crate) async fn run(
     };
     span.record("gen_ai.usage.input_tokens", context.usage().input_tokens);
     span.record("gen_ai.usage.output_tokens", context.usage().output_tokens);
-    if let Some(Report::Fail { failure, .. }) = &report {
-        span.record("error.type", failure.reason.as_str());
-        span.record("otel.status_code", "ERROR");
-    }
+    tell(&span, report.as_ref());
     report
 }
 
+/// What came of an attempt, for the trace and the log: the span names the trace, the invocation and the attempt.
+fn tell(span: &Span, report: Option<&Report>) {
+    let _entered = span.enter();
+    match report {
+        Some(Report::Complete { .. }) => tracing::info!("the invocation is done"),
+        Some(Report::Fail { failure, .. }) => {
+            span.record("error.type", failure.reason.as_str());
+            span.record("otel.status_code", "ERROR");
+            tracing::warn!(
+                reason = failure.reason,
+                retryable = failure.retryable,
+                error = failure.message,
+                "the attempt failed"
+            );
+        }
+        Some(Report::Release) => tracing::info!("the invocation is handed back"),
+        None => {}
+    }
+}
+
 async fn work(context: &Context, held: &Held, handler: &dyn Handler) -> Option<Report> {
-    // An earlier holder may still be at work somewhere: from here on it cannot write. Nobody can be before the first
-    // lease of a lone invocation; its fence is registered by its first call.
-    if held.may_have_predecessor()
-        && let Err(error) = context.state().register_fence().await
-    {
+    // An earlier holder may still be at work somewhere: from here on it cannot write. A lease does not tell whether there
+    // was one: one that was released leaves no trace in the invocation's counts.
+    if let Err(error) = context.state().register_fence().await {
         return outcome(context, held, Err(error.into()));
     }
     let result = match input(held) {
@@ -72,13 +87,7 @@ fn outcome(context: &Context, held: &Held, result: Result<Output, Failure>) -> O
     match result {
         _ if held.is_gone() => None,
         Ok(output) => Some(Report::Complete { output, usage }),
-        Err(failure) => {
-            tracing::warn!(
-                invocation_id = %held.invocation.id, attempt = held.invocation.attempt, reason = failure.reason,
-                retryable = failure.retryable, error = failure.message, "the attempt failed",
-            );
-            Some(Report::Fail { failure, usage })
-        }
+        Err(failure) => Some(Report::Fail { failure, usage }),
     }
 }
 

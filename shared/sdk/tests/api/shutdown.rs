@@ -50,6 +50,31 @@ async fn what_still_runs_after_the_drain_is_handed_back() {
 }
 
 #[tokio::test]
+async fn who_follows_a_released_lease_registers_its_fence_though_no_count_tells_of_it() {
+    let mesh = Mesh::start().await;
+    let worker =
+        Worker::new(mesh.url()).drain(Duration::from_millis(50)).agent("count", |ctx: Context, _: Json| async move {
+            ctx.progress("begun", None).await;
+            std::future::pending::<Result<Json, Failure>>().await
+        });
+    let running = Running::start(worker);
+    let id = mesh.queue.submit(Submission { agent: "count", ..Default::default() });
+    mesh.queue.until(|queue| (!queue.events().is_empty()).then_some(())).await;
+    running.shut_down().await.expect("drained");
+    assert_eq!(mesh.queue.ends(&id), [End::Released]);
+
+    let next = Worker::new(mesh.url()).agent("count", |ctx: Context, _: Json| async move {
+        Ok(json!([ctx.invocation().attempt, ctx.invocation().lost_leases]))
+    });
+    let _next = Running::start(next);
+    mesh.queue.until(|queue| (queue.ends(&id).len() == 2).then_some(())).await;
+    let ends = mesh.queue.ends(&id);
+    let End::Completed(done) = &ends[1] else { panic!("the next holder completes: {ends:?}") };
+    assert_eq!(done.result.as_ref().expect("a result").data, "[1,0]", "as if it were the first");
+    assert_eq!(mesh.state.registered().len(), 2, "so every holder registers its fence");
+}
+
+#[tokio::test]
 async fn a_worker_whose_queue_is_away_can_be_shut_down() {
     let mesh = Mesh::start().await;
     let running = Running::start(echo(&mesh));

@@ -284,9 +284,11 @@ impl Inner {
 
     fn settle(&mut self, stream: u64, token: String, end: End) {
         let status = match self.leases.remove(&token) {
-            Some(leased) => {
+            Some(mut leased) => {
                 self.ends.push((leased.invocation.id.clone(), end.clone()));
                 if end == End::Released {
+                    // What is handed back costs no attempt.
+                    leased.invocation.attempt -= 1;
                     self.waiting.push(leased.invocation);
                 }
                 Vec::new()
