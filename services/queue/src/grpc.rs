@@ -161,7 +161,8 @@ impl QueueService for Service {
         request: Request<pb::HeartbeatRequest>,
     ) -> Result<Response<pb::HeartbeatResponse>, Status> {
         let tenant = confined(&request);
-        let renewals = self.queue.heartbeat(tenant.as_deref(), request.into_inner().tokens).await?;
+        let tokens = self.decoder.heartbeat(request.into_inner())?;
+        let renewals = self.queue.heartbeat(tenant.as_deref(), tokens).await?;
         Ok(Response::new(convert::renewals(renewals)))
     }
 

@@ -20,21 +20,24 @@ pub(crate) struct Inbox<T> {
     pile: Mutex<Pile<T>>,
     filled: Condvar,
     waiting_max: usize,
+    bytes_max: usize,
 }
 
 #[derive(Debug)]
 struct Pile<T> {
     items: Vec<T>,
+    bytes: usize,
     closed: bool,
 }
 
 impl<T> Inbox<T> {
-    pub(crate) fn new(waiting_max: usize) -> Self {
-        Self { pile: Mutex::new(Pile { items: Vec::new(), closed: false }), filled: Condvar::new(), waiting_max }
+    pub(crate) fn new(waiting_max: usize, bytes_max: usize) -> Self {
+        let pile = Pile { items: Vec::new(), bytes: 0, closed: false };
+        Self { pile: Mutex::new(pile), filled: Condvar::new(), waiting_max, bytes_max }
     }
 
-    /// Takes all of `items` or none.
-    pub(crate) fn put(&self, items: Vec<T>) -> Result<(), Refused<Vec<T>>> {
+    /// Takes all of `items`, which are so large together, or none. Whatever their size, an empty inbox takes them.
+    pub(crate) fn put(&self, items: Vec<T>, bytes: usize) -> Result<(), Refused<Vec<T>>> {
         if items.is_empty() {
             return Ok(());
         }
@@ -46,6 +49,10 @@ impl<T> Inbox<T> {
             return Err(refused(items, Class::Overloaded, "too many commands wait"));
         }
         let idle = pile.items.is_empty();
+        if !idle && pile.bytes + bytes > self.bytes_max {
+            return Err(refused(items, Class::Overloaded, "commands of too many bytes wait"));
+        }
+        pile.bytes += bytes;
         if idle {
             pile.items = items;
         } else {
@@ -65,6 +72,7 @@ impl<T> Inbox<T> {
             .filled
             .wait_while(self.pile(), |pile| pile.items.is_empty() && !pile.closed)
             .unwrap_or_else(PoisonError::into_inner);
+        pile.bytes = 0;
         let items = std::mem::take(&mut pile.items);
         (!items.is_empty()).then_some(items)
     }

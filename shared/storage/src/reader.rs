@@ -24,7 +24,7 @@ impl Reader {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(name: &'static str, database: Database, waiting_max: usize) -> std::io::Result<Self> {
-        let inbox = Arc::new(Inbox::new(waiting_max));
+        let inbox = Arc::new(Inbox::new(waiting_max, usize::MAX));
         let work = Arc::clone(&inbox);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || serve(&work, &database))?;
         Ok(Self { inbox, thread: Some(thread) })
@@ -49,7 +49,7 @@ impl Reader {
             let _ = reply.send(answer);
             reusable
         });
-        self.inbox.put(vec![job]).map_err(|refused| refused.failure)?;
+        self.inbox.put(vec![job], 0).map_err(|refused| refused.failure)?;
         answer.await.unwrap_or_else(|_| Err(Failure::new(Class::Closed, "it is closed")))
     }
 }

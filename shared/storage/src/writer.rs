@@ -26,6 +26,11 @@ pub trait Journal: Send + 'static {
     /// What SQLite says.
     fn apply(&mut self, tx: &Transaction<'_>, commands: &[Self::Command]) -> rusqlite::Result<Vec<Self::Answer>>;
 
+    /// Bytes that a command takes while it waits, roughly.
+    fn size(_command: &Self::Command) -> usize {
+        0
+    }
+
     /// Makes what was applied durable. After an I/O error the writer asks the store itself whether it is there.
     ///
     /// # Errors
@@ -45,6 +50,8 @@ pub struct WriterOptions {
     pub name: &'static str,
     /// Commands that may wait for the next commit.
     pub waiting_max: usize,
+    /// Their bytes, by [`Journal::size`]; as many again may be on their way to the disk.
+    pub bytes_max: usize,
     /// Commands in one transaction: bounds how long the first of them waits.
     pub batch_max: usize,
 }
@@ -62,6 +69,7 @@ pub struct Batch<T, A> {
 #[derive(Debug)]
 pub struct Writer<T, C> {
     inbox: Arc<Inbox<(T, C)>>,
+    size: fn(&C) -> usize,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -80,7 +88,7 @@ impl<T: Send + 'static, C: Send + 'static> Writer<T, C> {
         let unusable = |failure| OpenError::File { path: database.path().to_path_buf(), failure };
         let connection = database.writer().map_err(unusable)?;
         let count = Count::begin(&connection).map_err(unusable)?;
-        let inbox = Arc::new(Inbox::new(options.waiting_max));
+        let inbox = Arc::new(Inbox::new(options.waiting_max, options.bytes_max));
         let worker = Worker {
             inbox: Arc::clone(&inbox),
             batch_max: options.batch_max,
@@ -96,7 +104,7 @@ impl<T: Send + 'static, C: Send + 'static> Writer<T, C> {
                 failure: Failure::new(Class::Io, source.to_string()),
             },
         )?;
-        Ok(Self { inbox, thread: Some(thread) })
+        Ok(Self { inbox, size: J::size, thread: Some(thread) })
     }
 
     /// Hands one command over.
@@ -112,7 +120,8 @@ impl<T: Send + 'static, C: Send + 'static> Writer<T, C> {
     /// # Errors
     /// What was offered, when too much waits already or the writer is gone.
     pub fn submit_all(&self, commands: Vec<(T, C)>) -> Result<(), Refused<Vec<(T, C)>>> {
-        self.inbox.put(commands)
+        let bytes = commands.iter().map(|(_, command)| (self.size)(command)).sum();
+        self.inbox.put(commands, bytes)
     }
 
     /// Commands that wait for the next commit.

@@ -118,6 +118,12 @@ impl Decoder {
         })
     }
 
+    /// No worker has more leases than it can ask for at once.
+    pub(super) fn heartbeat(&self, request: pb::HeartbeatRequest) -> Result<Vec<String>, Error> {
+        at_most("tokens", request.tokens.len(), self.config.credits_max as usize)?;
+        Ok(request.tokens)
+    }
+
     pub(super) fn worker(&self, worker: &str) -> Result<Arc<str>, Error> {
         Ok(name("worker", worker)?.into())
     }

@@ -21,6 +21,9 @@ use crate::queue::{Ending, Outbox, Queue, Run, Work as Item, WorkSession};
 /// Leases that go into one message: well below what a client takes.
 const MESSAGE_BYTES: usize = 1 << 20;
 
+/// Answers that one stream may be owed at once: a whole batch of commands.
+const OWED_MAX: usize = 1_024;
+
 /// One worker's stream, before its hello.
 pub(super) struct Work {
     queue: Queue,
@@ -57,7 +60,7 @@ impl Work {
         };
         loop {
             let message = tokio::select! {
-                message = requests.message() => message,
+                message = self.read(requests) => message,
                 () = stop.cancelled() => {
                     session.drain();
                     return Ok(());
@@ -80,6 +83,12 @@ impl Work {
         }
     }
 
+    /// The next message. A worker that does not read what it is told is not read either: HTTP/2 holds it back.
+    async fn read(&self, requests: &mut Streaming<pb::WorkRequest>) -> Result<Option<pb::WorkRequest>, Status> {
+        self.outbox.eased(OWED_MAX).await;
+        requests.message().await
+    }
+
     async fn open(&self, requests: &mut Streaming<pb::WorkRequest>) -> Result<WorkSession, Error> {
         match requests.message().await {
             Ok(Some(pb::WorkRequest { message: Some(Up::Hello(hello)) })) => {
@@ -99,7 +108,7 @@ impl Work {
                 return Ok(());
             }
             Up::Heartbeat(heartbeat) => {
-                session.heartbeat(heartbeat.tokens).await;
+                session.heartbeat(self.decoder.heartbeat(heartbeat)?).await;
                 return Ok(());
             }
             Up::Progress(progress) => {

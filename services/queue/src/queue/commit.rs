@@ -11,7 +11,6 @@ use holdfast_rpc::Error;
 use holdfast_storage::Failure;
 
 use super::core::{Commands, Core};
-use super::grant::{ITEM_BYTES, Work};
 use super::tag::{Tag, TellTag, TellTo};
 use super::{Shared, refusal};
 use crate::domain::time::Now;
@@ -98,7 +97,7 @@ fn answer_tell(tag: TellTag, outcome: Result<u64, Error>) {
             let _ = reply.send(outcome);
         }
         TellTo::Worker { outbox, token } => {
-            outbox.pay(Work::Settled { token, outcome: outcome.map(|_| ()) }, ITEM_BYTES);
+            outbox.answer(token, outcome.map(|_| ()));
         }
     }
 }

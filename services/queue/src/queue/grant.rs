@@ -43,11 +43,37 @@ pub(crate) enum Work {
 }
 
 impl Work {
+    /// What it takes until it has been read, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Welcome { adopted, .. } => ITEM_BYTES + adopted.iter().map(String::len).sum::<usize>(),
+            Self::Lease(grant) => grant.bytes(),
+            Self::Renewed(renewals) => renewals.iter().map(|renewal| ITEM_BYTES + renewal.token.len()).sum(),
+            Self::Settled { token, .. } => ITEM_BYTES + token.len(),
+            Self::Revoked { .. } | Self::Draining => ITEM_BYTES,
+        }
+    }
+
     pub(crate) fn into_grant(self) -> Option<Grant> {
         match self {
             Self::Lease(grant) => Some(*grant),
             _ => None,
         }
+    }
+}
+
+impl Outbox<Work> {
+    /// Tells a worker something.
+    pub(crate) fn tell(&self, work: Work) {
+        let bytes = work.bytes();
+        self.push(work, bytes);
+    }
+
+    /// Tells a worker an answer that it is owed.
+    pub(crate) fn answer(&self, token: String, outcome: Result<(), Error>) {
+        let work = Work::Settled { token, outcome };
+        let bytes = work.bytes();
+        self.pay(work, bytes);
     }
 }
 

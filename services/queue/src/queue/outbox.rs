@@ -13,6 +13,8 @@ pub(crate) struct Outbox<T> {
     inner: Mutex<Inner<T>>,
     bytes_max: usize,
     ended: Notify,
+    /// Its one writer's requests may be read again.
+    eased: Notify,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,7 @@ enum End {
 impl<T> Outbox<T> {
     pub(crate) fn new(bytes_max: usize) -> Self {
         let inner = Inner { items: VecDeque::new(), bytes: 0, reader: None, owed: 0, end: End::Open };
-        Self { inner: Mutex::new(inner), bytes_max, ended: Notify::new() }
+        Self { inner: Mutex::new(inner), bytes_max, ended: Notify::new(), eased: Notify::new() }
     }
 
     /// Puts something in. What a reader that has gone would get is dropped.
@@ -71,6 +73,7 @@ impl<T> Outbox<T> {
     pub(crate) fn pay(&self, item: T, bytes: usize) {
         self.inner.lock().owed -= 1;
         self.push(item, bytes);
+        self.eased.notify_one();
     }
 
     /// An owed answer is wanted no more.
@@ -78,11 +81,21 @@ impl<T> Outbox<T> {
         let mut inner = self.inner.lock();
         inner.owed -= 1;
         wake(inner.reader.take());
+        drop(inner);
+        self.eased.notify_one();
     }
 
     /// Whether the reader has left more unread than it may.
     pub(crate) fn is_full(&self) -> bool {
         self.inner.lock().bytes >= self.bytes_max
+    }
+
+    /// Waits until the reader has left no more unread than it may, and fewer answers than that are owed. Whoever asks for
+    /// answers waits here before each request, so that a client that does not read cannot ask for more and more.
+    pub(crate) async fn eased(&self, owed_max: usize) {
+        while self.is_full() || self.inner.lock().owed >= owed_max {
+            self.eased.notified().await;
+        }
     }
 
     /// Nothing more is begun; the stream ends when everything owed has been read.
@@ -144,6 +157,9 @@ impl<T> Outbox<T> {
         let was_full = inner.bytes >= self.bytes_max;
         inner.bytes -= bytes;
         let made_room = was_full && inner.bytes < self.bytes_max;
+        if made_room {
+            self.eased.notify_one();
+        }
         Poll::Ready(Some(Ok(Run { items, made_room })))
     }
 }
@@ -178,63 +194,4 @@ fn wake(reader: Option<Waker>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn poll(outbox: &Outbox<u32>) -> Poll<Option<Result<Vec<u32>, String>>> {
-        let cx = Context::from_waker(Waker::noop());
-        outbox
-            .poll(&cx, 100, |first, next| first % 2 == next % 2)
-            .map(|ready| ready.map(|run| run.map(|run| run.items).map_err(|error| error.to_string())))
-    }
-
-    #[test]
-    fn what_goes_together_goes_in_one_message() {
-        let outbox = Outbox::new(1_000);
-        for (item, bytes) in [(1, 40), (3, 40), (5, 40), (2, 1), (7, 1)] {
-            outbox.push(item, bytes);
-        }
-        for expected in [vec![1, 3], vec![5], vec![2], vec![7]] {
-            assert_eq!(poll(&outbox), Poll::Ready(Some(Ok(expected))));
-        }
-        assert_eq!(poll(&outbox), Poll::Pending);
-    }
-
-    #[test]
-    fn a_stream_finishes_when_nothing_is_owed() {
-        let outbox = Outbox::new(1_000);
-        outbox.owe();
-        outbox.finish();
-        assert_eq!(poll(&outbox), Poll::Pending);
-        outbox.pay(1, 1);
-        assert_eq!(poll(&outbox), Poll::Ready(Some(Ok(vec![1]))));
-        assert_eq!(poll(&outbox), Poll::Ready(None));
-    }
-
-    #[test]
-    fn a_reader_that_has_gone_gets_nothing() {
-        let outbox = Outbox::new(10);
-        outbox.push(1, 20);
-        assert!(outbox.is_full());
-        outbox.abandon();
-        outbox.push(1, 20);
-        assert!(!outbox.is_full());
-        assert_eq!(outbox.offer(1, 20), Err(1));
-        assert_eq!(poll(&outbox), Poll::Ready(None));
-    }
-
-    #[test]
-    fn reading_says_when_it_makes_room() {
-        let outbox = Outbox::new(10);
-        outbox.push(1, 6);
-        outbox.push(2, 6);
-        let cx = Context::from_waker(Waker::noop());
-        let rooms: Vec<bool> = (0..2)
-            .filter_map(|_| match outbox.poll(&cx, 100, |_, _| false) {
-                Poll::Ready(Some(Ok(run))) => Some(run.made_room),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(rooms, [true, false]);
-    }
-}
+mod tests;

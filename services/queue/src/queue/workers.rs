@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::core::{Commands, Core, TakerEntry};
-use super::grant::{ITEM_BYTES, Renewal, Taker, Work};
+use super::grant::{Renewal, Taker, Work};
 use super::outbox::Outbox;
 use super::settle::{Ending, Telling};
 use super::tag::{AdoptTag, SettleTo, Tag, TellTo};
@@ -68,7 +68,7 @@ impl Queue {
         let session =
             WorkSession { shared: Arc::clone(shared), id, tenant: hello.tenant.clone(), outbox: Arc::clone(&outbox) };
         let adopted = session.take_over(&hello).await;
-        outbox.push(Work::Welcome { adopted, heartbeat_interval: shared.config.heartbeat_interval() }, ITEM_BYTES);
+        outbox.tell(Work::Welcome { adopted, heartbeat_interval: shared.config.heartbeat_interval() });
         session.join(hello.agents, hello.credits);
         Ok(session)
     }
@@ -150,8 +150,7 @@ impl WorkSession {
             };
             renewals.push(Renewal { token, lease });
         }
-        let bytes = renewals.len() * ITEM_BYTES;
-        self.outbox.push(Work::Renewed(renewals), bytes);
+        self.outbox.tell(Work::Renewed(renewals));
     }
 
     /// Ends a lease; answered on the stream.
@@ -160,7 +159,7 @@ impl WorkSession {
         let to = SettleTo::Worker { outbox: Arc::clone(&self.outbox), token: token.clone() };
         match self.shared.settlement(self.tenant.as_deref(), &token, ending, to) {
             Ok(command) => self.shared.send(vec![command]),
-            Err((error, _)) => self.outbox.pay(Work::Settled { token, outcome: Err(error) }, ITEM_BYTES),
+            Err((error, _)) => self.outbox.answer(token, Err(error)),
         }
     }
 
@@ -170,19 +169,19 @@ impl WorkSession {
         let to = TellTo::Worker { outbox: Arc::clone(&self.outbox), token: token.clone() };
         match self.shared.report(self.tenant.as_deref(), &token, telling, to) {
             Ok(command) => self.shared.send(vec![command]),
-            Err((error, _)) => self.outbox.pay(Work::Settled { token, outcome: Err(error) }, ITEM_BYTES),
+            Err((error, _)) => self.outbox.answer(token, Err(error)),
         }
     }
 
     /// Refuses something that the worker sent for a lease.
     pub(crate) fn refuse(&self, token: String, error: Error) {
-        self.outbox.push(Work::Settled { token, outcome: Err(error) }, ITEM_BYTES);
+        self.outbox.tell(Work::Settled { token, outcome: Err(error) });
     }
 
     /// The queue drains: the worker is told, gets what it is owed, and the stream ends.
     pub(crate) fn drain(&self) {
         self.shared.core.lock().draining = true;
-        self.outbox.push(Work::Draining, ITEM_BYTES);
+        self.outbox.tell(Work::Draining);
         self.outbox.finish();
     }
 }

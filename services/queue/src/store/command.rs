@@ -26,6 +26,29 @@ pub enum Command {
     ForgetRaises(Vec<i64>),
 }
 
+/// What a command takes beside what its user gave, roughly.
+const COMMAND_BYTES: usize = 512;
+
+impl Command {
+    /// Bytes that it takes while it waits, roughly.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let given = match self {
+            Self::Accept(accept) => accept.payload.data.len(),
+            Self::Settle(settle) => match &settle.change {
+                Change::Complete { result, .. } => result.data.len(),
+                Change::Fail { failure, .. } => failure.message.len(),
+                Change::Cancel { why, .. } => why.len(),
+                Change::Release { .. } | Change::Lose { .. } | Change::Expire => 0,
+            },
+            Self::Tell(tell) => tell.report.size(),
+            Self::ForgetRaises(raises) => raises.len() * size_of::<i64>(),
+            Self::Claim(_) | Self::Adopt(_) => 0,
+        };
+        COMMAND_BYTES + given
+    }
+}
+
 /// A new invocation.
 #[derive(Debug)]
 pub struct Accept {

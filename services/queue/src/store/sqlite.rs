@@ -23,6 +23,8 @@ pub(crate) use journal::QueueJournal;
 /// Commands that may wait for a commit. What callers add is bounded by the depth limit, what workers add by their leases;
 /// this is the last resort.
 const WAITING_MAX: usize = 1 << 20;
+/// Their bytes.
+const WAITING_BYTES_MAX: usize = 256 << 20;
 /// Commands in one transaction.
 const BATCH_MAX: usize = 1_024;
 /// Reads that may wait.
@@ -59,7 +61,12 @@ impl<T: Send + 'static> Sqlite<T> {
         deliver: impl FnMut(Batch<T>) + Send + 'static,
     ) -> Result<Self, OpenError> {
         let database = Database::open(directory, NAME, &migrations())?;
-        let options = WriterOptions { name: "queue-writer", waiting_max: WAITING_MAX, batch_max: BATCH_MAX };
+        let options = WriterOptions {
+            name: "queue-writer",
+            waiting_max: WAITING_MAX,
+            bytes_max: WAITING_BYTES_MAX,
+            batch_max: BATCH_MAX,
+        };
         let reader = Reader::start("queue-reader", database.clone(), READS_MAX)
             .map_err(|source| OpenError::Directory { path: directory.to_path_buf(), source })?;
         Ok(Self { writer: Writer::start(options, database, journal, deliver)?, reader })

@@ -14,6 +14,7 @@ mod restart;
 mod sessions;
 mod state;
 mod tenants;
+mod unread;
 mod watch;
 mod work;
 mod worker;

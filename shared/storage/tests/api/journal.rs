@@ -50,6 +50,13 @@ impl Journal for Numbers {
         commands.iter().map(|command| self.apply_one(tx, command)).collect()
     }
 
+    fn size(command: &Command) -> usize {
+        match command {
+            Command::Fill(bytes) => *bytes,
+            _ => 0,
+        }
+    }
+
     fn commit(&mut self, tx: Transaction<'_>) -> rusqlite::Result<()> {
         match self.doubt.take() {
             None => return tx.commit(),

@@ -6,7 +6,8 @@ mod journal;
 use holdfast_storage::{Batch, Class, Database, OpenError, Reader, Waiters, Writer, WriterOptions, waiters};
 use journal::{Command, Numbers, migrations};
 
-const OPTIONS: WriterOptions = WriterOptions { name: "numbers", waiting_max: 1_000, batch_max: 100 };
+const OPTIONS: WriterOptions =
+    WriterOptions { name: "numbers", waiting_max: 1_000, bytes_max: 1 << 20, batch_max: 100 };
 
 fn database(directory: &tempfile::TempDir) -> Database {
     Database::open(directory.path(), "numbers", &migrations()).unwrap()
@@ -118,6 +119,26 @@ async fn an_overfull_inbox_hands_the_command_back() {
     let refused = writer.submit_all(many).unwrap_err();
     assert_eq!(refused.failure.class(), Class::Overloaded);
     assert_eq!(refused.offered.len(), OPTIONS.waiting_max + 1);
+}
+
+#[tokio::test]
+async fn what_waits_is_bounded_in_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let writer: Writer<u64, Command> =
+        Writer::start(OPTIONS, database(&directory), Numbers::default(), |_| ()).unwrap();
+    let (go, gate) = std::sync::mpsc::channel();
+    writer.submit(0, Command::Wait(std::sync::Mutex::new(gate))).unwrap();
+    while writer.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    writer.submit(1, Command::Fill(2 << 20)).expect("one is taken, however large");
+    let refused = writer.submit(2, Command::Fill(1)).unwrap_err();
+    assert_eq!(refused.failure.class(), Class::Overloaded);
+    go.send(()).unwrap();
+    while writer.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    writer.submit(2, Command::Fill(1)).expect("there is room again");
 }
 
 #[tokio::test]

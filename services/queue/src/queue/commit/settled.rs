@@ -11,7 +11,7 @@ use crate::domain::time::Now;
 use crate::domain::transition::{CANCELLED, DEADLINE_PASSED, LEASE_LOST, Step};
 use crate::metrics;
 use crate::queue::core::Core;
-use crate::queue::grant::{ITEM_BYTES, Taker, Work};
+use crate::queue::grant::{Taker, Work};
 use crate::queue::tag::{SettleTag, SettleTo, Settled};
 use crate::queue::{Shared, refusal};
 use crate::store::Settlement;
@@ -36,7 +36,7 @@ impl Shared {
                 let _ = reply.send(outcome);
             }
             SettleTo::Worker { outbox, token } => {
-                outbox.pay(Work::Settled { token, outcome: outcome.map(|_| ()) }, ITEM_BYTES);
+                outbox.answer(token, outcome.map(|_| ()));
             }
             SettleTo::Reaper | SettleTo::Deadline => {}
         }
@@ -93,6 +93,6 @@ impl Shared {
 fn revoke(core: &Core, held: Option<Held>, reason: &'static str) {
     let Some(Held { stream: Some(stream), token, .. }) = held else { return };
     if let Some(Taker::Stream(outbox)) = core.takers.get(&stream).map(|entry| &entry.taker) {
-        outbox.push(Work::Revoked { token, reason }, ITEM_BYTES);
+        outbox.tell(Work::Revoked { token, reason });
     }
 }

@@ -13,6 +13,10 @@ impl Journal for QueueJournal {
     type Command = Command;
     type Answer = Answer;
 
+    fn size(command: &Command) -> usize {
+        command.size()
+    }
+
     fn apply(&mut self, tx: &Transaction<'_>, commands: &[Command]) -> rusqlite::Result<Vec<Answer>> {
         commands
             .iter()

@@ -1,0 +1,76 @@
+use super::*;
+
+fn poll(outbox: &Outbox<u32>) -> Poll<Option<Result<Vec<u32>, String>>> {
+    let cx = Context::from_waker(Waker::noop());
+    outbox
+        .poll(&cx, 100, |first, next| first % 2 == next % 2)
+        .map(|ready| ready.map(|run| run.map(|run| run.items).map_err(|error| error.to_string())))
+}
+
+#[test]
+fn what_goes_together_goes_in_one_message() {
+    let outbox = Outbox::new(1_000);
+    for (item, bytes) in [(1, 40), (3, 40), (5, 40), (2, 1), (7, 1)] {
+        outbox.push(item, bytes);
+    }
+    for expected in [vec![1, 3], vec![5], vec![2], vec![7]] {
+        assert_eq!(poll(&outbox), Poll::Ready(Some(Ok(expected))));
+    }
+    assert_eq!(poll(&outbox), Poll::Pending);
+}
+
+#[test]
+fn a_stream_finishes_when_nothing_is_owed() {
+    let outbox = Outbox::new(1_000);
+    outbox.owe();
+    outbox.finish();
+    assert_eq!(poll(&outbox), Poll::Pending);
+    outbox.pay(1, 1);
+    assert_eq!(poll(&outbox), Poll::Ready(Some(Ok(vec![1]))));
+    assert_eq!(poll(&outbox), Poll::Ready(None));
+}
+
+#[test]
+fn a_reader_that_has_gone_gets_nothing() {
+    let outbox = Outbox::new(10);
+    outbox.push(1, 20);
+    assert!(outbox.is_full());
+    outbox.abandon();
+    outbox.push(1, 20);
+    assert!(!outbox.is_full());
+    assert_eq!(outbox.offer(1, 20), Err(1));
+    assert_eq!(poll(&outbox), Poll::Ready(None));
+}
+
+#[test]
+fn reading_says_when_it_makes_room() {
+    let outbox = Outbox::new(10);
+    outbox.push(1, 6);
+    outbox.push(2, 6);
+    let cx = Context::from_waker(Waker::noop());
+    let rooms: Vec<bool> = (0..2)
+        .filter_map(|_| match outbox.poll(&cx, 100, |_, _| false) {
+            Poll::Ready(Some(Ok(run))) => Some(run.made_room),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(rooms, [true, false]);
+}
+
+#[tokio::test]
+async fn who_asks_waits_for_a_reader_that_does_not_read() {
+    let outbox = Outbox::new(10);
+    let held_back = async |outbox: &Outbox<u32>| {
+        let eased = std::pin::pin!(outbox.eased(2));
+        futures::poll!(eased).is_pending()
+    };
+    outbox.push(1, 20);
+    assert!(held_back(&outbox).await, "too much is unread");
+    let (_, read) = tokio::join!(outbox.eased(2), async { poll(&outbox) });
+    assert!(read.is_ready());
+    outbox.owe();
+    assert!(!held_back(&outbox).await);
+    outbox.owe();
+    assert!(held_back(&outbox).await, "too much is owed");
+    tokio::join!(outbox.eased(2), async { outbox.pay(1, 1) });
+}
