@@ -82,7 +82,7 @@ fn house(
     Ok(House {
         name: name.to_owned(),
         simulated,
-        provider: upstream(name, provider, base_url, authority, config)?,
+        provider: upstream(name, provider, (base_url, simulated), authority, config)?,
         gate,
         keys: keys.collect(),
         cooldown: *provider.cooldown,
@@ -93,13 +93,14 @@ fn house(
 fn upstream(
     name: &str,
     provider: &config::Provider,
-    base_url: String,
+    (base_url, simulated): (String, bool),
     authority: Option<Secret>,
     config: &Config,
 ) -> Result<Box<dyn Provider>, ServeError> {
     let settings = OpenAiSettings {
         base_url,
         authority,
+        simulated,
         connect_timeout: *provider.connect_timeout,
         timeout: *provider.timeout,
         idle_timeout: *provider.idle_timeout,

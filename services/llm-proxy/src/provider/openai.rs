@@ -5,7 +5,7 @@ mod events;
 mod refusal;
 mod wire;
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) base_url: String,
     /// A further authority (PEM) that signs the provider's certificate.
     pub(crate) authority: Option<Secret>,
+    /// Whether it is the mesh's own simulator, wherever that is.
+    pub(crate) simulated: bool,
     pub(crate) connect_timeout: Duration,
     /// From the request to the whole answer, or to the beginning of a stream.
     pub(crate) timeout: Duration,
@@ -65,6 +67,10 @@ impl OpenAi {
         if let Some(authority) = &settings.authority {
             let certificates = reqwest::Certificate::from_pem_bundle(authority.reveal().as_bytes());
             builder = builder.tls_certs_merge(certificates.map_err(|error| format!("is not usable PEM: {error}"))?);
+        }
+        if settings.simulated || is_loopback(&settings.base_url) {
+            // The proxies that the environment names lead out of here.
+            builder = builder.no_proxy();
         }
         if settings.base_url.starts_with("http://") {
             // No authority is needed, and a machine without any must still be able to start.
@@ -151,6 +157,15 @@ fn parts(
     batches.flatten()
 }
 
+/// Whether a URL names this machine.
+fn is_loopback(url: &str) -> bool {
+    let url = reqwest::Url::parse(url).ok();
+    url.as_ref().and_then(reqwest::Url::host_str).is_some_and(|host| {
+        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        ip.map_or(host == "localhost", |ip| ip.is_loopback())
+    })
+}
+
 async fn within<T>(time: Duration, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::time::timeout(time, call).await.unwrap_or(Err(Failure::Broken { how: "took too long" }))
 }
@@ -169,6 +184,21 @@ async fn read(mut response: Response, bytes_max: usize) -> Result<Bytes, Failure
                 tracing::debug!(%error, "a provider broke off");
                 return Err(Failure::Broken { how: "broke off" });
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn this_machine_is_known_by_its_names() {
+        for url in ["http://127.0.0.1:7076/v1", "http://[::1]:80/v1", "https://localhost/v1", "http://127.8.0.1/"] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in ["https://api.openai.com/v1", "http://10.0.0.1/v1", "https://localhost.example/v1", "no url"] {
+            assert!(!is_loopback(url), "{url}");
         }
     }
 }

@@ -5,6 +5,7 @@ mod failures;
 mod harness;
 mod limits;
 mod process;
+mod proxies;
 mod restart;
 mod streams;
 mod tls;

@@ -20,6 +20,11 @@ pub struct Proxy {
 
 impl Proxy {
     pub async fn start(directory: &Path, provider: &Running, toml: &str) -> Self {
+        Self::start_under(directory, provider, toml, &[]).await
+    }
+
+    /// With more in its environment.
+    pub async fn start_under(directory: &Path, provider: &Running, toml: &str, more: &[(&str, &str)]) -> Self {
         let file = directory.join("holdfast.toml");
         let (data, simulator) = (directory.display(), provider.url());
         let common = format!(
@@ -30,6 +35,9 @@ impl Proxy {
         let mut process = Command::new(env!("CARGO_BIN_EXE_holdfast-llm-proxy"))
             .arg("--config")
             .arg(file)
+            .env_remove("NO_PROXY")
+            .env_remove("no_proxy")
+            .envs(more.iter().copied())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
