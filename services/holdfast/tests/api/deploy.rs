@@ -154,7 +154,23 @@ fn the_published_port_is_the_gateways() {
 }
 
 #[test]
+fn every_container_that_keeps_files_has_a_volume_for_them() {
+    let compose = read("compose.yaml");
+    let (services, volumes) = compose.split_once("\nvolumes:\n").expect("there are volumes");
+    let data = "/var/lib/holdfast";
+    assert!(read("holdfast.toml").contains(&format!("dir = \"{data}\"")));
+    for service in ["queue", "state", "llm-proxy"] {
+        let (_, block) = services.split_once(&format!("\n  {service}:\n")).expect("it is there");
+        let block = block.split("\n\n").next().expect("a block");
+        assert!(block.contains(&format!("- {service}:{data}")), "{service}: {block}");
+        assert!(volumes.lines().any(|line| line == format!("  {service}:")), "{service}");
+    }
+}
+
+#[test]
 fn the_image_runs_the_executable_that_it_builds() {
     let file = read("Dockerfile");
-    assert!(file.contains("cargo build --profile dist --locked -p holdfast") && file.contains("ENTRYPOINT [\"holdfast\"]"));
+    assert!(
+        file.contains("cargo build --profile dist --locked -p holdfast") && file.contains("ENTRYPOINT [\"holdfast\"]")
+    );
 }
