@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use holdfast_config::{Common, Secret, Tls};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Request, Response, Url};
+use reqwest::{Certificate, Client, Request, Response, Url};
 use rustls::crypto::ring;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
@@ -62,10 +62,16 @@ impl Upstream {
     /// The way to a tool; an error names the key and why.
     pub(crate) fn new(tool: &Tool, common: &Common) -> Result<Self, (String, String)> {
         let (url, simulated) = common.mesh.resolve(&tool.url);
-        // The mesh's own simulator shows the mesh's own certificate.
-        let authority = common.tls.as_ref().and_then(Tls::trusted).filter(|_| simulated);
         let url = Url::parse(&url).map_err(|error| ("url".into(), format!("{url:?} is not a URL: {error}")))?;
-        let client = client(tool, &url, authority)
+        let trusted = match authority(tool)? {
+            // The mesh's own simulator shows the mesh's own certificate.
+            none if none.is_empty() => match common.tls.as_ref().and_then(Tls::trusted).filter(|_| simulated) {
+                Some(own) => certificates(own).map_err(|why| ("url".into(), format!("tls.authority {why}")))?,
+                None => none,
+            },
+            own => own,
+        };
+        let client = client(tool, &url, trusted)
             .map_err(|error| ("url".into(), format!("cannot be called: {}", whole(&error))))?;
         Ok(Self {
             client,
@@ -151,7 +157,7 @@ impl Incoming {
     }
 }
 
-fn client(tool: &Tool, url: &Url, authority: Option<&Secret>) -> Result<Client, reqwest::Error> {
+fn client(tool: &Tool, url: &Url, trusted: Vec<Certificate>) -> Result<Client, reqwest::Error> {
     // Where somebody installed a provider already, it is this one.
     let _ = ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -166,10 +172,26 @@ fn client(tool: &Tool, url: &Url, authority: Option<&Secret>) -> Result<Client, 
     if url.scheme() == "http" {
         // No authority is needed, and a machine without any must still be able to start.
         builder = builder.tls_certs_only([]);
-    } else if let Some(authority) = authority {
-        builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(authority.reveal().as_bytes())?);
+    } else {
+        builder = builder.tls_certs_merge(trusted);
     }
     builder.build()
+}
+
+/// Who vouches for a tool besides the public authorities; an error names the key and why.
+pub(crate) fn authority(tool: &Tool) -> Result<Vec<Certificate>, (String, String)> {
+    let Some(authority) = &tool.authority else { return Ok(Vec::new()) };
+    if tool.url.starts_with("http:") {
+        return Err(("authority".into(), "is for https only: this tool shows no certificate".into()));
+    }
+    certificates(authority).map_err(|why| ("authority".into(), why))
+}
+
+fn certificates(authority: &Secret) -> Result<Vec<Certificate>, String> {
+    match Certificate::from_pem_bundle(authority.reveal().as_bytes()) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err("is not a certificate in PEM".into()),
+    }
 }
 
 /// An error with its causes: the first line alone says "builder error".

@@ -22,6 +22,8 @@ pub struct Tool {
     pub schema: Option<String>,
     /// The same in a file.
     pub schema_file: Option<PathBuf>,
+    /// A further authority (PEM) that signs its certificate, for tools of one's own.
+    pub authority: Option<Secret>,
     /// What repeating a call would do.
     pub effect: Effect,
     /// One request, whole.
@@ -62,6 +64,7 @@ impl Default for Tool {
             description: String::new(),
             schema: None,
             schema_file: None,
+            authority: None,
             effect: Effect::Effectful,
             timeout: Span::from_secs(10),
             connect_timeout: Span::from_secs(1),

@@ -35,6 +35,7 @@ fn check(name: &str, tool: &Tool, tools: &BTreeMap<String, Tool>) -> Result<(), 
     address(tool)?;
     limits(tool)?;
     upstream::headers(tool).map(drop)?;
+    upstream::authority(tool).map(drop)?;
     Schema::of(tool)?;
     if let Err(error) = tool.breaker.settings().validate() {
         return wrong(format!("breaker.{}", error.field), error.why);
@@ -155,6 +156,18 @@ fallback = [{ kind = "last_good", max_age = "5m" }, { kind = "unavailable", advi
             let text = complaint(&GOOD.replace(from, to));
             assert!(text.contains(key), "{text} should name {key}");
         }
+    }
+
+    #[test]
+    fn an_authority_must_be_one_and_have_something_to_vouch_for() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let file = dir.path().join("ca.pem");
+        std::fs::write(&file, "not PEM").expect("it is written");
+        let line = format!("effect = \"read_only\"\nauthority = \"file:{}\"", file.display());
+        let plain = GOOD.replace("effect = \"read_only\"", &line);
+        assert!(complaint(&plain).contains("tools.search.authority: is for https only"), "{}", complaint(&plain));
+        let text = complaint(&plain.replace("http:", "https:"));
+        assert!(text.contains("tools.search.authority: is not a certificate in PEM"), "{text}");
     }
 
     #[test]

@@ -9,3 +9,4 @@ mod crashes;
 mod effects;
 mod fallbacks;
 mod fences;
+mod secured;

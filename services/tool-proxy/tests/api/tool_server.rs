@@ -13,8 +13,10 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 /// What a path does with a request.
 #[derive(Clone)]
@@ -61,6 +63,7 @@ impl Hit {
 #[derive(Clone)]
 pub(crate) struct ToolServer {
     address: SocketAddr,
+    scheme: &'static str,
     script: Arc<Mutex<HashMap<String, Does>>>,
     hits: Arc<watch::Sender<Vec<Hit>>>,
     connections: Arc<watch::Sender<usize>>,
@@ -70,9 +73,19 @@ type Answer = Response<BoxBody<Bytes, std::io::Error>>;
 
 impl ToolServer {
     pub(crate) async fn start() -> Self {
+        Self::listen(None).await
+    }
+
+    /// One on https, for the name `localhost`.
+    pub(crate) async fn secured(certificate: ServerConfig) -> Self {
+        Self::listen(Some(TlsAcceptor::from(Arc::new(certificate)))).await
+    }
+
+    async fn listen(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let server = Self {
             address: listener.local_addr().expect("a bound socket has an address"),
+            scheme: if tls.is_some() { "https" } else { "http" },
             script: Arc::default(),
             hits: Arc::new(watch::Sender::new(Vec::new())),
             connections: Arc::new(watch::Sender::new(0)),
@@ -81,18 +94,31 @@ impl ToolServer {
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 accepting.connections.send_modify(|count| *count += 1);
-                let server = accepting.clone();
-                let service = service_fn(move |request| server.clone().serve(request));
-                tokio::spawn(
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service),
-                );
+                tokio::spawn(accepting.clone().speak(socket, tls.clone()));
             }
         });
         server
     }
 
+    async fn speak(self, socket: TcpStream, tls: Option<TlsAcceptor>) {
+        let service = service_fn(move |request| self.clone().serve(request));
+        let http = hyper::server::conn::http1::Builder::new();
+        // Whoever breaks off has seen why.
+        match tls {
+            None => drop(http.serve_connection(TokioIo::new(socket), service).await),
+            Some(tls) => {
+                if let Ok(socket) = tls.accept(socket).await {
+                    drop(http.serve_connection(TokioIo::new(socket), service).await);
+                }
+            }
+        }
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        match self.scheme {
+            "https" => format!("https://localhost:{}{path}", self.address.port()),
+            _ => format!("http://{}{path}", self.address),
+        }
     }
 
     pub(crate) fn on(&self, path: &str, does: Does) {
