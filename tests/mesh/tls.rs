@@ -22,6 +22,7 @@ key = "file:tls.key"
 
 [mesh]
 credential = "file:mesh.credential"
+lease_key = "file:mesh.lease-key"
 
 [[gateway.keys]]
 name = "shop"
@@ -39,6 +40,7 @@ role = "operator"
 const SHOP: &str = "shop-key-0123456789abcdef";
 const BANK: &str = "bank-key-0123456789abcdef";
 const CREDENTIAL: &str = "mesh-credential-0123456789abcdef";
+const LEASE_KEY: &str = "lease-key-0123456789abcdef";
 
 /// An address of this machine that is not loopback: the one from which it would reach the outside. Nothing is sent.
 fn own_address() -> Option<IpAddr> {
@@ -62,7 +64,8 @@ async fn off_loopback_the_demonstration_runs_for_who_has_a_key_and_for_nobody_el
     };
     let certificate = rcgen::generate_simple_self_signed([host.to_string()]).unwrap();
     let (pem, key) = (certificate.cert.pem(), certificate.signing_key.serialize_pem());
-    let files = [("shop.key", SHOP), ("bank.key", BANK), ("mesh.credential", CREDENTIAL)];
+    let files =
+        [("shop.key", SHOP), ("bank.key", BANK), ("mesh.credential", CREDENTIAL), ("mesh.lease-key", LEASE_KEY)];
     let builder = Mesh::builder().config(CONFIG).secured(host, &pem, &key);
     let mesh = files.iter().fold(builder, |builder, (name, secret)| builder.file(name, secret)).start().await;
 

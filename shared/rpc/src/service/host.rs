@@ -39,16 +39,18 @@ impl Host {
     /// Binds the socket before anything else is done, so that a port in use is told at once.
     ///
     /// # Errors
-    /// The address is taken or is no address; it is not loopback and TLS or the mesh credential is missing; the data
-    /// directory cannot be used.
+    /// The address is taken or is no address; it is not loopback and TLS, the mesh credential or the lease key is
+    /// missing; the data directory cannot be used.
     pub async fn bind(name: &'static str, address: &str, common: &Common) -> Result<Self, ServeError> {
         let failed = |source| ServeError::Bind { address: address.to_owned(), source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
         if !bound.ip().is_loopback() {
-            let missing = match (&common.tls, &common.mesh.credential) {
-                (None, _) => Some("a [tls] section"),
-                (_, None) => Some("mesh.credential"),
+            let missing = match (&common.tls, &common.mesh.credential, &common.mesh.lease_key) {
+                (None, ..) => Some("a [tls] section"),
+                (_, None, _) => Some("mesh.credential"),
+                // Services on directories of their own would mint keys of their own, and no lease would be known.
+                (.., None) => Some("mesh.lease_key"),
                 _ => None,
             };
             if let Some(missing) = missing {

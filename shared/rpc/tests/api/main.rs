@@ -4,6 +4,7 @@ mod stand_in;
 
 use std::time::Duration;
 
+use holdfast_config::{Common, Secret, Tls};
 use holdfast_proto::llm::v1::{GenerateRequest, ListModelsRequest, StreamGenerateRequest};
 use holdfast_rpc::{client, server::Limits, status};
 use stand_in::{Mesh, Options};
@@ -113,8 +114,19 @@ async fn a_tenant_set_by_the_mesh_reaches_the_handler() {
 }
 
 #[tokio::test]
-async fn another_address_than_loopback_is_refused_without_tls_and_credential() {
-    let error = Mesh::bind_everywhere().await.expect_err("it is open to strangers");
-    assert!(error.to_string().contains("without a [tls] section"), "{error}");
-    assert_eq!(error.exit_code(), 2);
+async fn another_address_than_loopback_is_refused_without_tls_credential_and_a_lease_key_that_all_share() {
+    let mut common = Common::default();
+    let data = tempfile::tempdir().expect("a temporary directory");
+    common.data.dir = data.path().into();
+    for missing in ["a [tls] section", "mesh.credential", "mesh.lease_key"] {
+        let error = Mesh::bind_everywhere(&common).await.expect_err(missing);
+        assert!(error.to_string().contains(&format!("without {missing}")), "{error}");
+        assert_eq!(error.exit_code(), 2);
+        match missing {
+            "mesh.credential" => common.mesh.credential = Some(Secret::in_memory("s3cret")),
+            "mesh.lease_key" => common.mesh.lease_key = Some(Secret::in_memory("k3y")),
+            _ => common.tls = Some(Tls::default()),
+        }
+    }
+    Mesh::bind_everywhere(&common).await.expect("it has everything");
 }

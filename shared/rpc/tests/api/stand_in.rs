@@ -75,8 +75,8 @@ impl Mesh {
         Self { common: Arc::new(common), stop, served, _data: data }
     }
 
-    pub async fn bind_everywhere() -> Result<Host, ServeError> {
-        Host::bind("stand-in", "0.0.0.0:0", &Common::default()).await
+    pub async fn bind_everywhere(common: &Common) -> Result<Host, ServeError> {
+        Host::bind("stand-in", "0.0.0.0:0", common).await
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -1,5 +1,5 @@
-//! What strangers could reach: a listener off loopback needs TLS, the mesh credential and, at the gateway, keys. The services
-//! refuse to start without; here it is told beforehand.
+//! What strangers could reach: a listener off loopback needs TLS, the mesh credential, the key of leases and, at the
+//! gateway, callers' keys. The services refuse to start without; here it is told beforehand.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -26,6 +26,7 @@ pub(super) fn problems(document: &Document) -> Vec<ConfigError> {
             () if is_loopback(address) => continue,
             () if common.tls.is_none() => "a [tls] section",
             () if common.mesh.credential.is_none() => "mesh.credential",
+            () if common.mesh.lease_key.is_none() => "mesh.lease_key",
             () if peer == Peer::Gateway && listener.keys.is_none() => "callers' keys ([[gateway.keys]])",
             () => continue,
         };
