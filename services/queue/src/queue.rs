@@ -7,6 +7,8 @@ mod core;
 #[cfg(test)]
 mod doubt;
 mod enqueue;
+#[cfg(test)]
+mod freeing;
 mod grant;
 mod hot;
 mod lease;
@@ -145,7 +147,7 @@ impl Queue {
             commands.push((Tag::Settle(SettleTag { id, to: SettleTo::Deadline }), Command::Settle(Box::new(settle))));
         }
         if !core.draining {
-            for lease in core.leases.due(now.moment, Duration::from_secs(1)) {
+            for lease in core.leases.due(now.moment) {
                 commands.extend(shared.lose(&core, lease, now.wall));
             }
         }
@@ -180,12 +182,12 @@ impl Queue {
 }
 
 impl Shared {
-    /// Frees a lease, if it still belongs to its stream when the store comes to it.
+    /// Frees a lease that is marked so, if it still belongs to its stream when the store comes to it.
     fn lose(&self, core: &Core, lease: Uuid, now: i64) -> Option<(Tag, Command)> {
         let held = core.leases.get(lease)?;
         let id = held.invocation;
         let change = Change::Lose { lease, stream: held.stream, lost_max: self.config.lost_leases_max };
-        let tag = Tag::Settle(SettleTag { id, to: SettleTo::Reaper });
+        let tag = Tag::Settle(SettleTag { id, to: SettleTo::Reaper { lease } });
         Some((tag, Command::Settle(Box::new(Settle { id, now, change }))))
     }
 

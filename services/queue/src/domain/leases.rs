@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -27,6 +26,8 @@ pub struct Held {
 struct Timed {
     held: Held,
     until: Moment,
+    /// The store has been asked to free it, and has not answered yet.
+    freeing: bool,
 }
 
 /// To which tenant a stream's worker was confined.
@@ -64,16 +65,32 @@ impl Leases {
             self.streams.entry(stream).or_default().insert(lease);
         }
         self.ends.insert((until, lease));
-        self.leases.insert(lease, Timed { held, until });
+        self.leases.insert(lease, Timed { held, until, freeing: false });
     }
 
-    /// A lease is renewed; false when there is none.
+    /// A lease is renewed; false when there is none, and when it is being freed: its holder must not be promised what the
+    /// store is about to take away.
     pub fn renew(&mut self, lease: Uuid, until: Moment) -> bool {
+        let renewable = self.leases.get(&lease).is_some_and(|timed| !timed.freeing);
+        if renewable {
+            self.lasts(lease, until);
+        }
+        renewable
+    }
+
+    /// The store is asked to free a lease. It comes up no more until the store has answered; false when it is there no
+    /// more, or has been asked already.
+    pub fn free(&mut self, lease: Uuid) -> bool {
         let Some(timed) = self.leases.get_mut(&lease) else { return false };
         self.ends.remove(&(timed.until, lease));
-        timed.until = until;
-        self.ends.insert((until, lease));
-        true
+        !std::mem::replace(&mut timed.freeing, true)
+    }
+
+    /// The store did not free a lease: it goes on until then.
+    pub fn keep(&mut self, lease: Uuid, until: Moment) {
+        if self.leases.get(&lease).is_some_and(|timed| timed.freeing) {
+            self.lasts(lease, until);
+        }
     }
 
     /// A lease is over.
@@ -90,7 +107,7 @@ impl Leases {
         let from = timed.held.stream.replace(stream);
         self.leave_stream(lease, from);
         self.streams.entry(stream).or_default().insert(lease);
-        self.renew(lease, until);
+        self.lasts(lease, until);
     }
 
     /// A lease in force.
@@ -136,23 +153,20 @@ impl Leases {
         streams
     }
 
-    /// Leases whose time is up, and leases of streams whose grace is up. Each comes once: renewed for `again`, it comes
-    /// up anew should the store fail to free it.
-    pub fn due(&mut self, now: Moment, again: Duration) -> Vec<Uuid> {
+    /// Leases whose time is up, and leases of streams whose grace is up. Each comes once, marked as being freed: should the
+    /// store fail to free it, it must be [kept](Self::keep).
+    pub fn due(&mut self, now: Moment) -> Vec<Uuid> {
         let mut due = Vec::new();
         while let Some(&(at, stream)) = self.graces.first()
             && at <= now
         {
             self.forget_broken(stream);
-            due.extend(self.of_stream(stream));
-        }
-        for lease in &due {
-            self.renew(*lease, now.after(again));
+            due.extend(self.of_stream(stream).into_iter().filter(|lease| self.free(*lease)));
         }
         while let Some(&(at, lease)) = self.ends.first()
             && at <= now
         {
-            self.renew(lease, now.after(again));
+            self.free(lease);
             due.push(lease);
         }
         due
@@ -163,6 +177,14 @@ impl Leases {
     pub fn next_due(&self) -> Option<Moment> {
         let first = |set: &BTreeSet<(Moment, Uuid)>| set.first().map(|(at, _)| *at);
         [first(&self.ends), first(&self.graces)].into_iter().flatten().min()
+    }
+
+    fn lasts(&mut self, lease: Uuid, until: Moment) {
+        let Some(timed) = self.leases.get_mut(&lease) else { return };
+        self.ends.remove(&(timed.until, lease));
+        timed.until = until;
+        timed.freeing = false;
+        self.ends.insert((until, lease));
     }
 
     fn forget_broken(&mut self, stream: Uuid) {
@@ -183,65 +205,4 @@ impl Leases {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const AGAIN: Duration = Duration::from_secs(1);
-
-    fn held(stream: Option<u128>) -> Held {
-        Held {
-            invocation: Uuid::from_u128(7),
-            tenant: "t".into(),
-            worker: "w".into(),
-            stream: stream.map(Uuid::from_u128),
-            token: "token".into(),
-        }
-    }
-
-    fn lease(n: u128) -> Uuid {
-        Uuid::from_u128(n)
-    }
-
-    #[test]
-    fn a_lease_lasts_from_its_last_renewal() {
-        let mut leases = Leases::default();
-        leases.begin(lease(1), held(None), Moment(10));
-        assert!(leases.renew(lease(1), Moment(20)));
-        assert!(leases.due(Moment(19), AGAIN).is_empty());
-        assert_eq!(leases.due(Moment(20), AGAIN), [lease(1)]);
-        assert!(leases.due(Moment(20), AGAIN).is_empty(), "it comes once");
-        leases.end(lease(1));
-        assert!(!leases.renew(lease(1), Moment(30)));
-        assert_eq!(leases.next_due(), None);
-    }
-
-    #[test]
-    fn a_broken_stream_has_its_grace() {
-        let mut leases = Leases::default();
-        leases.begin(lease(1), held(Some(9)), Moment(1_000));
-        leases.broke(lease(9), "w".into(), Confines::To(None), Moment(50));
-        assert!(leases.due(Moment(49), AGAIN).is_empty());
-        assert_eq!(leases.due(Moment(50), AGAIN), [lease(1)]);
-    }
-
-    #[test]
-    fn an_adopted_lease_outlives_its_old_stream() {
-        let mut leases = Leases::default();
-        leases.begin(lease(1), held(Some(9)), Moment(1_000));
-        leases.broke(lease(9), "w".into(), Confines::To(None), Moment(50));
-        leases.adopt(lease(1), lease(10), Moment(2_000));
-        assert!(leases.due(Moment(1_999), AGAIN).is_empty());
-        assert_eq!(leases.of_stream(lease(10)), [lease(1)]);
-        assert!(leases.of_stream(lease(9)).is_empty());
-    }
-
-    #[test]
-    fn a_returning_worker_is_known_by_name_and_tenant() {
-        let mut leases = Leases::default();
-        leases.begin(lease(1), held(Some(9)), Moment(1_000));
-        leases.broke(lease(9), "w".into(), Confines::To(Some("t".into())), Moment(50));
-        assert!(leases.returned("w", None).is_empty());
-        assert!(leases.returned("v", Some("t")).is_empty());
-        assert_eq!(leases.returned("w", Some("t")), [lease(9)]);
-    }
-}
+mod tests;

@@ -75,8 +75,10 @@ pub(crate) enum SettleTo {
         outbox: Arc<Outbox<Work>>,
         token: String,
     },
-    /// A lost lease: the reaper comes back to it by itself.
-    Reaper,
+    /// A lease that is lost, or that nobody took: where the store fails it goes on, and the reaper comes back to it.
+    Reaper {
+        lease: Uuid,
+    },
     /// A passed deadline: it must come up again when the store fails.
     Deadline,
 }

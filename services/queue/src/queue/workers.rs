@@ -105,7 +105,7 @@ impl WorkSession {
             for stream in streams {
                 close_stream(&mut core, stream);
                 for lease in core.leases.of_stream(stream) {
-                    if !named.contains(&lease) && self.may_free(&core, lease) {
+                    if !named.contains(&lease) && self.may_free(&core, lease) && core.leases.free(lease) {
                         commands.extend(shared.lose(&core, lease, now.wall));
                     }
                 }

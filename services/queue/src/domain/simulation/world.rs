@@ -243,11 +243,12 @@ impl World {
                 self.apply(id, |live, now| Ok(live.expired(now)));
             }
         }
-        for lease in self.leases.due(self.now.moment, AGAIN) {
+        for lease in self.leases.due(self.now.moment) {
             let Some(held) = self.leases.get(lease).cloned() else { continue };
             if self.rng.random_bool(0.9) {
                 self.apply(held.invocation, |live, now| live.lost(lease, held.stream, LOST_MAX, now));
             }
+            self.leases.keep(lease, self.now.moment.after(AGAIN));
         }
     }
 

@@ -64,7 +64,8 @@ impl Shared {
         let Standing::Live(live) = &grant.record.standing else { unreachable!("a grant is live") };
         let Some(lease) = live.lease() else { unreachable!("a grant has a lease") };
         let settle = Settle { id, now: now.wall, change: Change::Release { lease: lease.id } };
-        (Tag::Settle(SettleTag { id, to: SettleTo::Reaper }), Command::Settle(Box::new(settle)))
+        let to = SettleTo::Reaper { lease: lease.id };
+        (Tag::Settle(SettleTag { id, to }), Command::Settle(Box::new(settle)))
     }
 
     pub(super) fn not_claimed(

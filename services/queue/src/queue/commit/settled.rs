@@ -38,7 +38,8 @@ impl Shared {
             SettleTo::Worker { outbox, token } => {
                 outbox.answer(token, outcome.map(|_| ()));
             }
-            SettleTo::Reaper | SettleTo::Deadline => {}
+            SettleTo::Reaper { lease } if outcome.is_err() => core.leases.keep(lease, now.moment.after(PAUSE)),
+            SettleTo::Reaper { .. } | SettleTo::Deadline => {}
         }
     }
 
