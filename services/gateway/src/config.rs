@@ -123,7 +123,12 @@ impl Config {
         Ok(())
     }
 
-    /// Largest payload that is taken, in bytes.
+    /// Largest payload that is taken.
+    pub fn payload_max(&self) -> Size {
+        self.gateway.payload_max
+    }
+
+    /// The same in bytes.
     pub(crate) fn payload_bytes_max(&self) -> usize {
         self.gateway.payload_max.bytes()
     }
@@ -174,7 +179,7 @@ fn check_keys(keys: &[KeySetting]) -> Result<(), Invalid> {
     for (index, setting) in keys.iter().enumerate() {
         let name = &setting.name;
         if !is_agent_name(name) || !is_agent_name(&setting.tenant) {
-            return invalid(format!("{name:?}: name and tenant are letters, digits, '.', '_' and '-', at most 64"));
+            return invalid(format!("{name:?}: name and tenant are letters, digits, '.', '_' and '-', at most 128"));
         }
         if setting.role == Role::Mesh {
             return invalid(format!("{name}: role is caller, worker or operator; the mesh has its own credential"));

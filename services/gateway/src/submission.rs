@@ -1,4 +1,7 @@
 //! What a submission must be like before the queue is asked. Pure: an answer for each field, by its name.
+//!
+//! The bounds are the queue's, so that what one of the two takes the other does not refuse. Those that the queue's
+//! configuration sets (attempts, number of labels) are left to it.
 
 mod agents;
 
@@ -8,17 +11,21 @@ use prost_types::{Duration, Timestamp};
 pub(crate) use agents::Agents;
 
 /// Longest agent name, in bytes.
-pub(crate) const AGENT_BYTES_MAX: usize = 64;
-/// Longest session name, idempotency key, label value and content type, in bytes.
-const TEXT_BYTES_MAX: usize = 256;
+pub(crate) const AGENT_BYTES_MAX: usize = 128;
+/// Longest session name and idempotency key, in bytes.
+const KEY_BYTES_MAX: usize = 512;
+/// Longest content type, in bytes.
+const CONTENT_TYPE_BYTES_MAX: usize = 256;
 /// Longest label name, in bytes.
-const LABEL_BYTES_MAX: usize = 64;
-/// Most labels of an invocation.
-const LABELS_MAX: usize = 32;
+const LABEL_NAME_BYTES_MAX: usize = 128;
+/// Longest label value, in bytes.
+const LABEL_BYTES_MAX: usize = 1_024;
+/// Longest failure reason, in bytes.
+const REASON_BYTES_MAX: usize = 128;
 /// Most failure reasons that a retry policy may name.
-const REASONS_MAX: usize = 32;
-/// Most attempts that a retry policy may ask for.
-const ATTEMPTS_MAX: u32 = 1_000;
+const REASONS_MAX: usize = 256;
+/// Largest factor between one delay and the next.
+const MULTIPLIER_MAX: f64 = 100.0;
 
 /// A field that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +48,8 @@ pub(crate) fn check(
     let spec = spec.ok_or_else(|| bad("spec", "is required"))?;
     agent(&spec.agent)?;
     payload(spec.payload.as_ref(), payload_bytes_max)?;
-    text("spec.session", &spec.session)?;
-    text("spec.idempotency_key", &spec.idempotency_key)?;
+    text("spec.session", &spec.session, KEY_BYTES_MAX)?;
+    text("spec.idempotency_key", &spec.idempotency_key, KEY_BYTES_MAX)?;
     if !(-100..=100).contains(&spec.priority) {
         return Err(bad("spec.priority", format!("is {}; it must be from -100 to 100", spec.priority)));
     }
@@ -84,7 +91,7 @@ fn payload(payload: Option<&pb::Payload>, bytes_max: usize) -> Check {
             format!("has {bytes} bytes; at most {bytes_max} are taken (gateway.payload_max): send a reference instead"),
         ));
     }
-    text("spec.payload.content_type", &payload.content_type)?;
+    text("spec.payload.content_type", &payload.content_type, CONTENT_TYPE_BYTES_MAX)?;
     if is_json(&payload.content_type) {
         json(&payload.data).map_err(|why| bad("spec.payload.data", format!("is not JSON: {why}")))?;
     }
@@ -104,11 +111,7 @@ fn json(data: &[u8]) -> Result<(), String> {
     serde_json::from_str::<serde::de::IgnoredAny>(text).map(drop).map_err(|error| error.to_string())
 }
 
-fn text(field: &'static str, value: &str) -> Check {
-    bounded(field, value, TEXT_BYTES_MAX)
-}
-
-fn bounded(field: &'static str, value: &str, bytes_max: usize) -> Check {
+fn text(field: &'static str, value: &str, bytes_max: usize) -> Check {
     if value.len() > bytes_max {
         return Err(bad(field, format!("has {} bytes; at most {bytes_max} are taken", value.len())));
     }
@@ -131,19 +134,18 @@ fn time(field: &'static str, time: Option<&Timestamp>) -> Check {
 
 fn retry_policy(policy: Option<&pb::RetryPolicy>) -> Check {
     let Some(policy) = policy else { return Ok(()) };
-    if policy.max_attempts > ATTEMPTS_MAX {
-        return Err(bad("spec.retry_policy.max_attempts", format!("is more than {ATTEMPTS_MAX}")));
-    }
     span("spec.retry_policy.initial_backoff", policy.initial_backoff.as_ref())?;
     span("spec.retry_policy.max_backoff", policy.max_backoff.as_ref())?;
     let multiplier = policy.backoff_multiplier;
-    if multiplier != 0.0 && !(1.0..=1_000.0).contains(&multiplier) {
-        return Err(bad("spec.retry_policy.backoff_multiplier", "must be from 1 to 1000, or 0 for the default"));
+    if multiplier != 0.0 && !(1.0..=MULTIPLIER_MAX).contains(&multiplier) {
+        let why = format!("must be from 1 to {MULTIPLIER_MAX}, or 0 for the default");
+        return Err(bad("spec.retry_policy.backoff_multiplier", why));
     }
+    let field = "spec.retry_policy.non_retryable_reasons";
     if policy.non_retryable_reasons.len() > REASONS_MAX {
-        return Err(bad("spec.retry_policy.non_retryable_reasons", format!("are more than {REASONS_MAX}")));
+        return Err(bad(field, format!("are more than {REASONS_MAX}")));
     }
-    policy.non_retryable_reasons.iter().try_for_each(|reason| text("spec.retry_policy.non_retryable_reasons", reason))
+    policy.non_retryable_reasons.iter().try_for_each(|reason| text(field, reason, REASON_BYTES_MAX))
 }
 
 fn span(field: &'static str, span: Option<&Duration>) -> Check {
@@ -157,15 +159,12 @@ fn span(field: &'static str, span: Option<&Duration>) -> Check {
 }
 
 fn labels(spec: &pb::InvocationSpec) -> Check {
-    if spec.labels.len() > LABELS_MAX {
-        return Err(bad("spec.labels", format!("are {}; at most {LABELS_MAX} are taken", spec.labels.len())));
-    }
     for (name, value) in &spec.labels {
         if name.is_empty() {
             return Err(bad("spec.labels", "have one without a name"));
         }
-        bounded("spec.labels", name, LABEL_BYTES_MAX)?;
-        text("spec.labels", value)?;
+        text("spec.labels", name, LABEL_NAME_BYTES_MAX)?;
+        text("spec.labels", value, LABEL_BYTES_MAX)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::{ConfigError, Document, Secret};
+use crate::{ConfigError, Document, Invalid, Secret};
 
 /// The sections that every service reads.
 #[derive(Debug, Clone, Default)]
@@ -23,8 +23,12 @@ impl Common {
     /// # Errors
     /// The first key that does not hold.
     pub fn from_document(document: &Document) -> Result<Self, ConfigError> {
+        let data: Data = document.section("data")?;
+        if data.dir.as_os_str().is_empty() {
+            return Err(document.locate(Invalid::new("data.dir", "must name a directory, such as \"holdfast-data\"")));
+        }
         Ok(Self {
-            data: document.section("data")?,
+            data,
             mesh: document.section("mesh")?,
             tls: document.has_section("tls").then(|| document.section("tls")).transpose()?,
             telemetry: document.section("telemetry")?,
@@ -126,7 +130,8 @@ pub struct Mesh {
     pub simulator: String,
     /// What services show each other; required off loopback.
     pub credential: Option<Secret>,
-    /// The key that signs lease tokens; without it, one is minted in the data directory.
+    /// The key that signs lease tokens; without it, one is minted in the data directory. Required
+    /// off loopback.
     pub lease_key: Option<Secret>,
 }
 

@@ -37,15 +37,11 @@ fn each_refusal_names_its_field() {
         ("spec.payload.data", refused(|spec| spec.payload = data(&[b'1'; PAYLOAD_MAX + 1], ""))),
         ("spec.payload.data", refused(|spec| spec.payload = data(b"{\"a\":", ""))),
         ("spec.payload.content_type", refused(|spec| spec.payload = data(b"x", "text/\nplain"))),
-        ("spec.session", refused(|spec| spec.session = "s".repeat(257))),
+        ("spec.session", refused(|spec| spec.session = "s".repeat(513))),
         ("spec.idempotency_key", refused(|spec| spec.idempotency_key = "a\0".into())),
         ("spec.priority", refused(|spec| spec.priority = 101)),
         ("spec.not_before", refused(|spec| spec.not_before = far)),
         ("spec.deadline", refused(|spec| spec.deadline = far)),
-        (
-            "spec.retry_policy.max_attempts",
-            refused(policy(pb::RetryPolicy { max_attempts: 1_001, ..Default::default() })),
-        ),
         (
             "spec.retry_policy.initial_backoff",
             refused(policy(pb::RetryPolicy { initial_backoff: back, ..Default::default() })),
@@ -54,16 +50,38 @@ fn each_refusal_names_its_field() {
             "spec.retry_policy.backoff_multiplier",
             refused(policy(pb::RetryPolicy { backoff_multiplier: f64::NAN, ..Default::default() })),
         ),
-        ("spec.labels", refused(|spec| spec.labels = HashMap::from([(String::new(), "x".into())]))),
         (
-            "spec.labels",
-            refused(|spec| spec.labels = (0..33).map(|number| (format!("l{number}"), String::new())).collect()),
+            "spec.retry_policy.backoff_multiplier",
+            refused(policy(pb::RetryPolicy { backoff_multiplier: 100.5, ..Default::default() })),
         ),
+        (
+            "spec.retry_policy.non_retryable_reasons",
+            refused(policy(pb::RetryPolicy { non_retryable_reasons: vec!["r".repeat(129)], ..Default::default() })),
+        ),
+        ("spec.labels", refused(|spec| spec.labels = HashMap::from([(String::new(), "x".into())]))),
+        ("spec.labels", refused(|spec| spec.labels = HashMap::from([("n".into(), "v".repeat(1_025))]))),
         ("spec.parent_id", refused(|spec| spec.parent_id = "x".into())),
     ];
     for (field, refusal) in cases {
         assert_eq!(refusal.field, field, "{}", refusal.why);
     }
+}
+
+#[test]
+fn the_gateway_refuses_nothing_that_the_queue_takes() {
+    let mut spec = spec();
+    spec.agent = "a".repeat(128);
+    spec.session = "s".repeat(512);
+    spec.idempotency_key = "k".repeat(512);
+    spec.labels = (0..100).map(|number| (format!("{number:0>128}"), "v".repeat(1_024))).collect();
+    spec.retry_policy = Some(pb::RetryPolicy {
+        // How many are too many, the queue's configuration says.
+        max_attempts: 5_000,
+        backoff_multiplier: 100.0,
+        non_retryable_reasons: vec!["r".repeat(128); 256],
+        ..Default::default()
+    });
+    check(Some(&spec), PAYLOAD_MAX).expect("the queue decides");
 }
 
 #[test]

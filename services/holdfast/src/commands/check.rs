@@ -1,6 +1,7 @@
 //! `check`: everything that can be told about a configuration without starting anything.
 
 mod exposure;
+mod limits;
 mod references;
 
 use std::path::Path;
@@ -40,6 +41,7 @@ pub(crate) fn problems(document: &Document) -> Vec<ConfigError> {
     let mut problems: Vec<ConfigError> = sections.into_iter().flatten().collect();
     problems.extend(references::problems(document));
     problems.extend(exposure::problems(document));
+    problems.extend(limits::problems(document));
     problems.sort_by_key(|problem| (problem.line, problem.to_string()));
     problems.dedup();
     problems

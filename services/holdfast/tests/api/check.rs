@@ -37,6 +37,11 @@ async fn each_mistake_is_named_with_file_line_and_key() {
         ("[mesh]\ncredential = \"env:HOLDFAST_TEST_NOT_SET\"\n", "bad.toml:2: mesh.credential: "),
         ("[mesh]\ncredential = \"file:no/such/file\"\n", "bad.toml:2: mesh.credential: "),
         ("[gateway]\npayload_max = \"2GiB\"\n", "bad.toml:2: gateway.payload_max: "),
+        (
+            "[gateway]\npayload_max = \"2MiB\"\n",
+            "bad.toml:2: gateway.payload_max: 2.0 MiB is more than queue.payload_max",
+        ),
+        ("[data]\ndir = \"\"\n", "bad.toml:2: data.dir: must name a directory"),
     ] {
         let error = refused(text).await;
         assert!(error.contains(wanted), "{wanted:?} is not in {error:?}");
@@ -79,6 +84,13 @@ async fn all_mistakes_are_named_at_once() {
 async fn a_listener_for_strangers_needs_protection() {
     let error = refused("[gateway]\naddress = \"0.0.0.0:7070\"\n").await;
     assert!(error.contains("bad.toml:2: gateway.address: ") && error.contains("[tls]"), "{error}");
+}
+
+#[tokio::test]
+async fn services_that_listen_for_each_other_need_a_lease_key_that_all_share() {
+    let text = "[queue]\naddress = \"0.0.0.0:7071\"\n[tls]\n[mesh]\ncredential = \"env:CARGO_PKG_NAME\"\n";
+    let error = refused(text).await;
+    assert!(error.contains("bad.toml:2: queue.address: ") && error.contains("mesh.lease_key"), "{error}");
 }
 
 #[tokio::test]
