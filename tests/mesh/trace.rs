@@ -1,71 +1,95 @@
-//! One invocation, one trace, over all six services.
+//! One invocation, one trace, over all six services, also when a worker dies.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use holdfast_config::Peer;
-use holdfast_testkit::{Collector, Mesh, ReceivedSpan};
+use holdfast_proto::gateway::v1::RunInvocationRequest;
+use holdfast_proto::queue::v1::{Invocation, InvocationSpec, InvocationState, Payload};
+use holdfast_testkit::{Collector, Mesh, Signal};
+use holdfast_tests::tool_hang::calls_at;
+use holdfast_tests::traces::{CALLER, TRACE, Trace};
+use tokio::task::JoinHandle;
+use tonic::Request;
 
 const DISPUTE: &str = r#"{"customer_id":"C-1001","message":"I did not make this payment"}"#;
-const SERVICES: [&str; 6] = ["gateway", "queue", "agent", "llm-proxy", "tool-proxy", "state"];
+const WITHIN: Duration = Duration::from_secs(60);
 
-fn spans_by_trace(spans: &[ReceivedSpan]) -> BTreeMap<&str, Vec<&ReceivedSpan>> {
-    let mut traces = BTreeMap::<_, Vec<_>>::new();
-    for span in spans {
-        traces.entry(span.trace_id.as_str()).or_default().push(span);
-    }
-    traces
+async fn traced(collector: &Collector) -> Mesh {
+    Mesh::builder().env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint()).start().await
 }
 
-/// The trace that holds the agent's span, if all six services are in it and its root has come.
-fn whole(spans: &[ReceivedSpan]) -> Option<Vec<&ReceivedSpan>> {
-    spans_by_trace(spans).into_values().find(|trace| {
-        let services: BTreeSet<_> = trace.iter().map(|span| span.service.as_str()).collect();
-        let agent_is_in = trace.iter().any(|span| span.name == "invoke_agent disputes");
-        let everybody = SERVICES.iter().all(|name| services.iter().any(|service| service.ends_with(name)));
-        agent_is_in && everybody && orphans(trace).is_empty()
+/// Runs the demonstration for a caller who has a trace already.
+fn run(mesh: &Mesh) -> JoinHandle<Invocation> {
+    let mut invocations = mesh.invocations();
+    let payload = Some(Payload { data: DISPUTE.into(), content_type: String::new() });
+    let spec = InvocationSpec { agent: "disputes".into(), payload, ..Default::default() };
+    let mut request = Request::new(RunInvocationRequest { spec: Some(spec) });
+    request.metadata_mut().insert("traceparent", format!("00-{TRACE}-{CALLER}-01").parse().unwrap());
+    request.set_timeout(WITHIN);
+    tokio::spawn(async move {
+        let ended = invocations.run_invocation(request).await.expect("it ends").into_inner();
+        ended.invocation.expect("it has ended")
     })
 }
 
-/// Spans whose parent is not there; roots are not orphans.
-fn orphans<'a>(trace: &[&'a ReceivedSpan]) -> Vec<&'a ReceivedSpan> {
-    let ids: BTreeSet<_> = trace.iter().map(|span| span.span_id.as_str()).collect();
-    let lost = |span: &&&ReceivedSpan| !span.parent_id.is_empty() && !ids.contains(span.parent_id.as_str());
-    trace.iter().filter(lost).copied().collect()
+/// Ends every service, so that each has sent what it had, and gives the invocation's trace.
+async fn trace_of(invocation: &Invocation, mut mesh: Mesh, collector: &Collector) -> Trace {
+    for peer in [Peer::Agent, Peer::Gateway, Peer::Queue, Peer::LlmProxy, Peer::ToolProxy, Peer::State, Peer::Simulator]
+    {
+        mesh.signal(peer, Signal::Terminate).await;
+        let ended = tokio::time::timeout(WITHIN, mesh.process(peer).wait()).await;
+        assert!(ended.expect("it drains").success(), "{} ends well", peer.name());
+    }
+    Trace::of(&invocation.id, collector.spans())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invocation_is_one_trace_over_all_six_services() {
     let collector = Collector::start().await;
-    let mesh = Mesh::builder()
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
-        .env("OTEL_BSP_SCHEDULE_DELAY", "100")
-        .start()
-        .await;
-    let output = mesh.command().args(["submit", "disputes", DISPUTE, "--wait"]).output().await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mesh = traced(&collector).await;
+    let invocation = run(&mesh).await.unwrap();
+    assert_eq!(invocation.state(), InvocationState::Succeeded, "{invocation:?}");
 
-    let spans = collector.wait_for(Duration::from_secs(15), |spans| whole(spans).is_some()).await;
-    let Some(spans) = spans else { panic!("no whole trace: {:#?}", summary(&collector.spans())) };
-    let trace = whole(&spans).unwrap();
-    let roots: Vec<_> = trace.iter().filter(|span| span.parent_id.is_empty()).collect();
-    assert_eq!(roots.len(), 1, "one root: {roots:?}");
-    for tool in ["lookup_customer", "lookup_payment", "record_decision"] {
-        let called = trace.iter().any(|span| span.name == format!("execute_tool {tool}"));
-        assert!(called, "{tool} has its span: {:#?}", summary(&spans));
+    let trace = trace_of(&invocation, mesh, &collector).await;
+    trace.covers_all_six_services();
+    trace.holds_every_span_of_its_invocation();
+    assert_eq!(trace.below_the_caller().len(), 1, "one begins it all: {trace}");
+    assert!(trace.lost_parents().is_empty(), "no orphan: {trace}");
+    for name in ["enqueue disputes", "queue.wait disputes", "invoke_agent disputes"] {
+        assert_eq!(trace.named(name).len(), 1, "{name} once: {trace}");
     }
-    let chats = trace.iter().filter(|span| span.name.starts_with("chat "));
-    assert!(chats.filter_map(|span| span.attribute("gen_ai.usage.input_tokens")).count() > 0, "tokens are told");
-    assert!(mesh.metrics(Peer::Agent).await.contains("holdfast_"), "metrics are there from the start");
+    for tool in ["lookup_customer", "lookup_payment", "record_decision"] {
+        assert_eq!(trace.named(&format!("execute_tool {tool}")).len(), 1, "{tool} has its span: {trace}");
+    }
+    let tokens = trace.named("chat default").into_iter().filter_map(|span| span.attribute("gen_ai.usage.input_tokens"));
+    assert!(tokens.count() > 0, "tokens are told: {trace}");
 }
 
-/// What came, for a failing test's reader: trace, service, name, parent.
-fn summary(spans: &[ReceivedSpan]) -> Vec<String> {
-    let line = |span: &ReceivedSpan| {
-        let ReceivedSpan { trace_id, service, name, span_id, parent_id, .. } = span;
-        format!("{} {service}: {name} {span_id} < {parent_id}", &trace_id[..8.min(trace_id.len())])
-    };
-    let mut lines: Vec<_> = spans.iter().map(line).collect();
-    lines.sort();
-    lines
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invocation_that_outlives_its_worker_is_still_one_trace() {
+    let collector = Collector::start().await;
+    let mut mesh = traced(&collector).await;
+    mesh.http(Peer::Simulator, "PUT", "/admin/tools/lookup_payment/faults", r#"{"hang_rate":1.0}"#).await;
+    let running = run(&mesh);
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    while calls_at(&mesh, "lookup_payment").await == 0 {
+        ticks.tick().await;
+    }
+    mesh.kill(Peer::Agent).await;
+    mesh.http(Peer::Simulator, "PUT", "/admin/tools/lookup_payment/faults", "{}").await;
+    mesh.restart(Peer::Agent).await;
+    let invocation = running.await.unwrap();
+    assert_eq!(invocation.state(), InvocationState::Succeeded, "{invocation:?}");
+    assert_eq!(invocation.lost_leases, 1, "its first worker died");
+
+    let trace = trace_of(&invocation, mesh, &collector).await;
+    trace.covers_all_six_services();
+    trace.holds_every_span_of_its_invocation();
+    assert_eq!(trace.below_the_caller().len(), 1, "one begins it all: {trace}");
+    // A killed process never sends the span that was open in it.
+    assert_eq!(trace.lost_parents().len(), 1, "the killed attempt alone is not there: {trace}");
+    assert_eq!(trace.named("invoke_agent disputes").len(), 1, "{trace}");
+    let waits = trace.named("queue.wait disputes");
+    let lost: Vec<_> = waits.iter().filter_map(|span| span.attribute("lost_leases")).collect();
+    assert_eq!(lost, ["0", "1"], "a wait for each attempt: {trace}");
 }

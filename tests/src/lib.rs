@@ -5,3 +5,4 @@ pub mod patience;
 pub mod queue_kills;
 pub mod retail;
 pub mod tool_hang;
+pub mod traces;

@@ -17,7 +17,13 @@ pub fn describe() {
     );
     describe_gauge!("holdfast_queue_depth_bytes", Unit::Bytes, "Bytes of the payloads that wait.");
     describe_gauge!("holdfast_queue_drain_rate", Unit::CountPerSecond, "Invocations that end in a second.");
-    describe_counter!("holdfast_queue_accepted_total", Unit::Count, "Submissions taken in hand.");
+    describe_counter!(
+        "holdfast_queue_accepted_total",
+        Unit::Count,
+        "Invocations accepted: new ones, once they are durable."
+    );
+    // A counter that has not counted yet is 0, not absent.
+    counter!("holdfast_queue_accepted_total").increment(0);
     describe_counter!("holdfast_queue_refused_total", Unit::Count, "Submissions refused because the queue is full.");
     describe_counter!("holdfast_queue_ended_total", Unit::Count, "Invocations that ended, by state.");
     describe_counter!("holdfast_queue_leases_lost_total", Unit::Count, "Leases whose worker was lost.");
@@ -33,8 +39,10 @@ pub(crate) fn committed(commands: usize, took: Duration) {
     histogram!("holdfast_queue_commit_seconds").record(took.as_secs_f64());
 }
 
-pub(crate) fn accepting(submissions: u64) {
-    counter!("holdfast_queue_accepted_total").increment(submissions);
+pub(crate) fn accepted(invocations: usize) {
+    if invocations > 0 {
+        counter!("holdfast_queue_accepted_total").increment(invocations as u64);
+    }
 }
 
 pub(crate) fn refused() {
@@ -65,6 +73,11 @@ pub(crate) fn retried() {
 
 pub(crate) fn fences_raised(count: usize) {
     counter!("holdfast_queue_fences_raised_total").increment(count as u64);
+}
+
+/// The first work of an agent type has come.
+pub(crate) fn appeared(agent: &str) {
+    depth(agent, 1, 0, Duration::ZERO);
 }
 
 /// How much there is of an agent type.

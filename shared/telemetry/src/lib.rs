@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod apart;
 pub mod metrics;
 mod spans;
 pub mod traceparent;
@@ -45,6 +46,7 @@ pub fn init(service: &'static str, config: &Telemetry) -> Result<Guard, Telemetr
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
     };
     let provider = traceparent::export_wanted().then(|| spans::provider(service)).transpose()?;
+    provider.as_ref().inspect(|provider| apart::install(provider));
     let traces = provider.as_ref().map(|provider| {
         tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("holdfast"))

@@ -15,7 +15,7 @@ use super::tag::{Tag, TellTag, TellTo};
 use super::{Shared, refusal};
 use crate::domain::time::Now;
 use crate::metrics;
-use crate::store::{Answer, Batch};
+use crate::store::{Acceptance, Answer, Batch};
 
 pub(super) use accepted::key_reused;
 
@@ -26,6 +26,7 @@ impl Shared {
     /// Takes in what became durable, answers who waits, and promises what is ready now.
     pub(crate) fn committed(self: &Arc<Self>, batch: Batch<Tag>) {
         metrics::committed(batch.answers.len(), batch.took);
+        metrics::accepted(batch.answers.iter().filter(|(_, answer)| is_new(answer)).count());
         let now = self.clock.now();
         let mut core = self.core.lock();
         let mut commands = Commands::new();
@@ -88,6 +89,11 @@ impl Shared {
             (tag, Ok(answer)) => unreachable!("the store answered {tag:?} with {answer:?}"),
         }
     }
+}
+
+/// Whether there is an invocation now that was not there before. A repeat under a key makes none.
+fn is_new(answer: &Result<Answer, Failure>) -> bool {
+    matches!(answer, Ok(Answer::Accepted(Acceptance::Created { .. })))
 }
 
 fn answer_tell(tag: TellTag, outcome: Result<u64, Error>) {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::calls::Waits;
 use super::grant::{LeaseCall, Taker};
 use super::hot::Hot;
+use super::seen::Seen;
 use super::tag::{ClaimTag, Tag};
 use crate::config::Config;
 use crate::domain::demand::{Demand, WorkerId};
@@ -30,6 +31,7 @@ pub(crate) type Commands = Vec<(Tag, Command)>;
 
 pub(crate) struct Core {
     pub(crate) schedule: Schedule,
+    pub(crate) seen: Seen,
     pub(crate) demand: Demand,
     pub(crate) leases: Leases,
     pub(crate) drain_rate: DrainRate,
@@ -60,6 +62,7 @@ impl Core {
     pub(crate) fn new(config: &Config, now: Now) -> Self {
         Self {
             schedule: Schedule::default(),
+            seen: Seen::default(),
             demand: Demand::default(),
             leases: Leases::default(),
             drain_rate: DrainRate::new(now.moment),
@@ -99,6 +102,7 @@ impl Core {
                 accepted_at: now.moment_before(found.accepted_at),
                 bytes: found.bytes,
             };
+            self.seen.add(&entry.agent);
             match &found.phase {
                 Phase::Queued { next_at } => {
                     entry.ready_at = next_at.map(|at| now.moment_of(at));

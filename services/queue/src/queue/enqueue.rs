@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use holdfast_rpc::Error;
+use holdfast_telemetry::apart::OpenSpan;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use super::calls::{CallStream, CallWhat};
 use super::commit::key_reused;
 use super::core::Commands;
 use super::tag::{AcceptTag, AcceptTo, Enqueued, Tag};
-use super::{Queue, Shared, answered, refusal};
+use super::{Queue, Shared, answered, refusal, spans};
 use crate::domain::invocation::{Accepted, Payload};
 use crate::domain::record::Standing;
 use crate::domain::retry::RetryPolicy;
@@ -92,52 +93,59 @@ impl Shared {
         // Hashing is done before the lock is taken.
         let prepared: Vec<_> = submissions
             .into_iter()
-            .map(|(submission, to)| {
+            .map(|(mut submission, to)| {
                 let digest = submission.idempotency_key.is_some().then(|| digest(&submission.payload));
-                (submission, digest, to)
+                let span = spans::accepting(&mut submission);
+                (submission, digest, to, span)
             })
             .collect();
         let now = self.clock.now();
         let mut core = self.core.lock();
         let mut commands = Commands::new();
         let mut refused = Vec::new();
-        let mut accepting = 0;
-        for (submission, digest, to) in prepared {
+        for (submission, digest, to, span) in prepared {
             let bytes = submission.payload.data.len() as u64;
             let (accepted, payload) = submission.accept(now.wall);
             if core.draining {
-                refused.push((accepted, digest, to, refusal::draining()));
+                refused.push((accepted, digest, to, span, refusal::draining()));
                 continue;
             }
             let items = core.schedule.queued() + core.pending_items + 1;
             let total = core.schedule.queued_bytes() + core.pending_bytes + bytes;
             if let Some(excess) = self.config.depth().excess(items, total) {
                 let wait = core.drain_rate.time_for(excess, rand::random(), now.moment);
-                refused.push((accepted, digest, to, Error::exhausted("the queue is full", wait)));
+                refused.push((accepted, digest, to, span, Error::exhausted("the queue is full", wait)));
                 continue;
             }
-            accepting += 1;
             core.pending_items += 1;
             core.pending_bytes += bytes;
             let promise = core.promise_new(&accepted, &payload, now);
             let command = Accept { accepted: Arc::clone(&accepted), payload: payload.clone(), digest };
-            commands
-                .push((Tag::Accept(Box::new(AcceptTag { accepted, payload, to })), Command::Accept(Box::new(command))));
+            let tag = AcceptTag { accepted, payload, to, span };
+            commands.push((Tag::Accept(Box::new(tag)), Command::Accept(Box::new(command))));
             commands.extend(promise);
         }
-        metrics::accepting(accepting);
         self.submit(&mut core, commands, now);
         drop(core);
-        for (accepted, digest, to, error) in refused {
-            self.refuse(accepted, digest, to, error);
+        for (accepted, digest, to, span, error) in refused {
+            self.refuse(accepted, digest, to, span, error);
         }
     }
 
     /// Refuses a submission, unless it is the repeat of one that was accepted: that needs no room.
-    fn refuse(self: &Arc<Self>, accepted: Arc<Accepted>, digest: Option<[u8; 32]>, to: AcceptTo, error: Error) {
+    fn refuse(
+        self: &Arc<Self>,
+        accepted: Arc<Accepted>,
+        digest: Option<[u8; 32]>,
+        to: AcceptTo,
+        span: Option<OpenSpan>,
+        error: Error,
+    ) {
         metrics::refused();
         let Some((key, digest)) = accepted.idempotency_key.clone().zip(digest) else {
-            self.answer_accept(&mut self.core.lock(), to, &accepted, Err(error));
+            let outcome = Err(error);
+            spans::accepted(span, &outcome);
+            self.answer_accept(&mut self.core.lock(), to, &accepted, outcome);
             return;
         };
         let shared = Arc::clone(self);
@@ -148,6 +156,7 @@ impl Shared {
                 Ok(Some((id, false))) => Err(key_reused(id)),
                 Ok(None) | Err(_) => Err(error),
             };
+            spans::accepted(span, &outcome);
             shared.answer_accept(&mut shared.core.lock(), to, &accepted, outcome);
         });
     }

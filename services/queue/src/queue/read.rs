@@ -6,7 +6,7 @@ use std::time::Duration;
 use holdfast_rpc::Error;
 use uuid::Uuid;
 
-use super::{Queue, refusal};
+use super::{Queue, Seen, refusal};
 use crate::domain::record::Record;
 use crate::store::Filter;
 
@@ -75,6 +75,11 @@ impl Queue {
             .collect();
         depths.sort_by(|one, other| one.agent.cmp(&other.agent));
         depths
+    }
+
+    /// The agent types that had work since the start.
+    pub(crate) fn seen(&self) -> Seen {
+        self.shared.core.lock().seen.clone()
     }
 
     /// Bytes that wait, and how many invocations end in a second.

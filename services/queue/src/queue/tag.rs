@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use holdfast_rpc::Error;
+use holdfast_telemetry::apart::OpenSpan;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -33,6 +34,7 @@ pub(crate) struct AcceptTag {
     pub(crate) accepted: Arc<Accepted>,
     pub(crate) payload: Payload,
     pub(crate) to: AcceptTo,
+    pub(crate) span: Option<OpenSpan>,
 }
 
 /// Who submitted it.

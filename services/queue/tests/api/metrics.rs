@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use holdfast_proto::queue::v1::{CancelInvocationRequest, InvocationSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -17,15 +18,26 @@ async fn scrape(queue: &Harness) -> String {
 async fn depths_and_commits_are_shown() {
     let _telemetry = holdfast_telemetry::init("queue", &Default::default()).unwrap();
     let queue = Harness::start().await;
-    for _ in 0..3 {
-        queue.enqueue(spec()).await;
+    // Two of five make nothing new: they repeat the first under its key.
+    for key in ["a", "a", "a", "b", "c"] {
+        queue.enqueue(InvocationSpec { idempotency_key: key.into(), ..spec() }).await;
     }
+    // Work that is over before the next sample leaves its agent type on the page.
+    let fleeting = InvocationSpec { agent: "fleeting".into(), ..spec() };
+    let id = queue.enqueue(fleeting).await;
+    assert!(scrape(&queue).await.contains("holdfast_queue_depth{agent=\"fleeting\"} 1"), "it is there at once");
+    queue
+        .client()
+        .cancel_invocation(CancelInvocationRequest { invocation_id: id, reason: String::new() })
+        .await
+        .unwrap();
     let wanted = [
         "holdfast_queue_depth{agent=\"mail\"} 3",
         "holdfast_queue_oldest_age_seconds{agent=\"mail\"}",
         "holdfast_queue_commit_size",
         "holdfast_queue_commit_seconds",
-        "holdfast_queue_accepted_total 3",
+        "holdfast_queue_accepted_total 4",
+        "holdfast_queue_depth{agent=\"fleeting\"} 0",
     ];
     let shown = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(50));

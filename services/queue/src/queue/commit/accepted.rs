@@ -12,7 +12,7 @@ use crate::domain::time::Now;
 use crate::queue::calls::CallWhat;
 use crate::queue::core::Core;
 use crate::queue::tag::{AcceptTag, AcceptTo, Enqueued};
-use crate::queue::{Shared, refusal};
+use crate::queue::{Shared, refusal, spans};
 use crate::store::Acceptance;
 
 impl Shared {
@@ -23,13 +23,14 @@ impl Shared {
         acceptance: Result<Acceptance, Failure>,
         now: Now,
     ) {
-        let AcceptTag { accepted, payload, to } = tag;
+        let AcceptTag { accepted, payload, to, span } = tag;
         core.pending_items -= 1;
         core.pending_bytes -= payload.data.len() as u64;
         let promised = core.promised.remove(&accepted.id);
         let outcome = match acceptance {
             Ok(Acceptance::Created { seq, place }) => {
                 let entry = self.entry(&accepted, seq, place, payload.data.len(), now);
+                core.seen.add(&entry.agent);
                 if promised {
                     core.schedule.accept_claimed(entry);
                 } else {
@@ -42,6 +43,7 @@ impl Shared {
             Ok(Acceptance::Existing { id, same: false }) => Err(key_reused(id)),
             Err(failure) => Err(refusal::store(&failure)),
         };
+        spans::accepted(span, &outcome);
         self.answer_accept(core, to, &accepted, outcome);
     }
 

@@ -12,18 +12,25 @@ use crate::domain::invocation::Accepted;
 use crate::domain::leases::Held;
 use crate::domain::record::{Phase, Record, Standing};
 use crate::domain::time::Now;
-use crate::queue::Shared;
 use crate::queue::core::{Commands, Core};
 use crate::queue::grant::{Grant, Taker, Work};
 use crate::queue::tag::{ClaimTag, SettleTag, SettleTo, Tag};
+use crate::queue::{Shared, spans};
 use crate::store::{Change, Claimed, Command, Settle};
 
 impl Shared {
-    pub(super) fn claimed(&self, core: &mut Core, tag: ClaimTag, claimed: Claimed, now: Now, commands: &mut Commands) {
+    pub(super) fn claimed(
+        &self,
+        core: &mut Core,
+        tag: ClaimTag,
+        mut claimed: Claimed,
+        now: Now,
+        commands: &mut Commands,
+    ) {
         let ClaimTag { id, lease, worker, input } = tag;
         core.schedule.leased(id);
         core.ring(id);
-        let Some((accepted, payload)) = claimed.input.or(input) else {
+        let Some((accepted, payload)) = claimed.input.take().or(input) else {
             unreachable!("a claim without input asks for it")
         };
         let Phase::Leased(granted) = &claimed.live.phase else { unreachable!("a claimed invocation is leased") };
@@ -35,6 +42,7 @@ impl Shared {
             stream: granted.stream,
             token: Arc::clone(&token),
         };
+        spans::waited(&accepted, &claimed, now.wall);
         core.leases.begin(lease, held, now.moment.after(*self.config.lease_ttl));
         let grant = Grant {
             fence: granted.fence,
