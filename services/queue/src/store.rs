@@ -20,7 +20,7 @@ use crate::domain::record::Record;
 
 pub use answer::{Acceptance, Answer, Claimed, Gone, Settlement};
 pub use command::{Accept, Adopt, Change, Claim, Command, Keep, Settle, Tell};
-pub use found::{Filter, History, Raise, RaiseScope, Waiting};
+pub use found::{Filter, History, Raise, RaiseScope, Waiting, Window};
 
 /// Answers that became durable together, each with the tag of its command.
 pub type Batch<T> = holdfast_storage::Batch<T, Answer>;
@@ -44,13 +44,13 @@ pub trait Store<T>: Send + Sync + 'static {
     /// A page, newest first, without payloads and results.
     fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<Record>, StoreFailure>>;
 
-    /// The events of an invocation from an offset on, at most so many; none when it is not there.
+    /// The events of an invocation from an offset on, as many as fit; none when it is not there.
     fn history(
         &self,
         id: Uuid,
         tenant: Option<String>,
         from: u64,
-        limit: usize,
+        window: Window,
     ) -> BoxFuture<'_, Result<Option<History>, StoreFailure>>;
 
     /// The first invocation of an idempotency key, and whether its payload had this digest.

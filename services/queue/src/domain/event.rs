@@ -18,6 +18,17 @@ pub struct Event {
     pub what: What,
 }
 
+impl Event {
+    /// Bytes that it takes, roughly.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match &self.what {
+            What::Status { failure, .. } => failure.as_ref().map_or(0, |failure| failure.message.len()),
+            What::Report(report) => report.size(),
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {

@@ -21,7 +21,7 @@ use crate::domain::invocation::{Payload, Status, Usage};
 use crate::domain::record::Record;
 use crate::reaper;
 use crate::store::sqlite::Sqlite;
-use crate::store::{Batch, Command, Filter, History, Raise, Store, Waiting};
+use crate::store::{Batch, Command, Filter, History, Raise, Store, Waiting, Window};
 
 /// A store whose disk can be full.
 struct Flaky {
@@ -54,9 +54,9 @@ impl Store<Tag> for Flaky {
         id: Uuid,
         tenant: Option<String>,
         from: u64,
-        limit: usize,
+        window: Window,
     ) -> BoxFuture<'_, Result<Option<History>, Failure>> {
-        self.inner.history(id, tenant, from, limit)
+        self.inner.history(id, tenant, from, window)
     }
 
     fn by_key(

@@ -11,9 +11,14 @@ use uuid::Uuid;
 
 use super::{Queue, Shared, refusal};
 use crate::domain::event::Event;
+use crate::store::Window;
 
-/// Events read at once, and events that one watcher may leave unread.
-const WINDOW: usize = 128;
+/// What is read at once.
+const WINDOW: Window = Window { events: 128, bytes: 64 << 10 };
+/// Events that one watcher may leave unread, beside those that were read at once.
+const UNREAD_MAX: usize = 2;
+/// How long a watcher has to take the news that the queue drains.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// When to come back to a queue that has too many watchers.
 const CROWDED: Duration = Duration::from_secs(1);
 
@@ -30,12 +35,12 @@ impl Queue {
         let bell = Bell::hang(&self.shared, id)?;
         let found = self.shared.store.get(id, tenant, false).await;
         found.map_err(|failure| refusal::store(&failure))?.ok_or_else(|| refusal::unknown(id))?;
-        let (events, watched) = mpsc::channel(WINDOW);
+        let (events, watched) = mpsc::channel(UNREAD_MAX);
         tokio::spawn(async move {
             tokio::select! {
                 () = events.closed() => {}
                 () = stop.cancelled() => {
-                    let _ = events.try_send(Err(refusal::draining()));
+                    let _ = events.send_timeout(Err(refusal::draining()), LAST_WORD).await;
                 }
                 outcome = follow(bell, id, from, &events) => {
                     if let Err(error) = outcome {
@@ -57,7 +62,6 @@ async fn follow(
     loop {
         let history = bell.shared.store.history(id, None, next, WINDOW).await;
         let history = history.map_err(|failure| refusal::store(&failure))?.ok_or_else(|| refusal::unknown(id))?;
-        let full = history.events.len() == WINDOW;
         for event in history.events {
             next = event.offset + 1;
             if events.send(Ok(event)).await.is_err() {
@@ -67,7 +71,7 @@ async fn follow(
         if history.ended {
             return Ok(());
         }
-        if !full {
+        if !history.more {
             bell.rung().await;
         }
     }
@@ -105,5 +109,38 @@ impl Drop for Bell {
         if core.watched.get(&self.id).is_some_and(|bell| bell.receiver_count() <= 1) {
             core.watched.remove(&self.id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_rpc::lease::LeaseKey;
+
+    use super::super::outage::{ask, submission};
+    use super::super::{Queue, Telling};
+    use super::*;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn a_watcher_that_does_not_read_keeps_little_and_hears_the_last_word() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = Queue::open(directory.path(), Config::default(), LeaseKey::new(b"k")).await.unwrap();
+        let id = queue.enqueue(submission()).await.unwrap().id;
+        let token = queue.lease(ask()).await.unwrap().remove(0).token;
+        for _ in 0..8 {
+            queue.tell(None, &token, Telling::Chunk(vec![0; 64 << 10].into())).await.unwrap();
+        }
+        let stop = Stop::new();
+        let mut events = queue.watch(None, id, 0, stop.clone()).await.unwrap();
+        while events.capacity() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(events.len() * (64 << 10) <= 128 << 10, "{} events wait", events.len());
+        stop.cancel();
+        let mut heard = Vec::new();
+        while let Some(event) = events.recv().await {
+            heard.push(event.is_ok());
+        }
+        assert_eq!(heard.last(), Some(&false), "a full window does not swallow the news that the queue drains");
     }
 }

@@ -52,6 +52,7 @@ macro_rules! conformance {
             lists_are_filtered_and_paged
             events_follow_from_what_happened
             reports_share_the_count_of_events_and_are_bounded
+            a_window_bounds_events_and_bytes
             what_has_not_ended_is_found_at_a_start
             nothing_is_read_across_tenants
         );

@@ -54,11 +54,22 @@ pub struct Filter {
     pub limit: usize,
 }
 
+/// How much of a history is read at once: one event at least.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// Events.
+    pub events: usize,
+    /// Their bytes.
+    pub bytes: usize,
+}
+
 /// Events from an offset on.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     /// By rising offset.
     pub events: Vec<Event>,
+    /// Whether there may be more that did not fit.
+    pub more: bool,
     /// Whether the last one is the end.
     pub ended: bool,
 }

@@ -17,7 +17,7 @@ use holdfast_storage::{Database, Failure, Journal, OpenError, Reader, Writer, Wr
 use rusqlite_migration::{M, Migrations};
 use uuid::Uuid;
 
-use super::{Answer, Batch, Command, Filter, History, Raise, Record, Store, Waiting};
+use super::{Answer, Batch, Command, Filter, History, Raise, Record, Store, Waiting, Window};
 pub(crate) use journal::QueueJournal;
 
 /// Commands that may wait for a commit. What callers add is bounded by the depth limit, what workers add by their leases;
@@ -96,9 +96,9 @@ impl<T: Send + 'static> Store<T> for Sqlite<T> {
         id: Uuid,
         tenant: Option<String>,
         from: u64,
-        limit: usize,
+        window: Window,
     ) -> BoxFuture<'_, Result<Option<History>, Failure>> {
-        self.reader.read(move |tx| read::history(tx, id, tenant.as_deref(), from, limit)).boxed()
+        self.reader.read(move |tx| read::history(tx, id, tenant.as_deref(), from, window)).boxed()
     }
 
     fn by_key(

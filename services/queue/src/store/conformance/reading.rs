@@ -1,9 +1,13 @@
 use super::*;
 use crate::domain::event::{Report, What};
 use crate::domain::record::Phase;
-use crate::store::{Filter, Gone, Keep, Tell};
+use crate::store::{Filter, Gone, Keep, Tell, Window};
 
 const KEEP: Keep = Keep { items: 10, bytes: 1_000 };
+
+fn window(events: usize) -> Window {
+    Window { events, bytes: 1 << 20 }
+}
 
 async fn tell(store: &Port, id: Uuid, lease: Uuid, bytes: usize) -> Result<u64, Gone> {
     let report = Report::Chunk { attempt: 1, data: vec![1; bytes].into() };
@@ -49,10 +53,10 @@ pub(crate) async fn events_follow_from_what_happened(store: Port) {
     let failed = leased(&store, id).await;
     settle(&store, id, fail(failed)).await;
     let completed = leased(&store, id).await;
-    let running = store.history(id, None, 0, 100).await.unwrap().unwrap();
+    let running = store.history(id, None, 0, window(100)).await.unwrap().unwrap();
     assert!(!running.ended);
     settle(&store, id, complete(completed)).await;
-    let history = store.history(id, None, 0, 100).await.unwrap().unwrap();
+    let history = store.history(id, None, 0, window(100)).await.unwrap().unwrap();
     assert!(history.ended);
     assert_eq!(history.events[..running.events.len()], running.events, "what was seen stays");
     let seen: Vec<_> = history
@@ -73,7 +77,7 @@ pub(crate) async fn events_follow_from_what_happened(store: Port) {
         (7, Status::Succeeded, 2, false),
     ];
     assert_eq!(seen, expected);
-    let cut = store.history(id, None, 3, 2).await.unwrap().unwrap();
+    let cut = store.history(id, None, 3, window(2)).await.unwrap().unwrap();
     assert_eq!((&cut.events[..], cut.ended), (&history.events[2..4], false));
 }
 
@@ -86,17 +90,37 @@ pub(crate) async fn reports_share_the_count_of_events_and_are_bounded(store: Por
     for _ in 0..200 {
         tell(&store, id, lease, 10).await.unwrap();
     }
-    let chunks = store.history(id, None, 3, 1_000).await.unwrap().unwrap().events;
+    let chunks = store.history(id, None, 3, window(1_000)).await.unwrap().unwrap().events;
     assert!((10..10 + 32).contains(&chunks.len()), "{}", chunks.len());
     assert_eq!(chunks.last().unwrap().offset, 203, "the newest are kept");
     for _ in 0..3 {
         tell(&store, id, lease, 400).await.unwrap();
     }
-    let large = store.history(id, None, 204, 1_000).await.unwrap().unwrap().events;
+    let large = store.history(id, None, 204, window(1_000)).await.unwrap().unwrap().events;
     assert_eq!(large.len(), 2, "bytes are bounded too");
     settle(&store, id, complete(lease)).await;
-    let last = store.history(id, None, 207, 10).await.unwrap().unwrap();
+    let last = store.history(id, None, 207, window(10)).await.unwrap().unwrap();
     assert_eq!((last.events.len(), last.ended), (1, true));
+}
+
+pub(crate) async fn a_window_bounds_events_and_bytes(store: Port) {
+    let id = accept_new(&store).await;
+    let lease = leased(&store, id).await;
+    for bytes in [10, 10, 10, 400, 10] {
+        tell(&store, id, lease, bytes).await.unwrap();
+    }
+    settle(&store, id, complete(lease)).await;
+    let read = async |from, window| -> (Vec<u64>, bool, bool) {
+        let history = store.history(id, None, from, window).await.unwrap().unwrap();
+        (history.events.iter().map(|event| event.offset).collect(), history.more, history.ended)
+    };
+    let small = Window { events: 100, bytes: 25 };
+    assert_eq!(read(1, small).await, (vec![1, 2, 3, 4], true, false), "what does not fit comes later");
+    assert_eq!(read(5, small).await, (vec![5], true, false));
+    assert_eq!(read(6, small).await, (vec![6], true, false), "one comes, however large");
+    assert_eq!(read(7, small).await, (vec![7, 8], false, true));
+    assert_eq!(read(3, Window { events: 2, ..window(0) }).await, (vec![3, 4], true, false));
+    assert_eq!(read(9, small).await, (Vec::new(), false, true));
 }
 
 pub(crate) async fn what_has_not_ended_is_found_at_a_start(store: Port) {
@@ -124,8 +148,8 @@ pub(crate) async fn nothing_is_read_across_tenants(store: Port) {
     let id = accept_new(&store).await;
     let theirs = Some("u".to_owned());
     assert_eq!(store.get(id, theirs.clone(), true).await.unwrap(), None);
-    assert!(store.history(id, theirs, 0, 10).await.unwrap().is_none());
+    assert!(store.history(id, theirs, 0, window(10)).await.unwrap().is_none());
     let own = Some("t".to_owned());
     assert!(store.get(id, own.clone(), true).await.unwrap().is_some());
-    assert!(store.history(id, own, 0, 10).await.unwrap().is_some());
+    assert!(store.history(id, own, 0, window(10)).await.unwrap().is_some());
 }

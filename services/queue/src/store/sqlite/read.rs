@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter};
 use uuid::Uuid;
 
-use super::super::{Filter, History, Raise, RaiseScope, Waiting};
+use super::super::{Filter, History, Raise, RaiseScope, Waiting, Window};
 use super::rows;
 use crate::domain::event::{Event, Report, What, status_events};
 use crate::domain::invocation::Payload;
@@ -109,30 +109,49 @@ pub(super) fn history(
     id: Uuid,
     tenant: Option<&str>,
     from: u64,
-    limit: usize,
+    window: Window,
 ) -> rusqlite::Result<Option<History>> {
     let Some(record) = record(tx, id, tenant, false)? else { return Ok(None) };
     let mut events: Vec<Event> = status_events(&record).into_iter().filter(|event| event.offset >= from).collect();
-    events.extend(reports(tx, id, from, limit)?);
+    let (reports, unread) = reports(tx, id, from, window)?;
+    events.extend(reports);
+    // Nothing may pass a report that was not read.
+    events.retain(|event| unread.is_none_or(|unread| event.offset < unread));
     events.sort_by_key(|event| event.offset);
-    let cut = events.len() > limit;
-    events.truncate(limit);
-    Ok(Some(History { events, ended: !cut && matches!(record.standing, Standing::Ended(_)) }))
+    let mut bytes = 0;
+    let fitting = events.iter().take(window.events).take_while(|event| {
+        bytes += event.size();
+        bytes <= window.bytes
+    });
+    let fit = fitting.count().max(1);
+    let more = unread.is_some() || events.len() > fit;
+    events.truncate(fit);
+    Ok(Some(History { events, more, ended: !more && matches!(record.standing, Standing::Ended(_)) }))
 }
 
-fn reports(tx: &Transaction<'_>, id: Uuid, from: u64, limit: usize) -> rusqlite::Result<Vec<Event>> {
-    tx.prepare_cached(
+/// The reports that fit, and the offset of the first that did not.
+fn reports(tx: &Transaction<'_>, id: Uuid, from: u64, window: Window) -> rusqlite::Result<(Vec<Event>, Option<u64>)> {
+    let mut statement = tx.prepare_cached(
         "SELECT event, at, message, fraction, attempt, chunk FROM reports
-         WHERE seq = (SELECT seq FROM invocations WHERE id = ?1) AND event >= ?2 ORDER BY event LIMIT ?3",
-    )?
-    .query_map(params![id.as_bytes(), i64::try_from(from).unwrap_or(i64::MAX), limit as i64], |row| {
+         WHERE seq = (SELECT seq FROM invocations WHERE id = ?1) AND event >= ?2 ORDER BY event",
+    )?;
+    let found = statement.query_map(params![id.as_bytes(), i64::try_from(from).unwrap_or(i64::MAX)], |row| {
         let report = match row.get::<_, Option<String>>(2)? {
             Some(message) => Report::Progress { message, fraction: row.get(3)? },
             None => Report::Chunk { attempt: row.get(4)?, data: Bytes::from(row.get::<_, Vec<u8>>(5)?) },
         };
         Ok(Event { offset: rows::number(row, 0)?, at: row.get(1)?, what: What::Report(report) })
-    })?
-    .collect()
+    })?;
+    let (mut fitting, mut bytes) = (Vec::new(), 0);
+    for event in found {
+        let event: Event = event?;
+        bytes += event.size();
+        if !fitting.is_empty() && (bytes > window.bytes || fitting.len() >= window.events) {
+            return Ok((fitting, Some(event.offset)));
+        }
+        fitting.push(event);
+    }
+    Ok((fitting, None))
 }
 
 pub(super) fn waiting(tx: &Transaction<'_>) -> rusqlite::Result<Vec<Waiting>> {
