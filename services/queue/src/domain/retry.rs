@@ -48,6 +48,18 @@ impl RetryPolicy {
     }
 }
 
+/// Leases of an invocation that may be handed back one after another before it waits: a worker that takes and hands back
+/// must not keep the queue busy.
+pub const FREE_RELEASES: usize = 10;
+/// How long it waits then.
+const RELEASE_PAUSE: Duration = Duration::from_secs(1);
+
+/// When an invocation may be leased again that is handed back, after so many that were handed back just before.
+#[must_use]
+pub fn after_release(before: usize, now: Micros) -> Option<Micros> {
+    (before >= FREE_RELEASES).then(|| now.saturating_add(RELEASE_PAUSE.as_micros() as Micros))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::invocation::{Failure, Lease, Payload, Status, Usage};
 use super::record::{Ended, Live, Outcome, Phase, Try, TryKind};
-use super::retry::{RetryPolicy, Verdict};
+use super::retry::{RetryPolicy, Verdict, after_release};
 use super::time::Micros;
 
 /// The reason of an attempt whose worker was lost.
@@ -137,15 +137,15 @@ impl Live {
         Ok(self.end_by_try(outcome, lease, TryKind::Failed(failure), usage, now))
     }
 
-    /// Its holder hands it back: the attempt does not count.
+    /// Its holder hands it back: the attempt does not count. So many leases were handed back just before.
     ///
     /// # Errors
     /// [`NotHeld`].
-    pub fn released(mut self, lease: Uuid, now: Micros) -> Result<Step, NotHeld> {
+    pub fn released(mut self, lease: Uuid, before: usize, now: Micros) -> Result<Step, NotHeld> {
         let lease = self.held_by(lease)?;
         let step_attempt = self.attempt;
         self.attempt = self.attempt.saturating_sub(1);
-        Ok(self.requeue_as(step_attempt, lease, TryKind::Released, None, now))
+        Ok(self.requeue_as(step_attempt, lease, TryKind::Released, after_release(before, now), now))
     }
 
     /// Its holder is gone. The attempt does not count, but lost leases have a limit of their own.

@@ -43,6 +43,7 @@ macro_rules! conformance {
         $crate::store::conformance::conformance!($open, settling:
             the_first_end_wins_and_the_others_learn_why
             a_repeat_gets_its_first_answer
+            releases_in_a_row_are_paced
             a_stranger_cancels_nothing
             every_failed_attempt_is_kept
             a_fence_that_was_not_given_up_is_remembered_until_state_knows

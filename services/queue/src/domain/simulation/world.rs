@@ -13,7 +13,7 @@ use crate::domain::demand::Demand;
 use crate::domain::invocation::{Failure, Payload, Usage};
 use crate::domain::leases::{Confines, Held, Leases};
 use crate::domain::record::{Live, Phase};
-use crate::domain::retry::RetryPolicy;
+use crate::domain::retry::{FREE_RELEASES, RetryPolicy};
 use crate::domain::schedule::{Entry, Place, Schedule};
 use crate::domain::time::{Moment, Now};
 use crate::domain::transition::{Grant, NotHeld, Step};
@@ -186,7 +186,10 @@ impl World {
                 let failure = Failure { reason: "BUSY".into(), message: String::new(), retryable: true };
                 self.apply(id, |live, now| live.failed(lease, failure, Usage::default(), (&retry(), jitter), now));
             }
-            _ => self.apply(id, |live, now| live.released(lease, now)),
+            _ => {
+                let before = self.rng.random_range(0..2 * FREE_RELEASES);
+                self.apply(id, |live, now| live.released(lease, before, now));
+            }
         }
         if let Some(stream) = self.streams.last() {
             self.demand.add(*stream, 1);

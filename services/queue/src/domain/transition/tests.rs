@@ -52,7 +52,7 @@ fn fences_rise_though_the_clock_goes_back() {
     assert_eq!(next_fence(0, 50), 50);
     assert_eq!(next_fence(80, 50), 81);
     let first = leased(1);
-    let (waiting, _) = requeued(first.clone().released(id(1), 5).unwrap());
+    let (waiting, _) = requeued(first.clone().released(id(1), 0, 5).unwrap());
     let second = waiting.granted(&grant(2), 0, 5).unwrap();
     assert!(second.fence > first.fence);
     assert!(Live::accepted(None).granted(&grant(1), 1_000, 5).unwrap().fence > 1_000);
@@ -64,7 +64,7 @@ fn only_the_holder_settles() {
     let usage = Usage::default();
     assert_eq!(live.clone().completed(id(2), Payload::default(), usage, 1), Err(NotHeld));
     assert_eq!(live.clone().failed(id(2), busy(), usage, (&retry(1), 0.0), 1), Err(NotHeld));
-    assert_eq!(live.clone().released(id(2), 1), Err(NotHeld));
+    assert_eq!(live.clone().released(id(2), 0, 1), Err(NotHeld));
     assert_eq!(live.clone().reported(id(2)), Err(NotHeld));
     assert_eq!(Live::accepted(None).completed(id(1), Payload::default(), usage, 1), Err(NotHeld));
     assert!(live.completed(id(1), Payload::default(), usage, 1).is_ok());
@@ -88,6 +88,14 @@ fn failures_use_attempts_up_and_then_it_is_dead() {
     assert_eq!((end.outcome.status(), end.attempt), (Status::Dead, 2));
     assert_eq!(tried.unwrap().became, Status::Dead);
     assert_eq!(raise, None, "the holder gave it up itself");
+}
+
+#[test]
+fn work_that_is_handed_back_again_and_again_waits_a_while() {
+    let (_, tried) = requeued(leased(1).released(id(1), 9, 100).unwrap());
+    assert_eq!(tried.next_at, None);
+    let (live, tried) = requeued(leased(1).released(id(1), 10, 100).unwrap());
+    assert_eq!((tried.next_at, live.attempt), (Some(1_000_100), 0));
 }
 
 #[test]
@@ -132,7 +140,7 @@ fn every_event_has_its_own_offset() {
     assert_eq!(live.lease().unwrap().event, 2);
     let told = live.reported(id(1)).unwrap();
     assert_eq!(told.events, 3);
-    let (waiting, tried) = requeued(told.released(id(1), 5).unwrap());
+    let (waiting, tried) = requeued(told.released(id(1), 0, 5).unwrap());
     assert_eq!((tried.event, waiting.events), (4, 4));
     let (end, ..) = ended(waiting.expired(9));
     assert_eq!(end.event, 5);

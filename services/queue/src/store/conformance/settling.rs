@@ -53,6 +53,26 @@ pub(crate) async fn a_repeat_gets_its_first_answer(store: Port) {
     assert!(matches!(settle(&store, cancelled, cancel()).await, Settlement::Before { .. }));
 }
 
+pub(crate) async fn releases_in_a_row_are_paced(store: Port) {
+    let id = accept_new(&store).await;
+    let release = async || {
+        let lease = leased(&store, id).await;
+        match settle(&store, id, Change::Release { lease }).await {
+            Settlement::Now { step: Step::Requeued { tried, .. }, .. } => tried.next_at,
+            other => panic!("{other:?}"),
+        }
+    };
+    for _ in 0..10 {
+        assert_eq!(release().await, None);
+    }
+    for _ in 0..2 {
+        assert_eq!(release().await, Some(NOW + 10 + 1_000_000), "it waits a while");
+    }
+    let failed = leased(&store, id).await;
+    settle(&store, id, fail(failed)).await;
+    assert_eq!(release().await, None, "they are in a row no more");
+}
+
 pub(crate) async fn a_stranger_cancels_nothing(store: Port) {
     let id = accept_new(&store).await;
     let stranger = Change::Cancel { tenant: Some("u".into()), why: String::new() };

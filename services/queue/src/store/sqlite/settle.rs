@@ -8,8 +8,11 @@ use super::claim::live;
 use super::rows::{self, LiveRow};
 use crate::domain::invocation::Status;
 use crate::domain::record::{Ended, Outcome, Try, TryKind};
-use crate::domain::retry::RetryPolicy;
+use crate::domain::retry::{FREE_RELEASES, RetryPolicy};
 use crate::domain::transition::{DEADLINE_PASSED, NotHeld, Step};
+
+/// The number of a try that was handed back.
+const RELEASED: i64 = 3;
 
 pub(super) fn settle(tx: &Transaction<'_>, settle: &Settle) -> rusqlite::Result<Settlement> {
     if let Change::Cancel { tenant: Some(tenant), .. } = &settle.change
@@ -26,7 +29,10 @@ pub(super) fn settle(tx: &Transaction<'_>, settle: &Settle) -> rusqlite::Result<
             let retry = retry(tx, seq)?;
             live.failed(*lease, failure.clone(), *usage, (&retry, *jitter), now)
         }
-        Change::Release { lease } => live.released(*lease, now),
+        Change::Release { lease } => {
+            let before = if tried_before { releases(tx, seq)? } else { 0 };
+            live.released(*lease, before, now)
+        }
         Change::Lose { lease, stream, lost_max } => live.lost(*lease, *stream, *lost_max, now),
         Change::Cancel { why, .. } => Ok(live.cancelled(why, now)),
         Change::Expire => Ok(live.expired(now)),
@@ -138,6 +144,14 @@ fn retry(tx: &Transaction<'_>, seq: i64) -> rusqlite::Result<RetryPolicy> {
     rows::retry(&text)
 }
 
+/// Leases handed back one after another until now, as far as it matters.
+fn releases(tx: &Transaction<'_>, seq: i64) -> rusqlite::Result<usize> {
+    let mut kinds = tx.prepare_cached("SELECT kind FROM tries WHERE seq = ?1 ORDER BY event DESC LIMIT ?2")?;
+    let kinds = kinds.query_map(params![seq, FREE_RELEASES as i64], |row| row.get(0))?;
+    let kinds: Vec<i64> = kinds.collect::<rusqlite::Result<_>>()?;
+    Ok(kinds.into_iter().take_while(|kind| *kind == RELEASED).count())
+}
+
 fn remember_raise(tx: &Transaction<'_>, seq: i64, fence: u64) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO fence_raises (tenant, session, invocation, fence)
@@ -151,7 +165,7 @@ fn insert_try(tx: &Transaction<'_>, seq: i64, tried: &Try) -> rusqlite::Result<(
     let kind = match tried.kind {
         TryKind::Failed(_) => 1,
         TryKind::Lost(_) => 2,
-        TryKind::Released => 3,
+        TryKind::Released => RELEASED,
     };
     let failure = tried.kind.failure();
     tx.prepare_cached(include_str!("insert_try.sql"))?.execute(params![
