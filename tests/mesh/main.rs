@@ -7,6 +7,7 @@ mod drain;
 mod frozen_worker;
 mod hanging_tool;
 mod model_limit;
+mod observed;
 mod python;
 mod queue_kills;
 mod retail;

@@ -149,7 +149,7 @@ fn chat_span(model: &Model, who: &Who) -> Span {
         gen_ai.conversation.id = who.session,
         gen_ai.usage.input_tokens = field::Empty,
         gen_ai.usage.output_tokens = field::Empty,
-        holdfast.invocation.id = who.invocation,
+        invocation_id = who.invocation,
         holdfast.waited_ms = field::Empty,
         holdfast.attempts = field::Empty,
         error.type = field::Empty,

@@ -18,7 +18,7 @@ use tracing::{Instrument as _, Span, field, info_span};
 
 use crate::calls::{Calls, Command};
 use crate::circuits::Circuits;
-use crate::domain::{Reply, Slot};
+use crate::domain::{Outcome, Reply, Slot};
 
 /// A record's partition has room for this much of a caller's key.
 const KEY_BYTES_MAX: usize = 500;
@@ -121,7 +121,7 @@ fn span(command: &Command) -> Span {
         gen_ai.operation.name = "execute_tool",
         gen_ai.tool.name = command.tool,
         gen_ai.tool.r#type = "function",
-        holdfast.invocation_id = invocation,
+        invocation_id = invocation,
         holdfast.tool.outcome = field::Empty,
         holdfast.tool.replayed = field::Empty,
         holdfast.tool.attempts = field::Empty,
@@ -139,6 +139,10 @@ fn tell(span: &Span, reply: &Result<Reply, Error>) {
             span.record("holdfast.tool.waited_ms", reply.timing.waited.as_secs_f64() * 1e3);
             if !reply.answer.reason.is_empty() {
                 span.record("error.type", &reply.answer.reason);
+            }
+            if !reply.replayed && !matches!(reply.answer.outcome, Outcome::Real | Outcome::ToolError) {
+                let (outcome, reason) = (reply.answer.outcome.name(), &reply.answer.reason);
+                span.in_scope(|| tracing::warn!(outcome, reason, "the tool did not answer: something else stands in"));
             }
         }
         Err(error) => {

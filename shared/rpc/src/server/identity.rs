@@ -55,7 +55,13 @@ impl<S: Inner> Service<HttpRequest> for Identity<S> {
     fn call(&mut self, mut request: HttpRequest) -> Self::Future {
         if !is_open(request.uri().path()) {
             match self.auth.authenticate(request.uri().path(), request.headers()) {
-                Ok(caller) => request.extensions_mut().insert(caller),
+                Ok(caller) => {
+                    if let Some(lease) = &caller.lease {
+                        // The call's span: every line of its log says for which invocation.
+                        tracing::Span::current().record("invocation_id", &*lease.invocation_id);
+                    }
+                    request.extensions_mut().insert(caller)
+                }
                 Err(error) => return Box::pin(std::future::ready(Ok(refuse(error, is_grpc(request.headers()))))),
             };
         }

@@ -93,6 +93,8 @@ fn span(path: &str, grpc: bool) -> Span {
         otel.name = path.trim_start_matches('/'),
         otel.kind = "server",
         trace_id = field::Empty,
+        // The identity layer knows it, where the call is made under a lease.
+        invocation_id = field::Empty,
         rpc.system = if grpc { "grpc" } else { "http" },
         rpc.service = service,
         rpc.method = method,
