@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use holdfast_config::Peer;
 use holdfast_proto::gateway::v1::RunInvocationRequest;
-use holdfast_proto::queue::v1::{Invocation, InvocationSpec, InvocationState, Payload};
+use holdfast_proto::queue::v1::{
+    FailRequest, Failure, Invocation, InvocationSpec, InvocationState, LeaseRequest, Payload,
+};
 use holdfast_testkit::{Collector, Mesh, Signal};
 use holdfast_tests::tool_hang::calls_at;
 use holdfast_tests::traces::{CALLER, TRACE, Trace};
@@ -92,4 +94,28 @@ async fn an_invocation_that_outlives_its_worker_is_still_one_trace() {
     let waits = trace.named("queue.wait disputes");
     let lost: Vec<_> = waits.iter().filter_map(|span| span.attribute("lost_leases")).collect();
     assert_eq!(lost, ["0", "1"], "a wait for each attempt: {trace}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_after_a_failed_one_is_in_the_same_trace() {
+    let collector = Collector::start().await;
+    let builder = Mesh::builder().env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint());
+    let mut mesh = builder.without(Peer::Agent).start().await;
+    let running = run(&mesh);
+    let wait = Some(prost_types::Duration { seconds: 20, nanos: 0 });
+    let ask = LeaseRequest { worker: "clumsy".into(), agents: vec!["disputes".into()], max_leases: 1, wait };
+    let lease = mesh.queue().lease(ask).await.unwrap().into_inner().leases.remove(0);
+    assert!(lease.traceparent.contains(TRACE), "a worker goes on with the trace: {}", lease.traceparent);
+    let failure = Some(Failure { reason: "CLUMSY".into(), message: "dropped it".into(), retryable: true });
+    mesh.queue().fail(FailRequest { token: lease.token, failure, usage: None }).await.unwrap();
+    mesh.restart(Peer::Agent).await;
+    let invocation = running.await.unwrap();
+    assert_eq!((invocation.state(), invocation.attempt), (InvocationState::Succeeded, 2), "{invocation:?}");
+
+    let trace = trace_of(&invocation, mesh, &collector).await;
+    trace.holds_every_span_of_its_invocation();
+    assert!(trace.lost_parents().is_empty(), "no orphan: {trace}");
+    let attempts = |name: &str| trace.named(name).into_iter().filter_map(|span| span.attribute("attempt")).collect();
+    let (waits, runs): (Vec<_>, Vec<_>) = (attempts("queue.wait disputes"), attempts("invoke_agent disputes"));
+    assert_eq!((&*waits, &*runs), (&["1", "2"][..], &["2"][..]), "{trace}");
 }
