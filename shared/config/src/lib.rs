@@ -1,13 +1,13 @@
 #![doc = include_str!("../README.md")]
 
-mod common;
 mod document;
 mod error;
 mod secret;
+mod sections;
 mod units;
 
-pub use common::{Common, Data, LogFormat, Mesh, Peer, Telemetry, Tls};
 pub use document::{Document, SECTIONS};
 pub use error::{ConfigError, Invalid};
 pub use secret::Secret;
+pub use sections::{Common, Data, LogFormat, Mesh, Peer, Telemetry, Tls};
 pub use units::{Size, Span};
