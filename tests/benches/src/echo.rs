@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, transport::Channel};
 
 use crate::{
     Figures, figure,
-    load::{Call, Load, channels, drive},
+    load::{Call, Load, channels, drive, median, pairs},
 };
 
 #[allow(unused_qualifications, reason = "generated")]
@@ -93,4 +93,19 @@ pub(crate) async fn bench() -> Figures {
 /// A payload as large as the echo's.
 pub(crate) fn payload() -> Bytes {
     Bytes::from(format!("\"{}\"", "x".repeat(254)))
+}
+
+/// What a proxy adds to the call that it makes: in the echo's round trips at one caller, and in rate at many.
+pub(crate) async fn added<D: Future<Output = Load>, P: Future<Output = Load>>(
+    direct: impl Fn(usize) -> D,
+    proxied: impl Fn(usize) -> P,
+) -> Figures {
+    let echo = Baseline::start().await.load(1).await.p50.as_secs_f64();
+    let one = pairs(|| direct(1), || proxied(1)).await;
+    let rtts = median(&one, |(direct, ours)| (ours.p50.as_secs_f64() - direct.p50.as_secs_f64()) / echo);
+    let many = pairs(|| direct(64), || proxied(64)).await;
+    let mut figures = Figures::new();
+    figures.insert("added_rtts_1".into(), figure(rtts));
+    figures.insert("direct_ratio_64".into(), figure(median(&many, |(direct, ours)| ours.rate / direct.rate)));
+    figures
 }

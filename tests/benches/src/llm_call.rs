@@ -7,23 +7,14 @@ use tonic::transport::Channel;
 
 use crate::{
     Figures,
-    echo::Baseline,
-    figure,
-    load::{Call, Load, channels, drive, median, pairs},
+    echo::added,
+    load::{Call, Load, channels, drive},
     mesh,
 };
 
 pub(crate) async fn bench() -> Figures {
     let mesh = mesh::start(&[Peer::Simulator, Peer::LlmProxy]).await;
-    let baseline = Baseline::start().await;
-    let echo = baseline.load(1).await.p50.as_secs_f64();
-    let one = pairs(|| direct(&mesh, 1), || proxied(&mesh, 1)).await;
-    let added = median(&one, |(direct, ours)| (ours.p50.as_secs_f64() - direct.p50.as_secs_f64()) / echo);
-    let many = pairs(|| direct(&mesh, 64), || proxied(&mesh, 64)).await;
-    let mut figures = Figures::new();
-    figures.insert("added_rtts_1".into(), figure(added));
-    figures.insert("direct_ratio_64".into(), figure(median(&many, |(direct, ours)| ours.rate / direct.rate)));
-    figures
+    added(|callers| direct(&mesh, callers), |callers| proxied(&mesh, callers)).await
 }
 
 async fn direct(mesh: &Mesh, callers: usize) -> Load {
