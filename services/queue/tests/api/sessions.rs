@@ -52,7 +52,7 @@ async fn a_backing_off_head_holds_its_followers_and_its_end_releases_them() {
 #[tokio::test]
 async fn a_delayed_head_holds_its_followers() {
     let queue = Harness::start().await;
-    let not_before = Some(in_future(Duration::from_millis(300)));
+    let not_before = Some(in_future(Duration::from_secs(2)));
     let head = queue.enqueue(InvocationSpec { not_before, ..in_session("s") }).await;
     queue.enqueue(in_session("s")).await;
     assert!(queue.lease_now(10).await.is_empty());
