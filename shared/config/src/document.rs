@@ -9,10 +9,11 @@ use toml::{
 use crate::{ConfigError, Invalid};
 
 /// Every section that a `holdfast.toml` may have.
-pub const SECTIONS: [&str; 15] = [
+pub const SECTIONS: [&str; 17] = [
     "agent",
     "agents",
     "data",
+    "database",
     "gateway",
     "llm_proxy",
     "mesh",
@@ -22,6 +23,7 @@ pub const SECTIONS: [&str; 15] = [
     "simulator",
     "state",
     "telemetry",
+    "tenants",
     "tls",
     "tool_proxy",
     "tools",

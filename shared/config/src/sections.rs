@@ -1,6 +1,12 @@
+mod database;
+mod tenants;
+
 use std::path::PathBuf;
 
 use serde::Deserialize;
+
+pub use database::Database;
+pub use tenants::{Tenant, Tenants};
 
 use crate::{ConfigError, Document, Invalid, Secret};
 
@@ -9,6 +15,10 @@ use crate::{ConfigError, Document, Invalid, Secret};
 pub struct Common {
     /// `[data]`
     pub data: Data,
+    /// `[database]`
+    pub database: Database,
+    /// `[tenants.NAME]`
+    pub tenants: Tenants,
     /// `[mesh]`
     pub mesh: Mesh,
     /// `[tls]`, absent without that section.
@@ -27,8 +37,12 @@ impl Common {
         if data.dir.as_os_str().is_empty() {
             return Err(document.locate(Invalid::new("data.dir", "must name a directory, such as \"holdfast-data\"")));
         }
+        let tenants: Tenants = document.section("tenants")?;
+        tenants.validate().map_err(|invalid| document.locate(invalid))?;
         Ok(Self {
             data,
+            database: document.section("database")?,
+            tenants,
             mesh: document.section("mesh")?,
             tls: document.has_section("tls").then(|| document.section("tls")).transpose()?,
             telemetry: document.section("telemetry")?,
