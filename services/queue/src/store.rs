@@ -8,6 +8,7 @@ mod command;
 #[cfg(test)]
 mod conformance;
 mod found;
+mod shared;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -19,8 +20,9 @@ use uuid::Uuid;
 use crate::domain::record::Record;
 
 pub use answer::{Acceptance, Answer, Claimed, Gone, Settlement};
-pub use command::{Accept, Adopt, Change, Claim, Command, Keep, Settle, Tell};
+pub use command::{Accept, Adopt, AdoptFrom, Change, Claim, Command, Keep, Settle, Tell};
 pub use found::{Filter, History, Raise, RaiseScope, Waiting, Window};
+pub use shared::{Candidate, Count, Due, KeptLease, Line, Member, Note, ReadyKey, Shared, WriterId};
 
 /// Answers that became durable together, each with the tag of its command.
 pub type Batch<T> = holdfast_storage::Batch<T, Answer>;
@@ -67,4 +69,10 @@ pub trait Store<T>: Send + Sync + 'static {
 
     /// Fences that state must still be told of, oldest first.
     fn raises(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Raise>, StoreFailure>>;
+
+    /// What processes share, where several may work on the store. Then nobody's memory holds everything: `waiting` finds
+    /// nothing, and what is ready is learnt from here.
+    fn shared(&self) -> Option<&dyn Shared> {
+        None
+    }
 }

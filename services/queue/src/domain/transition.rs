@@ -195,12 +195,12 @@ impl Live {
     ///
     /// # Errors
     /// [`NotHeld`], also when the lease's stream is not `from`.
-    pub fn adopted(mut self, lease: Uuid, from: Option<Uuid>, to: Uuid) -> Result<Self, NotHeld> {
+    pub fn adopted(mut self, lease: Uuid, from: Option<Uuid>, to: Option<Uuid>) -> Result<Self, NotHeld> {
         let mut held = self.held_by(lease)?;
         if held.stream != from {
             return Err(NotHeld);
         }
-        held.stream = Some(to);
+        held.stream = to;
         self.phase = Phase::Leased(held);
         Ok(self)
     }

@@ -71,7 +71,7 @@ impl Shared {
             (Tag::Settle(tag), Ok(Answer::Settled(settlement))) => self.settled(core, tag, Ok(*settlement), now),
             (Tag::Settle(tag), Err(failure)) => self.settled(core, tag, Err(failure), now),
             (Tag::Adopt(tag), answer) => {
-                let adopted = matches!(answer, Ok(Answer::Adopted(true)));
+                let adopted = matches!(answer, Ok(Answer::Adopted(Some(_))));
                 if adopted {
                     core.leases.adopt(tag.lease, tag.to, now.moment.after(*self.config.lease_ttl));
                 }

@@ -182,7 +182,7 @@ impl Core {
         };
         let grant = GrantTo { lease: Uuid::now_v7(), worker: Arc::clone(&entry.name), stream };
         let lease = grant.lease;
-        let claim = Claim { id, grant, now: now.wall, with_input: input.is_none() };
+        let claim = Claim { id, grant, now: now.wall, with_input: input.is_none(), ready: None };
         Some((Tag::Claim(Box::new(ClaimTag { id, lease, worker, input })), Command::Claim(Box::new(claim))))
     }
 

@@ -16,7 +16,7 @@ use super::tag::{AdoptTag, SettleTo, Tag, TellTo};
 use super::{Queue, Shared, refusal};
 use crate::domain::leases::Confines;
 use crate::domain::transition::LEASE_LOST;
-use crate::store::{Adopt, Command};
+use crate::store::{Adopt, AdoptFrom, Command};
 
 /// When to come back to a queue that has too many workers.
 const CROWDED: Duration = Duration::from_secs(1);
@@ -98,7 +98,8 @@ impl WorkSession {
                 named.insert(holder.lease);
                 let (reply, answer) = oneshot::channel();
                 answers.push((token.clone(), answer));
-                let adopt = Adopt { id: held.invocation, lease: holder.lease, from: held.stream, to: self.id };
+                let from = AdoptFrom::Stream(held.stream);
+                let adopt = Adopt { id: held.invocation, lease: holder.lease, from, to: Some(self.id) };
                 commands
                     .push((Tag::Adopt(AdoptTag { lease: holder.lease, to: self.id, reply }), Command::Adopt(adopt)));
             }

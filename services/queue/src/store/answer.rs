@@ -9,6 +9,7 @@ use crate::domain::record::{Live, Try};
 use crate::domain::schedule::Place;
 use crate::domain::time::Micros;
 use crate::domain::transition::Step;
+use crate::store::shared::{Candidate, KeptLease};
 
 /// What became of a command.
 #[derive(Debug)]
@@ -19,12 +20,14 @@ pub enum Answer {
     Claimed(Option<Box<Claimed>>),
     /// Of [`Command::Settle`].
     Settled(Box<Settlement>),
-    /// Of [`Command::Adopt`]: whether the lease was still that stream's.
-    Adopted(bool),
+    /// Of [`Command::Adopt`]: the lease as it is now; none when it was not whose it had to be.
+    Adopted(Option<Box<KeptLease>>),
     /// Of [`Command::Tell`]: the event's offset.
     Told(Result<u64, Gone>),
     /// Of [`Command::ForgetRaises`].
     Forgotten,
+    /// Of [`Command::Promote`]: what is ready now.
+    Promoted(Vec<Candidate>),
 }
 
 /// What became of a new invocation.
@@ -36,6 +39,8 @@ pub enum Acceptance {
         seq: i64,
         /// Its place in its session.
         place: Option<Place>,
+        /// Where it stands, when it is ready in a store that processes share.
+        ready: Option<Box<Candidate>>,
     },
     /// Its idempotency key named another one before.
     Existing {
@@ -67,6 +72,8 @@ pub enum Settlement {
         step: Step,
         /// The history of an invocation that is over now.
         tries: Vec<Try>,
+        /// What this made ready (itself, or the next of its session) in a store that processes share.
+        ready: Vec<Candidate>,
     },
     /// The same lease (or caller) ended it so before: the first answer.
     Before {

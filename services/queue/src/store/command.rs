@@ -8,6 +8,7 @@ use crate::domain::event::Report;
 use crate::domain::invocation::{Accepted, Failure, Payload, Usage};
 use crate::domain::time::Micros;
 use crate::domain::transition::Grant;
+use crate::store::shared::{ReadyKey, WriterId};
 
 /// Something to be made durable.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub enum Command {
     Tell(Box<Tell>),
     /// State has been told of these fences.
     ForgetRaises(Vec<i64>),
+    /// The time of these delayed ones has come (only where processes share the store).
+    Promote(Vec<Uuid>),
 }
 
 /// What a command takes beside what its user gave, roughly.
@@ -43,6 +46,7 @@ impl Command {
             },
             Self::Tell(tell) => tell.report.size(),
             Self::ForgetRaises(raises) => raises.len() * size_of::<i64>(),
+            Self::Promote(ids) => ids.len() * size_of::<Uuid>(),
             Self::Claim(_) | Self::Adopt(_) => 0,
         };
         COMMAND_BYTES + given
@@ -58,6 +62,8 @@ pub struct Accept {
     pub payload: Payload,
     /// The payload's SHA-256, where there is an idempotency key.
     pub digest: Option<[u8; 32]>,
+    /// Whether somebody at this process waits for its end.
+    pub awaited: bool,
 }
 
 /// A lease to be granted.
@@ -71,6 +77,8 @@ pub struct Claim {
     pub now: Micros,
     /// Whether the answer must carry what was asked: the caller does not have it at hand.
     pub with_input: bool,
+    /// Where it stood, where the store said so.
+    pub ready: Option<ReadyKey>,
 }
 
 /// An end.
@@ -132,17 +140,28 @@ pub enum Change {
     Expire,
 }
 
-/// A lease that moves to another stream.
+/// A lease that moves to another stream, or to another process: this one keeps it from then on.
 #[derive(Debug)]
 pub struct Adopt {
     /// The invocation.
     pub id: Uuid,
     /// The lease.
     pub lease: Uuid,
-    /// The stream that the lease must still belong to.
-    pub from: Option<Uuid>,
-    /// The stream that it shall belong to.
-    pub to: Uuid,
+    /// Whose it must still be.
+    pub from: AdoptFrom,
+    /// The stream that it shall belong to; none leaves it at its stream.
+    pub to: Option<Uuid>,
+}
+
+/// Whose a lease must be that moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdoptFrom {
+    /// A stream's, or no stream's.
+    Stream(Option<Uuid>),
+    /// Kept by this process.
+    Keeper(WriterId),
+    /// Anybody's: its holder shows its token at another process than before.
+    Anyone,
 }
 
 /// Something that a worker tells.

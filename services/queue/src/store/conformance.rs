@@ -127,7 +127,8 @@ pub(super) async fn one(store: &Port, command: Command) -> Answer {
 
 pub(super) fn accept_command(accepted: &Accepted) -> Command {
     let digest = accepted.idempotency_key.is_some().then_some([7; 32]);
-    Command::Accept(Box::new(Accept { accepted: Arc::new(accepted.clone()), payload: payload("input"), digest }))
+    let accept = Accept { accepted: Arc::new(accepted.clone()), payload: payload("input"), digest, awaited: false };
+    Command::Accept(Box::new(accept))
 }
 
 /// Accepts an invocation and says what came of it.
@@ -150,7 +151,7 @@ pub(super) fn stream() -> Option<Uuid> {
 
 pub(super) fn claim_command(id: Uuid, lease: Uuid, now: Micros) -> Command {
     let grant = Grant { lease, worker: "w".into(), stream: stream() };
-    Command::Claim(Box::new(Claim { id, grant, now, with_input: true }))
+    Command::Claim(Box::new(Claim { id, grant, now, with_input: true, ready: None }))
 }
 
 /// Leases an invocation under a new lease.

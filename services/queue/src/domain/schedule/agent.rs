@@ -1,117 +1,158 @@
-//! One agent type's work: tenants take turns, and within a tenant priority decides, then age.
+//! One agent type's work: tenants share the picks by weight, and within a tenant priority and age decide.
+//!
+//! Between tenants it is deficit round robin (M. Shreedhar and G. Varghese, "Efficient Fair Queueing using Deficit Round
+//! Robin", SIGCOMM 1995), with every invocation of the same size: at its turn a tenant may have as many picks as its
+//! weight is times the least weight of those that have work, and what is left of a pick it keeps for its next turn. The
+//! quantum is therefore never less than one pick, so that a turn costs no rounds without work. Without work a tenant
+//! leaves the round and its credit is gone.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::super::time::Moment;
-use super::{Depth, Entry};
+use super::super::weights::Weights;
+use super::Entry;
 
-/// Sorts the next one first.
-type Turn = (Reverse<i32>, i64, Uuid);
+/// Sorts the next one of a tenant first: the smallest key, then the order of acceptance.
+type Turn = (i64, i64, Uuid);
 
 #[derive(Debug, Default)]
 pub(super) struct AgentQueue {
     tenants: HashMap<Arc<str>, TenantQueue>,
-    /// The tenants with ready work, the one whose turn it is first.
-    turns: VecDeque<Arc<str>>,
+    /// The tenants with ready work, by their tickets: the first has its turn.
+    round: BTreeMap<u64, Arc<str>>,
+    /// The weights of those, counted.
+    weights: BTreeMap<u32, usize>,
+    last_ticket: u64,
 }
 
 /// One tenant's work of one agent type. None is kept empty.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct TenantQueue {
+    weight: u32,
     ready: BTreeSet<Turn>,
-    /// All that wait, ready or not, by acceptance.
-    waiting: BTreeMap<i64, Moment>,
-    leased: u64,
+    /// All that wait, ready or not, by age.
+    waiting: BTreeSet<(Moment, Uuid)>,
+    /// Picks that are left of its turn; less than one between turns.
+    deficit: f64,
+    /// Its place in the round, while it has ready work.
+    ticket: Option<u64>,
 }
 
 impl AgentQueue {
-    pub(super) fn waits(&mut self, entry: &Entry) {
-        self.tenant(entry).waiting.insert(entry.seq, entry.accepted_at);
+    pub(super) fn waits(&mut self, entry: &Entry, weights: &Weights) {
+        let new = || TenantQueue {
+            weight: weights.of(&entry.tenant),
+            ready: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            deficit: 0.0,
+            ticket: None,
+        };
+        let queue = self.tenants.entry(Arc::clone(&entry.tenant)).or_insert_with(new);
+        queue.waiting.insert((entry.accepted_at, entry.id));
     }
 
     pub(super) fn waits_no_more(&mut self, entry: &Entry) {
-        self.tenant(entry).waiting.remove(&entry.seq);
-        self.tidy(entry);
-    }
-
-    pub(super) fn runs(&mut self, entry: &Entry) {
-        self.tenant(entry).leased += 1;
-    }
-
-    pub(super) fn runs_no_more(&mut self, entry: &Entry) {
-        self.tenant(entry).leased -= 1;
-        self.tidy(entry);
-    }
-
-    pub(super) fn ready(&mut self, entry: &Entry) {
-        let ready = &mut self.tenant(entry).ready;
-        let first = ready.is_empty();
-        ready.insert(turn(entry));
-        if first {
-            self.turns.push_back(Arc::clone(&entry.tenant));
+        if let Some(queue) = self.tenants.get_mut(&entry.tenant) {
+            queue.waiting.remove(&(entry.accepted_at, entry.id));
+            if queue.waiting.is_empty() {
+                self.tenants.remove(&entry.tenant);
+            }
         }
     }
 
-    pub(super) fn unready(&mut self, entry: &Entry) {
-        let ready = &mut self.tenant(entry).ready;
-        ready.remove(&turn(entry));
-        if ready.is_empty() {
-            self.turns.retain(|tenant| *tenant != entry.tenant);
+    /// One that waits is ready; true when it is the tenant's only one.
+    pub(super) fn ready(&mut self, entry: &Entry) -> bool {
+        let Some(queue) = self.tenants.get_mut(&entry.tenant) else { return false };
+        queue.ready.insert(turn_of(entry));
+        if queue.ticket.is_some() {
+            return false;
         }
+        self.last_ticket += 1;
+        queue.ticket = Some(self.last_ticket);
+        *self.weights.entry(queue.weight).or_default() += 1;
+        self.round.insert(self.last_ticket, Arc::clone(&entry.tenant));
+        true
     }
 
-    pub(super) fn take(&mut self, tenant: Option<&str>) -> Option<Uuid> {
-        let position = match tenant {
-            Some(wanted) => self.turns.iter().position(|tenant| **tenant == *wanted)?,
-            None => 0,
-        };
-        let tenant = self.turns.remove(position)?;
-        let ready = &mut self.tenants.get_mut(&tenant)?.ready;
-        let (_, _, id) = ready.pop_first()?;
-        if !ready.is_empty() {
-            self.turns.push_back(tenant);
+    /// One is ready no more; true when the tenant has no other.
+    pub(super) fn unready(&mut self, entry: &Entry) -> bool {
+        let Some(queue) = self.tenants.get_mut(&entry.tenant) else { return false };
+        queue.ready.remove(&turn_of(entry)) && queue.ready.is_empty() && self.rests(&entry.tenant)
+    }
+
+    /// The next one, and whether it was its tenant's last one that was ready. What is taken for a worker that is confined
+    /// to a tenant is taken out of turn: that capacity is the tenant's own.
+    pub(super) fn take(&mut self, tenant: Option<&str>) -> Option<(Uuid, bool)> {
+        let Some(tenant) = tenant else { return self.take_next() };
+        let (_, _, id) = self.tenants.get_mut(tenant)?.ready.pop_first()?;
+        Some((id, self.rests_if_done(tenant)))
+    }
+
+    fn take_next(&mut self) -> Option<(Uuid, bool)> {
+        let (least, _) = self.weights.first_key_value()?;
+        let (_, tenant) = self.round.first_key_value()?;
+        let tenant = Arc::clone(tenant);
+        let queue = self.tenants.get_mut(&tenant)?;
+        if queue.deficit < 1.0 {
+            queue.deficit += f64::from(queue.weight) / f64::from(*least);
         }
-        Some(id)
+        queue.deficit -= 1.0;
+        let (_, _, id) = queue.ready.pop_first()?;
+        if queue.deficit < 1.0
+            && let Some(ticket) = queue.ticket
+        {
+            self.last_ticket += 1;
+            queue.ticket = Some(self.last_ticket);
+            self.round.remove(&ticket);
+            self.round.insert(self.last_ticket, Arc::clone(&tenant));
+        }
+        Some((id, self.rests_if_done(&tenant)))
     }
 
     pub(super) fn has_ready(&self) -> bool {
-        !self.turns.is_empty()
+        !self.round.is_empty()
+    }
+
+    pub(super) fn ready_of(&self, tenant: &str) -> usize {
+        self.tenants.get(tenant).map_or(0, |queue| queue.ready.len())
     }
 
     pub(super) fn is_idle(&self) -> bool {
         self.tenants.is_empty()
     }
 
-    /// How much there is, of one tenant or of all.
-    pub(super) fn depth(&self, agent: &Arc<str>, tenant: Option<&str>) -> Option<Depth> {
-        let mut depth = Depth { agent: Arc::clone(agent), queued: 0, leased: 0, oldest: None };
-        for (name, queue) in &self.tenants {
-            if tenant.is_none_or(|tenant| *tenant == **name) {
-                depth.queued += queue.waiting.len() as u64;
-                depth.leased += queue.leased;
-                let oldest = queue.waiting.first_key_value().map(|(_, at)| *at);
-                depth.oldest = depth.oldest.into_iter().chain(oldest).min();
+    /// When the oldest waiting one was accepted, of one tenant or of all.
+    pub(super) fn oldest(&self, tenant: Option<&str>) -> Option<Moment> {
+        let of = |queue: &TenantQueue| queue.waiting.first().map(|(at, _)| *at);
+        match tenant {
+            Some(tenant) => self.tenants.get(tenant).and_then(of),
+            None => self.tenants.values().filter_map(of).min(),
+        }
+    }
+
+    fn rests_if_done(&mut self, tenant: &str) -> bool {
+        self.ready_of(tenant) == 0 && self.rests(tenant)
+    }
+
+    /// A tenant without ready work leaves the round, and keeps no credit.
+    fn rests(&mut self, tenant: &str) -> bool {
+        let Some(queue) = self.tenants.get_mut(tenant) else { return false };
+        let Some(ticket) = queue.ticket.take() else { return false };
+        queue.deficit = 0.0;
+        self.round.remove(&ticket);
+        if let Some(count) = self.weights.get_mut(&queue.weight) {
+            *count -= 1;
+            if *count == 0 {
+                self.weights.remove(&queue.weight);
             }
         }
-        Some(depth).filter(|depth| depth.queued + depth.leased > 0)
-    }
-
-    fn tenant(&mut self, entry: &Entry) -> &mut TenantQueue {
-        self.tenants.entry(Arc::clone(&entry.tenant)).or_default()
-    }
-
-    fn tidy(&mut self, entry: &Entry) {
-        let idle = |queue: &TenantQueue| queue.ready.is_empty() && queue.waiting.is_empty() && queue.leased == 0;
-        if self.tenants.get(&entry.tenant).is_some_and(idle) {
-            self.tenants.remove(&entry.tenant);
-        }
+        true
     }
 }
 
-fn turn(entry: &Entry) -> Turn {
-    (Reverse(entry.priority), entry.seq, entry.id)
+fn turn_of(entry: &Entry) -> Turn {
+    (entry.turn, entry.seq, entry.id)
 }

@@ -1,10 +1,20 @@
 //! What the schedule knows of an invocation.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::super::time::Moment;
+use super::super::time::{Micros, Moment};
+
+/// The key by which one tenant's work goes in order, the smallest first: when it may first run, less `ageing` for each
+/// point of priority. So a point of priority is worth so much waiting, whatever comes later passes nobody who waits for
+/// longer than that, and the key never changes.
+#[must_use]
+pub fn turn(ready_at: Micros, priority: i32, ageing: Duration) -> i64 {
+    let point = i64::try_from(ageing.as_micros()).unwrap_or(i64::MAX);
+    ready_at.saturating_sub(i64::from(priority).saturating_mul(point))
+}
 
 /// A place in a session's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,14 +30,14 @@ pub struct Place {
 pub struct Entry {
     /// Its id.
     pub id: Uuid,
-    /// Its place in the order of acceptance.
+    /// Its place in the order of acceptance: it decides between equal turns.
     pub seq: i64,
     /// The agent type.
     pub agent: Arc<str>,
     /// Whose it is.
     pub tenant: Arc<str>,
-    /// Higher goes first.
-    pub priority: i32,
+    /// The smallest goes first: see [`turn`].
+    pub turn: i64,
     /// Its place in a session.
     pub place: Option<Place>,
     /// Not before.
@@ -64,17 +74,4 @@ pub(super) struct Slot {
     pub(super) spot: Spot,
     /// When its deadline comes up: later than the deadline itself where the store could not record it.
     pub(super) comes_up: Option<Moment>,
-}
-
-/// How much there is of one agent type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Depth {
-    /// The agent type.
-    pub agent: Arc<str>,
-    /// Waiting, for whatever.
-    pub queued: u64,
-    /// Running.
-    pub leased: u64,
-    /// When the oldest waiting one was accepted.
-    pub oldest: Option<Moment>,
 }

@@ -273,7 +273,7 @@ impl World {
 
     fn adopt(&mut self, lease: Uuid, held: &Held, stream: Uuid) {
         let Some(row) = self.rows.get_mut(&held.invocation) else { return };
-        if let Ok(adopted) = row.live.clone().adopted(lease, held.stream, stream) {
+        if let Ok(adopted) = row.live.clone().adopted(lease, held.stream, Some(stream)) {
             row.live = adopted;
             self.leases.adopt(lease, stream, self.now.moment.after(LEASE));
         }

@@ -73,9 +73,9 @@ fn only_the_holder_settles() {
 #[test]
 fn freeing_and_adopting_compare_the_stream() {
     let live = leased(1);
-    let adopted = live.adopted(id(1), Some(id(901)), id(77)).unwrap();
+    let adopted = live.adopted(id(1), Some(id(901)), Some(id(77))).unwrap();
     assert_eq!(adopted.clone().lost(id(1), Some(id(901)), 20, 5), Err(NotHeld));
-    assert_eq!(adopted.clone().adopted(id(1), Some(id(901)), id(78)), Err(NotHeld));
+    assert_eq!(adopted.clone().adopted(id(1), Some(id(901)), Some(id(78))), Err(NotHeld));
     assert!(adopted.lost(id(1), Some(id(77)), 20, 5).is_ok());
 }
 

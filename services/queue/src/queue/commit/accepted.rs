@@ -28,7 +28,7 @@ impl Shared {
         core.pending_bytes -= payload.data.len() as u64;
         let promised = core.promised.remove(&accepted.id);
         let outcome = match acceptance {
-            Ok(Acceptance::Created { seq, place }) => {
+            Ok(Acceptance::Created { seq, place, .. }) => {
                 let entry = self.entry(&accepted, seq, place, payload.data.len(), now);
                 core.seen.add(&entry.agent);
                 if promised {

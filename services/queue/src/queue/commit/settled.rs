@@ -20,7 +20,7 @@ impl Shared {
     pub(super) fn settled(&self, core: &mut Core, tag: SettleTag, settlement: Result<Settlement, Failure>, now: Now) {
         let id = tag.id;
         let outcome = match settlement {
-            Ok(Settlement::Now { step, tries }) => Ok(self.stepped(core, id, step, &tries, now)),
+            Ok(Settlement::Now { step, tries, .. }) => Ok(self.stepped(core, id, step, &tries, now)),
             Ok(Settlement::Before { status, at, next_at }) => Ok(Settled { status, at, next_at }),
             Ok(Settlement::Refused(gone)) => Err(refusal::gone(gone, id)),
             Err(failure) => {

@@ -30,7 +30,7 @@ pub(crate) async fn an_accepted_invocation_is_found_as_it_was_asked(store: Port)
 pub(crate) async fn places_rise_and_sessions_count_for_themselves(store: Port) {
     let mut last = 0;
     let mut place = async |accepted: Accepted| match accept(&store, &accepted).await {
-        Acceptance::Created { seq, place } => {
+        Acceptance::Created { seq, place, .. } => {
             assert!(seq > last);
             last = seq;
             place
@@ -55,7 +55,8 @@ pub(crate) async fn a_key_is_scoped_and_compared_by_digest(store: Port) {
     assert_eq!(accept(&store, &repeat).await, Acceptance::Existing { id: first.id, same: true });
     assert_eq!(store.get(repeat.id, None, false).await.unwrap(), None, "the repeat left nothing");
 
-    let other = Accept { accepted: Arc::new(repeat.clone()), payload: payload("other"), digest: Some([8; 32]) };
+    let other =
+        Accept { accepted: Arc::new(repeat.clone()), payload: payload("other"), digest: Some([8; 32]), awaited: false };
     match one(&store, Command::Accept(Box::new(other))).await {
         Answer::Accepted(Acceptance::Existing { id, same: false }) => assert_eq!(id, first.id),
         answer => panic!("{answer:?}"),

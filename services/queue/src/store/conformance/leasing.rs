@@ -1,14 +1,15 @@
 use super::*;
 use crate::domain::record::Phase;
-use crate::store::Adopt;
+use crate::store::{Adopt, AdoptFrom};
 
 fn fence(claimed: &Claimed) -> u64 {
     claimed.live.lease().expect("it is leased").fence
 }
 
 async fn adopt(store: &Port, id: Uuid, lease: Uuid, from: Option<Uuid>, to: u128) -> bool {
-    match one(store, Command::Adopt(Adopt { id, lease, from, to: Uuid::from_u128(to) })).await {
-        Answer::Adopted(adopted) => adopted,
+    let (from, to) = (AdoptFrom::Stream(from), Some(Uuid::from_u128(to)));
+    match one(store, Command::Adopt(Adopt { id, lease, from, to })).await {
+        Answer::Adopted(adopted) => adopted.is_some(),
         other => panic!("{other:?}"),
     }
 }

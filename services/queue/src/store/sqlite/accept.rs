@@ -21,7 +21,7 @@ pub(super) fn accept(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<
     let seq = insert_invocation(tx, accept)?;
     let place = accepted.session.as_deref().map(|session| next_place(tx, &accepted.tenant, session)).transpose()?;
     insert_live(tx, accepted, seq, place)?;
-    Ok(Acceptance::Created { seq, place })
+    Ok(Acceptance::Created { seq, place, ready: None })
 }
 
 /// The first invocation of a key, and whether its payload had this digest.

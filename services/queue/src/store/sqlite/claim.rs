@@ -6,9 +6,10 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, Transaction, params};
 use uuid::Uuid;
 
-use super::super::{Adopt, Claim, Claimed};
+use super::super::{Adopt, AdoptFrom, Claim, Claimed, KeptLease};
 use super::rows::{self, LiveRow};
 use crate::domain::invocation::{Accepted, Payload};
+use crate::domain::record::Live;
 use crate::domain::schedule::Place;
 
 /// Put together once: every transition reads by it.
@@ -41,11 +42,29 @@ pub(super) fn claim(tx: &Transaction<'_>, claim: &Claim) -> rusqlite::Result<Opt
     Ok(Some(Claimed { live, input, tries }))
 }
 
-pub(super) fn adopt(tx: &Transaction<'_>, adopt: &Adopt) -> rusqlite::Result<bool> {
-    let Some(row) = live(tx, adopt.id)? else { return Ok(false) };
-    let Ok(adopted) = row.live.adopted(adopt.lease, adopt.from, adopt.to) else { return Ok(false) };
+pub(super) fn adopt(tx: &Transaction<'_>, adopt: &Adopt) -> rusqlite::Result<Option<KeptLease>> {
+    let Some(LiveRow { seq, live, .. }) = live(tx, adopt.id)? else { return Ok(None) };
+    let Some(stream) = live.lease().filter(|held| held.id == adopt.lease).map(|held| held.stream) else {
+        return Ok(None);
+    };
+    let from = match adopt.from {
+        AdoptFrom::Stream(from) => from,
+        // One process keeps all leases of this store.
+        AdoptFrom::Keeper(_) | AdoptFrom::Anyone => stream,
+    };
+    let Ok(adopted) = live.adopted(adopt.lease, from, adopt.to.or(stream)) else { return Ok(None) };
     rows::update_live(tx, adopt.id, &adopted)?;
-    Ok(true)
+    kept(tx, seq, adopt.id, &adopted)
+}
+
+fn kept(tx: &Transaction<'_>, seq: i64, id: Uuid, live: &Live) -> rusqlite::Result<Option<KeptLease>> {
+    let Some(lease) = live.lease().cloned() else { return Ok(None) };
+    tx.prepare_cached("SELECT tenant, agent, session FROM invocations WHERE seq = ?1")?
+        .query_row([seq], |row| {
+            let (tenant, agent, session) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(KeptLease { id, tenant, agent, session, attempt: live.attempt, lease })
+        })
+        .optional()
 }
 
 /// The session's last fence, when nothing before this place is left.

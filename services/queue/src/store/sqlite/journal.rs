@@ -25,12 +25,14 @@ impl Journal for QueueJournal {
                     Command::Accept(accept) => Answer::Accepted(accept::accept(tx, accept)?),
                     Command::Claim(claim) => Answer::Claimed(claim::claim(tx, claim)?.map(Box::new)),
                     Command::Settle(settle) => Answer::Settled(Box::new(settle::settle(tx, settle)?)),
-                    Command::Adopt(adopt) => Answer::Adopted(claim::adopt(tx, adopt)?),
+                    Command::Adopt(adopt) => Answer::Adopted(claim::adopt(tx, adopt)?.map(Box::new)),
                     Command::Tell(tell) => Answer::Told(tell::tell(tx, tell)?),
                     Command::ForgetRaises(raises) => {
                         settle::forget_raises(tx, raises)?;
                         Answer::Forgotten
                     }
+                    // Its delayed ones wait in memory: there is nothing to record.
+                    Command::Promote(_) => Answer::Promoted(Vec::new()),
                 })
             })
             .collect()

@@ -73,7 +73,7 @@ fn store(tx: &Transaction<'_>, id: Uuid, seq: i64, step: Step, tried_before: boo
             }
         }
     }
-    Ok(Settlement::Now { step, tries })
+    Ok(Settlement::Now { step, tries, ready: Vec::new() })
 }
 
 /// The invocation is over: a repeat gets its first answer, anybody else learns why.
