@@ -1,5 +1,6 @@
 mod database;
 mod tenants;
+mod urls;
 
 use std::path::PathBuf;
 
@@ -7,6 +8,7 @@ use serde::Deserialize;
 
 pub use database::Database;
 pub use tenants::{Tenant, Tenants};
+pub use urls::Urls;
 
 use crate::{ConfigError, Document, Invalid, Secret};
 
@@ -39,11 +41,13 @@ impl Common {
         }
         let tenants: Tenants = document.section("tenants")?;
         tenants.validate().map_err(|invalid| document.locate(invalid))?;
+        let mesh: Mesh = document.section("mesh")?;
+        mesh.queue.validate("mesh.queue").map_err(|invalid| document.locate(invalid))?;
         Ok(Self {
             data,
             database: document.section("database")?,
             tenants,
-            mesh: document.section("mesh")?,
+            mesh,
             tls: document.has_section("tls").then(|| document.section("tls")).transpose()?,
             telemetry: document.section("telemetry")?,
         })
@@ -130,8 +134,8 @@ impl Peer {
 pub struct Mesh {
     /// Base URL of the gateway.
     pub gateway: String,
-    /// Base URL of the queue.
-    pub queue: String,
+    /// Base URL of the queue, or of each of its processes where they share a database.
+    pub queue: Urls,
     /// Base URL of the state service.
     pub state: String,
     /// Base URL of the tool-proxy.
@@ -150,11 +154,19 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    /// The base URL of a peer.
+    /// The base URLs of a peer: several for the queue only.
+    pub fn urls(&self, peer: Peer) -> Vec<&str> {
+        match peer {
+            Peer::Queue => self.queue.all().iter().map(String::as_str).collect(),
+            other => vec![self.url(other)],
+        }
+    }
+
+    /// The base URL of a peer; the first where there are several.
     pub fn url(&self, peer: Peer) -> &str {
         match peer {
             Peer::Gateway => &self.gateway,
-            Peer::Queue => &self.queue,
+            Peer::Queue => self.queue.first(),
             Peer::State => &self.state,
             Peer::ToolProxy => &self.tool_proxy,
             Peer::LlmProxy => &self.llm_proxy,
@@ -178,7 +190,7 @@ impl Default for Mesh {
         let url = |peer: Peer| format!("http://127.0.0.1:{}", 7070 + peer.port_offset());
         Self {
             gateway: url(Peer::Gateway),
-            queue: url(Peer::Queue),
+            queue: url(Peer::Queue).into(),
             state: url(Peer::State),
             tool_proxy: url(Peer::ToolProxy),
             llm_proxy: url(Peer::LlmProxy),

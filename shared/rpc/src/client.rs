@@ -1,64 +1,57 @@
 //! The client's stack: what generated clients are made of inside the mesh, and for callers outside.
 
+mod address;
+mod connector;
+mod lent;
+mod several;
+
 use std::{
-    error::Error as StdError,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use holdfast_config::{Common, Peer, Tls};
-use holdfast_resilience::{Breaker, Settings};
 use holdfast_telemetry::traceparent;
-use http::{HeaderName, HeaderValue, Uri, header::AUTHORIZATION};
-use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::Instant};
-use tonic::{
-    ConnectError, Request, Status, TimeoutExpired,
-    body::Body,
-    transport::{Certificate, ClientTlsConfig, Endpoint},
-};
+use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
+use tokio::time::Instant;
+use tonic::{Request, Status};
 use tower::Service;
 
-use crate::{Caller, Error, HttpRequest, HttpResponse, caller, deadline, io::Socket, lease, trace, watched::Watched};
-
-/// Opening a connection ends within this long.
-const CONNECT_MAX: Duration = Duration::from_secs(3);
-/// A silent connection is asked whether it lives, and dropped when it does not say so.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// HTTP/2 windows, as the server has them.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
-/// When to come back to a peer that cannot be reached: connections are tried anew with each call.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
-/// A peer that cannot be reached so many times in a row is left alone for the open time: callers are told at once.
-const FAILURES_IN_A_ROW: u32 = 5;
-const OPEN: Duration = Duration::from_millis(250);
-const OPEN_MAX: Duration = Duration::from_secs(1);
+use self::{
+    address::{Address, settle, unreachable},
+    several::Several,
+};
+use crate::{Caller, Error, HttpRequest, HttpResponse, caller, deadline, lease, trace};
 
 /// A connection to one peer, made when it is first used and again when it broke. Every call carries the credential, what is
 /// left of the deadline, and the trace; and it ends by its deadline, whatever the peer does. A breaker stands before it: while the
-/// peer cannot be reached, callers are told so without waiting for another attempt.
+/// peer cannot be reached, callers are told so without waiting for another attempt. Where the peer has several addresses,
+/// calls go to the next at once when one cannot be reached, and come back to it later.
 #[derive(Debug, Clone)]
 pub struct Channel {
-    inner: tonic::transport::Channel,
+    way: Way,
     authorization: Option<HeaderValue>,
-    breaker: Breaker,
     peer: &'static str,
 }
 
+#[derive(Debug, Clone)]
+enum Way {
+    One(Address),
+    Several(Arc<Several>),
+}
+
 impl Channel {
-    /// The way to another service of the mesh.
+    /// The way to another service of the mesh, at any of its addresses.
     ///
     /// # Errors
-    /// The peer's URL in `[mesh]` is not one.
+    /// One of the peer's URLs in `[mesh]` is not one.
     pub fn to(common: &Common, peer: Peer) -> Result<Self, Error> {
         let authority = common.tls.as_ref().and_then(Tls::trusted);
         let credential = common.mesh.credential.as_ref();
-        Self::connect(
+        Self::connect_any(
             peer.name(),
-            common.mesh.url(peer),
+            &common.mesh.urls(peer),
             credential.map(|secret| secret.reveal()),
             authority.map(|secret| secret.reveal()),
         )
@@ -74,26 +67,19 @@ impl Channel {
         bearer: Option<&str>,
         authority: Option<&str>,
     ) -> Result<Self, Error> {
-        let malformed = |why: String| Error::invalid("address", format!("{url:?} {why}; write it as http://HOST:PORT"));
-        let mut endpoint = Endpoint::from_shared(url.to_owned())
-            .map_err(|error| malformed(format!("is not a URL ({error})")))?
-            .connect_timeout(CONNECT_MAX)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-        let uri = endpoint.uri();
-        if uri.host().is_none() || !matches!(uri.scheme_str(), Some("http" | "https")) {
-            return Err(malformed("has no host or another scheme than http and https".into()));
-        }
-        if uri.scheme_str() == Some("https") {
-            let mut tls = ClientTlsConfig::new();
-            if let Some(pem) = authority {
-                tls = tls.ca_certificate(Certificate::from_pem(pem));
-            }
-            endpoint =
-                endpoint.tls_config(tls).map_err(|error| malformed(format!("cannot be used with TLS ({error})")))?;
-        }
+        Self::connect_any(peer, &[url], bearer, authority)
+    }
+
+    /// The same for a peer that has several URLs, any of which will do.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT: there is none, or something is malformed.
+    pub fn connect_any(
+        peer: &'static str,
+        urls: &[&str],
+        bearer: Option<&str>,
+        authority: Option<&str>,
+    ) -> Result<Self, Error> {
         let authorization = bearer
             .map(|token| HeaderValue::try_from(format!("Bearer {token}")))
             .transpose()
@@ -102,12 +88,31 @@ impl Channel {
                 value.set_sensitive(true);
                 value
             });
-        Ok(Self {
-            inner: endpoint.connect_with_connector_lazy(Connector),
-            authorization,
-            breaker: Breaker::new(breaker()),
-            peer,
-        })
+        let way = match urls {
+            [] => return Err(Error::invalid("address", format!("there is no address of the {peer}"))),
+            [url] => Way::One(Address::new(url, authority, false)?),
+            several => {
+                let addresses = several.iter().map(|url| Address::new(url, authority, true));
+                Way::Several(Arc::new(Several::new(addresses.collect::<Result<_, _>>()?)))
+            }
+        };
+        Ok(Self { way, authorization, peer })
+    }
+
+    /// Begins with one of the peer's addresses (counted round) instead of one by chance.
+    #[must_use]
+    pub fn beginning_at(self, address: usize) -> Self {
+        if let Way::Several(several) = &self.way {
+            several.set_home(address);
+        }
+        self
+    }
+
+    /// The address in use takes calls and does not answer them: where there are others, they come first for a while.
+    pub fn leave_address(&self) {
+        if let Way::Several(several) = &self.way {
+            several.leave();
+        }
     }
 }
 
@@ -117,7 +122,12 @@ impl Service<HttpRequest> for Channel {
     type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Status>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        self.inner.poll_ready(cx).map_err(|error| unreachable(self.peer, &error).into())
+        match &mut self.way {
+            Way::One(address) => {
+                address.connection.poll_ready(cx).map_err(|error| unreachable(self.peer, &error).into())
+            }
+            Way::Several(_) => Poll::Ready(Ok(())),
+        }
     }
 
     fn call(&mut self, mut request: HttpRequest) -> Self::Future {
@@ -144,82 +154,22 @@ impl Service<HttpRequest> for Channel {
             headers.insert(AUTHORIZATION, value.clone());
         }
         let peer = self.peer;
-        let permit = match self.breaker.acquire() {
+        let address = match &mut self.way {
+            Way::One(address) => address,
+            Way::Several(several) => {
+                let several = several.clone();
+                return Box::pin(async move { several.send(request, at, peer).await });
+            }
+        };
+        let permit = match address.breaker.acquire() {
             Ok(permit) => permit,
             Err(refused) => {
                 let error = Error::unavailable(format!("the {peer} cannot be reached"), refused.retry_after);
                 return Box::pin(std::future::ready(Err(error.into())));
             }
         };
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let answer = match at {
-                Some(at) => tokio::time::timeout_at(at, answer).await,
-                None => Ok(answer.await),
-            };
-            match answer {
-                Ok(Ok(response)) => {
-                    permit.success();
-                    Ok(response.map(|body| Body::new(Watched::new(body, at, None))))
-                }
-                Ok(Err(error)) if !caused_by::<TimeoutExpired>(&error) => {
-                    permit.failure();
-                    Err(unreachable(peer, &error).into())
-                }
-                // The caller's deadline was short, or the peer is slow: no word about whether it can be reached.
-                Ok(Err(_)) | Err(_) => Err(Error::deadline().into()),
-            }
-        })
-    }
-}
-
-/// Guards against a peer that cannot be reached. What a peer that answers says is not this breaker's business.
-fn breaker() -> Settings {
-    Settings {
-        failure_percent: 100,
-        minimum_calls: FAILURES_IN_A_ROW,
-        consecutive_failures: Some(FAILURES_IN_A_ROW),
-        open: OPEN,
-        open_max: OPEN_MAX,
-        probes: 1,
-        ..Settings::default()
-    }
-}
-
-/// A transport error as UNAVAILABLE. A connection that was never made has sent nothing.
-fn unreachable(peer: &str, error: &(dyn StdError + 'static)) -> Error {
-    let wait = RETRY_AFTER.mul_f64(0.5 + rand::random::<f64>());
-    if caused_by::<ConnectError>(error) {
-        return Error::unavailable(format!("the {peer} cannot be reached"), wait);
-    }
-    Error::unavailable(format!("the connection to the {peer} broke"), wait).maybe_happened()
-}
-
-fn caused_by<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
-    std::iter::successors(Some(error), |error: &&(dyn StdError + 'static)| (*error).source())
-        .any(|error| error.is::<E>())
-}
-
-/// Opens sockets that let h2 coalesce small frames.
-#[derive(Debug, Clone, Copy)]
-struct Connector;
-
-impl Service<Uri> for Connector {
-    type Response = TokioIo<Socket>;
-    type Error = std::io::Error;
-    type Future = Pin<Box<dyn Future<Output = std::io::Result<TokioIo<Socket>>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(async move {
-            let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
-            let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-            let stream = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(default))).await?;
-            Ok(TokioIo::new(Socket::new(stream)?))
-        })
+        let answer = address.connection.call(request);
+        Box::pin(async move { settle(answer, at, permit, peer).await.map_err(Status::from) })
     }
 }
 

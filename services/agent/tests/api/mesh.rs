@@ -89,7 +89,7 @@ impl Mesh {
         );
 
         common.mesh.state = up("state", &common, "", &stop, holdfast_state::serve).await;
-        common.mesh.queue = up("queue", &common, QUICK, &stop, holdfast_queue::serve).await;
+        common.mesh.queue = up("queue", &common, QUICK, &stop, holdfast_queue::serve).await.into();
         Self { models, tools, common, agents: agents.to_owned(), stop, _data: data, submitted: AtomicU64::new(0) }
     }
 

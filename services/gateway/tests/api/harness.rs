@@ -91,7 +91,7 @@ impl Harness {
     /// A gateway before a queue that is there already.
     pub async fn before(queue: &str, mut common: Common, directory: TempDir, settings: &str) -> Self {
         let way = FaultProxy::to(queue.parse().expect("an address")).await;
-        common.mesh.queue = format!("http://{}", way.address());
+        common.mesh.queue = format!("http://{}", way.address()).into();
         let settings = settings.replace("KEYS", &directory.path().display().to_string());
         let document = Document::parse("t.toml", &settings, []).expect("it is TOML");
         let config = Config::from_document(&document).expect("the settings hold");

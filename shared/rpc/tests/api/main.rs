@@ -1,5 +1,6 @@
 //! The stacks over real sockets, with a stand-in for a service.
 
+mod several;
 mod stand_in;
 
 use std::time::Duration;

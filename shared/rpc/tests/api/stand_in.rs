@@ -83,6 +83,10 @@ impl Mesh {
         self.common.mesh.llm_proxy.trim_start_matches("http://").parse().expect("an address")
     }
 
+    pub fn url(&self) -> String {
+        self.common.mesh.llm_proxy.clone()
+    }
+
     pub fn client(&self) -> LlmServiceClient<Channel> {
         LlmServiceClient::new(Channel::to(&self.common, Peer::LlmProxy).expect("a URL"))
     }

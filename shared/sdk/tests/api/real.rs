@@ -44,7 +44,7 @@ impl Mesh {
 
     async fn start_queue(&mut self, address: &str) {
         let host = bind("queue", address, &self.common).await;
-        self.common.mesh.queue = format!("http://{}", host.address());
+        self.common.mesh.queue = format!("http://{}", host.address()).into();
         let stop = host.stop();
         let config = "[queue]\nstream_grace = \"500ms\"\n";
         let task = tokio::spawn(run(holdfast_queue::serve, self.common.clone(), config, host));
@@ -58,7 +58,7 @@ impl Mesh {
     }
 
     async fn restart_queue(&mut self) {
-        let address = self.common.mesh.queue.trim_start_matches("http://").to_owned();
+        let address = self.common.mesh.queue.first().trim_start_matches("http://").to_owned();
         self.start_queue(&address).await;
     }
 

@@ -1,0 +1,139 @@
+use std::{error::Error as StdError, time::Duration};
+
+use holdfast_resilience::{Breaker, Permit, Settings};
+use tokio::time::Instant;
+use tonic::{
+    ConnectError, Status, TimeoutExpired,
+    body::Body,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+};
+
+use super::connector::Connector;
+use crate::{Error, HttpResponse, watched::Watched};
+
+/// Opening a connection ends within this long; sooner where another address can be tried.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
+const CONNECT_MAX_OF_SEVERAL: Duration = Duration::from_secs(1);
+/// A silent connection is asked whether it lives, and dropped when it does not say so.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// HTTP/2 windows, as the server has them.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+/// When to come back to a peer that cannot be reached: connections are tried anew with each call.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// A peer that cannot be reached so many times in a row is left alone for the open time: callers are told at once.
+const FAILURES_IN_A_ROW: u32 = 5;
+const OPEN: Duration = Duration::from_millis(250);
+const OPEN_MAX: Duration = Duration::from_secs(1);
+/// One of several addresses is left at the first failure, and tried again ever more rarely.
+const OPEN_MAX_OF_SEVERAL: Duration = Duration::from_secs(5);
+
+/// One address of a peer: its connection, made when it is first used and again when it broke, and its breaker.
+#[derive(Debug, Clone)]
+pub(super) struct Address {
+    pub(super) connection: Channel,
+    pub(super) breaker: Breaker,
+}
+
+impl Address {
+    /// # Errors
+    /// INVALID_ARGUMENT: the URL or the authority is malformed.
+    pub(super) fn new(url: &str, authority: Option<&str>, one_of_several: bool) -> Result<Self, Error> {
+        let malformed = |why: String| Error::invalid("address", format!("{url:?} {why}; write it as http://HOST:PORT"));
+        let mut endpoint = Endpoint::from_shared(url.to_owned())
+            .map_err(|error| malformed(format!("is not a URL ({error})")))?
+            .connect_timeout(if one_of_several { CONNECT_MAX_OF_SEVERAL } else { CONNECT_MAX })
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        let uri = endpoint.uri();
+        if uri.host().is_none() || !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return Err(malformed("has no host or another scheme than http and https".into()));
+        }
+        if uri.scheme_str() == Some("https") {
+            let mut tls = ClientTlsConfig::new();
+            if let Some(pem) = authority {
+                tls = tls.ca_certificate(Certificate::from_pem(pem));
+            }
+            endpoint =
+                endpoint.tls_config(tls).map_err(|error| malformed(format!("cannot be used with TLS ({error})")))?;
+        }
+        let connection = endpoint.connect_with_connector_lazy(Connector);
+        Ok(Self { connection, breaker: Breaker::new(breaker(one_of_several)) })
+    }
+}
+
+/// Guards against a peer that cannot be reached. What a peer that answers says is not this breaker's business.
+fn breaker(one_of_several: bool) -> Settings {
+    let in_a_row = if one_of_several { 1 } else { FAILURES_IN_A_ROW };
+    Settings {
+        failure_percent: 100,
+        minimum_calls: in_a_row,
+        consecutive_failures: Some(in_a_row),
+        open: OPEN,
+        open_max: if one_of_several { OPEN_MAX_OF_SEVERAL } else { OPEN_MAX },
+        probes: 1,
+        ..Settings::default()
+    }
+}
+
+/// Why a call has no answer.
+pub(super) enum Failed {
+    /// The peer could not be reached, or the connection broke.
+    Transport(Status),
+    /// The call's time was over: no word about the peer.
+    Deadline,
+}
+
+impl From<Failed> for Status {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Transport(status) => status,
+            Failed::Deadline => Error::deadline().into(),
+        }
+    }
+}
+
+/// Waits for the answer until the deadline, and settles the permit by whether the peer was there.
+pub(super) async fn settle<F>(
+    answer: F,
+    at: Option<Instant>,
+    permit: Permit,
+    peer: &'static str,
+) -> Result<HttpResponse, Failed>
+where
+    F: Future<Output = Result<HttpResponse, tonic::transport::Error>>,
+{
+    let answer = match at {
+        Some(at) => tokio::time::timeout_at(at, answer).await,
+        None => Ok(answer.await),
+    };
+    match answer {
+        Ok(Ok(response)) => {
+            permit.success();
+            Ok(response.map(|body| Body::new(Watched::new(body, at, None))))
+        }
+        Ok(Err(error)) if !caused_by::<TimeoutExpired>(&error) => {
+            permit.failure();
+            Err(Failed::Transport(unreachable(peer, &error).into()))
+        }
+        // The caller's deadline was short, or the peer is slow: no word about whether it can be reached.
+        Ok(Err(_)) | Err(_) => Err(Failed::Deadline),
+    }
+}
+
+/// A transport error as UNAVAILABLE. A connection that was never made has sent nothing.
+pub(super) fn unreachable(peer: &str, error: &(dyn StdError + 'static)) -> Error {
+    let wait = RETRY_AFTER.mul_f64(0.5 + rand::random::<f64>());
+    if caused_by::<ConnectError>(error) {
+        return Error::unavailable(format!("the {peer} cannot be reached"), wait);
+    }
+    Error::unavailable(format!("the connection to the {peer} broke"), wait).maybe_happened()
+}
+
+fn caused_by<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
+    std::iter::successors(Some(error), |error: &&(dyn StdError + 'static)| (*error).source())
+        .any(|error| error.is::<E>())
+}
