@@ -52,6 +52,8 @@ pub struct Config {
     pub depth_max: u64,
     /// Bytes of their payloads.
     pub depth_bytes_max: Size,
+    /// What a point of priority is worth: so much longer waiting.
+    pub priority_ageing: Span,
     /// Payloads kept at hand for workers that are ready, so that they are not read back from the disk.
     pub hot_bytes_max: Size,
     /// Leases that one worker may ask for at once.
@@ -66,6 +68,8 @@ pub struct Config {
     pub unread_bytes_max: Size,
     /// The longest that a lease call waits.
     pub lease_wait_max: Span,
+    /// How long the store may take for an answer before whoever waits is told that it is away.
+    pub store_patience: Span,
 }
 
 impl Default for Config {
@@ -88,6 +92,7 @@ impl Default for Config {
             labels_max: 32,
             depth_max: 100_000,
             depth_bytes_max: Size::from_mib(1_024),
+            priority_ageing: Span::from_secs(10),
             hot_bytes_max: Size::from_mib(32),
             credits_max: 10_000,
             workers_max: 10_000,
@@ -95,6 +100,7 @@ impl Default for Config {
             watches_max: 10_000,
             unread_bytes_max: Size::from_mib(16),
             lease_wait_max: Span::from_secs(60),
+            store_patience: Span::from_secs(5),
         }
     }
 }
@@ -147,6 +153,7 @@ impl Config {
                 "unread_bytes_max",
                 "must hold at least one payload and one result",
             ),
+            (self.store_patience.0 >= Duration::from_millis(100), "store_patience", "must be 100ms at least"),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {
             Some((_, key, why)) => Err(Invalid::new(format!("queue.{key}"), why)),
@@ -209,6 +216,7 @@ mod tests {
             ("[queue]\nbackoff_multiplier = 0.5", "queue.backoff_multiplier"),
             ("[queue]\npayload_max = \"1000MiB\"", "queue.payload_max"),
             ("[queue]\nunread_bytes_max = \"1KiB\"", "queue.unread_bytes_max"),
+            ("[queue]\nstore_patience = \"0s\"", "queue.store_patience"),
         ] {
             let error = parse(text).unwrap_err();
             assert_eq!(error.key.as_deref(), Some(key), "{error}");

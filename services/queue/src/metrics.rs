@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use holdfast_resilience::breaker::State;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::domain::invocation::Status;
@@ -30,6 +31,8 @@ pub fn describe() {
     describe_counter!("holdfast_queue_retries_total", Unit::Count, "Failed attempts that are repeated.");
     describe_counter!("holdfast_queue_dead_total", Unit::Count, "Invocations that ran out of attempts.");
     describe_counter!("holdfast_queue_fences_raised_total", Unit::Count, "Fences raised in state.");
+    describe_gauge!("holdfast_circuit_state", Unit::Count, "A circuit breaker: 0 closed, 1 half-open, 2 open.");
+    describe_counter!("holdfast_circuit_transitions_total", Unit::Count, "Changes of a circuit breaker by new state.");
     describe_histogram!("holdfast_queue_commit_size", Unit::Count, "Commands in one transaction.");
     describe_histogram!("holdfast_queue_commit_seconds", Unit::Seconds, "How long one transaction took.");
 }
@@ -73,6 +76,27 @@ pub(crate) fn retried() {
 
 pub(crate) fn fences_raised(count: usize) {
     counter!("holdfast_queue_fences_raised_total").increment(count as u64);
+}
+
+/// A circuit breaker changed.
+pub(crate) fn circuit_changed(circuit: &'static str, state: State) {
+    let to = match state {
+        State::Closed => "closed",
+        State::HalfOpen => "half_open",
+        State::Open => "open",
+    };
+    counter!("holdfast_circuit_transitions_total", "circuit" => circuit, "to" => to).increment(1);
+    circuit_stands(circuit, state);
+}
+
+/// How a circuit breaker stands.
+pub(crate) fn circuit_stands(circuit: &'static str, state: State) {
+    let level = match state {
+        State::Closed => 0.0,
+        State::HalfOpen => 1.0,
+        State::Open => 2.0,
+    };
+    gauge!("holdfast_circuit_state", "circuit" => circuit).set(level);
 }
 
 /// The first work of an agent type has come.

@@ -11,6 +11,7 @@ mod enqueue;
 mod freeing;
 mod grant;
 mod hot;
+mod late;
 mod lease;
 #[cfg(test)]
 mod outage;
@@ -41,6 +42,7 @@ use self::core::{Commands, Core};
 use self::tag::{SettleTag, SettleTo, Tag};
 use crate::config::Config;
 use crate::domain::time::Moment;
+use crate::store::guarded::{self, Guard};
 use crate::store::sqlite::Sqlite;
 use crate::store::{Batch, Change, Command, Raise, Settle, Store};
 
@@ -84,10 +86,12 @@ impl Queue {
     /// [`OpenError`] names the path and what to do; a store that cannot be read says so.
     pub async fn open(directory: &Path, config: Config, key: LeaseKey) -> Result<Self, StartError> {
         let (batches, committed) = mpsc::unbounded_channel();
-        let store = Sqlite::open(directory, move |batch| {
+        let guard = Guard::new(&guarded::settings(), *config.store_patience);
+        let deliver = guard.deliver(move |batch| {
             // One message for each commit. Without the runtime nobody waits any more.
             let _ = batches.send(batch);
-        })?;
+        });
+        let store = guard.over(Sqlite::open(directory, deliver)?);
         Self::start(Arc::new(store), committed, config, key).await
     }
 

@@ -4,10 +4,12 @@
 //! it takes effect only on the standing that it names. Reads see what was committed.
 
 mod answer;
+mod apply;
 mod command;
 #[cfg(test)]
 mod conformance;
 mod found;
+pub mod guarded;
 mod shared;
 pub mod sqlite;
 

@@ -18,6 +18,8 @@ pub enum Class {
     Io,
     /// Somebody else held the database for too long.
     Busy,
+    /// The database did not answer in time: what was asked may still happen.
+    Silent,
     /// The file is not a database any more.
     Corrupt,
     /// More commands wait than the inbox takes.
@@ -35,12 +37,25 @@ pub struct Failure {
     class: Class,
     message: String,
     in_doubt: bool,
+    healing: Duration,
 }
 
 impl Failure {
     /// A failure of a class.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), in_doubt: false }
+        Self { class, message: message.into(), in_doubt: false, healing: HEALING }
+    }
+
+    /// The same, where it is known when another try may work.
+    #[must_use]
+    pub fn healing_in(self, delay: Duration) -> Self {
+        Self { healing: delay, ..self }
+    }
+
+    /// The same, of a write that may be found stored after all.
+    #[must_use]
+    pub fn in_doubt(self) -> Self {
+        Self { in_doubt: true, ..self }
     }
 
     /// The kind of trouble.
@@ -58,7 +73,13 @@ impl Failure {
     /// When to try again, where that may help.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.heals().then_some(HEALING)
+        self.heals().then_some(self.healing)
+    }
+
+    /// Whether the store as a whole is in trouble, not just what was asked: what a circuit breaker counts.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        matches!(self.class, Class::Full | Class::ReadOnly | Class::Io | Class::Busy | Class::Silent)
     }
 
     /// Whether the write may be found stored after all: the disk failed in the middle of a commit.

@@ -20,6 +20,7 @@ pub(crate) fn store(failure: &Failure) -> Error {
             let message = match failure.class() {
                 Class::Full => "the queue's disk is full",
                 Class::ReadOnly => "the queue's disk cannot be written",
+                Class::Silent => "the queue's store does not answer",
                 Class::Overloaded => "the queue's store is overloaded",
                 _ => "the queue's store is not available",
             };
