@@ -6,6 +6,7 @@ mod journal;
 mod read;
 mod rows;
 mod settle;
+mod tables;
 mod tell;
 
 use std::path::Path;
@@ -36,7 +37,10 @@ pub const NAME: &str = "queue";
 /// The tables, version by version.
 #[must_use]
 pub fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(include_str!("../../migrations/sqlite/1_invocations.sql"))])
+    Migrations::new(vec![
+        M::up(include_str!("../../migrations/sqlite/1_invocations.sql")),
+        M::up(include_str!("../../migrations/sqlite/2_deadlines.sql")),
+    ])
 }
 
 /// The queue in a data directory.

@@ -3,25 +3,35 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 use uuid::Uuid;
 
-use super::super::{Accept, Acceptance};
+use super::super::Accept;
+use super::super::apply::Created;
 use super::rows;
 use crate::domain::invocation::Accepted;
 use crate::domain::record::Live;
 use crate::domain::schedule::Place;
 
-pub(super) fn accept(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<Acceptance> {
-    let accepted = &*accept.accepted;
-    if let (Some(key), Some(digest)) = (&accepted.idempotency_key, &accept.digest) {
-        if let Some((id, same)) = by_key(tx, &accepted.tenant, &accepted.agent, key, digest)? {
-            return Ok(Acceptance::Existing { id, same });
-        }
+/// Takes a key for an invocation; the one that has it already, and whether its payload had this digest.
+pub(super) fn take_key(
+    tx: &Transaction<'_>,
+    accepted: &Accepted,
+    key: &str,
+    digest: &[u8; 32],
+) -> rusqlite::Result<Option<(Uuid, bool)>> {
+    let first = by_key(tx, &accepted.tenant, &accepted.agent, key, digest)?;
+    if first.is_none() {
         tx.prepare_cached("INSERT INTO idempotency_keys (tenant, agent, key, digest, id) VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![&*accepted.tenant, &*accepted.agent, key, digest, accepted.id.as_bytes()])?;
     }
+    Ok(first)
+}
+
+/// Keeps a new invocation, at the end of its session.
+pub(super) fn create(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<Created> {
+    let accepted = &*accept.accepted;
     let seq = insert_invocation(tx, accept)?;
     let place = accepted.session.as_deref().map(|session| next_place(tx, &accepted.tenant, session)).transpose()?;
     insert_live(tx, accepted, seq, place)?;
-    Ok(Acceptance::Created { seq, place, ready: None })
+    Ok(Created { seq, place, ready: None })
 }
 
 /// The first invocation of a key, and whether its payload had this digest.
@@ -64,8 +74,8 @@ fn insert_invocation(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<
 fn insert_live(tx: &Transaction<'_>, accepted: &Accepted, seq: i64, place: Option<Place>) -> rusqlite::Result<()> {
     let live = Live::accepted(accepted.not_before);
     tx.prepare_cached(
-        "INSERT INTO live (id, seq, session, session_order, state, attempt, lost, events, fence, tries, next_at)
-         VALUES (?1, ?2, ?3, ?4, 1, 0, 0, ?5, 0, 0, ?6)",
+        "INSERT INTO live (id, seq, session, session_order, state, attempt, lost, events, fence, tries, next_at, deadline)
+         VALUES (?1, ?2, ?3, ?4, 1, 0, 0, ?5, 0, 0, ?6, ?7)",
     )?
     .execute(params![
         accepted.id.as_bytes(),
@@ -74,6 +84,7 @@ fn insert_live(tx: &Transaction<'_>, accepted: &Accepted, seq: i64, place: Optio
         place.map(|place| place.order),
         live.events as i64,
         accepted.not_before,
+        accepted.deadline,
     ])?;
     Ok(())
 }

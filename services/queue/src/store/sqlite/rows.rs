@@ -10,6 +10,7 @@ use rusqlite::{Error, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::super::apply::{self, At};
 use crate::domain::invocation::{Accepted, Failure, Lease, Payload, Status, Usage};
 use crate::domain::record::{Ended, Live, Outcome, Phase, Try, TryKind};
 use crate::domain::retry::RetryPolicy;
@@ -64,6 +65,13 @@ pub(super) fn live(row: &Row<'_>, at: usize) -> rusqlite::Result<LiveRow> {
             started_at: row.get(at + 10)?,
         },
     })
+}
+
+/// The same with its deadline behind it.
+pub(super) fn row(row: &Row<'_>, id: Uuid) -> rusqlite::Result<apply::Row> {
+    let LiveRow { seq, place, live } = live(row, 0)?;
+    let at = At { id, seq, place, deadline: row.get(LIVE_COLUMNS)?, keeper: None };
+    Ok(apply::Row { at, live })
 }
 
 pub(super) fn update_live(tx: &Transaction<'_>, id: Uuid, live: &Live) -> rusqlite::Result<()> {

@@ -2,34 +2,22 @@
 
 use rusqlite::{Transaction, params};
 
-use super::super::{Change, Gone, Keep, Settle, Settlement, Tell};
-use super::claim::live;
-use super::rows::LiveRow;
-use super::settle::settle;
+use super::super::apply::At;
+use super::super::{Keep, Tell};
 use crate::domain::event::Report;
+use crate::domain::record::Live;
 
 /// Old reports are cleared away when this many have come since, or a large one.
 const CLEARING_STEP: u64 = 32;
 
-pub(super) fn tell(tx: &Transaction<'_>, tell: &Tell) -> rusqlite::Result<Result<u64, Gone>> {
-    let held = live(tx, tell.id)?.and_then(|LiveRow { seq, live, .. }| Some((seq, live.reported(tell.lease).ok()?)));
-    let Some((seq, live)) = held else { return why_not(tx, tell).map(Err) };
+pub(super) fn store(tx: &Transaction<'_>, at: &At, live: &Live, tell: &Tell) -> rusqlite::Result<()> {
     tx.prepare_cached("UPDATE live SET events = ?2 WHERE id = ?1")?
-        .execute(params![tell.id.as_bytes(), live.events as i64])?;
-    insert(tx, seq, live.events, tell)?;
+        .execute(params![at.id.as_bytes(), live.events as i64])?;
+    insert(tx, at.seq, live.events, tell)?;
     if live.events.is_multiple_of(CLEARING_STEP) || tell.report.size() > tell.keep.bytes / CLEARING_STEP as usize {
-        clear(tx, seq, tell.keep)?;
+        clear(tx, at.seq, tell.keep)?;
     }
-    Ok(Ok(live.events))
-}
-
-/// A release that cannot take effect says why; it changes nothing, for the lease is not in force.
-fn why_not(tx: &Transaction<'_>, tell: &Tell) -> rusqlite::Result<Gone> {
-    let probe = Settle { id: tell.id, now: tell.now, change: Change::Release { lease: tell.lease } };
-    Ok(match settle(tx, &probe)? {
-        Settlement::Refused(gone) => gone,
-        Settlement::Now { .. } | Settlement::Before { .. } => Gone::LeaseLost,
-    })
+    Ok(())
 }
 
 fn insert(tx: &Transaction<'_>, seq: i64, event: u64, tell: &Tell) -> rusqlite::Result<()> {

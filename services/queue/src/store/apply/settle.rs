@@ -1,0 +1,109 @@
+//! Ending leases and invocations.
+
+use uuid::Uuid;
+
+use super::super::{Change, Gone, Settle, Settlement};
+use super::{At, Row, Tables};
+use crate::domain::invocation::Status;
+use crate::domain::record::{Ended, Outcome, Try, TryKind};
+use crate::domain::transition::{DEADLINE_PASSED, NotHeld, Step};
+
+pub(super) fn settle<T: Tables>(tables: &mut T, settle: &Settle) -> Result<Settlement, T::Error> {
+    if let Change::Cancel { tenant: Some(tenant), .. } = &settle.change
+        && !tables.belongs_to(settle.id, tenant)?
+    {
+        return Ok(Settlement::Refused(Gone::Unknown));
+    }
+    let Some(Row { at, live }) = tables.live(settle.id)? else { return after_the_end(tables, settle) };
+    let tried_before = live.tries > 0;
+    let now = settle.now;
+    let step = match &settle.change {
+        Change::Complete { lease, result, usage } => live.completed(*lease, result.clone(), *usage, now),
+        Change::Fail { lease, failure, usage, jitter } => {
+            let retry = tables.retry(&at)?;
+            live.failed(*lease, failure.clone(), *usage, (&retry, *jitter), now)
+        }
+        Change::Release { lease } => {
+            let before = if tried_before { tables.releases(&at)? } else { 0 };
+            live.released(*lease, before, now)
+        }
+        // Another process keeps it now: it alone can tell whether its holder is gone.
+        Change::Lose { .. } if at.keeper.is_some_and(|keeper| Some(keeper) != tables.writer()) => Err(NotHeld),
+        Change::Lose { lease, stream, lost_max } => live.lost(*lease, *stream, *lost_max, now),
+        Change::Cancel { why, .. } => Ok(live.cancelled(why, now)),
+        Change::Expire => Ok(live.expired(now)),
+    };
+    match step {
+        Ok(step) => store(tables, &at, step, tried_before),
+        Err(NotHeld) if tried_before => Ok(by_history(&settle.change, &tables.tries(at.id, at.seq)?, None)),
+        Err(NotHeld) => Ok(by_history(&settle.change, &[], None)),
+    }
+}
+
+fn store<T: Tables>(tables: &mut T, at: &At, step: Step, tried_before: bool) -> Result<Settlement, T::Error> {
+    let mut tries = Vec::new();
+    let ready = match &step {
+        Step::Requeued { live, tried } => tables.requeue(at, live, tried)?,
+        Step::Ended { ended, tried, raise } => {
+            let ready = tables.end(at, ended, tried.as_ref(), *raise)?;
+            if tried_before || tried.is_some() {
+                tries = tables.tries(at.id, at.seq)?;
+            }
+            ready
+        }
+    };
+    Ok(Settlement::Now { step, tries, ready })
+}
+
+/// The invocation is over: a repeat gets its first answer, anybody else learns why.
+fn after_the_end<T: Tables>(tables: &mut T, settle: &Settle) -> Result<Settlement, T::Error> {
+    let Some((seq, ended)) = tables.ended(settle.id)? else { return Ok(Settlement::Refused(Gone::Unknown)) };
+    Ok(by_history(&settle.change, &tables.tries(settle.id, seq)?, Some(&ended)))
+}
+
+fn by_history(change: &Change, tries: &[Try], ended: Option<&Ended>) -> Settlement {
+    let lease = match change {
+        Change::Complete { lease, .. }
+        | Change::Fail { lease, .. }
+        | Change::Release { lease }
+        | Change::Lose { lease, .. } => *lease,
+        Change::Cancel { .. } | Change::Expire => return from_outside(change, ended),
+    };
+    if let Some(tried) = tries.iter().find(|tried| tried.lease.id == lease) {
+        let repeats = matches!(
+            (change, &tried.kind),
+            (Change::Fail { .. }, TryKind::Failed(_)) | (Change::Release { .. }, TryKind::Released)
+        );
+        return if repeats {
+            Settlement::Before { status: tried.became, at: tried.ended_at, next_at: tried.next_at }
+        } else {
+            Settlement::Refused(Gone::LeaseLost)
+        };
+    }
+    let Some(ended) = ended else { return Settlement::Refused(Gone::LeaseLost) };
+    under_its_lease(change, lease, ended)
+}
+
+fn under_its_lease(change: &Change, lease: Uuid, ended: &Ended) -> Settlement {
+    let own = ended.lease.as_ref().is_some_and(|held| held.id == lease);
+    match &ended.outcome {
+        Outcome::Succeeded(_) if own && matches!(change, Change::Complete { .. }) => {
+            Settlement::Before { status: Status::Succeeded, at: ended.at, next_at: None }
+        }
+        Outcome::Cancelled(_) if own => Settlement::Refused(Gone::Cancelled),
+        Outcome::Failed(failure) if own && failure.reason == DEADLINE_PASSED => {
+            Settlement::Refused(Gone::DeadlinePassed)
+        }
+        _ => Settlement::Refused(Gone::LeaseLost),
+    }
+}
+
+fn from_outside(change: &Change, ended: Option<&Ended>) -> Settlement {
+    match ended {
+        None => Settlement::Refused(Gone::Unknown),
+        Some(ended) if matches!((change, &ended.outcome), (Change::Cancel { .. }, Outcome::Cancelled(_))) => {
+            Settlement::Before { status: Status::Cancelled, at: ended.at, next_at: None }
+        }
+        Some(ended) => Settlement::Refused(Gone::Ended(ended.outcome.status())),
+    }
+}
