@@ -1,13 +1,18 @@
 //! Who wants work: workers with room, and which of them gets what is ready.
 //!
-//! A worker is listed once under each of its agent types while it has room. Workers of one type take turns.
+//! A worker stands in a line for each of its agent types: in the one of its tenant where it is confined to one, else in
+//! the open one. Only lines that are *awake* are looked at: those where work or a worker has come since there was
+//! nothing to do. So nothing here looks through workers, tenants or agent types that have nothing to do with each other.
 
-use std::collections::{HashMap, VecDeque};
+mod line;
+
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::schedule::Schedule;
+use line::{Line, Lines};
 
 /// A stream, or one unary call that waits.
 pub type WorkerId = Uuid;
@@ -17,16 +22,22 @@ struct Worker {
     agents: Vec<Arc<str>>,
     tenant: Option<Arc<str>>,
     credits: u32,
-    /// Beside `agents`: whether it stands in that type's line.
-    listed: Vec<bool>,
+    /// Beside `agents`: its ticket in that type's line, while it stands there.
+    tickets: Vec<Option<u64>>,
+    /// Where its search for the next type begins: behind the one that it was given last.
+    next: usize,
 }
 
 /// Workers with room.
 #[derive(Debug, Default)]
 pub struct Demand {
     workers: HashMap<WorkerId, Worker>,
-    lines: HashMap<Arc<str>, VecDeque<WorkerId>>,
-    turn: usize,
+    lines: Lines,
+    awake: BTreeSet<Line>,
+    /// The line that was served last: the next one follows it.
+    served: Option<Line>,
+    /// Workers with room that could not be sent anything.
+    blocked: BTreeSet<WorkerId>,
 }
 
 impl Demand {
@@ -34,8 +45,8 @@ impl Demand {
     pub fn join(&mut self, id: WorkerId, mut agents: Vec<Arc<str>>, tenant: Option<Arc<str>>, credits: u32) {
         agents.sort();
         agents.dedup();
-        let listed = vec![false; agents.len()];
-        self.workers.insert(id, Worker { agents, tenant, credits: 0, listed });
+        let tickets = vec![None; agents.len()];
+        self.workers.insert(id, Worker { agents, tenant, credits: 0, tickets, next: 0 });
         self.add(id, credits);
     }
 
@@ -43,205 +54,163 @@ impl Demand {
     pub fn add(&mut self, id: WorkerId, credits: u32) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.credits = worker.credits.saturating_add(credits);
-        if worker.credits == 0 {
-            return;
+        if worker.credits > 0 {
+            self.stand(id);
         }
-        for (agent, listed) in worker.agents.iter().zip(&mut worker.listed) {
-            if !std::mem::replace(listed, true) {
-                self.lines.entry(Arc::clone(agent)).or_default().push_back(id);
-            }
+    }
+
+    /// Workers that could not be sent anything may be asked again.
+    pub fn resume(&mut self) {
+        for id in std::mem::take(&mut self.blocked) {
+            self.add(id, 0);
         }
     }
 
     /// A worker goes; the room that it still had.
     pub fn leave(&mut self, id: WorkerId) -> u32 {
         let Some(worker) = self.workers.remove(&id) else { return 0 };
-        for agent in &worker.agents {
-            if let Some(line) = self.lines.get_mut(agent) {
-                line.retain(|waiting| *waiting != id);
-                if line.is_empty() {
-                    self.lines.remove(agent);
-                }
+        self.blocked.remove(&id);
+        for (agent, ticket) in worker.agents.iter().zip(&worker.tickets) {
+            if let Some(ticket) = ticket {
+                self.lines.remove(&(Arc::clone(agent), worker.tenant.clone()), *ticket);
             }
         }
         worker.credits
     }
 
     /// Gives what is ready to those who have room, at most so many pairs. `takes` says whether a worker can be sent
-    /// anything just now.
+    /// anything just now; one that cannot is asked again after [`resume`](Self::resume). The lines take turns.
     pub fn pair(
         &mut self,
         schedule: &mut Schedule,
         pairs_max: usize,
         takes: impl Fn(WorkerId) -> bool,
     ) -> Vec<(WorkerId, Uuid)> {
-        let mut pairs = Vec::new();
-        let mut agents: Vec<Arc<str>> = self.lines.keys().filter(|agent| schedule.has_ready(agent)).cloned().collect();
-        if agents.is_empty() {
-            return pairs;
+        while let Some((agent, tenant)) = schedule.woken() {
+            for line in [(Arc::clone(&agent), None), (agent, Some(tenant))] {
+                if self.lines.first(&line).is_some() {
+                    self.awake.insert(line);
+                }
+            }
         }
-        // A worker's room must not always go to the same one of its types.
-        agents.sort();
-        self.turn = self.turn.wrapping_add(1);
-        let first = self.turn % agents.len();
-        agents.rotate_left(first);
-        for agent in agents {
-            self.pair_agent(schedule, &agent, pairs_max, &takes, &mut pairs);
+        let mut pairs = Vec::new();
+        while pairs.len() < pairs_max
+            && let Some(line) = self.next_awake()
+        {
+            match self.serve(schedule, &line, &takes) {
+                Some(pair) => pairs.push(pair),
+                None => drop(self.awake.remove(&line)),
+            }
+            self.served = Some(line);
         }
         pairs
     }
 
-    /// Promises something new, for which nobody waits before it, to the first worker that can have it.
+    /// Promises something new, for which nobody waits before it, to the first worker that can have it: one of its tenant's
+    /// own, for these can do nothing else.
     pub fn reserve(&mut self, agent: &str, tenant: &str, takes: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
-        let line = self.lines.get_mut(agent)?;
-        let fits = |id: &WorkerId| {
-            let worker = self.workers.get(id);
-            worker.is_some_and(|worker| worker.credits > 0 && worker.may_have(tenant)) && takes(*id)
-        };
-        let position = line.iter().position(fits)?;
-        let id = line.remove(position)?;
-        line.push_back(id);
-        self.workers.get_mut(&id)?.credits -= 1;
+        let lines = self.lines.for_work(agent, tenant);
+        let (line, id) = lines.into_iter().find_map(|line| self.first(&line, &takes).map(|id| (line, id)))?;
+        let worker = self.workers.get_mut(&id)?;
+        worker.credits -= 1;
+        self.to_the_back(id, &line.0);
         Some(id)
     }
 
-    fn pair_agent(
+    /// One pair of a line; none when there is no work for it, or no worker in it.
+    fn serve(
         &mut self,
         schedule: &mut Schedule,
-        agent: &Arc<str>,
-        pairs_max: usize,
+        line: &Line,
         takes: &impl Fn(WorkerId) -> bool,
-        pairs: &mut Vec<(WorkerId, Uuid)>,
-    ) {
-        let Some(mut line) = self.lines.remove(agent) else { return };
-        // Those for whom nothing is here keep their place in the line.
-        let mut aside = VecDeque::new();
-        while pairs.len() < pairs_max
-            && let Some(id) = line.pop_front()
-        {
-            let Some(worker) = self.workers.get_mut(&id) else { continue };
-            if worker.credits == 0 {
-                worker.unlist(agent);
-                continue;
+    ) -> Option<(WorkerId, Uuid)> {
+        if !has_work(schedule, &line.0, line.1.as_deref()) {
+            return None;
+        }
+        let id = self.first(line, takes)?;
+        let worker = self.workers.get_mut(&id)?;
+        let agent = worker.next_agent(schedule)?;
+        let invocation = schedule.take(&agent, worker.tenant.as_deref())?;
+        worker.credits -= 1;
+        self.to_the_back(id, &line.0);
+        if agent != line.0 {
+            self.to_the_back(id, &agent);
+        }
+        Some((id, invocation))
+    }
+
+    /// The first worker of a line that has room and can be sent something. Others do not stay in it.
+    fn first(&mut self, line: &Line, takes: &impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
+        loop {
+            let id = self.lines.first(line)?;
+            let worker = self.workers.get_mut(&id)?;
+            if worker.credits > 0 && takes(id) {
+                return Some(id);
             }
-            if !takes(id) {
-                aside.push_back(id);
-                continue;
+            if worker.credits > 0 {
+                self.blocked.insert(id);
             }
-            match schedule.take(agent, worker.tenant.as_deref()) {
-                Some(invocation) => {
-                    worker.credits -= 1;
-                    pairs.push((id, invocation));
-                    line.push_back(id);
-                }
-                None if worker.tenant.is_none() => {
-                    line.push_front(id);
-                    break;
-                }
-                None => aside.push_back(id),
+            if let Some(ticket) = worker.ticket(&line.0).and_then(Option::take) {
+                self.lines.remove(line, ticket);
             }
         }
-        aside.extend(line);
-        if !aside.is_empty() {
-            self.lines.insert(Arc::clone(agent), aside);
+    }
+
+    /// A worker stands in all of its lines.
+    fn stand(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        for (agent, ticket) in worker.agents.iter().zip(&mut worker.tickets) {
+            if ticket.is_none() {
+                let line = (Arc::clone(agent), worker.tenant.clone());
+                *ticket = Some(self.lines.push(&line, id));
+                self.awake.insert(line);
+            }
         }
+    }
+
+    /// Workers of one type take turns.
+    fn to_the_back(&mut self, id: WorkerId, agent: &Arc<str>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let line = (Arc::clone(agent), worker.tenant.clone());
+        let Some(ticket) = worker.ticket(agent) else { return };
+        if let Some(old) = ticket.take() {
+            self.lines.remove(&line, old);
+        }
+        *ticket = Some(self.lines.push(&line, id));
+    }
+
+    fn next_awake(&self) -> Option<Line> {
+        let after = self.served.as_ref().and_then(|served| {
+            let behind = (std::ops::Bound::Excluded(served), std::ops::Bound::Unbounded);
+            self.awake.range(behind).next()
+        });
+        after.or_else(|| self.awake.first()).cloned()
     }
 }
 
 impl Worker {
-    fn may_have(&self, tenant: &str) -> bool {
-        self.tenant.as_deref().is_none_or(|own| own == tenant)
+    /// The next one in turn of its types that has work for it.
+    fn next_agent(&mut self, schedule: &Schedule) -> Option<Arc<str>> {
+        let count = self.agents.len();
+        let tenant = self.tenant.as_deref();
+        let turns = (0..count).map(|step| (self.next + step) % count);
+        let position = turns.into_iter().find(|position| has_work(schedule, &self.agents[*position], tenant))?;
+        self.next = (position + 1) % count;
+        Some(Arc::clone(&self.agents[position]))
     }
 
-    fn unlist(&mut self, agent: &Arc<str>) {
-        if let Ok(position) = self.agents.binary_search(agent) {
-            self.listed[position] = false;
-        }
+    fn ticket(&mut self, agent: &Arc<str>) -> Option<&mut Option<u64>> {
+        let position = self.agents.binary_search(agent).ok()?;
+        self.tickets.get_mut(position)
+    }
+}
+
+fn has_work(schedule: &Schedule, agent: &str, tenant: Option<&str>) -> bool {
+    match tenant {
+        Some(tenant) => schedule.len_of(agent, tenant) > 0,
+        None => schedule.has_ready(agent),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::schedule::tests::entry;
-    use crate::domain::time::Moment;
-
-    fn schedule(entries: &[(u128, &str, &str)]) -> Schedule {
-        let mut schedule = Schedule::default();
-        for (seq, tenant, agent) in entries {
-            schedule.accept(entry(*seq, tenant, agent), Moment(0));
-        }
-        schedule
-    }
-
-    fn worker(n: u128) -> WorkerId {
-        Uuid::from_u128(1_000 + n)
-    }
-
-    #[test]
-    fn credits_bound_what_a_worker_gets() {
-        let mut schedule = schedule(&[(1, "t", "a"), (2, "t", "a"), (3, "t", "a")]);
-        let mut demand = Demand::default();
-        demand.join(worker(1), vec!["a".into()], None, 2);
-        assert_eq!(demand.pair(&mut schedule, 100, |_| true).len(), 2);
-        assert!(demand.pair(&mut schedule, 100, |_| true).is_empty());
-        demand.add(worker(1), 5);
-        assert_eq!(demand.pair(&mut schedule, 100, |_| true).len(), 1);
-        assert_eq!(demand.leave(worker(1)), 4);
-    }
-
-    #[test]
-    fn workers_of_one_type_take_turns() {
-        let mut schedule = schedule(&[(1, "t", "a"), (2, "t", "a"), (3, "t", "a"), (4, "t", "a")]);
-        let mut demand = Demand::default();
-        demand.join(worker(1), vec!["a".into()], None, 10);
-        demand.join(worker(2), vec!["a".into(), "b".into()], None, 10);
-        let pairs = demand.pair(&mut schedule, 100, |_| true);
-        assert_eq!(pairs.iter().filter(|(id, _)| *id == worker(1)).count(), 2);
-    }
-
-    #[test]
-    fn a_worker_of_one_tenant_gets_nothing_of_another() {
-        let mut schedule = schedule(&[(1, "mine", "a"), (2, "theirs", "a"), (3, "theirs", "a")]);
-        let mut demand = Demand::default();
-        demand.join(worker(1), vec!["a".into()], Some("mine".into()), 10);
-        let pairs = demand.pair(&mut schedule, 100, |_| true);
-        assert_eq!(pairs, [(worker(1), Uuid::from_u128(1))]);
-        demand.join(worker(2), vec!["a".into()], None, 10);
-        assert_eq!(demand.pair(&mut schedule, 100, |_| true).len(), 2);
-    }
-
-    #[test]
-    fn a_worker_that_cannot_take_keeps_its_place() {
-        let mut schedule = schedule(&[(1, "t", "a")]);
-        let mut demand = Demand::default();
-        demand.join(worker(1), vec!["a".into()], None, 1);
-        assert!(demand.pair(&mut schedule, 100, |_| false).is_empty());
-        assert_eq!(demand.pair(&mut schedule, 100, |_| true).len(), 1);
-    }
-
-    #[test]
-    fn a_reservation_takes_a_credit_of_the_first_who_may_have_it() {
-        let mut demand = Demand::default();
-        demand.join(worker(1), vec!["a".into()], Some("theirs".into()), 1);
-        demand.join(worker(2), vec!["a".into()], None, 1);
-        assert_eq!(demand.reserve("b", "mine", |_| true), None);
-        assert_eq!(demand.reserve("a", "mine", |_| false), None);
-        assert_eq!(demand.reserve("a", "mine", |_| true), Some(worker(2)));
-        assert_eq!(demand.reserve("a", "mine", |_| true), None, "no credit is left");
-        assert_eq!(demand.reserve("a", "theirs", |_| true), Some(worker(1)));
-    }
-
-    #[test]
-    fn room_that_comes_back_is_listed_once() {
-        let mut schedule = Schedule::default();
-        let mut demand = Demand::default();
-        demand.join(worker(1), vec!["a".into(), "b".into()], None, 1);
-        schedule.accept(entry(1, "t", "a"), Moment(0));
-        assert_eq!(demand.pair(&mut schedule, 100, |_| true).len(), 1);
-        for _ in 0..3 {
-            demand.add(worker(1), 1);
-        }
-        assert_eq!(demand.lines.values().map(VecDeque::len).max(), Some(1));
-    }
-}
+mod tests;

@@ -1,8 +1,11 @@
 //! Who is next: every invocation that has not ended, in the place where it waits.
 //!
 //! Invariants: an entry is ready only when its time has come, its deadline has not, and everything before it in its
-//! session has ended. Tenants take turns within an agent type; within a tenant the higher priority goes first, then the
-//! earlier acceptance. Nothing here costs more than the logarithm of the number of entries.
+//! session has ended. Tenants share an agent type's picks by weight; within a tenant the smallest [`turn`] goes first:
+//! priority, and age. Nothing here costs more than the logarithm of the number of entries.
+//!
+//! It need not hold everything. Where a store is shared it is a window: entries without place, time and deadline, which
+//! come by [`accept`](Schedule::accept) and go by [`take`](Schedule::take) or [`forget`](Schedule::forget).
 
 mod agent;
 mod entry;
@@ -14,11 +17,12 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::time::Moment;
+use super::weights::Weights;
 use agent::AgentQueue;
 use entry::{Slot, Spot};
 use session::Sessions;
 
-pub use entry::{Depth, Entry, Place};
+pub use entry::{Depth, Entry, Place, turn};
 
 /// Everything that has not ended.
 #[derive(Debug, Default)]
@@ -28,14 +32,26 @@ pub struct Schedule {
     sessions: Sessions,
     delayed: BTreeSet<(Moment, Uuid)>,
     deadlines: BTreeSet<(Moment, Uuid)>,
+    weights: Weights,
+    /// Lines (agent type, tenant) that have become ready and were not asked for since.
+    woken: BTreeSet<(Arc<str>, Arc<str>)>,
     queued: u64,
     bytes: u64,
 }
 
 impl Schedule {
-    /// Takes a waiting invocation in.
+    /// Nothing yet; tenants share by these weights.
+    #[must_use]
+    pub fn new(weights: Weights) -> Self {
+        Self { weights, ..Self::default() }
+    }
+
+    /// Takes a waiting invocation in; one that is there already stays as it is.
     pub fn accept(&mut self, entry: Entry, now: Moment) {
         let id = entry.id;
+        if self.slots.contains_key(&id) {
+            return;
+        }
         self.insert(entry);
         self.place(id, now);
     }
@@ -56,9 +72,33 @@ impl Schedule {
 
     /// The next one of an agent type, or of one tenant's; it is promised to the caller.
     pub fn take(&mut self, agent: &str, tenant: Option<&str>) -> Option<Uuid> {
-        let id = self.agents.get_mut(agent)?.take(tenant)?;
+        let (id, was_last) = self.agents.get_mut(agent)?.take(tenant)?;
         self.set_spot(id, Spot::Claimed);
+        if was_last {
+            let entry = &self.slots[&id].entry;
+            self.woken.remove(&(Arc::clone(&entry.agent), Arc::clone(&entry.tenant)));
+        }
         Some(id)
+    }
+
+    /// Takes an entry out of a window, wherever it is, as if it had never come. One with a place in a session must not be
+    /// forgotten but [end](Self::ended): its followers wait for that.
+    pub fn forget(&mut self, id: Uuid) -> Option<Entry> {
+        let entry = self.slots.get(&id)?.entry.clone();
+        debug_assert!(entry.place.is_none(), "a session's order would be lost");
+        self.ended(id, Moment(0));
+        Some(entry)
+    }
+
+    /// Ready entries of a line: those that [`take`](Self::take) can still give.
+    #[must_use]
+    pub fn len_of(&self, agent: &str, tenant: &str) -> usize {
+        self.agents.get(agent).map_or(0, |queue| queue.ready_of(tenant))
+    }
+
+    /// A line (agent type, tenant) that has become ready and was not asked for since: each comes once.
+    pub fn woken(&mut self) -> Option<(Arc<str>, Arc<str>)> {
+        self.woken.pop_first()
     }
 
     /// The store has confirmed the lease.
@@ -70,7 +110,7 @@ impl Schedule {
         self.stop_waiting(id);
         self.set_spot(id, Spot::Leased);
         let entry = &self.slots[&id].entry;
-        queue_of(&mut self.agents, entry).runs(entry);
+        queue_of(&mut self.agents, entry).runs(entry, &self.weights);
     }
 
     /// It waits again: after a lease that is over, or a promise that the store did not keep.
@@ -82,7 +122,7 @@ impl Schedule {
         slot.entry.ready_at = ready_at;
         if std::mem::replace(&mut slot.spot, Spot::Held) == Spot::Leased {
             let queue = queue_of(&mut self.agents, &slot.entry);
-            queue.waits(&slot.entry);
+            queue.waits(&slot.entry, &self.weights);
             queue.runs_no_more(&slot.entry);
             self.queued += 1;
             self.bytes += slot.entry.bytes as u64;
@@ -189,7 +229,7 @@ impl Schedule {
         }
         self.queued += 1;
         self.bytes += entry.bytes as u64;
-        queue_of(&mut self.agents, &entry).waits(&entry);
+        queue_of(&mut self.agents, &entry).waits(&entry, &self.weights);
         self.slots.insert(entry.id, Slot { comes_up: entry.deadline, entry, spot: Spot::Held });
     }
 
@@ -208,7 +248,9 @@ impl Schedule {
             self.delayed.insert((at, id));
             Spot::Delayed
         } else {
-            queue_of(&mut self.agents, entry).ready(entry);
+            if queue_of(&mut self.agents, entry).ready(entry) {
+                self.woken.insert((Arc::clone(&entry.agent), Arc::clone(&entry.tenant)));
+            }
             Spot::Ready
         };
         self.set_spot(id, spot);
@@ -223,7 +265,9 @@ impl Schedule {
                 }
             }
             Spot::Ready => {
-                queue_of(&mut self.agents, entry).unready(entry);
+                if queue_of(&mut self.agents, entry).unready(entry) {
+                    self.woken.remove(&(Arc::clone(&entry.agent), Arc::clone(&entry.tenant)));
+                }
             }
             Spot::Held | Spot::Claimed | Spot::Leased | Spot::Expired => {}
         }
@@ -247,5 +291,7 @@ fn queue_of<'q>(agents: &'q mut HashMap<Arc<str>, AgentQueue>, entry: &Entry) ->
     agents.entry(Arc::clone(&entry.agent)).or_default()
 }
 
+#[cfg(test)]
+mod fairness;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -18,8 +19,8 @@ use crate::domain::depth::DrainRate;
 use crate::domain::invocation::{Accepted, Lease, Payload};
 use crate::domain::leases::{Confines, Held, Leases};
 use crate::domain::record::Phase;
-use crate::domain::schedule::{Entry, Schedule};
-use crate::domain::time::{Moment, Now};
+use crate::domain::schedule::{Entry, Schedule, turn};
+use crate::domain::time::{Micros, Moment, Now};
 use crate::domain::transition::Grant as GrantTo;
 use crate::store::{Claim, Command, Waiting};
 
@@ -31,6 +32,8 @@ pub(crate) type Commands = Vec<(Tag, Command)>;
 
 pub(crate) struct Core {
     pub(crate) schedule: Schedule,
+    /// What a point of priority is worth.
+    ageing: Duration,
     pub(crate) seen: Seen,
     pub(crate) demand: Demand,
     pub(crate) leases: Leases,
@@ -62,6 +65,7 @@ impl Core {
     pub(crate) fn new(config: &Config, now: Now) -> Self {
         Self {
             schedule: Schedule::default(),
+            ageing: *config.priority_ageing,
             seen: Seen::default(),
             demand: Demand::default(),
             leases: Leases::default(),
@@ -95,7 +99,7 @@ impl Core {
                 seq: found.seq,
                 agent: name(&found.agent),
                 tenant: name(&found.tenant),
-                priority: found.priority,
+                turn: turn(ready_at(&found), found.priority, self.ageing),
                 place: found.place,
                 ready_at: None,
                 deadline: found.deadline.map(|deadline| now.moment_of(deadline)),
@@ -210,5 +214,13 @@ impl Core {
             Some(TakerEntry { taker: Taker::Call(call), .. }) if call.promised == 0 => Some(call),
             _ => None,
         }
+    }
+}
+
+/// When a found one may first run, as far as the store still says.
+fn ready_at(found: &Waiting) -> Micros {
+    match found.phase {
+        Phase::Queued { next_at: Some(at) } => at.max(found.accepted_at),
+        Phase::Queued { next_at: None } | Phase::Leased(_) => found.accepted_at,
     }
 }

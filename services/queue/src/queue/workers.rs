@@ -75,6 +75,7 @@ impl Queue {
 
     /// A worker's reader has made room.
     pub(crate) fn kick(&self) {
+        self.shared.core.lock().demand.resume();
         self.shared.pair();
     }
 }

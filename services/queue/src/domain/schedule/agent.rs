@@ -1,10 +1,11 @@
 //! One agent type's work: tenants share the picks by weight, and within a tenant priority and age decide.
 //!
 //! Between tenants it is deficit round robin (M. Shreedhar and G. Varghese, "Efficient Fair Queueing using Deficit Round
-//! Robin", SIGCOMM 1995), with every invocation of the same size: at its turn a tenant may have as many picks as its
-//! weight is times the least weight of those that have work, and what is left of a pick it keeps for its next turn. The
-//! quantum is therefore never less than one pick, so that a turn costs no rounds without work. Without work a tenant
-//! leaves the round and its credit is gone.
+//! Robin", SIGCOMM 1995), with every invocation of the same size: in each round a tenant may have as many picks as its
+//! weight is times the least weight of the round, and what is left of a pick it keeps for the next. So the quantum is one
+//! pick at least, and no turn passes without one. The least weight is taken when a round begins: were it taken at each
+//! turn, a light tenant that comes and goes could give some turns of one round more than others. Who comes is heard in
+//! the next round. Without work a tenant leaves, and its credit is gone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -26,6 +27,10 @@ pub(super) struct AgentQueue {
     /// The weights of those, counted.
     weights: BTreeMap<u32, usize>,
     last_ticket: u64,
+    /// The last ticket of this round.
+    round_end: u64,
+    /// What one pick costs in this round: the least weight when it began.
+    pick: u32,
 }
 
 /// One tenant's work of one agent type. None is kept empty.
@@ -39,25 +44,55 @@ struct TenantQueue {
     deficit: f64,
     /// Its place in the round, while it has ready work.
     ticket: Option<u64>,
+    leased: u64,
 }
 
 impl AgentQueue {
     pub(super) fn waits(&mut self, entry: &Entry, weights: &Weights) {
+        self.tenant(entry, weights).waiting.insert((entry.accepted_at, entry.id));
+    }
+
+    fn tenant(&mut self, entry: &Entry, weights: &Weights) -> &mut TenantQueue {
         let new = || TenantQueue {
             weight: weights.of(&entry.tenant),
             ready: BTreeSet::new(),
             waiting: BTreeSet::new(),
             deficit: 0.0,
             ticket: None,
+            leased: 0,
         };
-        let queue = self.tenants.entry(Arc::clone(&entry.tenant)).or_insert_with(new);
-        queue.waiting.insert((entry.accepted_at, entry.id));
+        self.tenants.entry(Arc::clone(&entry.tenant)).or_insert_with(new)
+    }
+
+    pub(super) fn runs(&mut self, entry: &Entry, weights: &Weights) {
+        self.tenant(entry, weights).leased += 1;
+    }
+
+    pub(super) fn runs_no_more(&mut self, entry: &Entry) {
+        if let Some(queue) = self.tenants.get_mut(&entry.tenant) {
+            queue.leased -= 1;
+            if queue.waiting.is_empty() && queue.leased == 0 {
+                self.tenants.remove(&entry.tenant);
+            }
+        }
+    }
+
+    /// How much there is, of one tenant or of all.
+    pub(super) fn depth(&self, agent: &Arc<str>, tenant: Option<&str>) -> Option<super::Depth> {
+        let mut depth = super::Depth { agent: Arc::clone(agent), queued: 0, leased: 0, oldest: self.oldest(tenant) };
+        for (name, queue) in &self.tenants {
+            if tenant.is_none_or(|tenant| *tenant == **name) {
+                depth.queued += queue.waiting.len() as u64;
+                depth.leased += queue.leased;
+            }
+        }
+        Some(depth).filter(|depth| depth.queued + depth.leased > 0)
     }
 
     pub(super) fn waits_no_more(&mut self, entry: &Entry) {
         if let Some(queue) = self.tenants.get_mut(&entry.tenant) {
             queue.waiting.remove(&(entry.accepted_at, entry.id));
-            if queue.waiting.is_empty() {
+            if queue.waiting.is_empty() && queue.leased == 0 {
                 self.tenants.remove(&entry.tenant);
             }
         }
@@ -92,18 +127,19 @@ impl AgentQueue {
     }
 
     fn take_next(&mut self) -> Option<(Uuid, bool)> {
-        let (least, _) = self.weights.first_key_value()?;
-        let (_, tenant) = self.round.first_key_value()?;
+        let (&ticket, tenant) = self.round.first_key_value()?;
         let tenant = Arc::clone(tenant);
+        if ticket > self.round_end {
+            self.round_end = self.last_ticket;
+            self.pick = *self.weights.first_key_value()?.0;
+        }
         let queue = self.tenants.get_mut(&tenant)?;
         if queue.deficit < 1.0 {
-            queue.deficit += f64::from(queue.weight) / f64::from(*least);
+            queue.deficit += f64::from(queue.weight) / f64::from(self.pick);
         }
         queue.deficit -= 1.0;
         let (_, _, id) = queue.ready.pop_first()?;
-        if queue.deficit < 1.0
-            && let Some(ticket) = queue.ticket
-        {
+        if queue.deficit < 1.0 {
             self.last_ticket += 1;
             queue.ticket = Some(self.last_ticket);
             self.round.remove(&ticket);

@@ -8,7 +8,7 @@ pub(crate) fn entry(seq: u128, tenant: &str, agent: &str) -> Entry {
         seq: seq as i64,
         agent: agent.into(),
         tenant: tenant.into(),
-        priority: 0,
+        turn: 0,
         place: None,
         ready_at: None,
         deadline: None,
@@ -32,7 +32,7 @@ fn the_oldest_goes_first_and_priority_before_age() {
     let mut schedule = Schedule::default();
     schedule.accept(entry(1, "t", "a"), START);
     schedule.accept(entry(2, "t", "a"), START);
-    schedule.accept(Entry { priority: 5, ..entry(3, "t", "a") }, START);
+    schedule.accept(Entry { turn: -5, ..entry(3, "t", "a") }, START);
     let order: Vec<_> = std::iter::from_fn(|| schedule.take("a", None)).collect();
     assert_eq!(order, [id(3), id(1), id(2)]);
 }
@@ -52,7 +52,7 @@ fn a_tenant_that_floods_does_not_starve_another() {
 fn a_session_runs_one_at_a_time_in_order_whatever_the_priorities() {
     let mut schedule = Schedule::default();
     schedule.accept(in_session(1, 7), START);
-    schedule.accept(Entry { priority: 100, ..in_session(2, 7) }, START);
+    schedule.accept(Entry { turn: -100, ..in_session(2, 7) }, START);
     assert_eq!(schedule.take("a", None), Some(id(1)));
     assert_eq!(schedule.take("a", None), None);
     schedule.leased(id(1));
@@ -134,6 +134,25 @@ fn a_promise_that_was_not_kept_is_ready_again() {
     schedule.requeued(id(1), None, START);
     assert_eq!(schedule.queued(), 1);
     assert_eq!(schedule.take("a", None), Some(id(1)));
+}
+
+#[test]
+fn what_is_forgotten_is_as_if_it_had_never_come() {
+    let mut schedule = Schedule::default();
+    for seq in 1..=3 {
+        schedule.accept(entry(seq, "t", "a"), START);
+    }
+    schedule.accept(entry(3, "t", "a"), START);
+    assert_eq!(schedule.len_of("a", "t"), 3, "one that is there does not come again");
+    assert_eq!(schedule.forget(id(1)).map(|entry| entry.id), Some(id(1)));
+    assert!(schedule.forget(id(1)).is_none());
+    assert_eq!(schedule.take("a", None), Some(id(2)));
+    assert_eq!(schedule.len_of("a", "t"), 1);
+    // One that was taken is forgotten when its lease is confirmed elsewhere.
+    assert!(schedule.forget(id(2)).is_some());
+    assert!(schedule.forget(id(3)).is_some());
+    assert_eq!((schedule.len_of("a", "t"), schedule.has_ready("a"), schedule.get(id(2)).is_none()), (0, false, true));
+    assert!(schedule.agents.is_empty() && schedule.woken.is_empty(), "nothing is kept of what is gone");
 }
 
 #[test]

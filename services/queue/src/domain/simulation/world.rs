@@ -14,7 +14,7 @@ use crate::domain::invocation::{Failure, Payload, Usage};
 use crate::domain::leases::{Confines, Held, Leases};
 use crate::domain::record::{Live, Phase};
 use crate::domain::retry::{FREE_RELEASES, RetryPolicy};
-use crate::domain::schedule::{Entry, Place, Schedule};
+use crate::domain::schedule::{Entry, Place, Schedule, turn};
 use crate::domain::time::{Moment, Now};
 use crate::domain::transition::{Grant, NotHeld, Step};
 
@@ -22,6 +22,7 @@ const LEASE: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_secs(1);
 const LOST_MAX: u32 = 4;
+const AGEING: Duration = Duration::from_secs(10);
 
 /// What the store holds of an invocation: it survives a restart.
 #[derive(Clone)]
@@ -131,7 +132,7 @@ impl World {
             seq: self.ids as i64,
             agent: "a".into(),
             tenant: if self.rng.random_bool(0.5) { "t".into() } else { "u".into() },
-            priority: self.rng.random_range(-1..=1),
+            turn: turn(not_before.unwrap_or(self.now.wall), self.rng.random_range(-1..=1), AGEING),
             place,
             ready_at: not_before.map(|at| self.now.moment_of(at)),
             deadline: deadline_wall.map(|at| self.now.moment_of(at)),

@@ -7,7 +7,7 @@ use holdfast_storage::Failure;
 use uuid::Uuid;
 
 use crate::domain::invocation::Accepted;
-use crate::domain::schedule::{Entry, Place};
+use crate::domain::schedule::{Entry, Place, turn};
 use crate::domain::time::Now;
 use crate::queue::calls::CallWhat;
 use crate::queue::core::Core;
@@ -83,7 +83,7 @@ impl Shared {
             seq,
             agent: Arc::clone(&accepted.agent),
             tenant: Arc::clone(&accepted.tenant),
-            priority: accepted.priority,
+            turn: turn(accepted.not_before.map_or(accepted.at, |at| at.max(accepted.at)), accepted.priority, *self.config.priority_ageing),
             place,
             ready_at: accepted.not_before.map(|at| now.moment_of(at)),
             deadline: accepted.deadline.map(|at| now.moment_of(at)),
