@@ -61,8 +61,21 @@ pub struct Member {
     pub beat: i64,
     /// Invocations that end there in a second.
     pub drain_rate: f64,
-    /// The last rank that it gave.
+    /// The last rank that it gave and committed: what is above it, it has not committed yet, or has committed since.
     pub last_rank: i64,
+    /// It said itself that it ends: others need not wait until it is taken for dead.
+    pub left: bool,
+}
+
+/// How far an invocation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Which.
+    pub id: Uuid,
+    /// The offset of its last event.
+    pub events: u64,
+    /// Whether that was its end.
+    pub ended: bool,
 }
 
 /// What waits and runs of one line's agent type and tenant.
@@ -131,15 +144,17 @@ pub trait Shared: Send + Sync + 'static {
     /// This process.
     fn writer(&self) -> WriterId;
 
-    /// Shows that this process lives; all that are there, itself included.
+    /// Shows that this process lives; all that are there, itself included. A process that was buried while it was paused is
+    /// there again, under its number.
     fn beat(&self, drain_rate: f64) -> BoxFuture<'_, Result<Vec<Member>, Failure>>;
 
-    /// What other writers made ready after these keys (one for each writer; one that is not named is read from its
-    /// beginning), by writer and rank, at most so many of each.
+    /// What other writers made ready after these keys (one for each writer), by writer and rank, at most so many of each.
+    /// Writers that are not named are read from their beginning where they are newer than all that are named, and not at
+    /// all where they are older: those were gone before the caller came, and add nothing any more.
     fn tail(&self, seen: Vec<ReadyKey>, limit: usize) -> BoxFuture<'_, Result<Vec<Candidate>, Failure>>;
 
-    /// What is ready in a line after these keys (as for `tail`, but of all writers), by writer and rank, at most so many
-    /// of each writer.
+    /// What is ready in a line after these keys, of all writers, this one included (one that is not named is read from its
+    /// beginning), by writer and rank, at most so many of each writer.
     fn line(&self, line: Line, after: Vec<ReadyKey>, limit: usize) -> BoxFuture<'_, Result<Vec<Candidate>, Failure>>;
 
     /// All lines that have something ready. Dear: for a start, and now and then.
@@ -157,10 +172,18 @@ pub trait Shared: Send + Sync + 'static {
     /// The leases that a process kept.
     fn leases_of(&self, writer: WriterId, limit: usize) -> BoxFuture<'_, Result<Vec<KeptLease>, Failure>>;
 
-    /// A dead process is forgotten, once it keeps no lease any more.
+    /// How far these are; what is not there is not named.
+    fn progress(&self, ids: Vec<Uuid>) -> BoxFuture<'_, Result<Vec<Progress>, Failure>>;
+
+    /// This process ends: where it still keeps leases, others may take them over at once ([`Member::left`]), else it is
+    /// forgotten.
+    fn leave(&self) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// A dead process is forgotten, once it keeps no lease any more. Nothing happens while it keeps one.
     fn bury(&self, writer: WriterId) -> BoxFuture<'_, Result<(), Failure>>;
 
-    /// Tells other processes that there is something new for them. Not durable, and off the writer's way.
+    /// Tells other processes that there is something new for them: work, or notes. Not durable, and off the writer's way.
+    /// The store does so by itself after a transaction that left notes for another process.
     fn announce(&self);
 
     /// Changes when another process has announced something.
