@@ -55,6 +55,46 @@ pub enum OpenError {
         /// What went wrong.
         message: String,
     },
+    /// What names the database server is no URL.
+    #[error("the database's URL cannot be used: {message}")]
+    Url {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The database server does not take us.
+    #[error("the database at {server} cannot be used: {failure}")]
+    Server {
+        /// Host, port and database.
+        server: String,
+        /// What it says.
+        failure: Failure,
+    },
+    /// The tables on a server were made by a newer version of this program.
+    #[error("the schema {schema} at {server} was written by a newer version: start that version")]
+    NewerSchema {
+        /// Host, port and database.
+        server: String,
+        /// The schema.
+        schema: String,
+    },
+    /// The tables on a server cannot be brought up to date.
+    #[error("the schema {schema} at {server} cannot be brought up to date: {message}")]
+    Schema {
+        /// Host, port and database.
+        server: String,
+        /// The schema.
+        schema: String,
+        /// What went wrong.
+        message: String,
+    },
+    /// The system gives no thread.
+    #[error("the thread {name} cannot be started: {source}")]
+    Thread {
+        /// Its name.
+        name: &'static str,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
     /// This program was built with a SQLite that loses data.
     #[error("SQLite {version} is too old: 3.51.3 is the first that keeps every commit in WAL mode")]
     OldSqlite {

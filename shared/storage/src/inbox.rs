@@ -99,6 +99,17 @@ impl<T> Inbox<T> {
     }
 }
 
+/// Closes an inbox with its thread.
+pub(crate) struct CloseOnDrop<T>(pub(crate) std::sync::Arc<Inbox<T>>);
+
+impl<T> Drop for CloseOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.close();
+        // Dropping the tags tells whoever waits on them.
+        drop(self.0.take());
+    }
+}
+
 fn refused<T>(offered: T, class: Class, why: &str) -> Refused<T> {
     Refused { offered, failure: Failure::new(class, why) }
 }

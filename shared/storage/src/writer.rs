@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::count::Count;
-use crate::inbox::Inbox;
+use crate::inbox::{CloseOnDrop, Inbox};
 use crate::{Class, Database, Failure, OpenError, Refused};
 
 /// How long until a store that could not say what became of a commit is asked again.
@@ -239,15 +239,5 @@ impl<J: Journal, T, D: FnMut(Batch<T, J::Answer>)> Worker<J, T, D> {
                 return false;
             }
         }
-    }
-}
-
-struct CloseOnDrop<T>(Arc<Inbox<T>>);
-
-impl<T> Drop for CloseOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.close();
-        // Dropping the tags tells whoever waits on them.
-        drop(self.0.take());
     }
 }

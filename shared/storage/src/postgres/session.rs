@@ -1,0 +1,107 @@
+//! The writer's own connection: made anew when it breaks, not more often than a server in trouble can bear.
+
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+
+use super::connect;
+use crate::Failure;
+
+/// Between two tries to connect, at first.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// And at last.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub(super) struct Session {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+    /// A transaction has begun on it already: the last commit was chained to it.
+    begun: bool,
+    pause: Duration,
+    refused: Option<(Instant, Failure)>,
+}
+
+impl Session {
+    pub(super) fn new(options: PgConnectOptions) -> Self {
+        Self { options, connection: None, begun: false, pause: FIRST_PAUSE, refused: None }
+    }
+
+    /// Begins a transaction. A connection that was left alone for long may have died unnoticed: nothing has been asked of
+    /// it yet, so another one takes its place.
+    pub(super) async fn begin(&mut self) -> Result<&mut PgConnection, Failure> {
+        if std::mem::take(&mut self.begun) {
+            return self.connection().await;
+        }
+        let was_open = self.connection.is_some();
+        if let Err(failure) = self.say("BEGIN").await {
+            self.forget();
+            if !was_open {
+                return Err(failure);
+            }
+            self.say("BEGIN").await.inspect_err(|_| self.forget())?;
+        }
+        self.connection().await
+    }
+
+    /// Commits; where more is to be done at once, the next transaction begins on the way.
+    pub(super) async fn commit(&mut self, more: bool) -> Result<(), sqlx::Error> {
+        let Some(connection) = &mut self.connection else { return Err(sqlx::Error::PoolClosed) };
+        let statement = if more { "COMMIT AND CHAIN" } else { "COMMIT" };
+        sqlx::raw_sql(statement).execute(connection).await?;
+        self.begun = more;
+        Ok(())
+    }
+
+    /// Undoes what has begun.
+    pub(super) async fn roll_back(&mut self) {
+        self.begun = false;
+        if self.connection.is_some() && self.say("ROLLBACK").await.is_err() {
+            self.forget();
+        }
+    }
+
+    /// The connection is not to be trusted any more.
+    pub(super) fn forget(&mut self) {
+        self.connection = None;
+        self.begun = false;
+    }
+
+    /// Says goodbye.
+    pub(super) async fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let _ = connection.close().await;
+        }
+    }
+
+    pub(super) async fn connection(&mut self) -> Result<&mut PgConnection, Failure> {
+        match &mut self.connection {
+            Some(connection) => Ok(connection),
+            gone => {
+                if let Some((until, failure)) = &self.refused
+                    && *until > Instant::now()
+                {
+                    return Err(failure.clone());
+                }
+                match connect(&self.options).await {
+                    Ok(connected) => {
+                        (self.pause, self.refused) = (FIRST_PAUSE, None);
+                        Ok(gone.insert(connected))
+                    }
+                    Err(failure) => {
+                        self.refused = Some((Instant::now() + self.pause, failure.clone()));
+                        self.pause = LONGEST_PAUSE.min(self.pause * 2);
+                        Err(failure)
+                    }
+                }
+            }
+        }
+    }
+
+    async fn say(&mut self, statement: &'static str) -> Result<(), Failure> {
+        let connection = self.connection().await?;
+        sqlx::raw_sql(statement).execute(connection).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,275 @@
+//! Group commit on PostgreSQL: one thread, one connection, one transaction for whatever has queued.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use sqlx::PgConnection;
+use tokio::time::timeout;
+
+use super::doubt::{Fate, fate};
+use super::session::Session;
+use super::{Postgres, Trouble};
+use crate::inbox::{CloseOnDrop, Inbox};
+use crate::{Batch, Class, Failure, OpenError, Refused, WriterOptions};
+
+/// How long a transaction may take: past it, the connection is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long until a server that could not say what became of a commit is asked again.
+const HEALING: Duration = Duration::from_millis(100);
+/// How often a batch is tried that others came in between of.
+const TRIES: usize = 10;
+
+/// What a store does with a batch of commands.
+pub trait Ledger: Send + 'static {
+    /// What is asked.
+    type Command: Send + 'static;
+    /// What became of it. Refusals that are no fault of the database belong in here.
+    type Answer: Send + 'static;
+
+    /// Applies the commands in their order within the transaction, one answer each. An error undoes all of them.
+    ///
+    /// # Errors
+    /// What PostgreSQL says, and whether another try may pass.
+    fn apply(
+        &mut self,
+        tx: &mut PgConnection,
+        commands: &[Self::Command],
+    ) -> impl Future<Output = Result<Applied<Self::Answer>, Trouble>>;
+
+    /// Bytes that a command takes while it waits, roughly.
+    fn size(_command: &Self::Command) -> usize {
+        0
+    }
+
+    /// What was applied last is stored.
+    fn committed(&mut self) {}
+
+    /// It is not.
+    fn rolled_back(&mut self) {}
+}
+
+/// What a ledger made of a batch.
+#[derive(Debug)]
+pub struct Applied<A> {
+    /// One for each command.
+    pub answers: Vec<A>,
+    /// The transaction; none where it has written nothing.
+    pub transaction: Option<TransactionId>,
+}
+
+/// A transaction as `pg_current_xact_id()` names it: by it the server says later what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransactionId(pub String);
+
+/// The handle of a writer thread. Dropping it lets the thread finish what was submitted, and waits for it.
+#[derive(Debug)]
+pub struct PgWriter<T, C> {
+    inbox: Arc<Inbox<(T, C)>>,
+    size: fn(&C) -> usize,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl<T: Send + 'static, C: Send + 'static> PgWriter<T, C> {
+    /// Starts the thread. `deliver` is called on it once for each batch, after the commit: hand the batch over in one
+    /// message there, and return.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start<L: Ledger<Command = C>>(
+        options: WriterOptions,
+        database: &Postgres,
+        ledger: L,
+        deliver: impl FnMut(Batch<T, L::Answer>) + Send + 'static,
+    ) -> Result<Self, OpenError> {
+        let inbox = Arc::new(Inbox::new(options.waiting_max, options.bytes_max));
+        let worker = Worker {
+            inbox: Arc::clone(&inbox),
+            batch_max: options.batch_max,
+            session: Session::new(database.options.clone()),
+            ledger,
+            deliver,
+        };
+        let unstartable =
+            |source: std::io::Error| OpenError::Thread { name: options.name, source };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unstartable)?;
+        let thread = std::thread::Builder::new()
+            .name(options.name.to_owned())
+            .spawn(move || worker.run(&runtime))
+            .map_err(unstartable)?;
+        Ok(Self { inbox, size: L::size, thread: Some(thread) })
+    }
+
+    /// Hands several commands over, all or none.
+    ///
+    /// # Errors
+    /// What was offered, when too much waits already or the writer is gone.
+    pub fn submit_all(&self, commands: Vec<(T, C)>) -> Result<(), Refused<Vec<(T, C)>>> {
+        let bytes = commands.iter().map(|(_, command)| (self.size)(command)).sum();
+        self.inbox.put(commands, bytes)
+    }
+
+    /// Commands that wait for the next commit.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.inbox.waiting()
+    }
+}
+
+impl<T, C> Drop for PgWriter<T, C> {
+    fn drop(&mut self) {
+        self.inbox.close();
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            // Its panic was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker<L: Ledger, T, D> {
+    inbox: Arc<Inbox<(T, L::Command)>>,
+    batch_max: usize,
+    session: Session,
+    ledger: L,
+    deliver: D,
+}
+
+impl<L: Ledger, T, D: FnMut(Batch<T, L::Answer>)> Worker<L, T, D> {
+    fn run(mut self, runtime: &tokio::runtime::Runtime) {
+        // However the thread ends, nobody may wait for it in vain.
+        let closing = CloseOnDrop(Arc::clone(&self.inbox));
+        while let Some(mut pile) = self.inbox.take() {
+            while !pile.is_empty() {
+                let rest = pile.split_off(pile.len().min(self.batch_max));
+                let (tags, commands): (Vec<_>, Vec<_>) = pile.into_iter().unzip();
+                pile = rest;
+                let started = Instant::now();
+                let answers = runtime.block_on(self.commit(&commands, !pile.is_empty()));
+                (self.deliver)(Batch { answers: tags.into_iter().zip(answers).collect(), took: started.elapsed() });
+            }
+        }
+        runtime.block_on(self.session.close());
+        drop(closing);
+    }
+
+    async fn commit(&mut self, commands: &[L::Command], more: bool) -> Vec<Result<L::Answer, Failure>> {
+        match self.attempts(commands, more).await {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            // One bad command must not take its neighbours along: find it.
+            Err(failure) if failure.class() == Class::Statement && commands.len() > 1 => {
+                let mut answers = Vec::with_capacity(commands.len());
+                for command in commands {
+                    let answer = self.attempts(std::slice::from_ref(command), false).await;
+                    answers.push(answer.map(|mut answers| answers.remove(0)));
+                }
+                answers
+            }
+            Err(failure) => commands.iter().map(|_| Err(failure.clone())).collect(),
+        }
+    }
+
+    async fn attempts(&mut self, commands: &[L::Command], more: bool) -> Result<Vec<L::Answer>, Failure> {
+        let mut tries = 1;
+        loop {
+            let trouble = match self.transaction(commands, more).await {
+                Ok(answers) => {
+                    self.ledger.committed();
+                    return Ok(answers);
+                }
+                Err(trouble) => trouble,
+            };
+            self.ledger.rolled_back();
+            let failure = trouble.failure().clone();
+            if matches!(trouble, Trouble::Again(_)) && tries < TRIES {
+                tracing::debug!(error = %failure, "a batch met another process's, and is tried again");
+                tries += 1;
+                continue;
+            }
+            tracing::error!(error = %failure, commands = commands.len(), "a batch could not be stored");
+            return Err(failure);
+        }
+    }
+
+    async fn transaction(&mut self, commands: &[L::Command], more: bool) -> Result<Vec<L::Answer>, Trouble> {
+        let began = within_patience(self.session.begin()).await;
+        let tx = match began {
+            Ok(tx) => tx,
+            Err(failure) => {
+                self.session.forget();
+                return Err(failure.into());
+            }
+        };
+        let applied = match timeout(PATIENCE, self.ledger.apply(tx, commands)).await {
+            Ok(applied) => applied,
+            Err(_) => Err(silent().into()),
+        };
+        let Applied { answers, transaction } = match applied {
+            Ok(applied) => applied,
+            Err(trouble) => {
+                if trouble.failure().spoils_connection() || trouble.failure().class() == Class::Silent {
+                    self.session.forget();
+                } else {
+                    self.session.roll_back().await;
+                }
+                return Err(trouble);
+            }
+        };
+        assert_eq!(answers.len(), commands.len(), "one answer for each command");
+        // More may have come since the batch was taken.
+        let more = more || self.inbox.waiting() > 0;
+        let failed = match timeout(PATIENCE, self.session.commit(more)).await {
+            Ok(Ok(())) => return Ok(answers),
+            Ok(Err(error)) => Trouble::from(error),
+            Err(_) => silent().into(),
+        };
+        self.session.forget();
+        let lost = matches!(failed.failure().class(), Class::Io | Class::Silent);
+        match transaction {
+            // What was found is true, and nothing had to be stored.
+            None => Ok(answers),
+            Some(transaction) if lost => match self.is_stored(&transaction, failed.failure()).await {
+                Some(true) => Ok(answers),
+                Some(false) => Err(failed),
+                None => Err(failed.failure().clone().in_doubt().into()),
+            },
+            Some(_) => Err(failed),
+        }
+    }
+
+    /// Whether a transaction whose commit was not answered is stored all the same: nothing is decided, and nobody is
+    /// answered, before the server has said so. Only a writer that is closed gives up.
+    async fn is_stored(&mut self, transaction: &TransactionId, failure: &Failure) -> Option<bool> {
+        tracing::error!(error = %failure, "a commit is in doubt");
+        loop {
+            match within_patience(self.ask(transaction)).await {
+                Ok(Fate::Open) => tracing::debug!("the transaction in doubt is still open"),
+                Ok(fate) => {
+                    tracing::info!(?fate, "the server says what became of the commit");
+                    return Some(fate == Fate::Stored);
+                }
+                Err(failure) => {
+                    self.session.forget();
+                    tracing::error!(error = %failure, "whether the commit is stored cannot be said yet");
+                }
+            }
+            // This thread has nothing else to do.
+            if self.inbox.closes_within(HEALING) {
+                return None;
+            }
+        }
+    }
+
+    async fn ask(&mut self, transaction: &TransactionId) -> Result<Fate, Failure> {
+        fate(self.session.connection().await?, transaction).await
+    }
+}
+
+async fn within_patience<A>(work: impl Future<Output = Result<A, Failure>>) -> Result<A, Failure> {
+    timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(silent()))
+}
+
+fn silent() -> Failure {
+    Failure::new(Class::Silent, "the database does not answer")
+}
