@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use holdfast_config::{ConfigError, Document, Invalid, Size, Span};
+use holdfast_config::{ConfigError, Document, Invalid, Size, Span, Tenant, Tenants};
 use holdfast_resilience::Backoff;
 use holdfast_rpc::service::Settings;
 use serde::Deserialize;
 
-use crate::domain::depth::Limit;
+use crate::domain::depth::{Limit, Limits, part};
 use crate::domain::retry::RetryPolicy;
+use crate::domain::weights::Weights;
 use crate::store::Keep;
 
 /// Larger payloads belong into a store of their own, with a reference in the payload.
@@ -52,6 +53,22 @@ pub struct Config {
     pub depth_max: u64,
     /// Bytes of their payloads.
     pub depth_bytes_max: Size,
+    /// Invocations of one agent type that may wait; absent means as many as in all.
+    pub agent_depth_max: Option<u64>,
+    /// Bytes of their payloads.
+    pub agent_depth_bytes_max: Option<Size>,
+    /// Invocations of one tenant that may wait; absent means up to the soft mark of all, so that one tenant alone does not
+    /// fill the queue.
+    pub tenant_depth_max: Option<u64>,
+    /// Bytes of their payloads.
+    pub tenant_depth_bytes_max: Option<Size>,
+    /// The part of a limit from which on a tenant that holds more than its share of what waits gets nothing more in.
+    pub depth_soft: f64,
+    /// The longest time that a refusal names, before it is spread.
+    pub retry_after_max: Span,
+    /// What is agreed with single tenants: `[tenants.NAME]`.
+    #[serde(skip)]
+    pub tenants: Tenants,
     /// What a point of priority is worth: so much longer waiting.
     pub priority_ageing: Span,
     /// Payloads kept at hand for workers that are ready, so that they are not read back from the disk.
@@ -92,6 +109,13 @@ impl Default for Config {
             labels_max: 32,
             depth_max: 100_000,
             depth_bytes_max: Size::from_mib(1_024),
+            agent_depth_max: None,
+            agent_depth_bytes_max: None,
+            tenant_depth_max: None,
+            tenant_depth_bytes_max: None,
+            depth_soft: 0.8,
+            retry_after_max: Span::from_secs(60),
+            tenants: Tenants::default(),
             priority_ageing: Span::from_secs(10),
             hot_bytes_max: Size::from_mib(32),
             credits_max: 10_000,
@@ -107,7 +131,8 @@ impl Default for Config {
 
 impl Settings for Config {
     fn from_document(document: &Document) -> Result<Self, ConfigError> {
-        let config: Self = document.section("queue")?;
+        let mut config: Self = document.section("queue")?;
+        config.tenants = document.section("tenants")?;
         config.validate().map_err(|invalid| document.locate(invalid))?;
         Ok(config)
     }
@@ -144,6 +169,10 @@ impl Config {
             (self.chunk_max <= self.report_bytes_max, "chunk_max", "must fit into queue.report_bytes_max"),
             (self.reports_max > 0, "reports_max", "must be 1 at least"),
             (self.depth_max > 0, "depth_max", "must be 1 at least"),
+            (self.agent_depth_max != Some(0), "agent_depth_max", "must be 1 at least"),
+            (self.tenant_depth_max != Some(0), "tenant_depth_max", "must be 1 at least"),
+            (self.depth_soft > 0.0 && self.depth_soft <= 1.0, "depth_soft", "must be more than 0 and at most 1"),
+            (self.retry_after_max.0 >= Duration::from_millis(100), "retry_after_max", "must be 100ms at least"),
             (self.payload_max <= self.depth_bytes_max, "depth_bytes_max", "must hold at least one payload"),
             (self.credits_max > 0, "credits_max", "must be 1 at least"),
             (self.workers_max > 0, "workers_max", "must be 1 at least"),
@@ -174,8 +203,32 @@ impl Config {
         }
     }
 
-    pub(crate) fn depth(&self) -> Limit {
-        Limit { items: self.depth_max, bytes: self.depth_bytes_max.bytes() as u64 }
+    /// What may wait, of whom. Every limit holds at least one payload.
+    pub(crate) fn limits(&self) -> Limits {
+        let bytes = |size: Size| size.max(self.payload_max).bytes() as u64;
+        let total = Limit { items: self.depth_max, bytes: bytes(self.depth_bytes_max) };
+        let agent = Limit {
+            items: self.agent_depth_max.unwrap_or(total.items),
+            bytes: self.agent_depth_bytes_max.map_or(total.bytes, bytes),
+        };
+        let tenant = Limit {
+            items: self.tenant_depth_max.unwrap_or_else(|| part(self.depth_soft, total.items)),
+            bytes: self.tenant_depth_bytes_max.map_or_else(
+                || part(self.depth_soft, total.bytes).max(self.payload_max.bytes() as u64),
+                bytes,
+            ),
+        };
+        let own = |(name, agreed): (&str, &Tenant)| {
+            let items = agreed.depth_max.unwrap_or(tenant.items);
+            (name.to_owned(), Limit { items, bytes: agreed.depth_bytes_max.map_or(tenant.bytes, bytes) })
+        };
+        let tenants = self.tenants.iter().map(own).collect();
+        Limits { total, agent, tenant, tenants, soft: self.depth_soft, hint_max: self.retry_after_max.0 }
+    }
+
+    /// The tenants' shares.
+    pub(crate) fn weights(&self) -> Weights {
+        self.tenants.iter().map(|(name, agreed)| (name, agreed.weight)).collect()
     }
 
     pub(crate) fn keep(&self) -> Keep {
@@ -214,6 +267,8 @@ mod tests {
             ("[queue]\nstream_grace = \"1m\"", "queue.stream_grace"),
             ("[queue]\nattempts = 0", "queue.attempts"),
             ("[queue]\nbackoff_multiplier = 0.5", "queue.backoff_multiplier"),
+            ("[queue]\ndepth_soft = 1.5", "queue.depth_soft"),
+            ("[queue]\nagent_depth_max = 0", "queue.agent_depth_max"),
             ("[queue]\npayload_max = \"1000MiB\"", "queue.payload_max"),
             ("[queue]\nunread_bytes_max = \"1KiB\"", "queue.unread_bytes_max"),
             ("[queue]\nstore_patience = \"0s\"", "queue.store_patience"),
@@ -221,5 +276,12 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert_eq!(error.key.as_deref(), Some(key), "{error}");
         }
+    }
+
+    #[test]
+    fn one_tenant_alone_does_not_fill_the_queue_unless_that_is_agreed() {
+        let limits = parse("[queue]\ndepth_max = 100\n[tenants.big]\ndepth_max = 100\nweight = 3").unwrap().limits();
+        assert_eq!((limits.total.items, limits.agent.items, limits.tenant.items), (100, 100, 80));
+        assert_eq!(limits.tenants["big"].items, 100);
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use holdfast_resilience::breaker::State;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::domain::depth::{Full, Mark};
 use crate::domain::invocation::Status;
+use crate::queue::refusal;
 
 /// Gives the metrics their help texts.
 pub fn describe() {
@@ -25,7 +27,7 @@ pub fn describe() {
     );
     // A counter that has not counted yet is 0, not absent.
     counter!("holdfast_queue_accepted_total").increment(0);
-    describe_counter!("holdfast_queue_refused_total", Unit::Count, "Submissions refused because the queue is full.");
+    describe_counter!("holdfast_queue_refused_total", Unit::Count, "Submissions for which there was no room, by limit and mark.");
     describe_counter!("holdfast_queue_ended_total", Unit::Count, "Invocations that ended, by state.");
     describe_counter!("holdfast_queue_leases_lost_total", Unit::Count, "Leases whose worker was lost.");
     describe_counter!("holdfast_queue_retries_total", Unit::Count, "Failed attempts that are repeated.");
@@ -48,8 +50,12 @@ pub(crate) fn accepted(invocations: usize) {
     }
 }
 
-pub(crate) fn refused() {
-    counter!("holdfast_queue_refused_total").increment(1);
+pub(crate) fn full(full: &Full) {
+    let mark = match full.mark {
+        Mark::Soft => "soft",
+        Mark::Hard => "hard",
+    };
+    counter!("holdfast_queue_refused_total", "limit" => refusal::limit(full), "mark" => mark).increment(1);
 }
 
 pub(crate) fn ended(status: Status) {

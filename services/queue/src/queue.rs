@@ -17,7 +17,7 @@ mod lease;
 mod outage;
 mod outbox;
 mod read;
-mod refusal;
+pub(crate) mod refusal;
 mod seen;
 mod settle;
 mod spans;

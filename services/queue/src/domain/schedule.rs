@@ -22,7 +22,7 @@ use agent::AgentQueue;
 use entry::{Slot, Spot};
 use session::Sessions;
 
-pub use entry::{Depth, Entry, Place, turn};
+pub use entry::{Entry, Place, turn};
 
 /// Everything that has not ended.
 #[derive(Debug, Default)]
@@ -35,8 +35,6 @@ pub struct Schedule {
     weights: Weights,
     /// Lines (agent type, tenant) that have become ready and were not asked for since.
     woken: BTreeSet<(Arc<str>, Arc<str>)>,
-    queued: u64,
-    bytes: u64,
 }
 
 impl Schedule {
@@ -109,8 +107,6 @@ impl Schedule {
         self.leave_spot(id);
         self.stop_waiting(id);
         self.set_spot(id, Spot::Leased);
-        let entry = &self.slots[&id].entry;
-        queue_of(&mut self.agents, entry).runs(entry, &self.weights);
     }
 
     /// It waits again: after a lease that is over, or a promise that the store did not keep.
@@ -121,11 +117,7 @@ impl Schedule {
         }
         slot.entry.ready_at = ready_at;
         if std::mem::replace(&mut slot.spot, Spot::Held) == Spot::Leased {
-            let queue = queue_of(&mut self.agents, &slot.entry);
-            queue.waits(&slot.entry, &self.weights);
-            queue.runs_no_more(&slot.entry);
-            self.queued += 1;
-            self.bytes += slot.entry.bytes as u64;
+            queue_of(&mut self.agents, &slot.entry).waits(&slot.entry, &self.weights);
         }
         self.place(id, now);
     }
@@ -133,16 +125,11 @@ impl Schedule {
     /// It has ended; the next of its session moves up.
     pub fn ended(&mut self, id: Uuid, now: Moment) {
         let Some(slot) = self.slots.get(&id) else { return };
-        if slot.spot == Spot::Leased {
-            queue_of(&mut self.agents, &slot.entry).runs_no_more(&slot.entry);
-        } else {
+        if slot.spot != Spot::Leased {
             self.leave_spot(id);
             self.stop_waiting(id);
         }
         let Some(Slot { entry, comes_up, .. }) = self.slots.remove(&id) else { return };
-        if self.agents.get(&entry.agent).is_some_and(AgentQueue::is_idle) {
-            self.agents.remove(&entry.agent);
-        }
         if let Some(at) = comes_up {
             self.deadlines.remove(&(at, id));
         }
@@ -202,22 +189,10 @@ impl Schedule {
         self.agents.get(agent).is_some_and(AgentQueue::has_ready)
     }
 
-    /// Waiting invocations.
+    /// When the oldest waiting one of an agent type was accepted, of one tenant or of all.
     #[must_use]
-    pub fn queued(&self) -> u64 {
-        self.queued
-    }
-
-    /// Bytes of the waiting ones' payloads.
-    #[must_use]
-    pub fn queued_bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// How much there is of each agent type, of one tenant or of all.
-    #[must_use]
-    pub fn depths(&self, tenant: Option<&str>) -> Vec<Depth> {
-        self.agents.iter().filter_map(|(agent, queue)| queue.depth(agent, tenant)).collect()
+    pub fn oldest(&self, agent: &str, tenant: Option<&str>) -> Option<Moment> {
+        self.agents.get(agent)?.oldest(tenant)
     }
 
     fn insert(&mut self, entry: Entry) {
@@ -227,8 +202,6 @@ impl Schedule {
         if let Some(deadline) = entry.deadline {
             self.deadlines.insert((deadline, entry.id));
         }
-        self.queued += 1;
-        self.bytes += entry.bytes as u64;
         queue_of(&mut self.agents, &entry).waits(&entry, &self.weights);
         self.slots.insert(entry.id, Slot { comes_up: entry.deadline, entry, spot: Spot::Held });
     }
@@ -275,9 +248,12 @@ impl Schedule {
 
     fn stop_waiting(&mut self, id: Uuid) {
         let entry = &self.slots[&id].entry;
-        self.queued -= 1;
-        self.bytes -= entry.bytes as u64;
-        queue_of(&mut self.agents, entry).waits_no_more(entry);
+        if let Some(queue) = self.agents.get_mut(&entry.agent) {
+            queue.waits_no_more(entry);
+            if queue.is_idle() {
+                self.agents.remove(&entry.agent);
+            }
+        }
     }
 
     fn set_spot(&mut self, id: Uuid, spot: Spot) {

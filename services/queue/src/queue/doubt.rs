@@ -70,5 +70,5 @@ async fn a_commit_in_doubt_loses_no_submission_no_lease_and_no_end() {
     let told = std::future::poll_fn(|cx| stream.outbox.poll(cx, 1, |_, _| false)).await.unwrap().unwrap();
     assert!(matches!(told.items[0].what, super::CallWhat::Ended(_)), "who waits is told");
     let core = queue.shared.core.lock();
-    assert_eq!((core.schedule.queued(), core.pending_items, core.leases.count()), (0, 0, 0));
+    assert_eq!((core.depths.waiting(), core.leases.count()), ((0, 0), 0));
 }

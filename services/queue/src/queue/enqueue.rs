@@ -104,21 +104,18 @@ impl Shared {
         let mut commands = Commands::new();
         let mut refused = Vec::new();
         for (submission, digest, to, span) in prepared {
-            let bytes = submission.payload.data.len() as u64;
             let (accepted, payload) = submission.accept(now.wall);
             if core.draining {
                 refused.push((accepted, digest, to, span, refusal::draining()));
                 continue;
             }
-            let items = core.schedule.queued() + core.pending_items + 1;
-            let total = core.schedule.queued_bytes() + core.pending_bytes + bytes;
-            if let Some(excess) = self.config.depth().excess(items, total) {
-                let wait = core.drain_rate.time_for(excess, rand::random(), now.moment);
-                refused.push((accepted, digest, to, span, Error::exhausted("the queue is full", wait)));
+            let (agent, tenant) = (&accepted.agent, &accepted.tenant);
+            if let Err(full) = core.depths.admit(agent, tenant, payload.data.len(), rand::random(), now.moment) {
+                metrics::full(&full);
+                let error = refusal::full(full, agent, tenant);
+                refused.push((accepted, digest, to, span, error));
                 continue;
             }
-            core.pending_items += 1;
-            core.pending_bytes += bytes;
             let promise = core.promise_new(&accepted, &payload, now);
             let awaited = matches!(to, AcceptTo::Call { wait: true, .. });
             let command = Accept { accepted: Arc::clone(&accepted), payload: payload.clone(), digest, awaited };
@@ -142,7 +139,6 @@ impl Shared {
         span: Option<OpenSpan>,
         error: Error,
     ) {
-        metrics::refused();
         let Some((key, digest)) = accepted.idempotency_key.clone().zip(digest) else {
             let outcome = Err(error);
             spans::accepted(span, &outcome);

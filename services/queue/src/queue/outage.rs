@@ -148,7 +148,7 @@ async fn a_full_disk_refuses_serves_reads_and_heals_alone() {
     assert_eq!(queue.settle(None, &grant.token, done()).await.unwrap_err().code(), Code::Unavailable);
     full.store(false, Ordering::SeqCst);
     queue.settle(None, &grant.token, done()).await.expect("the worker tries again");
-    assert_eq!(queue.shared.core.lock().pending_items, 0);
+    assert_eq!(queue.shared.core.lock().depths.waiting(), (0, 0));
 }
 
 #[tokio::test]

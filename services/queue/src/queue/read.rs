@@ -7,6 +7,7 @@ use holdfast_rpc::Error;
 use uuid::Uuid;
 
 use super::{Queue, Seen, refusal};
+use crate::domain::depth::AgentCount;
 use crate::domain::record::Record;
 use crate::store::Filter;
 
@@ -62,19 +63,13 @@ impl Queue {
     pub fn depths(&self, tenant: Option<&str>) -> Vec<AgentDepth> {
         let now = self.shared.clock.now().moment;
         let core = self.shared.core.lock();
-        let mut depths: Vec<AgentDepth> = core
-            .schedule
-            .depths(tenant)
-            .into_iter()
-            .map(|depth| AgentDepth {
-                agent: depth.agent,
-                queued: depth.queued,
-                leased: depth.leased,
-                oldest: depth.oldest.map_or(Duration::ZERO, |at| now.since(at)),
-            })
-            .collect();
-        depths.sort_by(|one, other| one.agent.cmp(&other.agent));
-        depths
+        let depth = |count: AgentCount| {
+            // Here only what is in memory is known to the moment.
+            let oldest = core.schedule.oldest(&count.agent, tenant).into_iter().chain(count.oldest).min();
+            let oldest = oldest.map_or(Duration::ZERO, |at| now.since(at));
+            AgentDepth { agent: count.agent, queued: count.queued, leased: count.leased, oldest }
+        };
+        core.depths.by_agent(tenant).into_iter().map(depth).collect()
     }
 
     /// The agent types that had work since the start.
@@ -86,6 +81,6 @@ impl Queue {
     pub(crate) fn totals(&self) -> (u64, f64) {
         let now = self.shared.clock.now().moment;
         let core = self.shared.core.lock();
-        (core.schedule.queued_bytes(), core.drain_rate.rate(now))
+        (core.depths.waiting().1, core.depths.ended_per_second(now))
     }
 }

@@ -6,6 +6,7 @@ use holdfast_rpc::Error;
 use holdfast_storage::{Class, Failure};
 use uuid::Uuid;
 
+use crate::domain::depth::{Full, Mark, Measure, Within};
 use crate::domain::invocation::Status;
 use crate::domain::transition::{CANCELLED, DEADLINE_PASSED, LEASE_LOST};
 use crate::store::Gone;
@@ -29,6 +30,33 @@ pub(crate) fn store(failure: &Failure) -> Error {
         None => Error::internal(failure),
     };
     if failure.may_have_happened() { error.maybe_happened() } else { error }
+}
+
+/// There is no room: which limit was met, and when to come back.
+pub(crate) fn full(full: Full, agent: &str, tenant: &str) -> Error {
+    let limit = limit(&full);
+    let whose = match full.within {
+        Within::Total => "the queue".to_owned(),
+        Within::Agent => format!("the queue of agent type {agent}"),
+        Within::Tenant => format!("the queue of tenant {tenant}"),
+    };
+    let message = match full.mark {
+        Mark::Hard => format!("{whose} is full ({limit})"),
+        Mark::Soft => format!("{whose} is nearly full ({limit}), and tenant {tenant} holds more than its share of it"),
+    };
+    Error::exhausted(message, full.wait).about(limit)
+}
+
+/// The setting by which a limit is known.
+pub(crate) fn limit(full: &Full) -> &'static str {
+    match (full.within, full.measure) {
+        (Within::Total, Measure::Items) => "queue.depth_max",
+        (Within::Total, Measure::Bytes) => "queue.depth_bytes_max",
+        (Within::Agent, Measure::Items) => "queue.agent_depth_max",
+        (Within::Agent, Measure::Bytes) => "queue.agent_depth_bytes_max",
+        (Within::Tenant, Measure::Items) => "queue.tenant_depth_max",
+        (Within::Tenant, Measure::Bytes) => "queue.tenant_depth_bytes_max",
+    }
 }
 
 /// The lease, or the invocation, is not there any more.

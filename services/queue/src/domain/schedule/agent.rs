@@ -44,55 +44,25 @@ struct TenantQueue {
     deficit: f64,
     /// Its place in the round, while it has ready work.
     ticket: Option<u64>,
-    leased: u64,
 }
 
 impl AgentQueue {
     pub(super) fn waits(&mut self, entry: &Entry, weights: &Weights) {
-        self.tenant(entry, weights).waiting.insert((entry.accepted_at, entry.id));
-    }
-
-    fn tenant(&mut self, entry: &Entry, weights: &Weights) -> &mut TenantQueue {
         let new = || TenantQueue {
             weight: weights.of(&entry.tenant),
             ready: BTreeSet::new(),
             waiting: BTreeSet::new(),
             deficit: 0.0,
             ticket: None,
-            leased: 0,
         };
-        self.tenants.entry(Arc::clone(&entry.tenant)).or_insert_with(new)
-    }
-
-    pub(super) fn runs(&mut self, entry: &Entry, weights: &Weights) {
-        self.tenant(entry, weights).leased += 1;
-    }
-
-    pub(super) fn runs_no_more(&mut self, entry: &Entry) {
-        if let Some(queue) = self.tenants.get_mut(&entry.tenant) {
-            queue.leased -= 1;
-            if queue.waiting.is_empty() && queue.leased == 0 {
-                self.tenants.remove(&entry.tenant);
-            }
-        }
-    }
-
-    /// How much there is, of one tenant or of all.
-    pub(super) fn depth(&self, agent: &Arc<str>, tenant: Option<&str>) -> Option<super::Depth> {
-        let mut depth = super::Depth { agent: Arc::clone(agent), queued: 0, leased: 0, oldest: self.oldest(tenant) };
-        for (name, queue) in &self.tenants {
-            if tenant.is_none_or(|tenant| *tenant == **name) {
-                depth.queued += queue.waiting.len() as u64;
-                depth.leased += queue.leased;
-            }
-        }
-        Some(depth).filter(|depth| depth.queued + depth.leased > 0)
+        let queue = self.tenants.entry(Arc::clone(&entry.tenant)).or_insert_with(new);
+        queue.waiting.insert((entry.accepted_at, entry.id));
     }
 
     pub(super) fn waits_no_more(&mut self, entry: &Entry) {
         if let Some(queue) = self.tenants.get_mut(&entry.tenant) {
             queue.waiting.remove(&(entry.accepted_at, entry.id));
-            if queue.waiting.is_empty() && queue.leased == 0 {
+            if queue.waiting.is_empty() {
                 self.tenants.remove(&entry.tenant);
             }
         }

@@ -75,16 +75,3 @@ pub(super) struct Slot {
     /// When its deadline comes up: later than the deadline itself where the store could not record it.
     pub(super) comes_up: Option<Moment>,
 }
-
-/// How much there is of one agent type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Depth {
-    /// The agent type.
-    pub agent: Arc<str>,
-    /// Waiting, for whatever.
-    pub queued: u64,
-    /// Running.
-    pub leased: u64,
-    /// When the oldest waiting one was accepted.
-    pub oldest: Option<Moment>,
-}

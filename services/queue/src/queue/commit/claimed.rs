@@ -28,6 +28,9 @@ impl Shared {
         commands: &mut Commands,
     ) {
         let ClaimTag { id, lease, worker, input } = tag;
+        if let Some(entry) = core.schedule.get(id) {
+            core.depths.claimed(&entry.agent, &entry.tenant, entry.bytes, now.moment);
+        }
         core.schedule.leased(id);
         core.ring(id);
         let Some((accepted, payload)) = claimed.input.take().or(input) else {

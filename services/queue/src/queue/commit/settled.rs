@@ -47,6 +47,9 @@ impl Shared {
         let settled = match step {
             Step::Requeued { live, tried } => {
                 let next_at = tried.next_at;
+                if let Some(entry) = core.schedule.get(id) {
+                    core.depths.requeued(&entry.agent, &entry.tenant, entry.bytes, now.moment);
+                }
                 core.schedule.requeued(id, next_at.map(|at| now.moment_of(at)), now.moment);
                 let held = core.leases.end(tried.lease.id);
                 if let TryKind::Lost(_) = tried.kind {
@@ -59,9 +62,12 @@ impl Shared {
                 Settled { status: Status::Queued, at: tried.ended_at, next_at }
             }
             Step::Ended { ended, raise, .. } => {
+                if let Some(entry) = core.schedule.get(id) {
+                    let leased = ended.lease.is_some();
+                    core.depths.ended(&entry.agent, &entry.tenant, entry.bytes, leased, now.moment);
+                }
                 core.schedule.ended(id, now.moment);
                 core.hot.take(id);
-                core.drain_rate.left(1, now.moment);
                 core.waits.ended(id, &ended, tries);
                 metrics::ended(ended.outcome.status());
                 self.end_lease(core, &ended);
