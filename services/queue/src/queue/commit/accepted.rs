@@ -11,7 +11,6 @@ use crate::domain::schedule::{Entry, Place, turn};
 use crate::domain::time::Now;
 use crate::queue::calls::CallWhat;
 use crate::queue::core::Core;
-use crate::queue::sight::Fresh;
 use crate::queue::tag::{AcceptTag, AcceptTo, Enqueued};
 use crate::queue::{Shared, refusal, spans};
 use crate::store::Acceptance;
@@ -30,20 +29,6 @@ impl Shared {
         }
         let promised = core.promised.remove(&accepted.id);
         let outcome = match acceptance {
-            Ok(Acceptance::Created { ready, .. }) if core.window.is_some() => {
-                core.seen.add(&accepted.agent);
-                core.comes_up(accepted.deadline, now);
-                match ready {
-                    // What is promised is about to be claimed, and is not looked for elsewhere.
-                    Some(candidate) if !promised => {
-                        let input = Some((Arc::clone(&accepted), payload));
-                        core.fresh.push(Fresh { candidate: *candidate, input });
-                    }
-                    Some(_) => {}
-                    None => core.comes_up(accepted.not_before, now),
-                }
-                Ok(Enqueued { id: accepted.id, created: true })
-            }
             Ok(Acceptance::Created { seq, place, .. }) => {
                 let entry = self.entry(&accepted, seq, place, payload.data.len(), now);
                 core.seen.add(&entry.agent);
