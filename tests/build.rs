@@ -1,0 +1,9 @@
+//! The raw echo that proofs compare with is no contract of the product, so it is compiled here.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=benches/echo.proto");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/benches");
+    let descriptors = protox::compile(["echo.proto"], [folder])?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}
