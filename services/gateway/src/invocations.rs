@@ -1,6 +1,7 @@
 //! `InvocationService`: what callers submit is checked here and carried by the link; all else is asked of the queue as it is.
 
 mod answers;
+mod carried;
 mod watch;
 
 use std::sync::Arc;
@@ -130,8 +131,7 @@ impl InvocationService for Invocations {
         request: Request<pb::ListInvocationsRequest>,
     ) -> Result<Response<pb::ListInvocationsResponse>, Status> {
         let caller = Caller::of(&request).clone();
-        let pb::ListInvocationsRequest { agent, session, states, page_size, page_token } = request.into_inner();
-        let ask = queue::ListInvocationsRequest { agent, session, states, page_size, page_token };
+        let ask = carried::list(request.into_inner());
         let answer = self.queue.clone().list_invocations(client::on_behalf(Request::new(ask), &caller, None)?).await?;
         let queue::ListInvocationsResponse { invocations, next_page_token } = answer.into_inner();
         Ok(Response::new(pb::ListInvocationsResponse { invocations, next_page_token }))
@@ -146,6 +146,17 @@ impl InvocationService for Invocations {
         let ask = queue::CancelInvocationRequest { invocation_id: named(invocation_id)?, reason };
         let answer = self.queue.clone().cancel_invocation(client::on_behalf(Request::new(ask), &caller, None)?).await?;
         Ok(Response::new(pb::CancelInvocationResponse { invocation: answer.into_inner().invocation }))
+    }
+
+    async fn redrive_invocations(
+        &self,
+        request: Request<pb::RedriveInvocationsRequest>,
+    ) -> Result<Response<pb::RedriveInvocationsResponse>, Status> {
+        let caller = Caller::of(&request).clone();
+        let ask = carried::redrive(request.into_inner());
+        let answer =
+            self.queue.clone().redrive_invocations(client::on_behalf(Request::new(ask), &caller, None)?).await?;
+        Ok(Response::new(carried::redriven(answer.into_inner())))
     }
 }
 

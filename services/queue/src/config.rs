@@ -47,6 +47,14 @@ pub struct Config {
     pub reports_max: usize,
     /// Their bytes.
     pub report_bytes_max: Size,
+    /// How long what workers told is kept after the invocation's end.
+    pub report_ttl: Span,
+    /// How long an invocation is kept after its last end.
+    pub retention: Span,
+    /// How many invocations are kept: beyond that the oldest that have ended go earlier.
+    pub retention_max: u64,
+    /// How long an idempotency key stands for its first invocation, from its acceptance; never shorter than that lives.
+    pub idempotency_ttl: Span,
     /// Labels of one invocation.
     pub labels_max: usize,
     /// Invocations that may wait.
@@ -106,6 +114,10 @@ impl Default for Config {
             chunk_max: Size::from_kib(64),
             reports_max: 1_000,
             report_bytes_max: Size::from_mib(1),
+            report_ttl: Span::from_secs(24 * 3_600),
+            retention: Span::from_secs(7 * 24 * 3_600),
+            retention_max: 10_000_000,
+            idempotency_ttl: Span::from_secs(24 * 3_600),
             labels_max: 32,
             depth_max: 100_000,
             depth_bytes_max: Size::from_mib(1_024),
@@ -168,6 +180,9 @@ impl Config {
             (is_payload(self.result_max), "result_max", "must be at least 1B and at most 64MiB"),
             (self.chunk_max <= self.report_bytes_max, "chunk_max", "must fit into queue.report_bytes_max"),
             (self.reports_max > 0, "reports_max", "must be 1 at least"),
+            (self.report_ttl.0 <= self.retention.0, "report_ttl", "must not be longer than queue.retention"),
+            (self.idempotency_ttl.0 <= self.retention.0, "idempotency_ttl", "must not be longer than queue.retention"),
+            (self.retention_max > 0, "retention_max", "must be 1 at least"),
             (self.depth_max > 0, "depth_max", "must be 1 at least"),
             (self.agent_depth_max != Some(0), "agent_depth_max", "must be 1 at least"),
             (self.tenant_depth_max != Some(0), "tenant_depth_max", "must be 1 at least"),
@@ -270,6 +285,8 @@ mod tests {
             ("[queue]\ndepth_soft = 1.5", "queue.depth_soft"),
             ("[queue]\nagent_depth_max = 0", "queue.agent_depth_max"),
             ("[queue]\npayload_max = \"1000MiB\"", "queue.payload_max"),
+            ("[queue]\nretention = \"1h\"", "queue.report_ttl"),
+            ("[queue]\nretention = \"2d\"\nidempotency_ttl = \"3d\"", "queue.idempotency_ttl"),
             ("[queue]\nunread_bytes_max = \"1KiB\"", "queue.unread_bytes_max"),
             ("[queue]\nstore_patience = \"0s\"", "queue.store_patience"),
         ] {

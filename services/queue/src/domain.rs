@@ -10,6 +10,7 @@ pub mod retry;
 pub mod schedule;
 pub mod time;
 pub mod transition;
+pub mod trust;
 pub mod weights;
 
 #[cfg(test)]

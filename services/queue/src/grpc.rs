@@ -4,6 +4,7 @@ mod calls;
 mod check;
 mod convert;
 mod decode;
+mod filter;
 mod work;
 
 use std::pin::Pin;
@@ -87,7 +88,7 @@ impl QueueService for Service {
         request: Request<pb::ListInvocationsRequest>,
     ) -> Result<Response<pb::ListInvocationsResponse>, Status> {
         let tenant = confined(&request);
-        let filter = decode::filter(tenant.as_deref(), request.into_inner())?;
+        let filter = filter::list(tenant.as_deref(), request.into_inner())?;
         Ok(Response::new(self.queue.list(filter).await?.into()))
     }
 
@@ -116,6 +117,15 @@ impl QueueService for Service {
         let reason = self.decoder.message("reason", reason)?;
         let record = self.queue.cancel(tenant, id, reason).await?;
         Ok(Response::new(pb::CancelInvocationResponse { invocation: Some(convert::invocation(record)) }))
+    }
+
+    async fn redrive_invocations(
+        &self,
+        request: Request<pb::RedriveInvocationsRequest>,
+    ) -> Result<Response<pb::RedriveInvocationsResponse>, Status> {
+        let tenant = confined(&request);
+        let ask = filter::redrive(tenant, request.into_inner())?;
+        Ok(Response::new(self.queue.redrive(ask).await?.into()))
     }
 
     async fn list_depths(

@@ -12,6 +12,7 @@ mod serve;
 mod fences;
 mod gauges;
 mod reaper;
+mod retention;
 
 mod metrics;
 

@@ -7,6 +7,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 
 use crate::domain::depth::{Full, Mark};
 use crate::domain::invocation::Status;
+use crate::store::Litter;
 use crate::queue::refusal;
 
 /// Gives the metrics their help texts.
@@ -32,6 +33,12 @@ pub fn describe() {
     describe_counter!("holdfast_queue_leases_lost_total", Unit::Count, "Leases whose worker was lost.");
     describe_counter!("holdfast_queue_retries_total", Unit::Count, "Failed attempts that are repeated.");
     describe_counter!("holdfast_queue_dead_total", Unit::Count, "Invocations that ran out of attempts.");
+    describe_counter!("holdfast_queue_redriven_total", Unit::Count, "Ended invocations that were redriven.");
+    describe_counter!(
+        "holdfast_queue_discarded_total",
+        Unit::Count,
+        "What was removed for its age: invocations, what workers told of an invocation, keys, sessions."
+    );
     describe_counter!("holdfast_queue_fences_raised_total", Unit::Count, "Fences raised in state.");
     describe_gauge!("holdfast_circuit_state", Unit::Count, "A circuit breaker: 0 closed, 1 half-open, 2 open.");
     describe_counter!("holdfast_circuit_transitions_total", Unit::Count, "Changes of a circuit breaker by new state.");
@@ -78,6 +85,24 @@ pub(crate) fn lease_lost() {
 
 pub(crate) fn retried() {
     counter!("holdfast_queue_retries_total").increment(1);
+}
+
+/// One waits again that had ended.
+pub(crate) fn redriven() {
+    counter!("holdfast_queue_redriven_total").increment(1);
+}
+
+/// What the retention has removed.
+pub(crate) fn discarded(litter: Litter, count: u64) {
+    let what = match litter {
+        Litter::Invocations | Litter::Excess { .. } => "invocations",
+        Litter::Reports => "reports",
+        Litter::Keys => "keys",
+        Litter::Sessions => "sessions",
+    };
+    if count > 0 {
+        counter!("holdfast_queue_discarded_total", "what" => what).increment(count);
+    }
 }
 
 pub(crate) fn fences_raised(count: usize) {

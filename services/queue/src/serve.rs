@@ -10,7 +10,7 @@ use tonic::service::Routes;
 use crate::config::Config;
 use crate::grpc::Service;
 use crate::queue::Queue;
-use crate::{fences, gauges, metrics, reaper};
+use crate::{fences, gauges, metrics, reaper, retention};
 
 /// What a message may have beside its payload and the calls that were collected with it.
 const BESIDE_PAYLOAD_BYTES: usize = 4 << 20;
@@ -33,6 +33,7 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
         tokio::spawn(reaper::run(queue.clone(), Default::default())),
         tokio::spawn(fences::run(queue.clone(), state, stop.clone())),
         tokio::spawn(gauges::run(queue.clone(), stop.clone())),
+        tokio::spawn(retention::run(queue.clone(), stop.clone())),
     ];
     let draining = tokio::spawn({
         let (queue, stop) = (queue.clone(), stop.clone());

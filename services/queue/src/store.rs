@@ -20,11 +20,12 @@ use holdfast_storage::Failure as StoreFailure;
 use uuid::Uuid;
 
 use crate::domain::record::Record;
+use crate::domain::time::Micros;
 
-pub use answer::{Acceptance, Answer, Claimed, Gone, Settlement};
-pub use command::{Accept, Adopt, AdoptFrom, Change, Claim, Command, Keep, Settle, Tell};
-pub use found::{Filter, History, Raise, RaiseScope, Waiting, Window};
-pub use shared::{Candidate, Count, Due, KeptLease, Line, Member, Note, ReadyKey, Shared, WriterId};
+pub use answer::{Acceptance, Answer, Claimed, Gone, NotRedriven, Redriven, Settlement};
+pub use command::{Accept, Adopt, AdoptFrom, Change, Claim, Command, Discard, Keep, Redrive, Settle, Tell};
+pub use found::{Filter, History, Litter, Period, Raise, RaiseScope, Sweep, Swept, Waiting, Window};
+pub use shared::{Candidate, Count, Due, KeptLease, Line, Member, Note, Progress, ReadyKey, Shared, WriterId};
 
 /// Answers that became durable together, each with the tag of its command.
 pub type Batch<T> = holdfast_storage::Batch<T, Answer>;
@@ -57,13 +58,15 @@ pub trait Store<T>: Send + Sync + 'static {
         window: Window,
     ) -> BoxFuture<'_, Result<Option<History>, StoreFailure>>;
 
-    /// The first invocation of an idempotency key, and whether its payload had this digest.
+    /// The first invocation of an idempotency key, and whether its payload had this digest. `since` is as
+    /// [`Accept::keys_since`].
     fn by_key(
         &self,
         tenant: Arc<str>,
         agent: Arc<str>,
         key: String,
         digest: [u8; 32],
+        since: Micros,
     ) -> BoxFuture<'_, Result<Option<(Uuid, bool)>, StoreFailure>>;
 
     /// Everything that has not ended, by acceptance.
@@ -71,6 +74,9 @@ pub trait Store<T>: Send + Sync + 'static {
 
     /// Fences that state must still be told of, oldest first.
     fn raises(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Raise>, StoreFailure>>;
+
+    /// Looks for what has had its time, beside everything else. Where the store can remove it by itself it does.
+    fn sweep(&self, sweep: Sweep) -> BoxFuture<'_, Result<Swept, StoreFailure>>;
 
     /// What processes share, where several may work on the store. Then nobody's memory holds everything: `waiting` finds
     /// nothing, and what is ready is learnt from here.

@@ -30,6 +30,7 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
         ("GetInvocation",    CALLER),
         ("ListInvocations",  CALLER),
         ("CancelInvocation", CALLER),
+        ("RedriveInvocations", CALLER),
     ]),
     ("holdfast.queue.v1.QueueService", &[
         ("Enqueue",          MeshOnly), // the gateway checks and stamps what it accepts: use SubmitInvocation
@@ -38,6 +39,7 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
         ("ListInvocations",  CALLER),
         ("WatchInvocation",  CALLER),
         ("CancelInvocation", CALLER),
+        ("RedriveInvocations", CALLER),
         ("ListDepths",       OPERATOR),
         ("Work",             WORKER),
         ("Lease",            WORKER),

@@ -292,6 +292,27 @@ impl QueueService for Queue {
         Ok(Response::new(pb::ListDepthsResponse::default()))
     }
 
+    /// Redrives what is named, and refuses what is asked for by filter.
+    async fn redrive_invocations(
+        &self,
+        request: Request<pb::RedriveInvocationsRequest>,
+    ) -> Result<Response<pb::RedriveInvocationsResponse>, Status> {
+        self.note(&request);
+        let pb::RedriveInvocationsRequest { invocation_ids, filter, redrive_id, page_token, limit, .. } =
+            request.into_inner();
+        let refusal = |filter: pb::redrive_invocations_request::Filter| pb::redrive_invocations_response::Refusal {
+            invocation_id: redrive_id,
+            reason: filter.agent,
+            message: limit.to_string(),
+            retry_after: None,
+        };
+        Ok(Response::new(pb::RedriveInvocationsResponse {
+            invocation_ids,
+            refusals: filter.map(refusal).into_iter().collect(),
+            next_page_token: format!("after {page_token}"),
+        }))
+    }
+
     async fn enqueue(&self, _: Request<pb::EnqueueRequest>) -> Result<Response<pb::EnqueueResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::invocation::{Failure, Status};
-use super::record::{Phase, Record, Standing};
+use super::record::{Ended, Phase, Record, Standing, Try};
 use super::time::Micros;
 
 /// One thing that happened.
@@ -78,43 +78,51 @@ impl Report {
 /// The changes of state of an invocation, by rising offset.
 #[must_use]
 pub fn status_events(record: &Record) -> Vec<Event> {
-    let event =
-        |offset, at, status, attempt, failure| Event { offset, at, what: What::Status { status, attempt, failure } };
     let mut events = vec![event(1, record.accepted.at, Status::Queued, 0, None)];
-    for tried in &record.tries {
-        let counted = |attempt: u32| if tried.kind.counts() { attempt } else { attempt.saturating_sub(1) };
-        events.push(event(tried.lease.event, tried.lease.at, Status::Leased, tried.attempt, None));
-        events.push(event(
-            tried.event,
-            tried.ended_at,
-            tried.became,
-            counted(tried.attempt),
-            tried.kind.failure().cloned(),
-        ));
+    let mut tries = &record.tries[..];
+    for past in &record.past_ends {
+        let (round, later) = tries.split_at(tries.partition_point(|tried| tried.event <= past.ended.event));
+        tries = later;
+        events.extend(try_events(round));
+        end(&mut events, &past.ended, round);
+        events.push(event(past.redrive_event(), past.redriven_at, Status::Queued, 0, None));
     }
+    events.extend(try_events(tries));
     match &record.standing {
         Standing::Live(live) => {
             if let Phase::Leased(lease) = &live.phase {
                 events.push(event(lease.event, lease.at, Status::Leased, live.attempt, None));
             }
         }
-        // Where the last try ended it, both of its events stand there already.
-        Standing::Ended(ended) if !record.tries.last().is_some_and(|tried| tried.became.is_terminal()) => {
-            if let Some(lease) = &ended.lease {
-                events.push(event(lease.event, lease.at, Status::Leased, ended.attempt, None));
-            }
-            let failure = ended.outcome.failure().cloned();
-            events.push(event(ended.event, ended.at, ended.outcome.status(), ended.attempt, failure));
-        }
-        Standing::Ended(ended) => {
-            if let (Some(last), Some(failure)) = (events.last_mut(), ended.outcome.failure()) {
-                last.what = What::Status {
-                    status: ended.outcome.status(),
-                    attempt: ended.attempt,
-                    failure: Some(failure.clone()),
-                };
-            }
-        }
+        Standing::Ended(ended) => end(&mut events, ended, tries),
     }
     events
+}
+
+fn event(offset: u64, at: Micros, status: Status, attempt: u32, failure: Option<Failure>) -> Event {
+    Event { offset, at, what: What::Status { status, attempt, failure } }
+}
+
+fn try_events(tries: &[Try]) -> impl Iterator<Item = Event> {
+    tries.iter().flat_map(|tried| {
+        let counted = if tried.kind.counts() { tried.attempt } else { tried.attempt.saturating_sub(1) };
+        let failure = tried.kind.failure().cloned();
+        [
+            event(tried.lease.event, tried.lease.at, Status::Leased, tried.attempt, None),
+            event(tried.event, tried.ended_at, tried.became, counted, failure),
+        ]
+    })
+}
+
+/// The events of an end, after those of the tries before it.
+fn end(events: &mut Vec<Event>, ended: &Ended, tries: &[Try]) {
+    let failure = ended.outcome.failure().cloned();
+    let over = event(ended.event, ended.at, ended.outcome.status(), ended.attempt, failure);
+    // Where the last try ended it, both of its events stand there already; the end says more of why.
+    if tries.last().is_some_and(|tried| tried.became.is_terminal()) {
+        events.pop();
+    } else if let Some(lease) = &ended.lease {
+        events.push(event(lease.event, lease.at, Status::Leased, ended.attempt, None));
+    }
+    events.push(over);
 }

@@ -87,7 +87,7 @@ pub struct Usage {
     pub output_tokens: u64,
 }
 
-/// What was accepted. It never changes.
+/// What was accepted. It never changes, but for the deadline at a redrive.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accepted {
     /// A UUIDv7.
@@ -116,6 +116,8 @@ pub struct Accepted {
     pub traceparent: String,
     /// When it was accepted.
     pub at: Micros,
+    /// The payload's size.
+    pub bytes: usize,
 }
 
 /// The right to run one attempt.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::invocation::{Accepted, Failure, Lease, Payload, Status, Usage};
 use super::time::Micros;
 
@@ -36,6 +38,8 @@ pub struct Live {
     pub tries: u32,
     /// When the last attempt began.
     pub started_at: Option<Micros>,
+    /// How often it was redriven: rows of history.
+    pub redrives: u32,
 }
 
 /// How it ended.
@@ -92,6 +96,25 @@ pub struct Ended {
     pub started_at: Option<Micros>,
     /// Model tokens, as the worker reported.
     pub usage: Usage,
+}
+
+/// An end after which it was redriven. The event after it is that of the redrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastEnd {
+    /// How it had ended, without success.
+    pub ended: Ended,
+    /// When it was redriven.
+    pub redriven_at: Micros,
+    /// By which call.
+    pub redrive: Uuid,
+}
+
+impl PastEnd {
+    /// The offset of the event of the redrive.
+    #[must_use]
+    pub const fn redrive_event(&self) -> u64 {
+        self.ended.event + 1
+    }
 }
 
 /// A lease that ended without a result.
@@ -173,4 +196,14 @@ pub struct Record {
     pub standing: Standing,
     /// Leases that ended without a result, oldest first.
     pub tries: Vec<Try>,
+    /// Ends after which it was redriven, oldest first.
+    pub past_ends: Vec<PastEnd>,
+}
+
+impl Record {
+    /// How often it had been redriven when an event took place.
+    #[must_use]
+    pub fn redrives_before(&self, event: u64) -> usize {
+        self.past_ends.iter().take_while(|past| past.ended.event < event).count()
+    }
 }

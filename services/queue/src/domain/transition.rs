@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::invocation::{Failure, Lease, Payload, Status, Usage};
-use super::record::{Ended, Live, Outcome, Phase, Try, TryKind};
+use super::record::{Ended, Live, Outcome, PastEnd, Phase, Try, TryKind};
 use super::retry::{RetryPolicy, Verdict, after_release};
 use super::time::Micros;
 
@@ -71,6 +71,7 @@ impl Live {
             loose_fence: None,
             tries: 0,
             started_at: None,
+            redrives: 0,
         }
     }
 
@@ -272,6 +273,30 @@ impl Live {
             tried: None,
             raise: self.loose_fence,
         }
+    }
+}
+
+impl Ended {
+    /// Lets it run again, at its time: its attempts are counted anew, its events and fences go on. `tries` and `past` are
+    /// its history. None after a success.
+    #[must_use]
+    pub fn redriven(&self, tries: &[Try], past: &[PastEnd], ready_at: Micros) -> Option<Live> {
+        self.outcome.failure()?;
+        let ends = past.iter().map(|past| &past.ended).chain([self]);
+        let leases = ends.filter_map(|ended| ended.lease.as_ref()).chain(tries.iter().map(|tried| &tried.lease));
+        Some(Live {
+            // From now on it has its turn among those who came meanwhile.
+            phase: Phase::Queued { next_at: Some(ready_at) },
+            attempt: 0,
+            lost: 0,
+            events: self.event + 1,
+            // What state was told of at its end is one of these, so the next lease rises above that too.
+            fence: leases.map(|lease| lease.fence).max().unwrap_or(0),
+            loose_fence: None,
+            tries: tries.len() as u32,
+            started_at: self.started_at,
+            redrives: past.len() as u32 + 1,
+        })
     }
 }
 

@@ -6,9 +6,9 @@ use pb::invocation_event::{Chunk, Event as PbEvent, Progress, StateChanged};
 
 use crate::domain::event::{Event, Report, What};
 use crate::domain::invocation::{Accepted, Failure, Payload, Status, Usage};
-use crate::domain::record::{Live, Outcome, Phase, Record, Standing, Try};
+use crate::domain::record::{Live, Outcome, PastEnd, Phase, Record, Standing, Try};
 use crate::domain::retry::RetryPolicy;
-use crate::queue::{AgentDepth, Enqueued, Grant, Page, Renewal};
+use crate::queue::{AgentDepth, Enqueued, Grant, NotThis, Page, RedriveAnswer, Renewal};
 
 impl From<Enqueued> for pb::EnqueueResponse {
     fn from(enqueued: Enqueued) -> Self {
@@ -51,6 +51,27 @@ impl From<Page> for pb::ListInvocationsResponse {
         Self {
             invocations: page.records.into_iter().map(invocation).collect(),
             next_page_token: page.next.map(|id| id.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<RedriveAnswer> for pb::RedriveInvocationsResponse {
+    fn from(answer: RedriveAnswer) -> Self {
+        Self {
+            invocation_ids: answer.redriven.iter().map(ToString::to_string).collect(),
+            refusals: answer.refusals.into_iter().map(Into::into).collect(),
+            next_page_token: answer.next.map(|id| id.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<NotThis> for pb::redrive_invocations_response::Refusal {
+    fn from(not: NotThis) -> Self {
+        Self {
+            invocation_id: not.id.to_string(),
+            reason: not.reason.into(),
+            message: not.message,
+            retry_after: not.retry_after.map(time::duration),
         }
     }
 }
@@ -112,7 +133,8 @@ pub(super) fn invocation(record: Record) -> pb::Invocation {
         id: accepted.id.to_string(),
         tenant: accepted.tenant.to_string(),
         state: state(record.standing.status()).into(),
-        failed_attempts: record.tries.into_iter().filter_map(failed_attempt).collect(),
+        failed_attempts: record.tries.iter().filter_map(|tried| failed_attempt(&record, tried)).collect(),
+        past_ends: record.past_ends.iter().map(past_end).collect(),
         created_at: Some(time::timestamp(accepted.at)),
         spec: Some(spec(accepted, record.payload)),
         ..Default::default()
@@ -144,14 +166,25 @@ pub(super) fn invocation(record: Record) -> pb::Invocation {
 }
 
 /// Leases that were handed back are no failures.
-fn failed_attempt(tried: Try) -> Option<pb::FailedAttempt> {
+fn failed_attempt(record: &Record, tried: &Try) -> Option<pb::FailedAttempt> {
     let failure = tried.kind.failure()?.clone();
     Some(pb::FailedAttempt {
         attempt: tried.attempt,
         ended_at: Some(time::timestamp(tried.ended_at)),
         worker: tried.lease.worker.to_string(),
         failure: Some(failure.into()),
+        redrives: record.redrives_before(tried.event) as u32,
     })
+}
+
+fn past_end(past: &PastEnd) -> pb::PastEnd {
+    pb::PastEnd {
+        state: state(past.ended.outcome.status()).into(),
+        failure: past.ended.outcome.failure().cloned().map(Into::into),
+        attempt: past.ended.attempt,
+        ended_at: Some(time::timestamp(past.ended.at)),
+        redriven_at: Some(time::timestamp(past.redriven_at)),
+    }
 }
 
 fn spec(accepted: &Accepted, payload: Option<Payload>) -> pb::InvocationSpec {

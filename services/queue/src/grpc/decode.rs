@@ -11,10 +11,9 @@ use uuid::Uuid;
 
 use super::check::{at_most, name, optional_key, optional_time, payload_of, size, span_of, text, usage};
 use crate::config::Config;
-use crate::domain::invocation::{Failure, Status};
+use crate::domain::invocation::Failure;
 use crate::domain::retry::RetryPolicy;
 use crate::queue::{Ending, Hello, Submission, Telling};
-use crate::store::Filter;
 
 /// A label's value.
 const LABEL_BYTES_MAX: usize = 1_024;
@@ -28,9 +27,6 @@ const TRACEPARENT_BYTES_MAX: usize = 64;
 const LIST_MAX: usize = 256;
 /// Factor between one delay and the next.
 const MULTIPLIER_MAX: f64 = 100.0;
-/// Invocations in a page, unless asked for otherwise, and at most.
-const PAGE: u32 = 50;
-const PAGE_MAX: u32 = 1_000;
 
 /// Decodes within the limits of a configuration.
 pub(super) struct Decoder {
@@ -195,27 +191,4 @@ pub(super) fn tenant(caller: &Caller, said: &str) -> Result<String, Error> {
 /// An id, by its field.
 pub(super) fn id(field: &'static str, text: &str) -> Result<Uuid, Error> {
     Uuid::try_parse(text).map_err(|_| Error::invalid(field, "is not an id (a UUID)"))
-}
-
-pub(super) fn filter(tenant: Option<&str>, request: pb::ListInvocationsRequest) -> Result<Filter, Error> {
-    let statuses = request
-        .states
-        .iter()
-        .map(|state| {
-            Status::from_number(i64::from(*state)).ok_or_else(|| Error::invalid("states", "has an unknown state"))
-        })
-        .collect::<Result<_, _>>()?;
-    let before = match request.page_token.as_str() {
-        "" => None,
-        token => Some(id("page_token", token)?),
-    };
-    let limit = if request.page_size == 0 { PAGE } else { request.page_size.min(PAGE_MAX) };
-    Ok(Filter {
-        tenant: tenant.map(str::to_owned),
-        agent: Some(request.agent).filter(|agent| !agent.is_empty()),
-        session: Some(request.session).filter(|session| !session.is_empty()),
-        statuses,
-        before,
-        limit: limit as usize,
-    })
 }

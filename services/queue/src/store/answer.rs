@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::domain::invocation::{Accepted, Payload, Status};
-use crate::domain::record::{Live, Try};
+use crate::domain::record::{Live, PastEnd, Try};
 use crate::domain::schedule::Place;
 use crate::domain::time::Micros;
 use crate::domain::transition::Step;
@@ -28,6 +28,10 @@ pub enum Answer {
     Forgotten,
     /// Of [`Command::Promote`]: what is ready now.
     Promoted(Vec<Candidate>),
+    /// Of [`Command::Redrive`](super::Command::Redrive).
+    Redriven(Box<Redriven>),
+    /// Of [`Command::Discard`](super::Command::Discard): how many of the rows named are gone now.
+    Discarded(usize),
 }
 
 /// What became of a new invocation.
@@ -60,6 +64,37 @@ pub struct Claimed {
     pub input: Option<(Arc<Accepted>, Payload)>,
     /// Tries before this one.
     pub tries: Vec<Try>,
+    /// Ends before this one, after which it was redriven.
+    pub past_ends: Vec<PastEnd>,
+}
+
+/// What became of a redrive.
+#[derive(Debug)]
+pub enum Redriven {
+    /// It waits again.
+    Now {
+        /// What was asked, with its new deadline.
+        accepted: Arc<Accepted>,
+        /// Its place in the order of acceptance: the old one.
+        seq: i64,
+        /// Its place at the end of its session.
+        place: Option<Place>,
+        /// Where it stands, when it is ready in a store that processes share.
+        ready: Option<Box<Candidate>>,
+    },
+    /// The same call did it before.
+    Before,
+    /// It does not.
+    Refused(NotRedriven),
+}
+
+/// Why an invocation is not redriven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotRedriven {
+    /// There is no such invocation.
+    Unknown,
+    /// It stands otherwise: it waits, runs, has succeeded, or ended in a state that was not asked for.
+    Is(Status),
 }
 
 /// What became of an end.
@@ -72,6 +107,8 @@ pub enum Settlement {
         step: Step,
         /// The history of an invocation that is over now.
         tries: Vec<Try>,
+        /// The ends in it after which it was redriven.
+        past_ends: Vec<PastEnd>,
         /// What this made ready (itself, or the next of its session) in a store that processes share.
         ready: Vec<Candidate>,
     },

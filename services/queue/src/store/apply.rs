@@ -3,12 +3,13 @@
 
 mod accept;
 mod claim;
+mod redrive;
 mod settle;
 mod tables;
 mod tell;
 
 use super::{Answer, Command};
-pub(crate) use tables::{At, Created, Row, Tables};
+pub(crate) use tables::{At, Created, Revived, Row, Tables};
 
 /// Applies one command.
 pub(crate) fn apply<T: Tables>(tables: &mut T, command: &Command) -> Result<Answer, T::Error> {
@@ -23,5 +24,7 @@ pub(crate) fn apply<T: Tables>(tables: &mut T, command: &Command) -> Result<Answ
             Answer::Forgotten
         }
         Command::Promote(ids) => Answer::Promoted(tables.promote(ids)?),
+        Command::Redrive(redrive) => Answer::Redriven(Box::new(redrive::redrive(tables, redrive)?)),
+        Command::Discard(discard) => Answer::Discarded(tables.discard(discard)?),
     })
 }

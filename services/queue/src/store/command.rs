@@ -5,9 +5,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::domain::event::Report;
-use crate::domain::invocation::{Accepted, Failure, Payload, Usage};
+use crate::domain::invocation::{Accepted, Failure, Payload, Status, Usage};
 use crate::domain::time::Micros;
 use crate::domain::transition::Grant;
+use crate::store::found::Litter;
 use crate::store::shared::{ReadyKey, WriterId};
 
 /// Something to be made durable.
@@ -27,6 +28,10 @@ pub enum Command {
     ForgetRaises(Vec<i64>),
     /// The time of these delayed ones has come (only where processes share the store).
     Promote(Vec<Uuid>),
+    /// Let an ended invocation run again.
+    Redrive(Box<Redrive>),
+    /// Remove what a sweep has found.
+    Discard(Discard),
 }
 
 /// What a command takes beside what its user gave, roughly.
@@ -47,7 +52,8 @@ impl Command {
             Self::Tell(tell) => tell.report.size(),
             Self::ForgetRaises(raises) => raises.len() * size_of::<i64>(),
             Self::Promote(ids) => ids.len() * size_of::<Uuid>(),
-            Self::Claim(_) | Self::Adopt(_) => 0,
+            Self::Discard(discard) => discard.rows.len() * size_of::<i64>(),
+            Self::Claim(_) | Self::Adopt(_) | Self::Redrive(_) => 0,
         };
         COMMAND_BYTES + given
     }
@@ -64,6 +70,8 @@ pub struct Accept {
     pub digest: Option<[u8; 32]>,
     /// Whether somebody at this process waits for its end.
     pub awaited: bool,
+    /// A key is free again whose invocation has ended and was accepted before this time.
+    pub keys_since: Micros,
 }
 
 /// A lease to be granted.
@@ -186,4 +194,36 @@ pub struct Keep {
     pub items: usize,
     /// Their bytes.
     pub bytes: usize,
+}
+
+/// An invocation that shall run again: it goes to the end of its session, keeps its id and its history, and counts its
+/// attempts anew.
+#[derive(Debug)]
+pub struct Redrive {
+    /// The invocation.
+    pub id: Uuid,
+    /// The tenant that it must belong to.
+    pub tenant: Option<Arc<str>>,
+    /// Names the call: its repeat gets its first answer.
+    pub redrive: Uuid,
+    /// The states in which it must have ended; no success is among them.
+    pub statuses: Vec<Status>,
+    /// The work's new end, in the place of the old one; none lifts it.
+    pub deadline: Option<Micros>,
+    /// When it may run: now, or at the submission's own not-before where that is later.
+    pub ready_at: Micros,
+    /// The time to record.
+    pub now: Micros,
+}
+
+/// What a sweep has found, to be removed with all that belongs to it. What does not hold any more (it was redriven, it has
+/// a new member) stays.
+#[derive(Debug)]
+pub struct Discard {
+    /// Of what.
+    pub litter: Litter,
+    /// As in the sweep.
+    pub before: Micros,
+    /// As the sweep found them.
+    pub rows: Vec<i64>,
 }

@@ -89,6 +89,7 @@ pub(super) fn accepted() -> Accepted {
         parent: None,
         traceparent: String::new(),
         at: NOW,
+        bytes: 5,
     }
 }
 
@@ -127,7 +128,7 @@ pub(super) async fn one(store: &Port, command: Command) -> Answer {
 
 pub(super) fn accept_command(accepted: &Accepted) -> Command {
     let digest = accepted.idempotency_key.is_some().then_some([7; 32]);
-    let accept = Accept { accepted: Arc::new(accepted.clone()), payload: payload("input"), digest, awaited: false };
+    let accept = Accept { accepted: Arc::new(accepted.clone()), payload: payload("input"), digest, awaited: false, keys_since: 0 };
     Command::Accept(Box::new(accept))
 }
 

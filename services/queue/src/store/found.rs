@@ -37,7 +37,11 @@ pub struct Waiting {
     pub phase: Phase,
 }
 
-/// Which invocations a list shows.
+/// Which invocations a list shows: those for which everything given holds. What is not given (none, empty) matches all.
+///
+/// The order is that of ids, whose first part is the time of acceptance; pages go on from an id. A store walks no more of
+/// a tenant's history than what its narrowest condition leaves: a label, a session, an agent type, an end without success,
+/// not having ended.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// Of this tenant.
@@ -48,10 +52,71 @@ pub struct Filter {
     pub session: Option<String>,
     /// In these states; none means all.
     pub statuses: Vec<Status>,
-    /// Accepted before this one.
-    pub before: Option<Uuid>,
+    /// With all of these labels, each name at most once.
+    pub labels: Vec<(String, String)>,
+    /// Accepted within this span.
+    pub created: Period,
+    /// Ended within this span; where one end of it is given, only what has ended (the last time) matches.
+    pub ended: Period,
+    /// Oldest first, instead of newest first.
+    pub oldest_first: bool,
+    /// Beyond this one in the order: older, or newer where the oldest come first. It need not be there any more.
+    pub beyond: Option<Uuid>,
     /// At most.
     pub limit: usize,
+}
+
+/// A span of wall time. Each end may be open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Period {
+    /// At this time or later.
+    pub from: Option<Micros>,
+    /// Before this time.
+    pub until: Option<Micros>,
+}
+
+/// What has had its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Litter {
+    /// Invocations whose last end was before a time, with all that belongs to them.
+    Invocations,
+    /// The same, but only the oldest beyond so many.
+    Excess {
+        /// How many are kept.
+        keep: u64,
+    },
+    /// What the workers of such invocations told.
+    Reports,
+    /// Idempotency keys of invocations that were accepted before a time, and have ended.
+    Keys,
+    /// Sessions without members, whose last fence was given before a time.
+    Sessions,
+}
+
+/// A small piece of a search for what has had its time. It must not be in anybody's way.
+#[derive(Debug, Clone, Copy)]
+pub struct Sweep {
+    /// Of what.
+    pub litter: Litter,
+    /// Before this time.
+    pub before: Micros,
+    /// Where the piece before ended; none at the beginning.
+    pub from: Option<i64>,
+    /// Look at this many at most.
+    pub limit: usize,
+}
+
+/// What a piece of a sweep came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// What is to be removed by [`Command::Discard`](super::Command::Discard).
+    pub rows: Vec<i64>,
+    /// How many invocations (reports, keys, sessions) the store has removed by itself.
+    pub removed: u64,
+    /// Where to go on; none at the end.
+    pub next: Option<i64>,
+    /// The last row that was old enough to be looked at: a later sweep may go on behind it.
+    pub seen: Option<i64>,
 }
 
 /// How much of a history is read at once: one event at least.

@@ -25,7 +25,8 @@ use uuid::Uuid;
 use self::gate::Gate;
 use self::rounds::Rounds;
 pub use self::rounds::Slot;
-use super::{Batch, Command, Filter, History, Raise, Record, Store, Waiting, Window};
+use super::{Batch, Command, Filter, History, Raise, Record, Store, Sweep, Swept, Waiting, Window};
+use crate::domain::time::Micros;
 
 /// A tag whose command the store does not answer in time: somebody may wait for the answer.
 pub trait GiveUp: Send + 'static {
@@ -172,8 +173,9 @@ impl<S: Store<Slot>, T: GiveUp> Store<T> for Guarded<S, T> {
         agent: Arc<str>,
         key: String,
         digest: [u8; 32],
+        since: Micros,
     ) -> BoxFuture<'_, Result<Option<(Uuid, bool)>, Failure>> {
-        self.guard.reads.call(move || self.inner.by_key(tenant, agent, key, digest)).boxed()
+        self.guard.reads.call(move || self.inner.by_key(tenant, agent, key, digest, since)).boxed()
     }
 
     /// A start reads everything, however long that takes; nobody is served meanwhile.
@@ -183,6 +185,10 @@ impl<S: Store<Slot>, T: GiveUp> Store<T> for Guarded<S, T> {
 
     fn raises(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Raise>, Failure>> {
         self.guard.reads.call(move || self.inner.raises(limit)).boxed()
+    }
+
+    fn sweep(&self, sweep: Sweep) -> BoxFuture<'_, Result<Swept, Failure>> {
+        self.guard.reads.call(move || self.inner.sweep(sweep)).boxed()
     }
 
     fn shared(&self) -> Option<&dyn super::Shared> {

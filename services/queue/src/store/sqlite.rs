@@ -1,11 +1,14 @@
-//! The embedded store: one SQLite file, one thread that writes, one that reads.
+//! The embedded store: one SQLite file, one thread that writes, one that reads, and one for what may take long to find.
 
 mod accept;
 mod claim;
 mod journal;
+mod list;
 mod read;
+mod redrive;
 mod rows;
 mod settle;
+mod sweep;
 mod tables;
 mod tell;
 
@@ -18,7 +21,8 @@ use holdfast_storage::{Database, Failure, Journal, OpenError, Reader, Writer, Wr
 use rusqlite_migration::{M, Migrations};
 use uuid::Uuid;
 
-use super::{Answer, Batch, Command, Filter, History, Raise, Record, Store, Waiting, Window};
+use super::{Answer, Batch, Command, Filter, History, Raise, Record, Store, Sweep, Swept, Waiting, Window};
+use crate::domain::time::Micros;
 pub(crate) use journal::QueueJournal;
 
 /// Commands that may wait for a commit. What callers add is bounded by the depth limit, what workers add by their leases;
@@ -30,6 +34,8 @@ const WAITING_BYTES_MAX: usize = 256 << 20;
 const BATCH_MAX: usize = 1_024;
 /// Reads that may wait.
 const READS_MAX: usize = 4_096;
+/// Lists that may wait: they have a thread of their own, so that nobody waits behind one for a single invocation.
+const LISTS_MAX: usize = 64;
 
 /// The name of the database and of its lock.
 pub const NAME: &str = "queue";
@@ -40,6 +46,7 @@ pub fn migrations() -> Migrations<'static> {
     Migrations::new(vec![
         M::up(include_str!("../../migrations/sqlite/1_invocations.sql")),
         M::up(include_str!("../../migrations/sqlite/2_deadlines.sql")),
+        M::up(include_str!("../../migrations/sqlite/3_lifecycle.sql")),
     ])
 }
 
@@ -47,6 +54,7 @@ pub fn migrations() -> Migrations<'static> {
 pub struct Sqlite<T> {
     writer: Writer<T, Command>,
     reader: Reader,
+    lister: Reader,
 }
 
 impl<T: Send + 'static> Sqlite<T> {
@@ -71,9 +79,12 @@ impl<T: Send + 'static> Sqlite<T> {
             bytes_max: WAITING_BYTES_MAX,
             batch_max: BATCH_MAX,
         };
-        let reader = Reader::start("queue-reader", database.clone(), READS_MAX)
-            .map_err(|source| OpenError::Directory { path: directory.to_path_buf(), source })?;
-        Ok(Self { writer: Writer::start(options, database, journal, deliver)?, reader })
+        let reader = |name, reads_max| {
+            Reader::start(name, database.clone(), reads_max)
+                .map_err(|source| OpenError::Directory { path: directory.to_path_buf(), source })
+        };
+        let (reader, lister) = (reader("queue-reader", READS_MAX)?, reader("queue-lister", LISTS_MAX)?);
+        Ok(Self { writer: Writer::start(options, database, journal, deliver)?, reader, lister })
     }
 }
 
@@ -88,11 +99,11 @@ impl<T: Send + 'static> Store<T> for Sqlite<T> {
         tenant: Option<String>,
         with_payload: bool,
     ) -> BoxFuture<'_, Result<Option<Record>, Failure>> {
-        self.reader.read(move |tx| read::record(tx, id, tenant.as_deref(), with_payload)).boxed()
+        self.reader.read(move |tx| read::record(tx, id, tenant.as_deref(), (with_payload, true))).boxed()
     }
 
     fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<Record>, Failure>> {
-        self.reader.read(move |tx| read::list(tx, &filter)).boxed()
+        self.lister.read(move |tx| list::list(tx, &filter)).boxed()
     }
 
     fn history(
@@ -111,8 +122,9 @@ impl<T: Send + 'static> Store<T> for Sqlite<T> {
         agent: Arc<str>,
         key: String,
         digest: [u8; 32],
+        since: Micros,
     ) -> BoxFuture<'_, Result<Option<(Uuid, bool)>, Failure>> {
-        self.reader.read(move |tx| accept::by_key(tx, &tenant, &agent, &key, &digest)).boxed()
+        self.reader.read(move |tx| accept::by_key(tx, &tenant, &agent, &key, &digest, since)).boxed()
     }
 
     fn waiting(&self) -> BoxFuture<'_, Result<Vec<Waiting>, Failure>> {
@@ -121,6 +133,10 @@ impl<T: Send + 'static> Store<T> for Sqlite<T> {
 
     fn raises(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Raise>, Failure>> {
         self.reader.read(move |tx| read::raises(tx, limit)).boxed()
+    }
+
+    fn sweep(&self, sweep: Sweep) -> BoxFuture<'_, Result<Swept, Failure>> {
+        self.lister.read(move |tx| sweep::sweep(tx, &sweep)).boxed()
     }
 }
 

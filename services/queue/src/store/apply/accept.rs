@@ -6,7 +6,7 @@ use super::{Created, Tables};
 pub(super) fn accept<T: Tables>(tables: &mut T, accept: &Accept) -> Result<Acceptance, T::Error> {
     let accepted = &*accept.accepted;
     if let (Some(key), Some(digest)) = (&accepted.idempotency_key, &accept.digest)
-        && let Some((id, same)) = tables.take_key(accepted, key, digest)?
+        && let Some((id, same)) = tables.take_key(accepted, key, digest, accept.keys_since)?
     {
         return Ok(Acceptance::Existing { id, same });
     }

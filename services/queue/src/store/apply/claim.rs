@@ -23,8 +23,9 @@ pub(super) fn claim<T: Tables>(tables: &mut T, claim: &Claim) -> Result<Option<C
     let Some(live) = live.granted(&claim.grant, session_fence, claim.now) else { return Ok(None) };
     tables.grant(&at, &live)?;
     let tries = if live.tries > 0 { tables.tries(at.id, at.seq)? } else { Vec::new() };
+    let past_ends = if live.redrives > 0 { tables.past_ends(at.id, at.seq)? } else { Vec::new() };
     let input = claim.with_input.then(|| tables.input(&at)).transpose()?;
-    Ok(Some(Claimed { live, input, tries }))
+    Ok(Some(Claimed { live, input, tries, past_ends }))
 }
 
 pub(super) fn adopt<T: Tables>(tables: &mut T, adopt: &Adopt) -> Result<Option<KeptLease>, T::Error> {

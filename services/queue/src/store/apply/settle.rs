@@ -1,11 +1,9 @@
 //! Ending leases and invocations.
 
-use uuid::Uuid;
-
 use super::super::{Change, Gone, Settle, Settlement};
 use super::{At, Row, Tables};
 use crate::domain::invocation::Status;
-use crate::domain::record::{Ended, Outcome, Try, TryKind};
+use crate::domain::record::{Ended, Outcome, PastEnd, Try, TryKind};
 use crate::domain::transition::{DEADLINE_PASSED, NotHeld, Step};
 
 pub(super) fn settle<T: Tables>(tables: &mut T, settle: &Settle) -> Result<Settlement, T::Error> {
@@ -15,7 +13,7 @@ pub(super) fn settle<T: Tables>(tables: &mut T, settle: &Settle) -> Result<Settl
         return Ok(Settlement::Refused(Gone::Unknown));
     }
     let Some(Row { at, live }) = tables.live(settle.id)? else { return after_the_end(tables, settle) };
-    let tried_before = live.tries > 0;
+    let (tried_before, redriven) = (live.tries > 0, live.redrives > 0);
     let now = settle.now;
     let step = match &settle.change {
         Change::Complete { lease, result, usage } => live.completed(*lease, result.clone(), *usage, now),
@@ -34,14 +32,23 @@ pub(super) fn settle<T: Tables>(tables: &mut T, settle: &Settle) -> Result<Settl
         Change::Expire => Ok(live.expired(now)),
     };
     match step {
-        Ok(step) => store(tables, &at, step, tried_before),
-        Err(NotHeld) if tried_before => Ok(by_history(&settle.change, &tables.tries(at.id, at.seq)?, None)),
-        Err(NotHeld) => Ok(by_history(&settle.change, &[], None)),
+        Ok(step) => store(tables, &at, step, tried_before, redriven),
+        Err(NotHeld) => {
+            let tries = if tried_before { tables.tries(at.id, at.seq)? } else { Vec::new() };
+            let past = if redriven { tables.past_ends(at.id, at.seq)? } else { Vec::new() };
+            Ok(by_history(&settle.change, &tries, &past, None))
+        }
     }
 }
 
-fn store<T: Tables>(tables: &mut T, at: &At, step: Step, tried_before: bool) -> Result<Settlement, T::Error> {
-    let mut tries = Vec::new();
+fn store<T: Tables>(
+    tables: &mut T,
+    at: &At,
+    step: Step,
+    tried_before: bool,
+    redriven: bool,
+) -> Result<Settlement, T::Error> {
+    let (mut tries, mut past_ends) = (Vec::new(), Vec::new());
     let ready = match &step {
         Step::Requeued { live, tried } => tables.requeue(at, live, tried)?,
         Step::Ended { ended, tried, raise } => {
@@ -49,19 +56,23 @@ fn store<T: Tables>(tables: &mut T, at: &At, step: Step, tried_before: bool) -> 
             if tried_before || tried.is_some() {
                 tries = tables.tries(at.id, at.seq)?;
             }
+            if redriven {
+                past_ends = tables.past_ends(at.id, at.seq)?;
+            }
             ready
         }
     };
-    Ok(Settlement::Now { step, tries, ready })
+    Ok(Settlement::Now { step, tries, past_ends, ready })
 }
 
 /// The invocation is over: a repeat gets its first answer, anybody else learns why.
 fn after_the_end<T: Tables>(tables: &mut T, settle: &Settle) -> Result<Settlement, T::Error> {
     let Some((seq, ended)) = tables.ended(settle.id)? else { return Ok(Settlement::Refused(Gone::Unknown)) };
-    Ok(by_history(&settle.change, &tables.tries(settle.id, seq)?, Some(&ended)))
+    let (tries, past) = (tables.tries(settle.id, seq)?, tables.past_ends(settle.id, seq)?);
+    Ok(by_history(&settle.change, &tries, &past, Some(&ended)))
 }
 
-fn by_history(change: &Change, tries: &[Try], ended: Option<&Ended>) -> Settlement {
+fn by_history(change: &Change, tries: &[Try], past: &[PastEnd], ended: Option<&Ended>) -> Settlement {
     let lease = match change {
         Change::Complete { lease, .. }
         | Change::Fail { lease, .. }
@@ -80,20 +91,20 @@ fn by_history(change: &Change, tries: &[Try], ended: Option<&Ended>) -> Settleme
             Settlement::Refused(Gone::LeaseLost)
         };
     }
-    let Some(ended) = ended else { return Settlement::Refused(Gone::LeaseLost) };
-    under_its_lease(change, lease, ended)
+    let own = |ended: &&Ended| ended.lease.as_ref().is_some_and(|held| held.id == lease);
+    match past.iter().map(|past| &past.ended).chain(ended).find(own) {
+        Some(ended) => under_its_lease(change, ended),
+        None => Settlement::Refused(Gone::LeaseLost),
+    }
 }
 
-fn under_its_lease(change: &Change, lease: Uuid, ended: &Ended) -> Settlement {
-    let own = ended.lease.as_ref().is_some_and(|held| held.id == lease);
+fn under_its_lease(change: &Change, ended: &Ended) -> Settlement {
     match &ended.outcome {
-        Outcome::Succeeded(_) if own && matches!(change, Change::Complete { .. }) => {
+        Outcome::Succeeded(_) if matches!(change, Change::Complete { .. }) => {
             Settlement::Before { status: Status::Succeeded, at: ended.at, next_at: None }
         }
-        Outcome::Cancelled(_) if own => Settlement::Refused(Gone::Cancelled),
-        Outcome::Failed(failure) if own && failure.reason == DEADLINE_PASSED => {
-            Settlement::Refused(Gone::DeadlinePassed)
-        }
+        Outcome::Cancelled(_) => Settlement::Refused(Gone::Cancelled),
+        Outcome::Failed(failure) if failure.reason == DEADLINE_PASSED => Settlement::Refused(Gone::DeadlinePassed),
         _ => Settlement::Refused(Gone::LeaseLost),
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::super::{Accept, Candidate, Claim, KeptLease, ReadyKey, Tell, WriterId};
+use super::super::{Accept, Candidate, Claim, Discard, KeptLease, ReadyKey, Redrive, Tell, WriterId};
 use crate::domain::invocation::{Accepted, Payload};
-use crate::domain::record::{Ended, Live, Try};
+use crate::domain::record::{Ended, Live, PastEnd, Try};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::schedule::Place;
 use crate::domain::time::Micros;
@@ -38,6 +38,14 @@ pub(crate) struct Created {
     pub(crate) ready: Option<Box<Candidate>>,
 }
 
+/// What waits again.
+#[derive(Debug)]
+pub(crate) struct Revived {
+    pub(crate) accepted: Arc<Accepted>,
+    pub(crate) place: Option<Place>,
+    pub(crate) ready: Option<Box<Candidate>>,
+}
+
 /// The tables of a store, within one transaction.
 pub(crate) trait Tables {
     type Error;
@@ -47,12 +55,14 @@ pub(crate) trait Tables {
         None
     }
 
-    /// Takes an idempotency key for an invocation; the one that has it already, and whether its payload was the same.
+    /// Takes an idempotency key for an invocation; the one that has it already, and whether its payload was the same. It
+    /// is taken from one that has ended and was accepted before `since`.
     fn take_key(
         &mut self,
         accepted: &Accepted,
         key: &str,
         digest: &[u8; 32],
+        since: Micros,
     ) -> Result<Option<(Uuid, bool)>, Self::Error>;
 
     /// Keeps a new invocation, at the end of its session.
@@ -78,6 +88,9 @@ pub(crate) trait Tables {
 
     /// Leases that ended without a result, oldest first.
     fn tries(&mut self, id: Uuid, seq: i64) -> Result<Vec<Try>, Self::Error>;
+
+    /// Ends after which it was redriven, oldest first.
+    fn past_ends(&mut self, id: Uuid, seq: i64) -> Result<Vec<PastEnd>, Self::Error>;
 
     /// Leases handed back one after another until now, as far as it matters.
     fn releases(&mut self, at: &At) -> Result<usize, Self::Error>;
@@ -111,6 +124,13 @@ pub(crate) trait Tables {
 
     /// The time of delayed ones has come; what is ready by this.
     fn promote(&mut self, ids: &[Uuid]) -> Result<Vec<Candidate>, Self::Error>;
+
+    /// An invocation that ended so waits again, with the redrive's deadline, at the end of its session. Its end is kept
+    /// among the past ones.
+    fn revive(&mut self, redrive: &Redrive, seq: i64, ended: &Ended, live: &Live) -> Result<Revived, Self::Error>;
+
+    /// Removes what still holds of what a sweep has found; how many.
+    fn discard(&mut self, discard: &Discard) -> Result<usize, Self::Error>;
 }
 
 /// Whether it must not be leased any more.

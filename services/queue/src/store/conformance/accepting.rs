@@ -55,8 +55,13 @@ pub(crate) async fn a_key_is_scoped_and_compared_by_digest(store: Port) {
     assert_eq!(accept(&store, &repeat).await, Acceptance::Existing { id: first.id, same: true });
     assert_eq!(store.get(repeat.id, None, false).await.unwrap(), None, "the repeat left nothing");
 
-    let other =
-        Accept { accepted: Arc::new(repeat.clone()), payload: payload("other"), digest: Some([8; 32]), awaited: false };
+    let other = Accept {
+        accepted: Arc::new(repeat.clone()),
+        payload: payload("other"),
+        digest: Some([8; 32]),
+        awaited: false,
+        keys_since: 0,
+    };
     match one(&store, Command::Accept(Box::new(other))).await {
         Answer::Accepted(Acceptance::Existing { id, same: false }) => assert_eq!(id, first.id),
         answer => panic!("{answer:?}"),
@@ -65,9 +70,9 @@ pub(crate) async fn a_key_is_scoped_and_compared_by_digest(store: Port) {
         let apart = Accepted { id: Uuid::now_v7(), ..apart };
         assert!(matches!(accept(&store, &apart).await, Acceptance::Created { .. }));
     }
-    let found = store.by_key("t".into(), "a".into(), "k".into(), [7; 32]).await.unwrap();
+    let found = store.by_key("t".into(), "a".into(), "k".into(), [7; 32], 0).await.unwrap();
     assert_eq!(found, Some((first.id, true)));
-    assert_eq!(store.by_key("t".into(), "a".into(), "x".into(), [7; 32]).await.unwrap(), None);
+    assert_eq!(store.by_key("t".into(), "a".into(), "x".into(), [7; 32], 0).await.unwrap(), None);
 }
 
 pub(crate) async fn a_repeat_raises_no_counter(store: Port) {

@@ -43,7 +43,7 @@ pub(crate) async fn lists_are_filtered_and_paged(store: Port) {
 
     let page = store.list(Filter { limit: 2, ..Filter::default() }).await.unwrap();
     assert_eq!(page.len(), 2);
-    assert_eq!(list(Filter { before: Some(page[1].accepted.id), ..Filter::default() }).await, ids[2..]);
+    assert_eq!(list(Filter { beyond: Some(page[1].accepted.id), ..Filter::default() }).await, ids[2..]);
 }
 
 pub(crate) async fn events_follow_from_what_happened(store: Port) {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{GiveUp, Guarded, Slot, Store};
 use crate::domain::time::Micros;
-use crate::store::{Candidate, Count, Due, KeptLease, Line, Member, Note, ReadyKey, Shared, WriterId};
+use crate::store::{Candidate, Count, Due, KeptLease, Line, Member, Note, Progress, ReadyKey, Shared, WriterId};
 
 impl<S: Store<Slot>, T: GiveUp> Guarded<S, T> {
     fn inner_shared(&self) -> &dyn Shared {
@@ -51,6 +51,14 @@ impl<S: Store<Slot>, T: GiveUp> Shared for Guarded<S, T> {
 
     fn leases_of(&self, writer: WriterId, limit: usize) -> BoxFuture<'_, Result<Vec<KeptLease>, Failure>> {
         self.guard.reads.call(move || self.inner_shared().leases_of(writer, limit)).boxed()
+    }
+
+    fn progress(&self, ids: Vec<uuid::Uuid>) -> BoxFuture<'_, Result<Vec<Progress>, Failure>> {
+        self.guard.reads.call(move || self.inner_shared().progress(ids)).boxed()
+    }
+
+    fn leave(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        self.guard.writes.call(move || self.inner_shared().leave()).boxed()
     }
 
     fn bury(&self, writer: WriterId) -> BoxFuture<'_, Result<(), Failure>> {

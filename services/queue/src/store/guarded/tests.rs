@@ -62,6 +62,7 @@ impl Store<Slot> for Puppet {
         _: Arc<str>,
         _: String,
         _: [u8; 32],
+        _: Micros,
     ) -> BoxFuture<'_, Result<Option<(Uuid, bool)>, Failure>> {
         self.read(None).boxed()
     }
@@ -72,6 +73,10 @@ impl Store<Slot> for Puppet {
 
     fn raises(&self, _: usize) -> BoxFuture<'_, Result<Vec<Raise>, Failure>> {
         self.read(Vec::new()).boxed()
+    }
+
+    fn sweep(&self, _: Sweep) -> BoxFuture<'_, Result<Swept, Failure>> {
+        self.read(Swept::default()).boxed()
     }
 }
 

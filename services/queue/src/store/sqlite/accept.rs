@@ -7,8 +7,9 @@ use super::super::Accept;
 use super::super::apply::Created;
 use super::rows;
 use crate::domain::invocation::Accepted;
-use crate::domain::record::Live;
+use crate::domain::record::{Live, Phase};
 use crate::domain::schedule::Place;
+use crate::domain::time::Micros;
 
 /// Takes a key for an invocation; the one that has it already, and whether its payload had this digest.
 pub(super) fn take_key(
@@ -16,11 +17,14 @@ pub(super) fn take_key(
     accepted: &Accepted,
     key: &str,
     digest: &[u8; 32],
+    since: Micros,
 ) -> rusqlite::Result<Option<(Uuid, bool)>> {
-    let first = by_key(tx, &accepted.tenant, &accepted.agent, key, digest)?;
+    let first = by_key(tx, &accepted.tenant, &accepted.agent, key, digest, since)?;
     if first.is_none() {
-        tx.prepare_cached("INSERT INTO idempotency_keys (tenant, agent, key, digest, id) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![&*accepted.tenant, &*accepted.agent, key, digest, accepted.id.as_bytes()])?;
+        tx.prepare_cached(
+            "INSERT OR REPLACE INTO idempotency_keys (tenant, agent, key, digest, id) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![&*accepted.tenant, &*accepted.agent, key, digest, accepted.id.as_bytes()])?;
     }
     Ok(first)
 }
@@ -30,21 +34,37 @@ pub(super) fn create(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<
     let accepted = &*accept.accepted;
     let seq = insert_invocation(tx, accept)?;
     let place = accepted.session.as_deref().map(|session| next_place(tx, &accepted.tenant, session)).transpose()?;
-    insert_live(tx, accepted, seq, place)?;
+    insert_live(tx, accepted, seq, place, &Live::accepted(accepted.not_before))?;
+    for (name, value) in &accepted.labels {
+        tx.prepare_cached("INSERT INTO labels (tenant, name, value, id) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            &*accepted.tenant,
+            name,
+            value,
+            accepted.id.as_bytes()
+        ])?;
+    }
     Ok(Created { seq, place, ready: None })
 }
 
-/// The first invocation of a key, and whether its payload had this digest.
+/// The first invocation of a key, and whether its payload had this digest; none when that has ended and was accepted before
+/// `since`, or is gone.
 pub(super) fn by_key(
     tx: &Transaction<'_>,
     tenant: &str,
     agent: &str,
     key: &str,
     digest: &[u8; 32],
+    since: Micros,
 ) -> rusqlite::Result<Option<(Uuid, bool)>> {
-    tx.prepare_cached("SELECT id, digest FROM idempotency_keys WHERE tenant = ?1 AND agent = ?2 AND key = ?3")?
-        .query_row(params![tenant, agent, key], |row| Ok((rows::uuid(row, 0)?, row.get::<_, [u8; 32]>(1)? == *digest)))
-        .optional()
+    tx.prepare_cached(
+        "SELECT k.id, k.digest FROM idempotency_keys k CROSS JOIN invocations i ON i.id = k.id
+         WHERE k.tenant = ?1 AND k.agent = ?2 AND k.key = ?3
+         AND (i.accepted_at >= ?4 OR EXISTS (SELECT 1 FROM live WHERE live.id = k.id))",
+    )?
+    .query_row(params![tenant, agent, key, since], |row| {
+        Ok((rows::uuid(row, 0)?, row.get::<_, [u8; 32]>(1)? == *digest))
+    })
+    .optional()
 }
 
 fn insert_invocation(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<i64> {
@@ -71,11 +91,19 @@ fn insert_invocation(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<
     Ok(tx.last_insert_rowid())
 }
 
-fn insert_live(tx: &Transaction<'_>, accepted: &Accepted, seq: i64, place: Option<Place>) -> rusqlite::Result<()> {
-    let live = Live::accepted(accepted.not_before);
+/// Keeps where a waiting invocation stands, before its first attempt or after a redrive.
+pub(super) fn insert_live(
+    tx: &Transaction<'_>,
+    accepted: &Accepted,
+    seq: i64,
+    place: Option<Place>,
+    live: &Live,
+) -> rusqlite::Result<()> {
+    let Phase::Queued { next_at } = live.phase else { unreachable!("it is not leased before it is there") };
     tx.prepare_cached(
-        "INSERT INTO live (id, seq, session, session_order, state, attempt, lost, events, fence, tries, next_at, deadline)
-         VALUES (?1, ?2, ?3, ?4, 1, 0, 0, ?5, 0, 0, ?6, ?7)",
+        "INSERT INTO live (id, seq, session, session_order, state, attempt, lost, events, fence, tries, started_at,
+             next_at, deadline, redrives)
+         VALUES (?1, ?2, ?3, ?4, 1, 0, 0, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?
     .execute(params![
         accepted.id.as_bytes(),
@@ -83,14 +111,18 @@ fn insert_live(tx: &Transaction<'_>, accepted: &Accepted, seq: i64, place: Optio
         place.map(|place| place.session),
         place.map(|place| place.order),
         live.events as i64,
-        accepted.not_before,
+        live.fence as i64,
+        live.tries,
+        live.started_at,
+        next_at,
         accepted.deadline,
+        live.redrives,
     ])?;
     Ok(())
 }
 
 /// Raises the session's counter in the accepting transaction: neither ids nor clocks decide the order.
-fn next_place(tx: &Transaction<'_>, tenant: &str, session: &str) -> rusqlite::Result<Place> {
+pub(super) fn next_place(tx: &Transaction<'_>, tenant: &str, session: &str) -> rusqlite::Result<Place> {
     tx.prepare_cached(
         "INSERT INTO sessions (tenant, name, next_order, fence) VALUES (?1, ?2, 2, 0)
          ON CONFLICT (tenant, name) DO UPDATE SET next_order = next_order + 1

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 use uuid::Uuid;
 
-use super::super::{Filter, History, Raise, RaiseScope, Waiting, Window};
-use super::rows;
+use super::super::{History, Raise, RaiseScope, Waiting, Window};
+use super::{redrive, rows};
 use crate::domain::event::{Event, Report, What, status_events};
 use crate::domain::invocation::Payload;
 use crate::domain::record::{Record, Standing};
@@ -21,10 +21,10 @@ pub(super) fn record(
     tx: &Transaction<'_>,
     id: Uuid,
     tenant: Option<&str>,
-    with_payload: bool,
+    (with_payload, with_result): (bool, bool),
 ) -> rusqlite::Result<Option<Record>> {
     let sql = format!(
-        "SELECT {}, {}, {}, invocations.seq, ended.result, iif(?3, invocations.payload, NULL) {COLUMNS_FROM} \
+        "SELECT {}, {}, {}, invocations.seq, iif(?4, ended.result, NULL), iif(?3, invocations.payload, NULL) {COLUMNS_FROM} \
          WHERE invocations.id = ?1 AND (?2 IS NULL OR invocations.tenant = ?2)",
         rows::ACCEPTED,
         rows::LIVE,
@@ -32,14 +32,23 @@ pub(super) fn record(
     );
     let found = tx
         .prepare_cached(&sql)?
-        .query_row(params![id.as_bytes(), tenant, with_payload], |row| {
+        .query_row(params![id.as_bytes(), tenant, with_payload, with_result], |row| {
             let result: Option<Vec<u8>> = row.get(TAIL + 1)?;
             let payload: Option<Vec<u8>> = row.get(TAIL + 2)?;
             head(row, result.map(Bytes::from), payload.map(Bytes::from))
         })
         .optional()?;
     let Some((seq, mut record)) = found else { return Ok(None) };
-    record.tries = rows::tries(tx, seq)?;
+    let (tried, redriven) = match &record.standing {
+        Standing::Live(live) => (live.tries > 0, live.redrives > 0),
+        Standing::Ended(_) => (true, true),
+    };
+    if tried {
+        record.tries = rows::tries(tx, seq)?;
+    }
+    if redriven {
+        record.past_ends = redrive::past_ends(tx, seq)?;
+    }
     Ok(Some(record))
 }
 
@@ -60,48 +69,9 @@ fn head(row: &Row<'_>, result: Option<Bytes>, payload: Option<Bytes>) -> rusqlit
         payload: payload.map(|data| Payload { data, content_type }),
         standing,
         tries: Vec::new(),
+        past_ends: Vec::new(),
     };
     Ok((row.get(TAIL)?, record))
-}
-
-pub(super) fn list(tx: &Transaction<'_>, filter: &Filter) -> rusqlite::Result<Vec<Record>> {
-    let mut sql = format!(
-        "SELECT {}, {}, {}, invocations.seq {COLUMNS_FROM} WHERE true",
-        rows::ACCEPTED,
-        rows::LIVE,
-        rows::ENDED
-    );
-    let mut values: Vec<rusqlite::types::Value> = Vec::new();
-    for (column, value) in [("tenant", &filter.tenant), ("agent", &filter.agent), ("session", &filter.session)] {
-        if let Some(value) = value {
-            values.push(value.clone().into());
-            sql.push_str(&format!(" AND invocations.{column} = ?{}", values.len()));
-        }
-    }
-    if let Some(before) = filter.before {
-        values.push(before.as_bytes().to_vec().into());
-        sql.push_str(&format!(" AND invocations.seq < (SELECT seq FROM invocations WHERE id = ?{})", values.len()));
-    }
-    if !filter.statuses.is_empty() {
-        let numbers: Vec<String> = filter.statuses.iter().map(|status| status.number().to_string()).collect();
-        sql.push_str(&format!(" AND coalesce(ended.state, live.state) IN ({})", numbers.join(", ")));
-    }
-    values.push((filter.limit as i64).into());
-    sql.push_str(&format!(" ORDER BY invocations.seq DESC LIMIT ?{}", values.len()));
-    let mut records: Vec<(i64, Record)> = tx
-        .prepare_cached(&sql)?
-        .query_map(params_from_iter(values), |row| head(row, None, None))?
-        .collect::<rusqlite::Result<_>>()?;
-    for (seq, record) in &mut records {
-        let tried = match &record.standing {
-            Standing::Live(live) => live.tries > 0,
-            Standing::Ended(_) => true,
-        };
-        if tried {
-            record.tries = rows::tries(tx, *seq)?;
-        }
-    }
-    Ok(records.into_iter().map(|(_, record)| record).collect())
 }
 
 pub(super) fn history(
@@ -111,7 +81,7 @@ pub(super) fn history(
     from: u64,
     window: Window,
 ) -> rusqlite::Result<Option<History>> {
-    let Some(record) = record(tx, id, tenant, false)? else { return Ok(None) };
+    let Some(record) = record(tx, id, tenant, (false, false))? else { return Ok(None) };
     let mut events: Vec<Event> = status_events(&record).into_iter().filter(|event| event.offset >= from).collect();
     let (reports, unread) = reports(tx, id, from, window)?;
     events.extend(reports);
@@ -156,7 +126,7 @@ fn reports(tx: &Transaction<'_>, id: Uuid, from: u64, window: Window) -> rusqlit
 
 pub(super) fn waiting(tx: &Transaction<'_>) -> rusqlite::Result<Vec<Waiting>> {
     let sql = format!(
-        "SELECT {}, live.id, tenant, agent, priority, deadline, accepted_at, bytes, invocations.session \
+        "SELECT {}, live.id, tenant, agent, priority, invocations.deadline, accepted_at, bytes, invocations.session \
          FROM live JOIN invocations ON invocations.seq = live.seq ORDER BY live.seq",
         rows::LIVE
     );

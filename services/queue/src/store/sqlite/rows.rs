@@ -26,9 +26,9 @@ pub(super) struct LiveRow {
 /// The columns of `live` in the order in which [`live`] reads them.
 pub(super) const LIVE: &str = "live.seq, live.session, live.session_order, live.state, live.attempt, live.lost, \
      live.events, live.fence, live.loose_fence, live.tries, live.started_at, live.next_at, live.lease, live.fence, \
-     live.worker, live.stream, live.leased_at, live.lease_event";
+     live.worker, live.stream, live.leased_at, live.lease_event, live.redrives";
 /// How many they are.
-pub(super) const LIVE_COLUMNS: usize = 18;
+pub(super) const LIVE_COLUMNS: usize = 19;
 
 /// The columns of `ended` in the order in which [`ended`] reads them.
 pub(super) const ENDED: &str = "ended.state, ended.at, ended.attempt, ended.lost, ended.event, ended.started_at, \
@@ -41,9 +41,9 @@ pub(super) const ENDED_COLUMNS: usize = 18;
 pub(super) const ACCEPTED: &str = "invocations.id, invocations.tenant, invocations.agent, invocations.session, \
      invocations.idempotency_key, invocations.priority, invocations.not_before, invocations.deadline, \
      invocations.retry, invocations.labels, invocations.parent, invocations.traceparent, invocations.accepted_at, \
-     invocations.content_type";
+     invocations.bytes, invocations.content_type";
 /// How many they are.
-pub(super) const ACCEPTED_COLUMNS: usize = 14;
+pub(super) const ACCEPTED_COLUMNS: usize = 15;
 
 pub(super) fn live(row: &Row<'_>, at: usize) -> rusqlite::Result<LiveRow> {
     let session: Option<i64> = row.get(at + 1)?;
@@ -63,6 +63,7 @@ pub(super) fn live(row: &Row<'_>, at: usize) -> rusqlite::Result<LiveRow> {
             loose_fence: row.get::<_, Option<i64>>(at + 8)?.map(|fence| fence as u64),
             tries: row.get(at + 9)?,
             started_at: row.get(at + 10)?,
+            redrives: row.get(at + 18)?,
         },
     })
 }
@@ -140,6 +141,7 @@ pub(super) fn accepted(row: &Row<'_>, at: usize) -> rusqlite::Result<Accepted> {
         parent: optional_uuid(row, at + 10)?,
         traceparent: row.get(at + 11)?,
         at: row.get(at + 12)?,
+        bytes: number(row, at + 13)? as usize,
     })
 }
 

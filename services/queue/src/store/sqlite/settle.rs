@@ -36,6 +36,12 @@ pub(super) fn end(
 ) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM live WHERE id = ?1")?.execute([at.id.as_bytes()])?;
     insert_ended(tx, at.seq, ended)?;
+    if ended.outcome.failure().is_some() {
+        tx.prepare_cached(
+            "INSERT INTO unsuccessful (tenant, state, id) SELECT tenant, ?2, id FROM invocations WHERE seq = ?1",
+        )?
+        .execute(params![at.seq, ended.outcome.status().number()])?;
+    }
     if let Some(tried) = tried {
         insert_try(tx, at.seq, tried)?;
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use rusqlite::{Error, Transaction, params};
 use uuid::Uuid;
 
-use super::super::apply::{At, Created, Row, Tables};
-use super::super::{Accept, Candidate, KeptLease, ReadyKey, Tell};
-use super::{accept, claim, rows, settle, tell};
+use super::super::apply::{At, Created, Revived, Row, Tables};
+use super::super::{Accept, Candidate, Discard, KeptLease, ReadyKey, Redrive, Tell};
+use super::{accept, claim, redrive, rows, settle, sweep, tell};
 use crate::domain::invocation::{Accepted, Payload};
-use crate::domain::record::{Ended, Live, Try};
+use crate::domain::record::{Ended, Live, PastEnd, Try};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::schedule::Place;
+use crate::domain::time::Micros;
 
 impl Tables for &Transaction<'_> {
     type Error = Error;
@@ -21,8 +22,9 @@ impl Tables for &Transaction<'_> {
         accepted: &Accepted,
         key: &str,
         digest: &[u8; 32],
+        since: Micros,
     ) -> rusqlite::Result<Option<(Uuid, bool)>> {
-        accept::take_key(self, accepted, key, digest)
+        accept::take_key(self, accepted, key, digest, since)
     }
 
     fn create(&mut self, accept: &Accept) -> rusqlite::Result<Created> {
@@ -61,6 +63,10 @@ impl Tables for &Transaction<'_> {
 
     fn tries(&mut self, _id: Uuid, seq: i64) -> rusqlite::Result<Vec<Try>> {
         rows::tries(self, seq)
+    }
+
+    fn past_ends(&mut self, _id: Uuid, seq: i64) -> rusqlite::Result<Vec<PastEnd>> {
+        redrive::past_ends(self, seq)
     }
 
     fn releases(&mut self, at: &At) -> rusqlite::Result<usize> {
@@ -108,5 +114,13 @@ impl Tables for &Transaction<'_> {
     fn promote(&mut self, _ids: &[Uuid]) -> rusqlite::Result<Vec<Candidate>> {
         // Delayed ones wait in memory: there is nothing to record.
         Ok(Vec::new())
+    }
+
+    fn revive(&mut self, redrive: &Redrive, seq: i64, ended: &Ended, live: &Live) -> rusqlite::Result<Revived> {
+        redrive::revive(self, redrive, seq, ended, live)
+    }
+
+    fn discard(&mut self, discard: &Discard) -> rusqlite::Result<usize> {
+        sweep::discard(self, discard)
     }
 }

@@ -1,5 +1,5 @@
 use std::{
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -19,6 +19,8 @@ pub struct Gateway {
     pub refuse: AtomicU32,
     /// Of so many milliseconds.
     pub retry_after_ms: AtomicU64,
+    /// Refusals say that something is gone, instead of full.
+    pub away: AtomicBool,
     /// So many submissions are taken, and their answers lost without a word.
     pub lose_answers: AtomicU32,
     pub keys: Mutex<Vec<String>>,
@@ -52,9 +54,11 @@ impl InvocationService for Gateway {
             count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
         };
         if take(&self.refuse) {
-            return Err(
-                Error::exhausted("full", Duration::from_millis(self.retry_after_ms.load(Ordering::SeqCst))).into()
-            );
+            let retry_after = Duration::from_millis(self.retry_after_ms.load(Ordering::SeqCst));
+            return Err(match self.away.load(Ordering::SeqCst) {
+                true => Error::unavailable("away", retry_after).into(),
+                false => Error::exhausted("full", retry_after).into(),
+            });
         }
         if take(&self.lose_answers) {
             return Err(Status::unavailable("broken"));
@@ -107,5 +111,18 @@ impl InvocationService for Gateway {
         _: Request<pb::CancelInvocationRequest>,
     ) -> Result<Response<pb::CancelInvocationResponse>, Status> {
         Err(Error::precondition("ALREADY_ENDED", "it has ended").into())
+    }
+
+    /// Redrives what is named; the first so many answers are lost.
+    async fn redrive_invocations(
+        &self,
+        request: Request<pb::RedriveInvocationsRequest>,
+    ) -> Result<Response<pb::RedriveInvocationsResponse>, Status> {
+        let pb::RedriveInvocationsRequest { redrive_id, invocation_ids, .. } = request.into_inner();
+        self.keys.lock().push(redrive_id);
+        if self.lose_answers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return Err(Status::unavailable("broken"));
+        }
+        Ok(Response::new(pb::RedriveInvocationsResponse { invocation_ids, ..Default::default() }))
     }
 }

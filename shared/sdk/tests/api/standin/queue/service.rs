@@ -71,6 +71,13 @@ impl QueueService for Service {
         Err(unused())
     }
 
+    async fn redrive_invocations(
+        &self,
+        _: Request<pb::RedriveInvocationsRequest>,
+    ) -> Result<Response<pb::RedriveInvocationsResponse>, Status> {
+        Err(unused())
+    }
+
     async fn list_depths(&self, _: Request<pb::ListDepthsRequest>) -> Result<Response<pb::ListDepthsResponse>, Status> {
         Err(unused())
     }
