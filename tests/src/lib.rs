@@ -1,6 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+pub mod backlog;
 pub mod counting;
+pub mod fairness;
+pub mod kill_storm;
+pub mod load;
+pub mod overload;
 pub mod patience;
 pub mod queue_kills;
 pub mod retail;

@@ -159,7 +159,7 @@ async fn held(mesh: &Mesh) -> usize {
 }
 
 /// How often an invocation became terminal, by its own events.
-async fn ends(mesh: &Mesh, id: &str) -> usize {
+pub(crate) async fn ends(mesh: &Mesh, id: &str) -> usize {
     let request = WatchInvocationRequest { invocation_id: id.to_owned(), from_offset: 0 };
     let mut events = mesh.invocations().watch_invocation(request).await.expect("it is there").into_inner();
     let mut ends = 0;

@@ -4,7 +4,10 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use holdfast_tests::{counting, queue_kills, retail, tool_hang};
+use holdfast_tests::backlog::{self, Store};
+use holdfast_tests::kill_storm::{self, Stage, Storm};
+use holdfast_tests::load::{self, Findings, Size};
+use holdfast_tests::{counting, fairness, overload, queue_kills, retail, tool_hang};
 use serde_json::{Value, json};
 
 /// What a proof found.
@@ -13,8 +16,18 @@ struct Verdict {
     figures: Value,
 }
 
-const PROOFS: [(&str, &str); 4] = [
+impl From<Findings> for Verdict {
+    fn from(findings: Findings) -> Self {
+        Self { holds: findings.hold(), figures: findings.into_figures() }
+    }
+}
+
+const PROOFS: [(&str, &str); 8] = [
+    ("backlog", "leases with a million waiting, beside a thousand, on both stores; or --embedded, or --postgres"),
     ("counting", "10,000 read-modify-writes of one record by 32 clients"),
+    ("fairness", "what one tenant's flood costs nine others"),
+    ("kill_storm", "three minutes of kill -9 over everything but state; --embedded: on one SQLite"),
+    ("overload", "up to ten times the capacity, from callers who wait for nobody"),
     ("queue_kills", "kill -9 of the queue between acknowledging and leasing, 200 times"),
     ("retail_kills", "the retail desk's cases, three times over, while every service is killed in turn"),
     ("tool_hang", "what a hanging tool costs its callers, and the callers of another tool"),
@@ -24,7 +37,16 @@ const PROOFS: [(&str, &str); 4] = [
 async fn main() -> ExitCode {
     let name = std::env::args().nth(1).unwrap_or_default();
     let verdict = match name.as_str() {
+        // Some proofs start this executable again.
+        "serve-echo" => {
+            load::echo::serve(port()).await;
+            return ExitCode::SUCCESS;
+        }
+        "backlog" => backlog::run(size(), stores()).await.into(),
         "counting" => counting().await,
+        "fairness" => fairness::run(size()).await.into(),
+        "kill_storm" => kill_storm().await,
+        "overload" => overload::run(size(), None).await.into(),
         "queue_kills" => queue_kills().await,
         "retail_kills" => retail_kills().await,
         "tool_hang" => tool_hang().await,
@@ -38,6 +60,26 @@ async fn main() -> ExitCode {
     if verdict.holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+fn port() -> u16 {
+    std::env::args().nth(2).and_then(|port| port.parse().ok()).expect("a port")
+}
+
+fn has(option: &str) -> bool {
+    std::env::args().any(|argument| argument == option)
+}
+
+fn size() -> Size {
+    if has("--quick") { Size::Quick } else { Size::Full }
+}
+
+fn stores() -> &'static [Store] {
+    match (has("--embedded"), has("--postgres")) {
+        (true, false) => &[Store::Embedded],
+        (false, true) => &[Store::Postgres],
+        _ => &[Store::Embedded, Store::Postgres],
+    }
+}
+
 async fn counting() -> Verdict {
     let (mesh, begun) = (counting::mesh().await, Instant::now());
     counting::updates(&mesh, 10_000).await;
@@ -48,6 +90,14 @@ async fn counting() -> Verdict {
         holds: (count, writes) == (10_000, 10_000),
         figures: json!({"count": count, "accepted_writes": writes, "updates_per_s": 10_000.0 / seconds}),
     }
+}
+
+async fn kill_storm() -> Verdict {
+    let storm = Storm::FULL;
+    let report = kill_storm::run(&storm, Stage::embedded(&storm).await).await;
+    println!("{} kills {:?}, {} of {} ended", report.killed(), report.kills, report.completed, report.acknowledged);
+    println!("{} executions, repeats {:?}", report.executions, report.repeats);
+    Verdict { holds: report.holds() && report.was_a_storm(&storm), figures: report.figures() }
 }
 
 async fn queue_kills() -> Verdict {
