@@ -6,3 +6,5 @@ mod roles;
 
 pub(crate) use door::Door;
 pub(crate) use keys::{Identity, Key, Keys};
+#[cfg(test)]
+pub(crate) use roles::access;

@@ -1,16 +1,22 @@
-//! `[gateway]`, and the names of `[agents.*]`.
+//! `[gateway]`, the names of `[agents.*]`, and what is agreed with `[tenants.*]`.
+
+mod section;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_config::{ConfigError, Document, Invalid, Secret, Size, Span};
+use holdfast_config::{ConfigError, Document, Invalid, Size, Tenants};
 use holdfast_rpc::Role;
 use holdfast_rpc::service::Settings;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::access::{Identity, Key, Keys};
+use crate::admission::{Admission, Agreed, Room};
+use crate::allowance::Allowance;
 use crate::link::Limits;
+use crate::outflow::Outflow;
 use crate::submission::{Agents, is_agent_name};
+
+use section::{AgentsSetting, KeySetting, Section};
 
 /// Shorter keys could be guessed.
 const KEY_BYTES_MIN: usize = 16;
@@ -22,64 +28,17 @@ const PAYLOAD_MAX: Size = Size::from_mib(64);
 pub struct Config {
     gateway: Section,
     declared_agents: BTreeSet<String>,
-}
-
-/// `[gateway]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Section {
-    address: String,
-    keys: Vec<KeySetting>,
-    agents: Option<AgentsSetting>,
-    extra_agents: BTreeSet<String>,
-    payload_max: Size,
-    calls_max: usize,
-    waiting_max: usize,
-    bytes_max: Size,
-    connect_within: Span,
-    answer_within: Span,
-    resend_within: Span,
-}
-
-/// One entry of `[[gateway.keys]]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KeySetting {
-    name: String,
-    key: Secret,
-    tenant: String,
-    role: Role,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum AgentsSetting {
-    Declared,
-    Any,
-}
-
-impl Default for Section {
-    fn default() -> Self {
-        Self {
-            address: "127.0.0.1:7070".into(),
-            keys: Vec::new(),
-            agents: None,
-            extra_agents: BTreeSet::new(),
-            payload_max: Size::from_mib(1),
-            calls_max: 20_000,
-            waiting_max: 10_000,
-            bytes_max: Size::from_mib(128),
-            connect_within: Span::from_secs(1),
-            answer_within: Span::from_secs(5),
-            resend_within: Span::from_secs(5),
-        }
-    }
+    tenants: Tenants,
 }
 
 impl Settings for Config {
     fn from_document(document: &Document) -> Result<Self, ConfigError> {
         let agents: BTreeMap<String, IgnoredAny> = document.section("agents")?;
-        let config = Self { gateway: document.section("gateway")?, declared_agents: agents.into_keys().collect() };
+        let config = Self {
+            gateway: document.section("gateway")?,
+            declared_agents: agents.into_keys().collect(),
+            tenants: document.section("tenants")?,
+        };
         config.validate().map_err(|invalid| document.locate(invalid))?;
         Ok(config)
     }
@@ -109,13 +68,14 @@ impl Config {
         if section.bytes_max < section.payload_max {
             return Err(Invalid::new("gateway.bytes_max", "must hold at least one payload (gateway.payload_max)"));
         }
-        if section.waiting_max > section.calls_max || section.calls_max == 0 {
-            return Err(Invalid::new(
-                "gateway.waiting_max",
-                "must not be more than gateway.calls_max, which is at least 1",
-            ));
-        }
-        for (key, span) in [("connect_within", section.connect_within), ("answer_within", section.answer_within)] {
+        check_room(section)?;
+        Agreed::validate(section.tenant_rate(), &self.tenants)?;
+        let spans = [
+            ("connect_within", section.connect_within),
+            ("answer_within", section.answer_within),
+            ("slow_max", section.slow_max),
+        ];
+        for (key, span) in spans {
             if span.is_zero() {
                 return Err(Invalid::new(format!("gateway.{key}"), "must be longer than nothing"));
             }
@@ -163,6 +123,28 @@ impl Config {
         }
     }
 
+    /// Calls in hand at once, whatever they are.
+    pub(crate) fn calls_max(&self) -> usize {
+        self.gateway.calls_max
+    }
+
+    /// The desk at which calls get in.
+    pub(crate) fn admission(&self) -> Admission {
+        let room = Room { waits_max: self.gateway.waiting_max, workers_max: self.gateway.workers_max() };
+        Admission::new(room, Agreed::new(self.gateway.terms(), &self.tenants))
+    }
+
+    /// Bytes of requests that are being read.
+    pub(crate) fn reading(&self) -> Allowance {
+        Allowance::new(self.gateway.bytes_max.bytes())
+    }
+
+    /// What readers may leave unread.
+    pub(crate) fn outflow(&self) -> Outflow {
+        let (one, all) = (self.gateway.unread_max.bytes(), self.gateway.unread_bytes_max.bytes());
+        Outflow::new(one, all, *self.gateway.slow_max)
+    }
+
     /// How long a stream to the queue may take to open.
     pub(crate) fn connect_within(&self) -> std::time::Duration {
         *self.gateway.connect_within
@@ -172,6 +154,34 @@ impl Config {
     pub(crate) fn answer_within(&self) -> std::time::Duration {
         *self.gateway.answer_within
     }
+}
+
+/// Limits on numbers of calls, against each other.
+fn check_room(section: &Section) -> Result<(), Invalid> {
+    let invalid = |key: &str, why: &str| Err(Invalid::new(format!("gateway.{key}"), why));
+    if section.calls_max == 0 {
+        return invalid("calls_max", "must be at least 1");
+    }
+    if section.waiting_max.saturating_add(section.workers_max()) >= section.calls_max {
+        let key = if section.workers_max.is_some() { "workers_max" } else { "waiting_max" };
+        return invalid(key, "leaves no room: waiting_max and workers_max together must be less than calls_max");
+    }
+    if !section.tenant_rate.is_finite() || section.tenant_rate < 0.0 {
+        return invalid("tenant_rate", "must be calls in a second, or 0 for no limit");
+    }
+    if section.tenant_burst > 0 && section.tenant_rate().is_none() {
+        return invalid("tenant_burst", "does nothing without gateway.tenant_rate");
+    }
+    if section.tenant_concurrency == Some(0) {
+        return invalid("tenant_concurrency", "must be at least 1");
+    }
+    if section.tenant_waiting_max == Some(0) {
+        return invalid("tenant_waiting_max", "must be at least 1");
+    }
+    if section.unread_max.bytes() == 0 || section.unread_bytes_max < section.unread_max {
+        return invalid("unread_max", "must be at least one byte and at most gateway.unread_bytes_max");
+    }
+    Ok(())
 }
 
 fn check_keys(keys: &[KeySetting]) -> Result<(), Invalid> {

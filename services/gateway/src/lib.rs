@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod admission;
+mod allowance;
 mod config;
+mod front;
 mod invocations;
 mod link;
 mod metrics;
-mod oversize;
+mod outflow;
 mod passthrough;
 mod serve;
 mod submission;

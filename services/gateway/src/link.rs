@@ -48,9 +48,12 @@ pub(crate) struct Link {
 impl Link {
     /// Runs until its owner drops it.
     pub(crate) async fn run(self) {
-        let mut failed = 0;
+        let addresses = self.common.mesh.queue.all().len();
+        // Where the queue has several processes, gateways spread over them.
+        let mut turn = rand::random_range(0..addresses);
+        let mut failed: u32 = 0;
         loop {
-            match self.connect().await {
+            match self.connect(turn).await {
                 // The client holds the connection; it lives as long as the stream does.
                 Ok((_client, answers)) => {
                     failed = 0;
@@ -64,16 +67,16 @@ impl Link {
             }
             metrics::link_is_up(false);
             failed += 1;
-            // Half the bound is certain, so that a queue that refuses is not asked in a tight loop.
-            let delay = (BACKOFF.bound(failed) + BACKOFF.delay(failed, &mut rand::rng())) / 2;
+            turn = (turn + 1) % addresses;
+            let delay = pause(failed, addresses as u32);
             self.lane.disconnected(delay);
             tokio::time::sleep(delay).await;
         }
     }
 
-    async fn connect(&self) -> Result<(Client, Streaming<EnqueueStreamResponse>), Status> {
+    async fn connect(&self, address: usize) -> Result<(Client, Streaming<EnqueueStreamResponse>), Status> {
         // A connection of its own each time: a channel's breaker would refuse attempts that are paced here already.
-        let channel = Channel::to(&self.common, Peer::Queue)?;
+        let channel = Channel::to(&self.common, Peer::Queue)?.beginning_at(address);
         let mut queue = QueueServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
         match timeout(self.connect_within, queue.enqueue_stream(self.lane.outgoing())).await {
             Ok(response) => Ok((queue, response?.into_inner())),
@@ -101,4 +104,14 @@ impl Link {
             }
         }
     }
+}
+
+/// Each address is tried at once; then the round is over, and the next begins after a while.
+fn pause(failed: u32, addresses: u32) -> Duration {
+    if !failed.is_multiple_of(addresses) {
+        return Duration::ZERO;
+    }
+    let rounds = failed / addresses;
+    // Half the bound is certain, so that a queue that refuses is not asked in a tight loop.
+    (BACKOFF.bound(rounds) + BACKOFF.delay(rounds, &mut rand::rng())) / 2
 }

@@ -15,6 +15,15 @@ pub(crate) fn describe() {
         Unit::Count,
         "Calls refused before the queue was asked, by reason."
     );
+    describe_counter!(
+        "holdfast_gateway_slow_readers_total",
+        Unit::Count,
+        "Readers of answers and streams that were dropped for leaving too much unread."
+    );
+}
+
+pub(crate) fn slow_reader() {
+    counter!("holdfast_gateway_slow_readers_total").increment(1);
 }
 
 pub(crate) fn link_is_up(up: bool) {

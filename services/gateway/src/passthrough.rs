@@ -2,6 +2,7 @@
 //! is calling is written anew: by us, and believed by the service behind.
 
 mod body;
+mod methods;
 
 use std::sync::Arc;
 
@@ -10,14 +11,19 @@ use axum::response::Response;
 use axum::routing::any;
 use holdfast_config::{Common, Peer};
 use holdfast_rpc::caller::{Caller, PRINCIPAL, ROLE, TENANT};
+use holdfast_rpc::lease::{self, LeaseKey};
 use holdfast_rpc::service::Stop;
-use holdfast_rpc::{Channel, Error, HttpResponse, lease};
+use holdfast_rpc::{Channel, Error, HttpResponse};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tonic::Status;
 use tonic::body::Body;
 use tower::ServiceExt as _;
 
+use crate::admission::{Admission, Kind, Place};
+use crate::outflow::Outflow;
+
 use body::{Passed, Upward};
+use methods::Load;
 
 /// The services behind this door.
 const SERVICES: [(&str, Peer); 4] = [
@@ -27,46 +33,69 @@ const SERVICES: [(&str, Peer); 4] = [
     ("holdfast.llm.v1.LlmService", Peer::LlmProxy),
 ];
 
-/// Streams that end only when their client does: a gateway that drains ends them itself.
-const ENDLESS: [&str; 3] = [
-    "/holdfast.queue.v1.QueueService/Work",
-    "/holdfast.queue.v1.QueueService/WatchInvocation",
-    "/holdfast.tool.v1.ToolService/WatchCircuits",
-];
+/// The doors to the services behind.
+pub(crate) struct Passthrough {
+    pub(crate) admission: Admission,
+    pub(crate) outflow: Outflow,
+    /// Knows what the queue has signed.
+    pub(crate) lease_key: LeaseKey,
+    pub(crate) stop: Stop,
+}
 
-/// Adds a route to each service behind.
-///
-/// # Errors
-/// A URL in `[mesh]` is not one.
-pub(crate) fn routes(mut router: axum::Router, common: &Common, stop: &Stop) -> Result<axum::Router, Error> {
-    for (service, peer) in SERVICES {
-        let way = Arc::new(Way { peer: peer.name(), channel: Channel::to(common, peer)?, stop: stop.clone() });
-        let pass = any(move |request: Request| {
-            let way = way.clone();
-            async move { way.pass(request).await }
-        });
-        router = router.route(&format!("/{service}/{{method}}"), pass);
+impl Passthrough {
+    /// Adds a route to each service behind.
+    ///
+    /// # Errors
+    /// A URL in `[mesh]` is not one.
+    pub(crate) fn routes(self, mut router: axum::Router, common: &Common) -> Result<axum::Router, Error> {
+        let door = Arc::new(self);
+        for (service, peer) in SERVICES {
+            let way = Arc::new(Way { peer: peer.name(), channel: Channel::to(common, peer)?, door: door.clone() });
+            let pass = any(move |request: Request| {
+                let way = way.clone();
+                async move { way.pass(request).await.unwrap_or_else(|error| answer(Status::from(error).into_http())) }
+            });
+            router = router.route(&format!("/{service}/{{method}}"), pass);
+        }
+        Ok(router)
     }
-    Ok(router)
+
+    /// A place for a call, as far as it needs one: what brings running work on is no new load, and always gets through.
+    fn admit(&self, request: &Request, tenant: &str) -> Result<Option<Place>, Error> {
+        let kind = match methods::load(request.uri().path()) {
+            Load::Completes => return Ok(None),
+            Load::Kind(Kind::Call) if self.is_leased(request, tenant) => return Ok(None),
+            Load::Kind(kind) => kind,
+        };
+        self.admission.admit(tenant, kind).map(Some)
+    }
+
+    /// Whether a call comes from work under a lease: only the queue can have said so.
+    fn is_leased(&self, request: &Request, tenant: &str) -> bool {
+        let shown = request.headers().get(lease::HEADER).and_then(|token| token.to_str().ok());
+        let token = shown.and_then(|token| self.lease_key.verify(token).ok());
+        token.is_some_and(|token| token.tenant == tenant)
+    }
 }
 
 /// The way to one service.
 struct Way {
     peer: &'static str,
     channel: Channel,
-    stop: Stop,
+    door: Arc<Passthrough>,
 }
 
 impl Way {
-    async fn pass(&self, request: Request) -> Response {
+    async fn pass(&self, request: Request) -> Result<Response, Error> {
         let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(b"application/grpc");
         if !request.headers().get(header::CONTENT_TYPE).is_some_and(is_grpc) {
-            return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+            return Ok(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
-        let Some(caller) = request.extensions().get::<Caller>().cloned() else {
-            return answer(Status::from(Error::unauthenticated("nobody said who is calling")).into_http());
-        };
-        let stop = ENDLESS.contains(&request.uri().path()).then(|| self.stop.clone());
+        let caller = request.extensions().get::<Caller>().cloned();
+        let caller = caller.ok_or_else(|| Error::unauthenticated("nobody said who is calling"))?;
+        let place = self.door.admit(&request, caller.tenant()?)?;
+        let slow = methods::slow(request.uri().path());
+        let stop = methods::is_endless(request.uri().path()).then(|| self.door.stop.clone());
         let (parts, body) = request.into_parts();
         let body = match &stop {
             Some(stop) => Body::new(Upward::new(Body::new(body), stop.clone())),
@@ -77,13 +106,14 @@ impl Way {
         *onward.uri_mut() = parts.uri;
         *onward.version_mut() = http::Version::HTTP_2;
         *onward.headers_mut() = parts.headers;
-        if let Err(error) = introduce(onward.headers_mut(), &caller) {
-            return answer(Status::from(error).into_http());
-        }
-        match self.channel.clone().oneshot(onward).await {
-            Ok(response) => answer(response.map(|body| Body::new(Passed::new(body, self.peer, stop)))),
+        introduce(onward.headers_mut(), &caller)?;
+        Ok(match self.channel.clone().oneshot(onward).await {
+            Ok(response) => answer(response.map(|body| {
+                let passed = Body::new(Passed::new(body, self.peer, stop));
+                self.door.outflow.keep(passed, slow, place)
+            })),
             Err(status) => answer(status.into_http()),
-        }
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use holdfast_config::{Common, Peer};
 use holdfast_proto::gateway::v1::invocation_service_server::InvocationServiceServer;
 use holdfast_proto::queue::v1::queue_service_client::QueueServiceClient;
 use holdfast_rpc::Channel;
+use holdfast_rpc::server::Limits;
 use holdfast_rpc::service::{Host, ServeError};
 use tonic::service::Routes;
 
@@ -13,8 +14,8 @@ use crate::access::Door;
 use crate::config::Config;
 use crate::invocations::Invocations;
 use crate::link::{Lane, Link};
-use crate::oversize::Oversize;
-use crate::{metrics, passthrough};
+use crate::passthrough::Passthrough;
+use crate::{front::Front, metrics};
 
 /// What a message may have beside its payload: names, labels, the retry policy.
 const BESIDE_PAYLOAD_BYTES: usize = 256 << 10;
@@ -50,10 +51,14 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
         Invocations { lane, queue, agents: Arc::new(config.agents()), payload_bytes_max, stop: stop.clone() };
     let invocations =
         InvocationServiceServer::new(invocations).max_decoding_message_size(payload_bytes_max + BESIDE_PAYLOAD_BYTES);
-    let mut routes = Routes::new(Oversize::new(invocations, payload_bytes_max));
+    let (admission, outflow) = (config.admission(), config.outflow());
+    let front = Front::new(invocations, admission.clone(), config.reading(), outflow.clone(), payload_bytes_max);
+    let mut routes = Routes::new(front);
     let router = std::mem::take(routes.axum_router_mut());
-    *routes.axum_router_mut() = passthrough::routes(router, &common, &stop)?;
+    let behind = Passthrough { admission, outflow, lease_key: host.lease_key(), stop };
+    *routes.axum_router_mut() = behind.routes(router, &common)?;
 
+    let host = host.with_limits(Limits { in_flight_max: config.calls_max(), ..Limits::default() });
     let served = host.serve_as(routes, Arc::new(Door::new(keys))).await;
     link.abort();
     served

@@ -15,13 +15,18 @@ const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::
 /// A hint is met with up to this share of itself more, so that those who were refused together do not return together.
 const HINT_JITTER: f64 = 0.2;
 
+/// An attempt that was held for so long was served: another after it is no load on a failing mesh. (A wait for an
+/// invocation's end goes on over any number of gateways that are replaced.)
+const SERVED: Duration = Duration::from_secs(10);
+
 /// Retries in a row that a client has before it has earned any: a command that makes one call may retry too.
 const FIRST_SAVINGS: u32 = 10;
 
 /// Who calls, and therefore how long it goes on.
 #[derive(Debug, Clone)]
 pub(crate) enum Caller {
-    /// A client: retries without a hint are on a budget, so that a failing mesh gets little more than the calls made.
+    /// A client: retries are on a budget, so that a failing mesh gets little more than the calls made. Only what is full and
+    /// says when there will be room is waited for without: it is not failing.
     Client(Arc<RetryBudget>),
     /// The holder of a lease: pauses as long as the lease may live. One call of each handler waits, no more.
     Holder(Arc<Held>),
@@ -61,6 +66,7 @@ impl Caller {
         let mut may_have_happened = false;
         loop {
             self.ready(end).await?;
+            let begun = Instant::now();
             let error = match within(limits.attempt, end, attempt()).await {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(error) => error,
@@ -71,7 +77,7 @@ impl Caller {
                 held.lose(reason);
             }
             let patient_until = *away.get_or_insert_with(Instant::now) + limits.patience;
-            let wait = match self.wait_after(&error, failed) {
+            let wait = match self.wait_after(&error, failed, begun.elapsed() >= SERVED) {
                 Some(wait) if Instant::now() + wait < end.min(patient_until) => wait,
                 _ => return Err(error.or_earlier(may_have_happened)),
             };
@@ -90,19 +96,22 @@ impl Caller {
         }
     }
 
-    fn wait_after(&self, error: &Error, failed: u32) -> Option<Duration> {
-        let pause = BACKOFF.delay(failed, &mut rand::rng());
-        if let Some(hint) = error.retry_after() {
-            let hint = hint.mul_f64(1.0 + HINT_JITTER * rand::random::<f64>());
-            // Where a call may have got through and broken something, later tries come later.
-            return Some(if error.may_have_happened() { hint.max(pause) } else { hint });
-        }
+    /// How long to wait before the next attempt; `None` where there is to be none.
+    fn wait_after(&self, error: &Error, failed: u32, served: bool) -> Option<Duration> {
         let again = matches!(error, Error::Busy { .. } | Error::Unavailable { .. } | Error::Deadline { .. });
-        let granted = match self {
-            Self::Client(budget) => again && budget.withdraw(),
-            Self::Holder(_) => again,
-        };
-        granted.then_some(pause)
+        let hint = error.retry_after().map(|hint| hint.mul_f64(1.0 + HINT_JITTER * rand::random::<f64>()));
+        let pause = BACKOFF.delay(failed, &mut rand::rng());
+        match (self, hint) {
+            _ if !again => None,
+            (_, Some(hint)) if matches!(error, Error::Busy { .. }) => Some(hint),
+            (Self::Client(budget), hint) => {
+                // What fails again and again is asked ever more rarely, so that the budget lasts.
+                (served || budget.withdraw()).then(|| hint.unwrap_or_default().max(pause))
+            }
+            // Where a call may have got through and broken something, later tries come later.
+            (Self::Holder(_), Some(hint)) if error.may_have_happened() => Some(hint.max(pause)),
+            (Self::Holder(_), hint) => Some(hint.unwrap_or(pause)),
+        }
     }
 }
 

@@ -32,8 +32,9 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// A caller of the mesh. Cheap to clone; connections are made when they are first used.
 ///
-/// Refusals that pass (`UNAVAILABLE`, `RESOURCE_EXHAUSTED`) are waited out as the mesh asks, within the call's time. A
-/// submission is safe to repeat, because it has an idempotency key: yours, or one that is minted here.
+/// Refusals that pass are waited out as the mesh asks, within the call's time: `RESOURCE_EXHAUSTED` until there is room,
+/// `UNAVAILABLE` on a budget, so that a failing mesh gets hardly more requests than there are calls. A submission is safe to
+/// repeat, because it has an idempotency key: yours, or one that is minted here.
 #[derive(Debug, Clone)]
 pub struct Client {
     links: Links,

@@ -2,21 +2,14 @@
 
 use std::{
     fmt,
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
     task::{Context, Poll},
-    time::Duration,
 };
 
 use holdfast_config::{Common, Peer};
 use holdfast_rpc::{Channel, HttpRequest, HttpResponse, lease};
 use http::HeaderValue;
-use tonic::{Code, Status};
-use tower::{Service, ServiceExt as _};
+use tonic::Status;
+use tower::Service;
 
 use crate::Error;
 
@@ -32,7 +25,7 @@ enum Kind {
 }
 
 impl Endpoints {
-    /// A gateway's URL, or several (separated by commas) of which the next is used when one refuses connections.
+    /// A gateway's URL, or several (separated by commas): one of them is used, and the next when it is gone.
     pub fn gateway(urls: impl Into<String>) -> Self {
         Self(Kind::Gateway { urls: urls.into(), key: None, authority: None })
     }
@@ -42,7 +35,7 @@ impl Endpoints {
     /// # Errors
     /// [`Error::Invalid`] where one of the URLs is not one.
     pub fn mesh(common: &Common) -> Result<Self, Error> {
-        let to = |peer| Ok::<_, Error>(Link::new(vec![Channel::to(common, peer).map_err(invalid)?]));
+        let to = |peer| Channel::to(common, peer).map(Link::new).map_err(invalid);
         Ok(Self(Kind::Mesh(Links {
             invocations: to(Peer::Gateway)?,
             queue: to(Peer::Queue)?,
@@ -75,10 +68,9 @@ impl Endpoints {
         match &self.0 {
             Kind::Mesh(links) => Ok(links.clone()),
             Kind::Gateway { urls, key, authority } => {
-                let connect = |url: &str| {
-                    Channel::connect("gateway", url.trim(), key.as_deref(), authority.as_deref()).map_err(invalid)
-                };
-                let link = Link::new(urls.split(',').map(connect).collect::<Result<_, _>>()?);
+                let urls: Vec<_> = urls.split(',').map(str::trim).collect();
+                let channel = Channel::connect_any("gateway", &urls, key.as_deref(), authority.as_deref());
+                let link = Link::new(channel.map_err(invalid)?);
                 Ok(Links {
                     invocations: link.clone(),
                     queue: link.clone(),
@@ -145,70 +137,34 @@ impl Links {
 /// A connection to one service, at one or several addresses.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
-    route: Arc<Route>,
+    channel: Channel,
     lease: Option<HeaderValue>,
 }
 
-#[derive(Debug)]
-struct Route {
-    addresses: Vec<Channel>,
-    /// The address in use.
-    current: AtomicUsize,
-    /// Addresses that refused, one after another.
-    refused: AtomicUsize,
-}
-
 impl Link {
-    fn new(addresses: Vec<Channel>) -> Self {
-        let route = Route { addresses, current: AtomicUsize::new(0), refused: AtomicUsize::new(0) };
-        Self { route: Arc::new(route), lease: None }
+    fn new(channel: Channel) -> Self {
+        Self { channel, lease: None }
     }
-}
 
-impl Route {
-    /// An address could not be reached. The next call goes to the next one, and at once where that was not tried yet.
-    fn moved_on(&self, from: usize, status: Status) -> Status {
-        if self.addresses.len() == 1 || status.code() != Code::Unavailable {
-            return status;
-        }
-        let next = (from + 1) % self.addresses.len();
-        let _ = self.current.compare_exchange(from, next, Ordering::AcqRel, Ordering::Relaxed);
-        let refused = self.refused.fetch_add(1, Ordering::AcqRel) + 1;
-        if refused.is_multiple_of(self.addresses.len()) {
-            return status;
-        }
-        let at_once = holdfast_rpc::Error::unavailable(status.message(), Duration::ZERO);
-        match holdfast_rpc::status::may_have_happened(&status) {
-            true => at_once.maybe_happened().into(),
-            false => at_once.into(),
-        }
+    /// What is there does not answer: another address comes first for a while, where there is one.
+    pub(crate) fn leave_address(&self) {
+        self.channel.leave_address();
     }
 }
 
 impl Service<HttpRequest> for Link {
     type Response = HttpResponse;
     type Error = Status;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Status>> + Send>>;
+    type Future = <Channel as Service<HttpRequest>>::Future;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        self.channel.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: HttpRequest) -> Self::Future {
         if let Some(lease) = &self.lease {
             request.headers_mut().insert(lease::HEADER, lease.clone());
         }
-        let route = self.route.clone();
-        let current = route.current.load(Ordering::Acquire);
-        let channel = route.addresses[current].clone();
-        Box::pin(async move {
-            match channel.oneshot(request).await {
-                Ok(response) => {
-                    route.refused.store(0, Ordering::Release);
-                    Ok(response)
-                }
-                Err(status) => Err(route.moved_on(current, status)),
-            }
-        })
+        self.channel.call(request)
     }
 }

@@ -76,11 +76,27 @@ fn keys_that_would_not_protect_are_refused() {
 }
 
 #[test]
+fn a_tenant_that_nobody_spoke_of_may_take_no_more_than_its_part() {
+    let terms = load("").expect("defaults hold").gateway.terms();
+    assert_eq!((terms.rate, terms.calls_max, terms.waits_max), (None, 5_000, 5_000));
+    let terms = load("[gateway]\ntenant_rate = 2.5\n").expect("it holds").gateway.terms();
+    assert_eq!((terms.rate, terms.burst), (Some(2.5), 3), "a burst of one second");
+}
+
+#[test]
 fn limits_that_contradict_each_other_are_refused_by_name() {
     for (text, key) in [
         ("[gateway]\npayload_max = \"65MiB\"\n", "gateway.payload_max"),
         ("[gateway]\nbytes_max = \"1KiB\"\n", "gateway.bytes_max"),
         ("[gateway]\nwaiting_max = 30000\n", "gateway.waiting_max"),
+        ("[gateway]\nworkers_max = 10000\n", "gateway.workers_max"),
+        ("[gateway]\ntenant_rate = -1.0\n", "gateway.tenant_rate"),
+        ("[gateway]\ntenant_burst = 5\n", "gateway.tenant_burst"),
+        ("[gateway]\ntenant_concurrency = 0\n", "gateway.tenant_concurrency"),
+        ("[gateway]\ntenant_waiting_max = 0\n", "gateway.tenant_waiting_max"),
+        ("[gateway]\nunread_max = \"65MiB\"\n", "gateway.unread_max"),
+        ("[gateway]\nslow_max = \"0s\"\n", "gateway.slow_max"),
+        ("[tenants.a]\nburst = 5\n", "tenants.a.burst"),
         ("[gateway]\nanswer_within = \"0s\"\n", "gateway.answer_within"),
         ("[gateway]\nextra_agents = [\"a b\"]\n", "gateway.extra_agents"),
         ("[gateway]\nagents = \"all\"\n", "gateway.agents"),

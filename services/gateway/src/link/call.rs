@@ -79,12 +79,17 @@ pub(super) struct Call {
     /// What was asked, for as long as it may have to be sent (again).
     pub(super) request: Option<pb::EnqueueRequest>,
     pub(super) bytes: usize,
+    /// It was sent on a second stream; there is no third.
+    pub(super) resent: bool,
     pub(super) reply: oneshot::Sender<Result<Reply, CallError>>,
 }
 
 impl Call {
-    /// Only a key makes a second time harmless.
+    /// Only a key makes a second time harmless, and only one is made.
     pub(super) fn may_be_resent(&self) -> bool {
+        if self.resent {
+            return false;
+        }
         let spec = self.request.as_ref().and_then(|request| request.spec.as_ref());
         spec.is_some_and(|spec| !spec.idempotency_key.is_empty())
     }

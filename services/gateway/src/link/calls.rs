@@ -2,7 +2,8 @@
 //! stream breaks. No I/O and no clock, so that every interleaving can be tested.
 //!
 //! Invariants: every open call is answered exactly once; a call that was sent is never answered as if it had not been;
-//! only a call with an idempotency key is sent twice; an accepted call is only waited for, never sent again.
+//! only a call with an idempotency key is sent twice, and only to a queue that had answered before it broke; an accepted
+//! call is only waited for, never sent again.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -26,8 +27,16 @@ enum Outgoing {
 }
 
 enum Connection {
-    Up { heard_at: Instant },
-    Down { until: Instant },
+    /// `answered` once the queue has said anything on this stream.
+    Up {
+        heard_at: Instant,
+        answered: bool,
+    },
+    Down {
+        until: Instant,
+    },
+    /// A stream broke, and another is being opened at once: calls wait for it.
+    Moving,
 }
 
 /// The table of open calls.
@@ -74,8 +83,15 @@ impl Calls {
         self.next_id += 1;
         self.bytes += bytes;
         self.waits += usize::from(waits);
-        let call =
-            Call { stage: Stage::Ready, waits, tenant: request.tenant.clone(), request: Some(request), bytes, reply };
+        let call = Call {
+            stage: Stage::Ready,
+            waits,
+            tenant: request.tenant.clone(),
+            request: Some(request),
+            bytes,
+            resent: false,
+            reply,
+        };
         self.open.insert(id, call);
         self.outbox.push_back(Outgoing::Call(id));
         Ok(id)
@@ -93,7 +109,7 @@ impl Calls {
 
     /// The next message for the stream: whatever waits, within the message's bounds.
     pub(crate) fn take(&mut self, now: Instant) -> Option<pb::EnqueueStreamRequest> {
-        if matches!(self.connection, Connection::Down { .. }) {
+        if !matches!(self.connection, Connection::Up { .. }) {
             return None;
         }
         let mut calls = Vec::new();
@@ -122,6 +138,7 @@ impl Calls {
             call.stage = Stage::Accepted { invocation_id: invocation_id.clone() };
             return Some(Ask::Wait(WaitRequest { tenant: call.tenant.clone(), invocation_id }));
         }
+        call.resent |= matches!(call.stage, Stage::Lost { .. });
         let request = if call.may_be_resent() {
             call.request.clone()
         } else {
@@ -135,8 +152,8 @@ impl Calls {
 
     /// Takes a message of the queue in.
     pub(crate) fn hear(&mut self, answers: Vec<WireAnswer>, now: Instant) {
-        if let Connection::Up { heard_at } = &mut self.connection {
-            *heard_at = now;
+        if let Connection::Up { heard_at, answered } = &mut self.connection {
+            (*heard_at, *answered) = (now, true);
         }
         for answer in answers {
             match answer.answer {
@@ -193,7 +210,7 @@ impl Calls {
 
     /// A stream is open: what the broken one left behind goes out first, in its old order.
     pub(crate) fn connected(&mut self, now: Instant) {
-        self.connection = Connection::Up { heard_at: now };
+        self.connection = Connection::Up { heard_at: now, answered: false };
         let mut ids: Vec<u64> = self.open.keys().copied().collect();
         ids.sort_unstable();
         self.outbox = ids.into_iter().map(Outgoing::Call).collect();
@@ -209,17 +226,21 @@ impl Calls {
         }
     }
 
-    /// There is no stream, and none before `until`. What was certainly not sent is refused, what cannot be sent again is
-    /// told that it may have been accepted; the others wait.
+    /// There is no stream, and none before `until`; where that is now, another is opened at once. What was certainly not sent
+    /// is refused, or waits for that other; what cannot be sent again is told that it may have been accepted. A queue that breaks without a word gets nothing twice: callers
+    /// that are refused send their calls again, and two who do so would be a load of their own on what fails.
     pub(crate) fn disconnected(&mut self, now: Instant, until: Instant) {
-        self.connection = Connection::Down { until };
+        let worked = !matches!(self.connection, Connection::Up { answered: false, .. });
+        let moving = until <= now;
+        self.connection = if moving { Connection::Moving } else { Connection::Down { until } };
         self.outbox.clear();
         self.mark_parked(false);
         let mut failed = Vec::new();
         for (id, call) in &mut self.open {
             match call.stage {
+                Stage::Ready if moving => {}
                 Stage::Ready => failed.push((*id, false)),
-                Stage::Sent { .. } if call.may_be_resent() => call.stage = Stage::Lost { since: now },
+                Stage::Sent { .. } if worked && call.may_be_resent() => call.stage = Stage::Lost { since: now },
                 Stage::Sent { .. } => failed.push((*id, true)),
                 Stage::Lost { since } if now.duration_since(since) >= self.limits.resend_within => {
                     failed.push((*id, true));
@@ -234,7 +255,7 @@ impl Calls {
 
     /// True when calls wait for an answer and nothing at all has come for `limit`: the queue hangs.
     pub(crate) fn stalled(&self, now: Instant, limit: Duration) -> bool {
-        let Connection::Up { heard_at } = self.connection else {
+        let Connection::Up { heard_at, .. } = self.connection else {
             return false;
         };
         let silent = |since: Instant| now.duration_since(since) >= limit;

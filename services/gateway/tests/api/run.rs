@@ -59,7 +59,8 @@ async fn a_caller_that_hangs_up_is_forgotten() {
 
 #[tokio::test]
 async fn waiting_calls_are_bounded() {
-    let harness = Harness::with(Mode::AcceptOnly, "[gateway]\nwaiting_max = 2\ncalls_max = 10\n").await;
+    let harness =
+        Harness::with(Mode::AcceptOnly, "[gateway]\nwaiting_max = 2\ntenant_waiting_max = 2\ncalls_max = 10\n").await;
     let waiting: Vec<_> = (0..2)
         .map(|_| {
             let mut client = harness.invocations(None);

@@ -77,6 +77,7 @@ impl Events {
     async fn broke(&mut self, error: Option<Error>) -> Result<(), Error> {
         self.stream = None;
         self.breaks += 1;
+        let hint = error.as_ref().and_then(Error::retry_after).unwrap_or_default().min(BACKOFF.max);
         match error {
             Some(error) if !error.is_retryable() || self.breaks > BREAKS_MAX => return Err(error),
             None if self.breaks > BREAKS_MAX => {
@@ -85,7 +86,7 @@ impl Events {
             }
             _ => {}
         }
-        let pause = BACKOFF.delay(self.breaks, &mut rand::rng());
+        let pause = hint.max(BACKOFF.delay(self.breaks, &mut rand::rng()));
         tokio::time::sleep(pause).await;
         Ok(())
     }

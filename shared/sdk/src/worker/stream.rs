@@ -89,6 +89,8 @@ impl Stream {
                     let hint = error.retry_after().unwrap_or_default().min(BACKOFF.max);
                     let wait = hint.max(BACKOFF.delay(failed, &mut rand::rng()));
                     tracing::warn!(%error, wait_ms = wait.as_millis() as u64, "no stream to the queue: opening another");
+                    // Where there are several queues, the next stream is at another: this one may hang as well as be gone.
+                    self.links.queue.leave_address();
                     if !self.pause(wait, &mut shutdown).await {
                         return Ok(());
                     }

@@ -1,5 +1,6 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
+use futures::future::join_all;
 use holdfast_sdk::{Client, Error, invocation};
 use serde_json::json;
 
@@ -65,6 +66,31 @@ async fn retries_without_a_hint_are_on_a_budget() {
     let requests = mesh.gateway.keys.lock().len();
     // Ten retries are there at first, and each ten calls earn one more.
     assert!(requests <= 40 + 10 + 4, "{requests} requests for 40 calls");
+}
+
+#[tokio::test]
+async fn a_mesh_that_fails_and_says_when_to_come_back_is_asked_on_a_budget_too() {
+    let mesh = Mesh::start().await;
+    mesh.gateway.refuse.store(u32::MAX, Ordering::SeqCst);
+    mesh.gateway.away.store(true, Ordering::SeqCst);
+    mesh.gateway.retry_after_ms.store(1, Ordering::SeqCst);
+    let client = Client::connect(&mesh.url(), "").expect("well-formed");
+    for failed in join_all((0..200).map(|_| client.submit(spec()))).await {
+        assert!(matches!(failed, Err(Error::Unavailable { retry_after: Some(_), .. })), "{failed:?}");
+    }
+    let requests = mesh.gateway.keys.lock().len();
+    // A tenth of the calls, and the ten that are there at first.
+    assert!(requests <= 200 + 20 + 10, "{requests} requests for 200 calls");
+}
+
+#[tokio::test]
+async fn what_is_full_is_no_failure_and_costs_no_budget() {
+    let mesh = Mesh::start().await;
+    mesh.gateway.refuse.store(60, Ordering::SeqCst);
+    mesh.gateway.retry_after_ms.store(1, Ordering::SeqCst);
+    let client = Client::connect(&mesh.url(), "").expect("well-formed");
+    client.submit(spec()).await.expect("there is room after sixty refusals");
+    assert_eq!(mesh.gateway.keys.lock().len(), 61);
 }
 
 #[tokio::test]

@@ -22,8 +22,12 @@ use crate::{
 
 /// A worker whose handler waits for the gate, and counts how often it began.
 fn gated(mesh: &Mesh, gate: &Arc<Semaphore>, begun: &Arc<AtomicU32>) -> Worker {
+    gated_at(mesh.url(), gate, begun)
+}
+
+fn gated_at(urls: String, gate: &Arc<Semaphore>, begun: &Arc<AtomicU32>) -> Worker {
     let (gate, begun) = (gate.clone(), begun.clone());
-    Worker::new(mesh.url()).agent("gated", move |_: Context, _: Json| {
+    Worker::new(urls).agent("gated", move |_: Context, _: Json| {
         let (gate, begun) = (gate.clone(), begun.clone());
         async move {
             begun.fetch_add(1, Ordering::SeqCst);
@@ -47,6 +51,27 @@ async fn a_stream_that_comes_back_keeps_its_leases() {
     assert_eq!(mesh.queue.hellos()[1].held_tokens.len(), 1, "the second hello names what is held");
     gate.add_permits(1);
     assert!(matches!(mesh.queue.end(&id).await, End::Completed(_)));
+    assert_eq!(begun.load(Ordering::SeqCst), 1, "running work is not run twice");
+}
+
+#[tokio::test]
+async fn a_worker_whose_queue_process_dies_goes_on_at_another_with_its_leases() {
+    let one = Mesh::start().await;
+    let other = one.beside().await;
+    let (gate, begun) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicU32::new(0)));
+    let _running = Running::start(gated_at(format!("{},{}", one.url(), other.url()), &gate, &begun));
+    let id = one.queue.submit(Submission { agent: "gated", ..Default::default() });
+    one.queue.leased(&id).await;
+
+    // Whichever of the two holds the stream: first one goes, and when it is back, the other.
+    for (turn, gone) in [&one, &other].into_iter().enumerate() {
+        gone.kill().await;
+        one.queue.until(|queue| (queue.hellos().len() == turn + 2).then_some(())).await;
+        gone.come_back().await;
+        assert_eq!(one.queue.hellos().last().expect("one came").held_tokens.len(), 1, "it names what it holds");
+    }
+    gate.add_permits(1);
+    assert!(matches!(one.queue.end(&id).await, End::Completed(_)));
     assert_eq!(begun.load(Ordering::SeqCst), 1, "running work is not run twice");
 }
 

@@ -45,6 +45,21 @@ impl Mesh {
         mesh
     }
 
+    /// Another process of the same mesh: other address, same queue and state.
+    pub async fn beside(&self) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let mesh = Self {
+            queue: self.queue.clone(),
+            state: self.state.clone(),
+            tools: self.tools.clone(),
+            gateway: Arc::default(),
+            address: listener.local_addr().expect("bound"),
+            server: Mutex::new(None),
+        };
+        mesh.serve(listener).await;
+        mesh
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -11,6 +11,12 @@ const LIMITS: Limits = Limits {
     resend_within: Duration::from_secs(5),
 };
 
+impl Calls {
+    fn is_up(&self) -> bool {
+        matches!(self.connection, Connection::Up { .. })
+    }
+}
+
 type Outcome = oneshot::Receiver<Result<Reply, CallError>>;
 
 struct Table {
@@ -54,6 +60,16 @@ impl Table {
     fn accept(&mut self, call_id: u64) {
         let accepted = pb::EnqueueResponse { invocation_id: format!("inv-{call_id}"), created: true };
         self.hear(call_id, Answer::Accepted(accepted));
+    }
+
+    /// The stream broke, and the next is opened at once.
+    fn move_on(&mut self) {
+        self.calls.disconnected(self.now, self.now);
+    }
+
+    /// The queue says something.
+    fn speak(&mut self) {
+        self.calls.hear(Vec::new(), self.now);
     }
 
     fn disconnect(&mut self) {
@@ -127,6 +143,7 @@ fn a_call_without_a_key_is_never_sent_twice_and_told_that_it_may_have_been_accep
 #[test]
 fn a_call_with_a_key_is_sent_again_and_answered_once() {
     let mut table = Table::connected();
+    table.speak();
     let (id, mut outcome) = table.open("key", false);
     let sent = table.take();
     table.disconnect();
@@ -141,6 +158,7 @@ fn a_call_with_a_key_is_sent_again_and_answered_once() {
 #[test]
 fn a_call_with_a_key_waits_for_the_queue_within_its_bound() {
     let mut table = Table::connected();
+    table.speak();
     let (_, mut outcome) = table.open("key", false);
     table.take();
     table.disconnect();
@@ -150,6 +168,49 @@ fn a_call_with_a_key_waits_for_the_queue_within_its_bound() {
     table.now += Duration::from_secs(1);
     table.disconnect();
     assert!(matches!(failure(&mut outcome), CallError::Unreachable { maybe_accepted: true, .. }));
+}
+
+#[test]
+fn a_queue_that_breaks_without_a_word_gets_no_call_twice() {
+    let mut table = Table::connected();
+    for _ in 0..20 {
+        let (_, mut outcome) = table.open("key", false);
+        assert_eq!(table.take().len(), 1, "each once");
+        table.disconnect();
+        assert!(matches!(failure(&mut outcome), CallError::Unreachable { maybe_accepted: true, .. }));
+        table.calls.connected(table.now);
+    }
+}
+
+#[test]
+fn a_call_is_sent_twice_at_the_most_however_often_the_stream_breaks() {
+    let mut table = Table::connected();
+    let (_, mut outcome) = table.open("key", false);
+    for _ in 0..2 {
+        table.speak();
+        assert_eq!(table.take().len(), 1);
+        assert!(outcome.try_recv().is_err(), "it waits for its answer");
+        table.disconnect();
+        table.calls.connected(table.now);
+    }
+    assert!(matches!(failure(&mut outcome), CallError::Unreachable { maybe_accepted: true, .. }));
+    assert!(table.take().is_empty());
+}
+
+#[test]
+fn while_the_link_moves_to_another_queue_calls_wait_instead_of_being_refused() {
+    let mut table = Table::connected();
+    table.speak();
+    let (unsent, _first) = table.open("", false);
+    table.move_on();
+    let (new, _second) = table.open("", false);
+    assert!(table.take().is_empty(), "there is no stream");
+    table.calls.connected(table.now);
+    assert_eq!(table.take().iter().map(|(id, _)| *id).collect::<Vec<_>>(), [unsent, new]);
+    let (_, mut third) = table.open("", false);
+    table.move_on();
+    table.disconnect();
+    assert!(matches!(failure(&mut third), CallError::Unreachable { maybe_accepted: false, .. }), "no other was there");
 }
 
 #[test]

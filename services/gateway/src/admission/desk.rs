@@ -1,0 +1,220 @@
+//! Who is in, by tenant. Decides, does nothing: the time comes in, so that every interleaving can be tested.
+//!
+//! Invariants: a refused call takes nothing, no token either; each place is given back once; a tenant without calls and
+//! with a full bucket is not remembered, so that the table holds those who are there and no others.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_resilience::TokenBucket;
+use holdfast_resilience::bucket;
+
+use super::pace::Pace;
+use super::terms::{Agreed, Room, Terms};
+
+/// What a call is to the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Asked and answered.
+    Call,
+    /// Waits for an invocation's end, or for events.
+    Wait,
+    /// A worker's stream, or its wait for a lease. Work that is under way is no new load: it has no rate.
+    Worker,
+}
+
+/// What was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    Rate,
+    Calls,
+    Waits,
+    AllWaits,
+    AllWorkers,
+    Tenants,
+}
+
+impl Limit {
+    /// Its name in metrics.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Rate => "tenant_rate",
+            Self::Calls => "tenant_concurrency",
+            Self::Waits => "tenant_waiting",
+            Self::AllWaits => "waiting",
+            Self::AllWorkers => "workers",
+            Self::Tenants => "tenants",
+        }
+    }
+
+    /// For people.
+    pub(super) fn told(self, tenant: &str) -> String {
+        match self {
+            Self::Rate => format!("{tenant} calls faster than was agreed (rate)"),
+            Self::Calls => format!("{tenant} has as many calls in hand as were agreed (concurrency)"),
+            Self::Waits => format!("{tenant} has as many waiting calls as one tenant may (gateway.tenant_waiting_max)"),
+            Self::AllWaits => "as many calls wait here as may (gateway.waiting_max)".into(),
+            Self::AllWorkers => "as many workers are here as may be (gateway.workers_max)".into(),
+            Self::Tenants => "too many tenants call at once".into(),
+        }
+    }
+}
+
+/// Why a call did not get in, and when it may.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) limit: Limit,
+    pub(super) retry_after: Duration,
+}
+
+/// Tenants that are remembered at once.
+pub(super) const TENANTS_MAX: usize = 10_000;
+
+/// How often those who are gone are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// The table.
+pub(super) struct Desk {
+    room: Room,
+    agreed: Agreed,
+    tenants: HashMap<Arc<str>, Tenant>,
+    waits: Seats,
+    workers: Seats,
+    swept_at: Duration,
+}
+
+struct Tenant {
+    terms: Terms,
+    bucket: Option<TokenBucket>,
+    calls: Seats,
+    waits: Seats,
+    workers: usize,
+}
+
+/// Places of one kind.
+#[derive(Debug, Default)]
+struct Seats {
+    taken: usize,
+    pace: Pace,
+}
+
+impl Seats {
+    fn room(&self, max: usize, limit: Limit) -> Result<(), Refusal> {
+        if self.taken < max { Ok(()) } else { Err(Refusal { limit, retry_after: self.pace.next() }) }
+    }
+
+    fn leave(&mut self, now: Duration) {
+        self.taken -= 1;
+        self.pace.left(now);
+    }
+}
+
+impl Desk {
+    pub(super) fn new(room: Room, agreed: Agreed) -> Self {
+        let (waits, workers) = (Seats::default(), Seats::default());
+        Self { room, agreed, tenants: HashMap::new(), waits, workers, swept_at: Duration::ZERO }
+    }
+
+    /// Lets a call in, or says when to come back. Gives the tenant's name as it is kept here.
+    pub(super) fn enter(&mut self, now: Duration, tenant: &str, kind: Kind) -> Result<Arc<str>, Refusal> {
+        self.sweep(now);
+        match kind {
+            Kind::Call => {}
+            Kind::Wait => self.waits.room(self.room.waits_max, Limit::AllWaits)?,
+            Kind::Worker => self.workers.room(self.room.workers_max, Limit::AllWorkers)?,
+        }
+        let name = self.known(now, tenant)?;
+        let Some(tenant) = self.tenants.get_mut(&name) else { unreachable!("it is known by now") };
+        tenant.enter(now, kind)?;
+        match kind {
+            Kind::Call => {}
+            Kind::Wait => self.waits.taken += 1,
+            Kind::Worker => self.workers.taken += 1,
+        }
+        Ok(name)
+    }
+
+    /// A call is over.
+    pub(super) fn leave(&mut self, now: Duration, tenant: &str, kind: Kind) {
+        let Some(tenant) = self.tenants.get_mut(tenant) else { return };
+        match kind {
+            Kind::Call => tenant.calls.leave(now),
+            Kind::Wait => {
+                tenant.waits.leave(now);
+                self.waits.leave(now);
+            }
+            Kind::Worker => {
+                tenant.workers -= 1;
+                self.workers.leave(now);
+            }
+        }
+    }
+
+    fn known(&mut self, now: Duration, tenant: &str) -> Result<Arc<str>, Refusal> {
+        if let Some((name, _)) = self.tenants.get_key_value(tenant) {
+            return Ok(name.clone());
+        }
+        if self.tenants.len() >= TENANTS_MAX {
+            self.tenants.retain(|_, tenant| !tenant.is_idle(now));
+            if self.tenants.len() >= TENANTS_MAX {
+                return Err(Refusal { limit: Limit::Tenants, retry_after: SWEEP_EVERY });
+            }
+        }
+        let name: Arc<str> = tenant.into();
+        self.tenants.insert(name.clone(), Tenant::new(self.agreed.of(tenant), now));
+        Ok(name)
+    }
+
+    fn sweep(&mut self, now: Duration) {
+        if now.saturating_sub(self.swept_at) >= SWEEP_EVERY {
+            self.swept_at = now;
+            self.tenants.retain(|_, tenant| !tenant.is_idle(now));
+        }
+    }
+}
+
+impl Tenant {
+    fn new(terms: Terms, now: Duration) -> Self {
+        let mut bucket = terms.bucket();
+        if let Some(bucket) = &mut bucket {
+            // Its clock begins here.
+            bucket.available(now);
+        }
+        Self { terms, bucket, calls: Seats::default(), waits: Seats::default(), workers: 0 }
+    }
+
+    fn enter(&mut self, now: Duration, kind: Kind) -> Result<(), Refusal> {
+        let seats = match kind {
+            Kind::Worker => {
+                self.workers += 1;
+                return Ok(());
+            }
+            Kind::Call => {
+                self.calls.room(self.terms.calls_max, Limit::Calls)?;
+                &mut self.calls
+            }
+            Kind::Wait => {
+                self.waits.room(self.terms.waits_max, Limit::Waits)?;
+                &mut self.waits
+            }
+        };
+        if let Some(bucket) = &mut self.bucket
+            && let Err(bucket::Refusal::Wait(retry_after)) = bucket.try_take(now, 1)
+        {
+            return Err(Refusal { limit: Limit::Rate, retry_after });
+        }
+        seats.taken += 1;
+        Ok(())
+    }
+
+    /// Forgetting it changes nothing: it has no calls, and its bucket is as full as a new one.
+    fn is_idle(&mut self, now: Duration) -> bool {
+        let burst = u64::from(self.terms.burst);
+        self.calls.taken + self.waits.taken + self.workers == 0
+            && self.bucket.as_mut().is_none_or(|bucket| bucket.available(now) >= burst)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+use std::collections::BTreeSet;
+
+use holdfast_config::{Secret, Size, Span};
+use holdfast_rpc::Role;
+use serde::Deserialize;
+
+use crate::admission::{Terms, burst_of};
+
+/// `[gateway]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Section {
+    pub(super) address: String,
+    pub(super) keys: Vec<KeySetting>,
+    pub(super) agents: Option<AgentsSetting>,
+    pub(super) extra_agents: BTreeSet<String>,
+    pub(super) payload_max: Size,
+    pub(super) calls_max: usize,
+    pub(super) waiting_max: usize,
+    /// Absent: a quarter of `calls_max`.
+    pub(super) workers_max: Option<usize>,
+    pub(super) bytes_max: Size,
+    /// Calls in a second; 0 is no limit.
+    pub(super) tenant_rate: f64,
+    /// 0 is one second's calls.
+    pub(super) tenant_burst: u32,
+    /// Absent: a quarter of `calls_max`.
+    pub(super) tenant_concurrency: Option<usize>,
+    /// Absent: half of `waiting_max`.
+    pub(super) tenant_waiting_max: Option<usize>,
+    pub(super) unread_max: Size,
+    pub(super) unread_bytes_max: Size,
+    pub(super) slow_max: Span,
+    pub(super) connect_within: Span,
+    pub(super) answer_within: Span,
+    pub(super) resend_within: Span,
+}
+
+/// One entry of `[[gateway.keys]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeySetting {
+    pub(super) name: String,
+    pub(super) key: Secret,
+    pub(super) tenant: String,
+    pub(super) role: Role,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AgentsSetting {
+    Declared,
+    Any,
+}
+
+impl Default for Section {
+    fn default() -> Self {
+        Self {
+            address: "127.0.0.1:7070".into(),
+            keys: Vec::new(),
+            agents: None,
+            extra_agents: BTreeSet::new(),
+            payload_max: Size::from_mib(1),
+            calls_max: 20_000,
+            waiting_max: 10_000,
+            workers_max: None,
+            bytes_max: Size::from_mib(128),
+            tenant_rate: 0.0,
+            tenant_burst: 0,
+            tenant_concurrency: None,
+            tenant_waiting_max: None,
+            unread_max: Size::from_mib(1),
+            unread_bytes_max: Size::from_mib(64),
+            slow_max: Span::from_secs(5),
+            connect_within: Span::from_secs(1),
+            answer_within: Span::from_secs(5),
+            resend_within: Span::from_secs(5),
+        }
+    }
+}
+
+impl Section {
+    pub(super) fn workers_max(&self) -> usize {
+        self.workers_max.unwrap_or(self.calls_max / 4)
+    }
+
+    pub(super) fn tenant_rate(&self) -> Option<f64> {
+        Some(self.tenant_rate).filter(|rate| *rate > 0.0)
+    }
+
+    /// What a tenant may do where nothing else is agreed with it.
+    pub(super) fn terms(&self) -> Terms {
+        let rate = self.tenant_rate();
+        let burst = match (self.tenant_burst, rate) {
+            (0, Some(rate)) => burst_of(rate),
+            (burst, _) => burst.max(1),
+        };
+        let quarter = (self.calls_max / 4).max(1);
+        Terms {
+            rate,
+            burst,
+            calls_max: self.tenant_concurrency.unwrap_or(quarter),
+            waits_max: self.tenant_waiting_max.unwrap_or((self.waiting_max / 2).max(1)),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Bodies of callers' requests and answers, weighed as they pass.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast_rpc::Error;
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+use tonic::Status;
+use tonic::body::Body;
+
+use crate::allowance::Allowance;
+use crate::metrics;
+
+/// When there may be room again: bodies come and go within that.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// Smaller answers are not weighed: the number of calls bounds them.
+const WEIGHED_FROM: usize = 32 << 10;
+
+type Item = Result<Frame<Bytes>, Status>;
+
+fn full(what: &str) -> Error {
+    metrics::refused("bytes");
+    Error::exhausted(format!("too many bytes of {what} are in hand"), RETRY_AFTER.mul_f64(1.0 + rand::random::<f64>()))
+}
+
+/// A request that is being read: its bytes count until the whole of it is there.
+pub(super) struct Incoming {
+    inner: Body,
+    allowance: Allowance,
+    held: usize,
+}
+
+impl Incoming {
+    pub(super) fn new(inner: Body, allowance: Allowance) -> Self {
+        Self { inner, allowance, held: 0 }
+    }
+}
+
+impl http_body::Body for Incoming {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        let next = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &next {
+            let more = frame.data_ref().map_or(0, Bytes::len);
+            if !self.allowance.take(more) {
+                return Poll::Ready(Some(Err(full("requests").into())));
+            }
+            self.held += more;
+        }
+        next
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.allowance.give_back(self.held);
+    }
+}
+
+/// An answer: what is large in it counts until its caller has taken it.
+pub(super) struct Outgoing {
+    inner: Body,
+    allowance: Allowance,
+    over: bool,
+}
+
+impl Outgoing {
+    pub(super) fn new(inner: Body, allowance: Allowance) -> Self {
+        Self { inner, allowance, over: false }
+    }
+
+    fn weigh(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
+        match frame.into_data() {
+            Ok(data) if data.len() >= WEIGHED_FROM => {
+                // It happened, whatever becomes of the answer.
+                self.allowance.weigh(data).map(Frame::data).ok_or_else(|| full("answers").maybe_happened())
+            }
+            Ok(data) => Ok(Frame::data(data)),
+            Err(frame) => Ok(frame),
+        }
+    }
+}
+
+impl http_body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let frame = match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => frame,
+            other => return other,
+        };
+        Poll::Ready(Some(match self.weigh(frame) {
+            Ok(frame) => Ok(frame),
+            Err(refused) => {
+                self.over = true;
+                let mut trailers = HeaderMap::new();
+                Status::from(refused).add_header(&mut trailers).map(|()| Frame::trailers(trailers))
+            }
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.over || self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}

@@ -1,0 +1,197 @@
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast_rpc::Error;
+use http::HeaderMap;
+use http_body::{Body as _, Frame};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tonic::Status;
+use tonic::body::Body;
+
+use super::{Outflow, Slow, bytes};
+use crate::admission::Place;
+use crate::metrics;
+
+/// When a dropped reader may come back: at once, nearly; it is told to read faster.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+type Item = Result<Frame<Bytes>, Status>;
+
+/// One answer between the service behind, whose frames are put in as they come, and its reader.
+struct Pipe {
+    outflow: Outflow,
+    kept: Mutex<Kept>,
+    /// The reader took something, or left.
+    taken: Notify,
+}
+
+#[derive(Default)]
+struct Kept {
+    frames: VecDeque<Frame<Bytes>>,
+    unread: usize,
+    /// What stands behind the frames; `Some(None)` is an end without a word.
+    end: Option<Option<Item>>,
+    reader: Option<Waker>,
+    left: bool,
+}
+
+/// The reader's side.
+pub(super) struct Reading {
+    pipe: Arc<Pipe>,
+    over: bool,
+    _place: Option<Place>,
+}
+
+pub(super) fn open(outflow: Outflow, body: Body, slow: Slow, place: Option<Place>) -> Reading {
+    let pipe = Arc::new(Pipe { outflow, kept: Mutex::default(), taken: Notify::new() });
+    // Ends with the body, or with its reader.
+    tokio::spawn(fill(pipe.clone(), body, slow));
+    Reading { pipe, over: false, _place: place }
+}
+
+async fn fill(pipe: Arc<Pipe>, mut body: Body, slow: Slow) {
+    loop {
+        let next = tokio::select! {
+            next = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)) => next,
+            () = pipe.taken.notified() => {
+                if pipe.kept.lock().left {
+                    return;
+                }
+                continue;
+            }
+        };
+        let frame = match next {
+            Some(Ok(frame)) => frame,
+            last => return pipe.end(last),
+        };
+        while !pipe.has_room(bytes(&frame)) {
+            let waited = match slow {
+                Slow::Dropped => false,
+                Slow::WaitedFor => {
+                    timeout(pipe.outflow.slow_max, pipe.taken.notified()).await.is_ok() || pipe.has_room(bytes(&frame))
+                }
+            };
+            if pipe.kept.lock().left {
+                return;
+            }
+            if !waited {
+                return pipe.give_up(slow);
+            }
+        }
+        if !pipe.put(frame) {
+            return pipe.give_up(slow);
+        }
+    }
+}
+
+impl Pipe {
+    /// Whether so much more may be left unread. One frame may always be, however large: nothing else could pass.
+    fn has_room(&self, more: usize) -> bool {
+        let unread = self.kept.lock().unread;
+        unread == 0 || unread + more <= self.outflow.unread_max
+    }
+
+    /// False where all answers together hold too much.
+    fn put(&self, frame: Frame<Bytes>) -> bool {
+        let more = bytes(&frame);
+        let mut kept = self.kept.lock();
+        if kept.left {
+            return true;
+        }
+        if !self.outflow.all.take(more) {
+            return false;
+        }
+        kept.unread += more;
+        kept.frames.push_back(frame);
+        wake(&mut kept);
+        true
+    }
+
+    fn end(&self, last: Option<Item>) {
+        let mut kept = self.kept.lock();
+        kept.end = Some(last);
+        wake(&mut kept);
+    }
+
+    /// The reader is dropped, and what it left unread: the refusal is all that it still gets.
+    fn give_up(&self, slow: Slow) {
+        metrics::slow_reader();
+        let told = Error::exhausted(
+            "more was left unread than may be (gateway.unread_max, gateway.unread_bytes_max); read faster, from where you are",
+            RETRY_AFTER,
+        );
+        let told = if slow == Slow::WaitedFor { told.maybe_happened() } else { told };
+        let mut trailers = HeaderMap::new();
+        let last = Status::from(told).add_header(&mut trailers).map(|()| Frame::trailers(trailers));
+        let mut kept = self.kept.lock();
+        self.forget(&mut kept);
+        kept.end = Some(Some(last));
+        wake(&mut kept);
+    }
+
+    fn forget(&self, kept: &mut Kept) {
+        self.outflow.all.give_back(std::mem::take(&mut kept.unread));
+        kept.frames.clear();
+    }
+}
+
+fn wake(kept: &mut Kept) {
+    if let Some(reader) = kept.reader.take() {
+        reader.wake();
+    }
+}
+
+impl http_body::Body for Reading {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let pipe = self.pipe.clone();
+        let mut kept = pipe.kept.lock();
+        if let Some(frame) = kept.frames.pop_front() {
+            let taken = bytes(&frame);
+            kept.unread -= taken;
+            pipe.outflow.all.give_back(taken);
+            drop(kept);
+            pipe.taken.notify_one();
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        match kept.end.take() {
+            Some(last) => {
+                self.over = true;
+                Poll::Ready(last)
+            }
+            None => {
+                kept.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.over
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut kept = self.pipe.kept.lock();
+        kept.left = true;
+        self.pipe.forget(&mut kept);
+        drop(kept);
+        self.pipe.taken.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests;

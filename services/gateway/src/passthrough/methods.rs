@@ -1,0 +1,67 @@
+//! What the methods of the services behind are to this door. One that is not named here is asked and answered.
+
+use crate::admission::Kind;
+use crate::outflow::Slow;
+
+const WORK: &str = "/holdfast.queue.v1.QueueService/Work";
+
+/// Streams of events: a reader may go on from any place.
+const EVENTS: [&str; 2] =
+    ["/holdfast.queue.v1.QueueService/WatchInvocation", "/holdfast.tool.v1.ToolService/WatchCircuits"];
+
+/// What ends or renews work that is under way: refusing it would only make more work.
+const COMPLETES: [&str; 6] = [
+    "/holdfast.queue.v1.QueueService/Heartbeat",
+    "/holdfast.queue.v1.QueueService/ReportProgress",
+    "/holdfast.queue.v1.QueueService/Complete",
+    "/holdfast.queue.v1.QueueService/Fail",
+    "/holdfast.queue.v1.QueueService/Release",
+    "/holdfast.state.v1.StateService/RegisterFence",
+];
+
+/// How a call counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Load {
+    /// Against its tenant's terms.
+    Kind(Kind),
+    /// Against the limit on all calls, and no other.
+    Completes,
+}
+
+pub(super) fn load(path: &str) -> Load {
+    match path {
+        WORK | "/holdfast.queue.v1.QueueService/Lease" => Load::Kind(Kind::Worker),
+        path if EVENTS.contains(&path) => Load::Kind(Kind::Wait),
+        path if COMPLETES.contains(&path) => Load::Completes,
+        _ => Load::Kind(Kind::Call),
+    }
+}
+
+/// Streams that end only when their client does: a gateway that drains ends them itself.
+pub(super) fn is_endless(path: &str) -> bool {
+    path == WORK || EVENTS.contains(&path)
+}
+
+pub(super) fn slow(path: &str) -> Slow {
+    if EVENTS.contains(&path) { Slow::Dropped } else { Slow::WaitedFor }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access;
+
+    #[test]
+    fn every_method_that_is_named_here_is_one() {
+        for path in EVENTS.iter().chain(&COMPLETES).chain(&[WORK]) {
+            assert!(access::access(path).is_some(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_workers_wait_is_no_call_and_a_completion_always_passes() {
+        assert_eq!(load("/holdfast.queue.v1.QueueService/Lease"), Load::Kind(Kind::Worker));
+        assert_eq!(load("/holdfast.queue.v1.QueueService/Complete"), Load::Completes);
+        assert_eq!(load("/holdfast.queue.v1.QueueService/GetInvocation"), Load::Kind(Kind::Call));
+    }
+}
