@@ -1,3 +1,5 @@
+mod queues;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -24,6 +26,7 @@ pub struct MeshBuilder {
     env: BTreeMap<String, String>,
     secured: Option<Secured>,
     files: BTreeMap<String, String>,
+    more_queues: u16,
 }
 
 /// A mesh that strangers could reach.
@@ -77,14 +80,16 @@ impl MeshBuilder {
     /// Where one of them does not.
     pub async fn start(mut self) -> Mesh {
         let scratch = Scratch::new("mesh");
-        let port_base = ports::free_range(Peer::ALL.len() as u16);
+        let port_base = ports::free_range(Peer::ALL.len() as u16 + self.more_queues);
         if let Some(config) = self.config.take() {
             self.files.insert("holdfast.toml".into(), config);
         }
         for (name, content) in &self.files {
             std::fs::write(scratch.path().join(name), content).expect("the test's directory can be written");
         }
-        let mut mesh = Mesh { processes: BTreeMap::new(), env: self.env, secured: self.secured, port_base, scratch };
+        let (env, secured, more_queues) = (self.env, self.secured, self.more_queues);
+        let mut mesh =
+            Mesh { processes: BTreeMap::new(), queues: BTreeMap::new(), more_queues, env, secured, port_base, scratch };
         let wanted = Peer::ALL.into_iter().filter(|peer| !self.without.contains(peer));
         for peer in wanted.clone() {
             mesh.spawn(peer);
@@ -92,6 +97,7 @@ impl MeshBuilder {
         for peer in wanted {
             mesh.ready(peer).await;
         }
+        mesh.start_more_queues().await;
         mesh
     }
 }
@@ -100,6 +106,9 @@ impl MeshBuilder {
 #[derive(Debug)]
 pub struct Mesh {
     processes: BTreeMap<&'static str, Process>,
+    /// Queue processes beside the first, by their number.
+    queues: BTreeMap<u16, Process>,
+    more_queues: u16,
     env: BTreeMap<String, String>,
     secured: Option<Secured>,
     port_base: u16,
@@ -221,6 +230,12 @@ impl Mesh {
     }
 
     fn spawn(&mut self, peer: Peer) {
+        let command = self.service(peer);
+        self.processes.insert(peer.name(), Process::start(peer.name(), command, self.scratch.path()));
+    }
+
+    /// How a service of this mesh is started.
+    fn service(&self, peer: Peer) -> Command {
         let mut command = Command::new(executable());
         // A service finds holdfast.toml in its directory, and ends with its standard input: with the test, however it ends.
         command.arg(peer.name()).current_dir(self.scratch.path()).env("HOLDFAST_PARENT_PIPE", "1");
@@ -230,8 +245,12 @@ impl Mesh {
             command.env(format!("HOLDFAST_MESH__{section}"), self.url(other));
             command.env(format!("HOLDFAST_{section}__ADDRESS"), self.address(other).to_string());
         }
+        if self.more_queues > 0 {
+            // Strings in quotes and brackets: as TOML writes a list, too.
+            command.env("HOLDFAST_MESH__QUEUE", format!("{:?}", self.queue_urls()));
+        }
         command.envs(&self.env);
-        self.processes.insert(peer.name(), Process::start(peer.name(), command, self.scratch.path()));
+        command
     }
 
     async fn ready(&mut self, peer: Peer) {
