@@ -11,6 +11,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+#[global_allocator]
+static ALLOCATOR: holdfast_rpc::service::Allocator = holdfast_rpc::service::Allocator;
+
 fn main() -> ExitCode {
     commands::run(cli::Cli::parse())
 }

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: holdfast_rpc::service::Allocator = holdfast_rpc::service::Allocator;
+
 fn main() -> ExitCode {
     holdfast_rpc::service::main(holdfast_config::Peer::State, holdfast_state::serve)
 }

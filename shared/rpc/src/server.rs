@@ -1,6 +1,7 @@
 //! The server's stack: gRPC and HTTP on one port.
 
 mod accept;
+mod count;
 mod deadline;
 mod identity;
 mod observe;
@@ -14,7 +15,7 @@ use tower::{Service, util::BoxCloneSyncService};
 
 pub use accept::Limits;
 pub(crate) use accept::serve;
-pub(crate) use observe::describe;
+pub(crate) use count::describe;
 
 use crate::{Error, HttpRequest, HttpResponse, caller::Authenticate};
 
@@ -43,7 +44,7 @@ pub(crate) type Stacked = BoxCloneSyncService<HttpRequest, HttpResponse, Infalli
 /// Puts the stack around the routes. A request passes it from the top down.
 pub(crate) fn stack<S: Inner>(routes: S, auth: Arc<dyn Authenticate>, in_flight_max: usize) -> Stacked {
     let stack = tower::ServiceBuilder::new()
-        .layer(observe::ObserveLayer) // even a refused request leaves a span and is counted
+        .layer(observe::ObserveLayer::default()) // even a refused request leaves a span and is counted
         .layer(deadline::DeadlineLayer) // waiting in line spends the caller's time
         .layer(identity::IdentityLayer::new(auth)) // strangers take no slot
         .layer(shed::ShedLayer::new(in_flight_max)); // no slot: say so now

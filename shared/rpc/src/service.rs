@@ -12,6 +12,9 @@ use tracing::{error, info};
 
 pub use error::ServeError;
 pub use host::Host;
+/// The allocator of every service's executable: a call makes many small short-lived pieces, and the system's allocator
+/// spends a fifth of a gateway's time on them.
+pub use mimalloc::MiMalloc as Allocator;
 /// Tells everything in a process to end. Streams watch it.
 pub use tokio_util::sync::CancellationToken as Stop;
 
@@ -99,6 +102,9 @@ where
 }
 
 fn watch_signals(stop: Stop) -> std::io::Result<()> {
+    // A file that may not grow any more is an error like a full disk, not the end: with a handler of our own the write
+    // says so, instead of the system ending the process.
+    let _ = signal(SignalKind::from_raw(libc::SIGXFSZ))?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(async move {
         // The end of the parent drains too, and often comes just before the first signal: only signals count here.

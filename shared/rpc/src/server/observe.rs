@@ -8,12 +8,11 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use metrics::{counter, histogram};
 use tonic::{Code, body::Body};
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span, field, info_span};
 
-use super::{Inner, is_grpc, is_open, refuse};
+use super::{Inner, count::Calls, is_grpc, is_open, refuse};
 use crate::{
     Error, HttpRequest, HttpResponse, trace,
     watched::{Watched, code},
@@ -23,20 +22,23 @@ use crate::{
 const CARRIERS: [&str; 2] = ["/holdfast.queue.v1.QueueService/EnqueueStream", "/holdfast.queue.v1.QueueService/Work"];
 
 /// Opens a span that continues the caller's trace, counts what callers see, and keeps a panic to its own call.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ObserveLayer;
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ObserveLayer {
+    calls: Calls,
+}
 
 impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, inner: S) -> Observe<S> {
-        Observe { inner }
+        Observe { inner, calls: self.calls.clone() }
     }
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Observe<S> {
     inner: S,
+    calls: Calls,
 }
 
 impl<S: Inner> Service<HttpRequest> for Observe<S> {
@@ -63,12 +65,12 @@ impl<S: Inner> Service<HttpRequest> for Observe<S> {
             let _entered = span.enter();
             AssertUnwindSafe(self.inner.call(request)).catch_unwind()
         };
-        let answered = span.clone();
+        let (answered, calls) = (span.clone(), self.calls.clone());
         let call = async move {
             let response = answer.await.unwrap_or_else(|panic| Ok(refuse(panicked(&*panic), grpc)))?;
             let done = code(response.headers());
             let end = move |code: Code| {
-                record(if grpc { &path } else { "http" }, code, started);
+                calls.ended(if grpc { &path } else { "http" }, code, started.elapsed());
                 answered.record("rpc.grpc.status_code", code as i32);
             };
             Ok(match done {
@@ -102,22 +104,7 @@ fn span(path: &str, grpc: bool) -> Span {
     )
 }
 
-fn record(path: &str, code: Code, started: Instant) {
-    // Paths that nobody serves share one label, so that strangers cannot make new ones.
-    let method =
-        if code == Code::Unimplemented { "unknown".to_owned() } else { path.trim_start_matches('/').to_owned() };
-    counter!("holdfast_requests_total", "method" => method.clone(), "code" => format!("{code:?}")).increment(1);
-    histogram!("holdfast_request_seconds", "method" => method).record(started.elapsed().as_secs_f64());
-}
-
 fn panicked(panic: &(dyn Any + Send)) -> Error {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     Error::internal(format!("a handler panicked: {}", text.unwrap_or("without a text")))
-}
-
-/// Help texts of the metrics that every server has.
-pub(crate) fn describe() {
-    use metrics::{Unit, describe_counter, describe_histogram};
-    describe_counter!("holdfast_requests_total", Unit::Count, "Calls answered, by method and gRPC code.");
-    describe_histogram!("holdfast_request_seconds", Unit::Seconds, "From a call's arrival to the end of its answer.");
 }

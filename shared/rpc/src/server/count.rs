@@ -1,0 +1,66 @@
+//! Calls by method and code. To look a counter up by its labels costs more than to count: each method keeps its own.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use metrics::{Counter, Histogram, counter, histogram};
+use parking_lot::RwLock;
+use tonic::Code;
+
+/// What callers see, for each method that has been called.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Calls {
+    methods: Arc<RwLock<HashMap<String, Method>>>,
+}
+
+struct Method {
+    seconds: Histogram,
+    /// By code; a counter that has never counted is not shown.
+    codes: [OnceLock<Counter>; CODES],
+}
+
+/// gRPC has the codes 0 to 16.
+const CODES: usize = 17;
+
+impl Calls {
+    /// A call of this method has ended.
+    pub(crate) fn ended(&self, method: &str, code: Code, took: Duration) {
+        // Paths that nobody serves share one label, so that strangers cannot make new ones.
+        let method = if code == Code::Unimplemented { "unknown" } else { method.trim_start_matches('/') };
+        if let Some(known) = self.methods.read().get(method) {
+            return known.ended(method, code, took);
+        }
+        self.methods.write().entry(method.to_owned()).or_insert_with(|| Method::new(method)).ended(method, code, took);
+    }
+}
+
+impl Method {
+    fn new(method: &str) -> Self {
+        let seconds = histogram!("holdfast_request_seconds", "method" => method.to_owned());
+        Self { seconds, codes: Default::default() }
+    }
+
+    fn ended(&self, method: &str, code: Code, took: Duration) {
+        let count =
+            || counter!("holdfast_requests_total", "method" => method.to_owned(), "code" => format!("{code:?}"));
+        self.codes[code as usize].get_or_init(count).increment(1);
+        self.seconds.record(took.as_secs_f64());
+    }
+}
+
+impl fmt::Debug for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Method")
+    }
+}
+
+/// Help texts of the metrics that every server has.
+pub(crate) fn describe() {
+    use metrics::{Unit, describe_counter, describe_histogram};
+    describe_counter!("holdfast_requests_total", Unit::Count, "Calls answered, by method and gRPC code.");
+    describe_histogram!("holdfast_request_seconds", Unit::Seconds, "From a call's arrival to the end of its answer.");
+}
