@@ -12,22 +12,13 @@ use std::time::{Duration, Instant};
 
 use holdfast_testkit::Postgres;
 
-use crate::load::{Findings, Size, Spread, telling};
+use crate::load::{Findings, Size, Spread, Store, telling};
 use round::Round;
 use subject::Subject;
 
 const DEEP_FACTOR_MAX: f64 = 1.25;
 /// A queue that does less has not been loaded.
 const LEASES_MIN: f64 = 1_000.0;
-
-/// Where the queues keep what waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Store {
-    /// A file each.
-    Embedded,
-    /// A database each, on one PostgreSQL.
-    Postgres,
-}
 
 /// How much there is to do.
 struct Plan {
@@ -45,7 +36,7 @@ pub async fn run(size: Size, stores: &[Store]) -> Findings {
     let plan = Plan {
         shallow: 1_000,
         deep: size.of(1_000_000, 20_000),
-        rounds: size.of(8, 2),
+        rounds: size.of(9, 3),
         length: size.of(Duration::from_secs(5), Duration::from_secs(1)),
     };
     let mut findings = Findings::default();

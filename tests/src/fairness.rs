@@ -6,14 +6,14 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use holdfast_config::Peer;
 use holdfast_testkit::Mesh;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::load::echo::Baseline;
 use crate::load::{
-    Answer, Arrivals, Caller, Findings, Hold, Key, Offered, Outcome, Pool, Size, Spread, configured, offer, telling,
+    Answer, Arrivals, Caller, Findings, Hold, Key, Offered, Outcome, Pool, Size, Spread, Store, configured, offer,
+    telling,
 };
 
 const PART_OF_ECHO: f64 = 50.0;
@@ -29,11 +29,11 @@ const WAIT_FACTOR_MAX: f64 = 2.0;
 const OFFERED_MIN: f64 = 0.95;
 const BUSY_MIN: f64 = 0.9;
 
-/// Floods a mesh on the embedded store.
+/// Floods a mesh: one with two queue processes, where the store is one that they can share.
 ///
 /// # Panics
 /// Where a service does not start.
-pub async fn run(size: Size) -> Findings {
+pub async fn run(size: Size, store: Store) -> Findings {
     let mut findings = Findings::default();
     let echo = Baseline::start().await;
     let echo_rate = echo.rate(size.of(Duration::from_secs(3), Duration::from_secs(1))).await;
@@ -43,10 +43,11 @@ pub async fn run(size: Size) -> Findings {
     findings.tell("capacity_per_s", capacity);
     let flood = size.of(100_000, 5_000);
     let keys = keys();
-    let mesh = configured(&keys, &room_for(flood)).start().await;
+    let server = store.server().await;
+    let mesh = configured(&keys, &room_for(flood), server.as_ref()).start().await;
     let hold = Duration::from_secs_f64(f64::from(WORKERS) / capacity);
     telling(format!("{WORKERS} workers hold each invocation for about {hold:?}"));
-    let mut pool = Pool::start(&[mesh.url(Peer::Queue)], WORKERS, Hold::About(hold)).await;
+    let mut pool = Pool::start(&mesh.queue_urls(), WORKERS, Hold::About(hold)).await;
     let stage = Stage { mesh: &mesh, keys, capacity };
     stage.compare(flood, size, &mut pool, &mut findings).await;
     findings

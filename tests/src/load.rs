@@ -9,12 +9,33 @@ mod pool;
 mod spread;
 mod submission;
 
+use holdfast_testkit::Postgres;
+
 pub use arrivals::{Arrivals, Offered, offer};
 pub use findings::Findings;
 pub use memory::{Memory, resident_mib};
 pub use pool::{Hold, Pool};
 pub use spread::Spread;
 pub use submission::{AGENT, Answer, Caller, Key, Outcome, configured, telling};
+
+/// Where queues keep what waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// In a file of its own.
+    Embedded,
+    /// On a PostgreSQL, which several processes share.
+    Postgres,
+}
+
+impl Store {
+    /// Starts a server where one is needed.
+    pub async fn server(self) -> Option<Postgres> {
+        match self {
+            Self::Embedded => None,
+            Self::Postgres => Some(Postgres::start().await),
+        }
+    }
+}
 
 /// How large a proof is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use holdfast_config::Peer;
-use holdfast_testkit::Mesh;
+use holdfast_testkit::{Mesh, Postgres};
 
 use crate::load::echo::Baseline;
-use crate::load::{Caller, Findings, Hold, Key, Memory, Pool, Size, configured, telling};
+use crate::load::{Caller, Findings, Hold, Key, Memory, Pool, Size, Store, configured, telling};
 use level::{Level, Settled};
 
 /// The capacity is this part of the echo's rate.
@@ -37,11 +37,11 @@ const OFFERED_MIN: f64 = 0.95;
 const REFUSED_MIN: f64 = 0.7;
 const COMPARED_MIN: f64 = 0.9;
 
-/// Loads a mesh on the embedded store, or on the database at a URL.
+/// Loads a mesh: one with two queue processes, where the store is one that they can share.
 ///
 /// # Panics
 /// Where a service does not start, or a stream of work breaks.
-pub async fn run(size: Size, database: Option<&str>) -> Findings {
+pub async fn run(size: Size, store: Store) -> Findings {
     let mut findings = Findings::default();
     let echo = Baseline::start().await;
     let echo_rate = echo.rate(size.of(Duration::from_secs(3), Duration::from_secs(1))).await;
@@ -53,7 +53,8 @@ pub async fn run(size: Size, database: Option<&str>) -> Findings {
     findings.tell("echo_ms_p99", beside.p99());
     findings.tell("capacity_per_s", capacity);
 
-    let mut stage = Stage::set(capacity, database).await;
+    let server = store.server().await;
+    let mut stage = Stage::set(capacity, server.as_ref()).await;
     let seconds = size.of(20, 6);
     let calm = stage.level("calm", CALM, seconds / 2).await;
     let mut levels = Vec::new();
@@ -83,23 +84,23 @@ struct Stage {
     capacity: f64,
     caller: Caller,
     pool: Pool,
-    memory: Vec<Memory>,
+    /// Of each process that an overload could fill.
+    memory: Vec<(String, Memory)>,
     _mesh: Mesh,
 }
 
 impl Stage {
-    async fn set(capacity: f64, database: Option<&str>) -> Self {
+    async fn set(capacity: f64, server: Option<&Postgres>) -> Self {
         let depth = (capacity * DEPTH_SECONDS) as u64;
         let key = [Key::of("crowd")];
-        let mut builder = configured(&key, &format!("[queue]\ndepth_max = {depth}\n"));
-        if let Some(url) = database {
-            builder = builder.env("HOLDFAST_DATABASE__URL", url);
-        }
-        let mut mesh = builder.start().await;
+        let mut mesh = configured(&key, &format!("[queue]\ndepth_max = {depth}\n"), server).start().await;
         let workers = (capacity * HOLD.as_secs_f64()).round().max(1.0) as u32;
         telling(format!("{workers} workers hold each invocation for {HOLD:?}; {depth} may wait"));
-        let pool = Pool::start(&[mesh.url(Peer::Queue)], workers, Hold::Fixed(HOLD)).await;
-        let memory = [Peer::Queue, Peer::Gateway].map(|peer| Memory::of(mesh.process(peer).id())).into();
+        let pool = Pool::start(&mesh.queue_urls(), workers, Hold::Fixed(HOLD)).await;
+        let mut memory = vec![("gateway".to_owned(), Memory::of(mesh.process(Peer::Gateway).id()))];
+        for number in 0..mesh.queue_urls().len() as u16 {
+            memory.push((format!("queue_{number}"), Memory::of(mesh.queue_process(number).id())));
+        }
         let caller = Caller::each(&mesh, &key).remove(0);
         Self { capacity, caller, pool, memory, _mesh: mesh }
     }
@@ -121,7 +122,7 @@ impl Stage {
             telling(format!("a failure: {why}"));
         }
         let held = |memory: &Memory| memory.most(level.begun + length / 2, level.begun + length);
-        level.memory_mib = self.memory.iter().map(held).collect();
+        level.memory_mib = self.memory.iter().map(|(name, memory)| (name.clone(), held(memory))).collect();
         level
     }
 }
@@ -159,10 +160,9 @@ fn refusals(levels: &[Settled], findings: &mut Findings) {
 
 fn memory(levels: &[Settled], findings: &mut Findings) {
     let (two, ten) = (&levels[1].level, &levels[levels.len() - 1].level);
-    for (index, service) in ["queue", "gateway"].into_iter().enumerate() {
-        findings.tell(format!("{service}_mib_2x"), two.memory_mib[index]);
-        findings.tell(format!("{service}_mib_10x"), ten.memory_mib[index]);
-        let factor = ten.memory_mib[index] / two.memory_mib[index];
-        findings.at_most(format!("{service}_memory_10x_of_2x"), factor, MEMORY_FACTOR_MAX);
+    for ((process, at_two), (_, at_ten)) in two.memory_mib.iter().zip(&ten.memory_mib) {
+        findings.tell(format!("{process}_mib_2x"), *at_two);
+        findings.tell(format!("{process}_mib_10x"), *at_ten);
+        findings.at_most(format!("{process}_memory_10x_of_2x"), at_ten / at_two, MEMORY_FACTOR_MAX);
     }
 }

@@ -4,10 +4,9 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use holdfast_tests::backlog::{self, Store};
 use holdfast_tests::kill_storm::{self, Stage, Storm};
-use holdfast_tests::load::{self, Findings, Size};
-use holdfast_tests::{counting, fairness, overload, queue_kills, retail, tool_hang};
+use holdfast_tests::load::{self, Findings, Size, Store};
+use holdfast_tests::{backlog, counting, fairness, overload, queue_kills, retail, tool_hang};
 use serde_json::{Value, json};
 
 /// What a proof found.
@@ -25,9 +24,9 @@ impl From<Findings> for Verdict {
 const PROOFS: [(&str, &str); 8] = [
     ("backlog", "leases with a million waiting, beside a thousand, on both stores; or --embedded, or --postgres"),
     ("counting", "10,000 read-modify-writes of one record by 32 clients"),
-    ("fairness", "what one tenant's flood costs nine others"),
+    ("fairness", "what one tenant's flood costs nine others; --postgres: with two queue processes"),
     ("kill_storm", "three minutes of kill -9 over everything but state; --embedded: on one SQLite"),
-    ("overload", "up to ten times the capacity, from callers who wait for nobody"),
+    ("overload", "up to ten times the capacity, from callers who wait for nobody; --postgres likewise"),
     ("queue_kills", "kill -9 of the queue between acknowledging and leasing, 200 times"),
     ("retail_kills", "the retail desk's cases, three times over, while every service is killed in turn"),
     ("tool_hang", "what a hanging tool costs its callers, and the callers of another tool"),
@@ -44,9 +43,9 @@ async fn main() -> ExitCode {
         }
         "backlog" => backlog::run(size(), stores()).await.into(),
         "counting" => counting().await,
-        "fairness" => fairness::run(size()).await.into(),
+        "fairness" => fairness::run(size(), store()).await.into(),
         "kill_storm" => kill_storm().await,
-        "overload" => overload::run(size(), None).await.into(),
+        "overload" => overload::run(size(), store()).await.into(),
         "queue_kills" => queue_kills().await,
         "retail_kills" => retail_kills().await,
         "tool_hang" => tool_hang().await,
@@ -70,6 +69,10 @@ fn has(option: &str) -> bool {
 
 fn size() -> Size {
     if has("--quick") { Size::Quick } else { Size::Full }
+}
+
+fn store() -> Store {
+    if has("--postgres") { Store::Postgres } else { Store::Embedded }
 }
 
 fn stores() -> &'static [Store] {

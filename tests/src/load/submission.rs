@@ -8,7 +8,7 @@ use holdfast_proto::gateway::v1::SubmitInvocationRequest;
 use holdfast_proto::gateway::v1::invocation_service_client::InvocationServiceClient;
 use holdfast_proto::queue::v1::{InvocationSpec, Payload};
 use holdfast_rpc::status::retry_after;
-use holdfast_testkit::{Mesh, MeshBuilder};
+use holdfast_testkit::{Mesh, MeshBuilder, Postgres};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -41,8 +41,12 @@ fn secret(tenant: &str) -> String {
     format!("the-key-of-{tenant}-in-this-proof")
 }
 
-/// A mesh without the services that no submission needs, with a key for each tenant and these settings besides.
-pub fn configured(keys: &[Key], settings: &str) -> MeshBuilder {
+/// Queue processes on one PostgreSQL.
+const QUEUES: u16 = 2;
+
+/// A mesh without the services that no submission needs, with a key for each tenant and these settings besides. On a
+/// server there are several queue processes.
+pub fn configured(keys: &[Key], settings: &str, server: Option<&Postgres>) -> MeshBuilder {
     let mut config = format!("[gateway]\nextra_agents = [{AGENT:?}]\n");
     let mut builder = Mesh::builder().only(&[Peer::State, Peer::Queue, Peer::Gateway]);
     for Key { tenant, .. } in keys {
@@ -53,6 +57,9 @@ pub fn configured(keys: &[Key], settings: &str) -> MeshBuilder {
         )
         .expect("a text can be written");
         builder = builder.env(&variable, secret(tenant));
+    }
+    if let Some(server) = server {
+        builder = builder.queues(QUEUES).env("HOLDFAST_DATABASE__URL", server.url());
     }
     builder.config(config + settings).env("HOLDFAST_TELEMETRY__LOG", "warn")
 }

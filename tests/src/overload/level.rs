@@ -25,8 +25,8 @@ pub(super) struct Level {
     pub(super) late: Spread,
     /// Completions a second over the second half.
     pub(super) goodput: f64,
-    /// The most that each watched service held in the second half.
-    pub(super) memory_mib: Vec<f64>,
+    /// The most that each watched process held in the second half.
+    pub(super) memory_mib: Vec<(String, f64)>,
 }
 
 impl Level {
