@@ -92,6 +92,22 @@ impl Harness {
     pub async fn before(queue: &str, mut common: Common, directory: TempDir, settings: &str) -> Self {
         let way = FaultProxy::to(queue.parse().expect("an address")).await;
         common.mesh.queue = format!("http://{}", way.address()).into();
+        Self::at(queue, way, common, directory, settings).await
+    }
+
+    /// A gateway before a queue that has two processes; the harness' own way is to the first, the other is given beside.
+    pub async fn before_two(mode: Mode) -> (Self, FaultProxy) {
+        let (mut common, directory) = Self::common();
+        let queue = Queue::new(mode);
+        let address = queue.serve(&common).await;
+        let first = FaultProxy::to(address).await;
+        let other = FaultProxy::to(queue.serve(&common).await).await;
+        common.mesh.queue = [&first, &other].map(|way| format!("http://{}", way.address())).to_vec().into();
+        let harness = Self::at(&address.to_string(), first, common, directory, "").await;
+        (Self { queue, ..harness }, other)
+    }
+
+    async fn at(queue: &str, way: FaultProxy, common: Common, directory: TempDir, settings: &str) -> Self {
         let settings = settings.replace("KEYS", &directory.path().display().to_string());
         let document = Document::parse("t.toml", &settings, []).expect("it is TOML");
         let config = Config::from_document(&document).expect("the settings hold");

@@ -1,5 +1,9 @@
 //! The gateway over real gRPC.
 
+mod admission;
+mod bounds;
+mod failing;
+mod failover;
 mod harness;
 mod keys;
 mod lifecycle;

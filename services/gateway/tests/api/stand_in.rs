@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use holdfast_config::{Common, Peer};
@@ -36,6 +37,10 @@ pub enum Mode {
     Break,
     /// Refuses it.
     Refuse,
+    /// Is there, and says that what it needs is gone.
+    Away,
+    /// Accepts, and tells watchers more than anybody reads.
+    Flood,
 }
 
 /// Who called, as the stand-in saw it.
@@ -51,6 +56,8 @@ pub struct Seen {
 struct Book {
     /// Accepted invocations by (tenant, idempotency key).
     keys: HashMap<(String, String), String>,
+    /// Reads that were asked for.
+    reads: usize,
     /// Every submission that came, with its tenant; messages are counted apart.
     submissions: Vec<pb::EnqueueRequest>,
     messages: usize,
@@ -65,6 +72,8 @@ pub struct Queue {
     /// Rises with everything that comes.
     came: Arc<watch::Sender<usize>>,
     forgotten: Arc<watch::Sender<usize>>,
+    /// Falls when a watcher's stream ends.
+    watchers: Arc<watch::Sender<usize>>,
 }
 
 impl Queue {
@@ -74,6 +83,7 @@ impl Queue {
             book: Arc::default(),
             came: Arc::default(),
             forgotten: Arc::default(),
+            watchers: Arc::default(),
         }
     }
 
@@ -99,6 +109,30 @@ impl Queue {
 
     pub fn submissions(&self) -> Vec<pb::EnqueueRequest> {
         self.book.lock().submissions.clone()
+    }
+
+    pub fn reads(&self) -> usize {
+        self.book.lock().reads
+    }
+
+    /// Waits until one flooded watcher was there, and is gone.
+    pub async fn unwatched(&self) {
+        let mut watchers = self.watchers.subscribe();
+        watchers.wait_for(|watchers| *watchers == 1).await.expect("the stand-in lives");
+        watchers.wait_for(|watchers| *watchers == 0).await.expect("the stand-in lives");
+    }
+
+    /// Events without an end, until nobody takes them.
+    fn flood(&self) -> Answers<pb::WatchInvocationResponse> {
+        self.watchers.send_modify(|watchers| *watchers += 1);
+        let watched = Watched(self.watchers.clone());
+        let events = (1..).map(move |offset| {
+            let _counted = &watched;
+            let chunk = pb::invocation_event::Chunk { attempt: 1, data: vec![b'x'; 16 << 10].into() };
+            let event = Some(pb::invocation_event::Event::Chunk(chunk));
+            Ok(pb::WatchInvocationResponse { event: Some(pb::InvocationEvent { offset, event, ..Default::default() }) })
+        });
+        Box::pin(futures::stream::iter(events))
     }
 
     pub fn messages(&self) -> usize {
@@ -154,11 +188,15 @@ impl Queue {
                 let status = Error::already_exists("first-id", "the key was used with another payload").to_proto();
                 Some(vec![Answer::Status(status.encode_to_vec().into())])
             }
+            Mode::Away => {
+                let status = Error::unavailable("the store is gone", Duration::from_millis(1)).to_proto();
+                Some(vec![Answer::Status(status.encode_to_vec().into())])
+            }
             Mode::Accept if waits => {
                 let end = ended(&accepted.invocation_id);
                 Some(vec![Answer::Accepted(accepted), Answer::Ended(end)])
             }
-            Mode::Accept | Mode::AcceptOnly => Some(vec![Answer::Accepted(accepted)]),
+            Mode::Accept | Mode::AcceptOnly | Mode::Flood => Some(vec![Answer::Accepted(accepted)]),
         }
     }
 
@@ -175,6 +213,15 @@ impl Queue {
             id::new()
         });
         pb::EnqueueResponse { invocation_id: id.clone(), created }
+    }
+}
+
+/// One watcher, counted until it is gone.
+struct Watched(Arc<watch::Sender<usize>>);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.send_modify(|watchers| *watchers -= 1);
     }
 }
 
@@ -218,6 +265,10 @@ impl QueueService for Queue {
         request: Request<pb::GetInvocationRequest>,
     ) -> Result<Response<pb::GetInvocationResponse>, Status> {
         self.note(&request);
+        self.book.lock().reads += 1;
+        if *self.mode.borrow() == Mode::Away {
+            return Err(Error::unavailable("the store is gone", Duration::from_millis(1)).into());
+        }
         let id = request.into_inner().invocation_id;
         if *self.mode.borrow() == Mode::Refuse {
             return Err(Error::not_found(format!("invocation {id}")).into());
@@ -246,6 +297,9 @@ impl QueueService for Queue {
         request: Request<pb::WatchInvocationRequest>,
     ) -> Result<Response<Self::WatchInvocationStream>, Status> {
         self.note(&request);
+        if *self.mode.borrow() == Mode::Flood {
+            return Ok(Response::new(self.flood()));
+        }
         let from = request.into_inner().from_offset;
         let event = |offset| pb::InvocationEvent { offset, ..Default::default() };
         let events = (from..from + 3).map(move |offset| Ok(pb::WatchInvocationResponse { event: Some(event(offset)) }));

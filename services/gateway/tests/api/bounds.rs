@@ -1,0 +1,92 @@
+//! What one caller may leave with the gateway: unread answers, unfinished requests.
+
+use holdfast_proto::gateway::v1 as gw;
+use holdfast_proto::queue::v1 as pb;
+use holdfast_rpc::{id, status};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Status, Streaming};
+
+use crate::harness::{Harness, spec, submit};
+use crate::stand_in::Mode;
+
+/// Reads what there is, and gives the word with which it ends.
+async fn ended<T>(mut events: Streaming<T>) -> Status {
+    loop {
+        match events.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ends with a word"),
+            Err(status) => return status,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_watcher_that_does_not_read_is_let_go_with_a_word() {
+    let harness = Harness::with(Mode::Flood, "[gateway]\nunread_max = \"64KiB\"\n").await;
+    let ask = gw::WatchInvocationRequest { invocation_id: id::new(), from_offset: 1 };
+    let events = harness.invocations(None).watch_invocation(ask).await.expect("a stream").into_inner();
+    harness.queue.unwatched().await;
+    let told = ended(events).await;
+    assert_eq!(told.code(), Code::ResourceExhausted, "{told}");
+    assert!(status::retry_after(&told).is_some() && told.message().contains("unread_max"), "{told}");
+}
+
+#[tokio::test]
+async fn readers_that_stand_still_stop_nobody_else_on_the_way_to_the_same_service() {
+    let harness = Harness::with(Mode::Flood, "[gateway]\nunread_max = \"64KiB\"\n").await;
+    let mut stuck = Vec::new();
+    // More than the window of the connection that all share.
+    for _ in 0..16 {
+        let ask = pb::WatchInvocationRequest { invocation_id: id::new(), from_offset: 1 };
+        stuck.push(harness.queue_through(None).watch_invocation(ask).await.expect("a stream").into_inner());
+    }
+    for _ in 0..20 {
+        let get = pb::GetInvocationRequest { invocation_id: id::new() };
+        harness.queue_through(None).get_invocation(get).await.expect("answered");
+    }
+    for events in stuck {
+        assert_eq!(ended(events).await.code(), Code::ResourceExhausted);
+    }
+}
+
+/// A submission whose end never comes, until the sender is dropped.
+fn unfinished(harness: &Harness, bytes: usize) -> (mpsc::Sender<gw::SubmitInvocationRequest>, Submitting) {
+    let (sender, messages) = mpsc::channel(1);
+    let payload = pb::Payload { data: vec![b'1'; bytes].into(), content_type: String::new() };
+    let asked = submit(pb::InvocationSpec { payload: Some(payload), ..spec("mail", "") });
+    sender.try_send(asked).expect("there is room for one");
+    let mut client = tonic::client::Grpc::new(harness.channel(None));
+    let call = tokio::spawn(async move {
+        client.ready().await.expect("our own channel");
+        let path = "/holdfast.gateway.v1.InvocationService/SubmitInvocation";
+        let path = http::uri::PathAndQuery::from_static(path);
+        let codec = tonic_prost::ProstCodec::<gw::SubmitInvocationRequest, gw::SubmitInvocationResponse>::default();
+        client.client_streaming(Request::new(ReceiverStream::new(messages)), path, codec).await.map(|_| ())
+    });
+    (sender, call)
+}
+
+type Submitting = tokio::task::JoinHandle<Result<(), Status>>;
+
+#[tokio::test]
+async fn requests_that_are_being_read_are_bounded_in_bytes() {
+    let harness = Harness::with(Mode::Accept, "[gateway]\nbytes_max = \"1MiB\"\n").await;
+    let (sender, first) = unfinished(&harness, 700 << 10);
+    let large = || {
+        let payload = pb::Payload { data: vec![b'1'; 700 << 10].into(), content_type: String::new() };
+        submit(pb::InvocationSpec { payload: Some(payload), ..spec("mail", "") })
+    };
+    // Until the first is in: then the second does not fit beside it.
+    let refused = loop {
+        if let Err(refused) = harness.invocations(None).submit_invocation(large()).await {
+            break refused;
+        }
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert!(status::retry_after(&refused).is_some() && !status::may_have_happened(&refused));
+    harness.invocations(None).submit_invocation(submit(spec("mail", ""))).await.expect("a small one fits");
+    drop(sender);
+    first.await.expect("no panic").expect("the first is accepted");
+    harness.invocations(None).submit_invocation(large()).await.expect("there is room again");
+}
