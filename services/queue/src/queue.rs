@@ -17,16 +17,22 @@ mod lease;
 mod outage;
 mod outbox;
 mod read;
+mod redrive;
 pub(crate) mod refusal;
+mod retain;
 mod seen;
 mod settle;
+mod sight;
 mod spans;
 mod tag;
+mod together;
 mod watch;
+mod window;
 mod workers;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use holdfast_rpc::Error;
@@ -40,6 +46,7 @@ use uuid::Uuid;
 use self::clock::Clock;
 use self::core::{Commands, Core};
 use self::tag::{SettleTag, SettleTo, Tag};
+use self::together::Together;
 use crate::config::Config;
 use crate::domain::time::Moment;
 use crate::store::guarded::{self, Guard};
@@ -53,11 +60,17 @@ pub use self::grant::{Grant, Renewal};
 pub use self::lease::LeaseAsk;
 pub(crate) use self::outbox::{Outbox, Run};
 pub use self::read::{AgentDepth, Page};
+pub use self::redrive::{NotThis, RedriveAnswer, RedriveAsk, Which};
 pub(crate) use self::seen::Seen;
 pub(crate) use self::settle::{Ending, Telling};
 pub use self::tag::{Enqueued, Settled};
 pub use self::workers::Hello;
 pub(crate) use self::workers::WorkSession;
+
+/// A reaper that is late by more than this part of a lease was paused.
+const LATE: u32 = 3;
+/// How long the store may take for its last answers.
+const SETTLE_MAX: Duration = Duration::from_secs(2);
 
 /// The queue. Clones are handles of the same one.
 #[derive(Clone)]
@@ -77,6 +90,11 @@ pub(crate) struct Shared {
     raised: Notify,
     /// A batch has arrived in memory.
     landed: Notify,
+    /// Commands that the store has not answered yet.
+    asked: AtomicUsize,
+    together: Together,
+    /// Idempotency keys of what has ended and was accepted before this are free again.
+    keys_since: AtomicI64,
 }
 
 impl Queue {
@@ -117,6 +135,10 @@ impl Queue {
             .into()
         };
         core.restore(waiting, now.moment.after(*config.lease_ttl), sign, now);
+        if let Some(others) = store.shared() {
+            let window = Shared::first_window(others).await;
+            core.window = Some(window.map_err(|failure| StartError::Store(refusal::store(&failure)))?);
+        }
         let shared = Arc::new(Shared {
             config,
             clock,
@@ -127,6 +149,9 @@ impl Queue {
             rearm: Notify::new(),
             raised: Notify::new(),
             landed: Notify::new(),
+            asked: AtomicUsize::new(0),
+            together: Together::new(),
+            keys_since: AtomicI64::new(i64::MIN),
         });
         tokio::spawn(follow(Arc::downgrade(&shared), committed));
         Ok(Self { shared })
@@ -143,12 +168,37 @@ impl Queue {
         self.shared.core.lock().draining = true;
     }
 
+    /// Waits until the store has answered everything, and what nobody took has gone back: nothing is left behind that
+    /// would have to be waited for. Not for long: a store that does not answer has whoever comes next to do it.
+    pub(crate) async fn settle_down(&self) {
+        let shared = &self.shared;
+        let settled = async {
+            loop {
+                let mut landed = std::pin::pin!(shared.landed.notified());
+                landed.as_mut().enable();
+                if shared.asked.load(Ordering::Relaxed) == 0 {
+                    return;
+                }
+                landed.await;
+            }
+        };
+        if tokio::time::timeout(SETTLE_MAX, settled).await.is_err() {
+            tracing::warn!("the queue's store has not answered everything before the end");
+        }
+    }
+
     /// Does what is due; says when there is more.
     pub(crate) fn reap(&self) -> Option<Instant> {
         let shared = &self.shared;
         let now = shared.clock.now();
         let mut core = shared.core.lock();
         let mut commands = Commands::new();
+        let ttl = *shared.config.lease_ttl;
+        if core.leases.next_due().is_some_and(|due| now.moment.since(due) > ttl / LATE) {
+            // This process did not run when it should have: renewals wait unread, and nobody was silent.
+            core.leases.begin_again(now.moment.after(ttl), now.moment.after(*shared.config.stream_grace));
+            tracing::warn!("this queue did not run for a while: every lease has its full time again");
+        }
         for id in core.schedule.due(now.moment) {
             let settle = Settle { id, now: now.wall, change: Change::Expire };
             commands.push((Tag::Settle(SettleTag { id, to: SettleTo::Deadline }), Command::Settle(Box::new(settle))));
@@ -175,9 +225,14 @@ impl Queue {
         self.shared.raised.notified().await;
     }
 
-    /// Fences that state must still be told of.
-    pub(crate) async fn raises(&self, limit: usize) -> Result<Vec<Raise>, Error> {
-        self.shared.store.raises(limit).await.map_err(|failure| refusal::store(&failure))
+    /// Whether other processes see to the outbox too.
+    pub(crate) fn has_company(&self) -> bool {
+        self.shared.store.shared().is_some()
+    }
+
+    /// Fences that state must still be told of, behind this place in the outbox.
+    pub(crate) async fn raises(&self, after: i64, limit: usize) -> Result<Vec<Raise>, Error> {
+        self.shared.store.raises(after, limit).await.map_err(|failure| refusal::store(&failure))
     }
 
     /// State has been told.
@@ -200,6 +255,7 @@ impl Shared {
 
     /// Hands commands to the store that promise nothing in memory.
     fn send(self: &Arc<Self>, commands: Commands) {
+        self.asked.fetch_add(commands.len(), Ordering::Relaxed);
         if let Err((commands, failure)) = self.store.submit(commands) {
             let answers = commands.into_iter().map(|(tag, _)| (tag, Err(failure.clone()))).collect();
             self.committed(Batch { answers, took: Duration::ZERO });

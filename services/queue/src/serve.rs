@@ -28,13 +28,14 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     let state = StateServiceClient::new(Channel::to(&common, Peer::State)?);
 
     let stop = host.stop();
-    let duties = [
+    let mut duties = vec![
         // Deadlines pass, and leases are renewed, until the last stream has ended.
         tokio::spawn(reaper::run(queue.clone(), Default::default())),
         tokio::spawn(fences::run(queue.clone(), state, stop.clone())),
         tokio::spawn(gauges::run(queue.clone(), stop.clone())),
         tokio::spawn(retention::run(queue.clone(), stop.clone())),
     ];
+    duties.extend(queue.together(&stop));
     let draining = tokio::spawn({
         let (queue, stop) = (queue.clone(), stop.clone());
         async move {
@@ -43,11 +44,13 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
         }
     });
 
-    let service = QueueServiceServer::new(Service::new(queue, stop))
+    let service = QueueServiceServer::new(Service::new(queue.clone(), stop))
         .max_decoding_message_size(message_bytes_max)
         .max_encoding_message_size(usize::MAX);
     let served = host.serve(Routes::new(service)).await;
     draining.abort();
+    queue.settle_down().await;
+    queue.leave().await;
     for duty in duties {
         duty.abort();
     }

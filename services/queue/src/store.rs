@@ -10,8 +10,10 @@ mod command;
 mod conformance;
 mod found;
 pub mod guarded;
+pub mod postgres;
 mod shared;
 pub mod sqlite;
+mod text;
 
 use std::sync::Arc;
 
@@ -72,8 +74,8 @@ pub trait Store<T>: Send + Sync + 'static {
     /// Everything that has not ended, by acceptance.
     fn waiting(&self) -> BoxFuture<'_, Result<Vec<Waiting>, StoreFailure>>;
 
-    /// Fences that state must still be told of, oldest first.
-    fn raises(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Raise>, StoreFailure>>;
+    /// Fences that state must still be told of, behind this place in the outbox, oldest first.
+    fn raises(&self, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<Raise>, StoreFailure>>;
 
     /// Looks for what has had its time, beside everything else. Where the store can remove it by itself it does.
     fn sweep(&self, sweep: Sweep) -> BoxFuture<'_, Result<Swept, StoreFailure>>;

@@ -6,7 +6,7 @@
 
 mod line;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -76,6 +76,18 @@ impl Demand {
             }
         }
         worker.credits
+    }
+
+    /// The agent types that workers ask for, whether these have room or not.
+    #[must_use]
+    pub fn agents(&self) -> HashSet<Arc<str>> {
+        self.workers.values().flat_map(|worker| worker.agents.iter().cloned()).collect()
+    }
+
+    /// Whether a worker waits that may have room.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.lines.is_empty()
     }
 
     /// Gives what is ready to those who have room, at most so many pairs. `takes` says whether a worker can be sent

@@ -12,8 +12,12 @@ use super::time::Moment;
 pub struct Held {
     /// The invocation.
     pub invocation: Uuid,
+    /// The agent type.
+    pub agent: Arc<str>,
     /// Whose it is.
     pub tenant: Arc<str>,
+    /// The payload's size, where it is known.
+    pub bytes: usize,
     /// The worker's name.
     pub worker: Arc<str>,
     /// The worker's stream.
@@ -84,6 +88,31 @@ impl Leases {
         let Some(timed) = self.leases.get_mut(&lease) else { return false };
         self.ends.remove(&(timed.until, lease));
         !std::mem::replace(&mut timed.freeing, true)
+    }
+
+    /// The store says that a lease which it was asked to free is not this process's to free: it is remembered no more.
+    pub fn freed_elsewhere(&mut self, lease: Uuid) {
+        if self.leases.get(&lease).is_some_and(|timed| timed.freeing) {
+            self.end(lease);
+        }
+    }
+
+    /// Every lease lasts until then again, and every broken stream has its grace until then: this process did not run for
+    /// a while, so it cannot know who was silent. What the store was asked to free already stays so.
+    pub fn begin_again(&mut self, until: Moment, grace: Moment) {
+        let leases: Vec<Uuid> = self.ends.iter().map(|(_, lease)| *lease).collect();
+        for lease in leases {
+            self.lasts(lease, until);
+        }
+        self.graces = self.broken.keys().map(|stream| (grace, *stream)).collect();
+        for broken in self.broken.values_mut() {
+            broken.until = grace;
+        }
+    }
+
+    /// All leases in force.
+    pub fn all(&self) -> impl Iterator<Item = Uuid> {
+        self.leases.keys().copied()
     }
 
     /// The store did not free a lease: it goes on until then.

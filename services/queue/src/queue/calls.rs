@@ -12,7 +12,7 @@ use super::outbox::Outbox;
 use super::refusal;
 use super::tag::Enqueued;
 use crate::domain::invocation::Accepted;
-use crate::domain::record::{Ended, Outcome, Record, Standing, Try};
+use crate::domain::record::{Ended, Outcome, PastEnd, Record, Standing, Try};
 
 /// How long a reader that was too slow shall stay away.
 const SLOW_READER: std::time::Duration = std::time::Duration::from_secs(1);
@@ -140,12 +140,27 @@ impl Waits {
     }
 
     /// An invocation has ended: everybody who waits is told.
-    pub(crate) fn ended(&mut self, id: Uuid, ended: &Ended, tries: &[Try]) {
+    pub(crate) fn ended(&mut self, id: Uuid, ended: &Ended, tries: &[Try], past_ends: &[PastEnd]) {
         for Wait { stream, call_id, accepted } in self.waits.remove(&id).unwrap_or_default() {
-            let record =
-                Record { accepted, payload: None, standing: Standing::Ended(ended.clone()), tries: tries.to_vec() };
+            let record = Record {
+                accepted,
+                payload: None,
+                standing: Standing::Ended(ended.clone()),
+                tries: tries.to_vec(),
+                past_ends: past_ends.to_vec(),
+            };
             stream.answer(call_id, CallWhat::Ended(Box::new(record)));
         }
+    }
+
+    /// The invocations whose ends somebody waits for.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Uuid> {
+        self.waits.keys().copied()
+    }
+
+    /// Whether somebody waits for an invocation's end.
+    pub(crate) fn has(&self, id: Uuid) -> bool {
+        self.waits.contains_key(&id)
     }
 
     pub(crate) fn forget(&mut self, stream: &Arc<CallStream>, call_id: u64) {

@@ -1,10 +1,13 @@
 //! What a committed batch changes in memory, and who is told.
 
 mod accepted;
+mod adopted;
 mod claimed;
+mod redriven;
 mod settled;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use holdfast_rpc::Error;
@@ -12,44 +15,66 @@ use holdfast_storage::Failure;
 
 use super::core::{Commands, Core};
 use super::tag::{Tag, TellTag, TellTo};
+use super::sight::Fresh;
 use super::{Shared, refusal};
 use crate::domain::time::Now;
 use crate::metrics;
 use crate::store::{Acceptance, Answer, Batch};
 
 pub(super) use accepted::key_reused;
+pub(super) use settled::revoke;
 
 /// How long nothing is promised after the store has failed.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long until what the store could not do is tried again: a breaker that is open knows.
+fn again(failure: &Failure) -> Duration {
+    failure.retry_after().unwrap_or(PAUSE)
+}
 
 impl Shared {
     /// Takes in what became durable, answers who waits, and promises what is ready now.
     pub(crate) fn committed(self: &Arc<Self>, batch: Batch<Tag>) {
         metrics::committed(batch.answers.len(), batch.took);
         metrics::accepted(batch.answers.iter().filter(|(_, answer)| is_new(answer)).count());
+        self.asked.fetch_sub(batch.answers.len(), Ordering::Relaxed);
         let now = self.clock.now();
         let mut core = self.core.lock();
         let mut commands = Commands::new();
+        if batch.answers.iter().any(|(_, answer)| answer.is_ok()) {
+            core.paused_until = None;
+        }
         for (tag, answer) in batch.answers {
             self.apply(&mut core, tag, answer, now, &mut commands);
         }
+        let made_ready = core.take_in_fresh(now);
         core.dispatch(now, &mut commands);
+        // What nobody here takes, somebody elsewhere may wait for.
+        let news = made_ready.iter().any(|agent| core.has_ready(agent));
         self.submit(&mut core, commands, now);
         drop(core);
+        if news {
+            self.together.news();
+        }
         self.landed.notify_waiters();
     }
 
     /// Hands commands to the store; when it takes none, that is their answer.
     pub(crate) fn submit(self: &Arc<Self>, core: &mut Core, commands: Commands, now: Now) {
+        self.asked.fetch_add(commands.len(), Ordering::Relaxed);
         if !commands.is_empty()
             && let Err((commands, failure)) = self.store.submit(commands)
         {
+            self.asked.fetch_sub(commands.len(), Ordering::Relaxed);
             for (tag, _) in commands {
                 // A failed command brings no further ones, but those that give back what nobody can take.
                 self.apply(core, tag, Err(failure.clone()), now, &mut Commands::new());
             }
         }
         self.arm(core.next_due());
+        if let Some(window) = &core.window {
+            self.together.look_after(window, core.soonest);
+        }
     }
 
     fn apply(
@@ -70,12 +95,15 @@ impl Shared {
             (Tag::Claim(tag), Err(failure)) => self.not_claimed(core, *tag, Some(&failure), now, commands),
             (Tag::Settle(tag), Ok(Answer::Settled(settlement))) => self.settled(core, tag, Ok(*settlement), now),
             (Tag::Settle(tag), Err(failure)) => self.settled(core, tag, Err(failure), now),
-            (Tag::Adopt(tag), answer) => {
-                let adopted = matches!(answer, Ok(Answer::Adopted(Some(_))));
-                if adopted {
-                    core.leases.adopt(tag.lease, tag.to, now.moment.after(*self.config.lease_ttl));
-                }
-                let _ = tag.reply.send(adopted);
+            (Tag::Adopt(tag), Ok(Answer::Adopted(adopted))) => self.adopted(core, tag, Ok(adopted), now),
+            (Tag::Adopt(tag), Err(failure)) => self.adopted(core, tag, Err(failure), now),
+            (Tag::Promote(reply), Ok(Answer::Promoted(candidates))) => {
+                core.fresh.extend(candidates.into_iter().map(|candidate| Fresh { candidate, input: None }));
+                let _ = reply.send(Ok(()));
+            }
+            (Tag::Promote(reply), Err(failure)) => {
+                core.doubts(&failure);
+                let _ = reply.send(Err(refusal::store(&failure)));
             }
             (Tag::Tell(tag), Ok(Answer::Told(told))) => {
                 core.ring(tag.id);
@@ -85,6 +113,15 @@ impl Shared {
             (Tag::Tell(tag), Err(failure)) => answer_tell(tag, Err(refusal::store(&failure))),
             (Tag::ForgetRaises(reply), answer) => {
                 let _ = reply.send(answer.map(|_| ()).map_err(|failure| refusal::store(&failure)));
+            }
+            (Tag::Redrive(tag), Ok(Answer::Redriven(redriven))) => self.redriven(core, tag, Ok(*redriven), now),
+            (Tag::Redrive(tag), Err(failure)) => self.redriven(core, tag, Err(failure), now),
+            (Tag::Discard(reply), Ok(Answer::Discarded(count))) => {
+                // The retention goes on with what it finds, whether it has heard or not.
+                let _ = reply.send(Ok(count));
+            }
+            (Tag::Discard(reply), Err(failure)) => {
+                let _ = reply.send(Err(refusal::store(&failure)));
             }
             (tag, Ok(answer)) => unreachable!("the store answered {tag:?} with {answer:?}"),
         }

@@ -12,7 +12,9 @@ use super::calls::Waits;
 use super::grant::{LeaseCall, Taker};
 use super::hot::Hot;
 use super::seen::Seen;
+use super::sight::{Fresh, SHARED_PAIRS_MAX};
 use super::tag::{ClaimTag, Tag};
+use super::window::Window;
 use crate::config::Config;
 use crate::domain::demand::{Demand, WorkerId};
 use crate::domain::depth::Depths;
@@ -22,7 +24,7 @@ use crate::domain::record::Phase;
 use crate::domain::schedule::{Entry, Schedule, turn};
 use crate::domain::time::{Micros, Moment, Now};
 use crate::domain::transition::Grant as GrantTo;
-use crate::store::{Claim, Command, Waiting};
+use crate::store::{Claim, Command, ReadyKey, Waiting};
 
 /// Promises made at once: the store's answers bring the next round.
 const PAIRS_MAX: usize = 1_024;
@@ -32,8 +34,16 @@ pub(crate) type Commands = Vec<(Tag, Command)>;
 
 pub(crate) struct Core {
     pub(crate) schedule: Schedule,
+    /// What of the ready work is in sight, where processes share the store. Else the schedule holds all of it.
+    pub(crate) window: Option<Window>,
+    /// What this batch made ready in such a store.
+    pub(crate) fresh: Vec<Fresh>,
+    /// A commit's outcome was not known: leases may have begun, or ended, that memory does not know of.
+    pub(crate) in_doubt: bool,
+    /// When something comes up by itself in such a store, as far as this process knows.
+    pub(crate) soonest: Option<Moment>,
     /// What a point of priority is worth.
-    ageing: Duration,
+    pub(super) ageing: Duration,
     pub(crate) seen: Seen,
     pub(crate) demand: Demand,
     pub(crate) leases: Leases,
@@ -62,6 +72,10 @@ impl Core {
     pub(crate) fn new(config: &Config, now: Now) -> Self {
         Self {
             schedule: Schedule::new(config.weights()),
+            window: None,
+            fresh: Vec::new(),
+            in_doubt: false,
+            soonest: None,
             ageing: *config.priority_ageing,
             seen: Seen::default(),
             demand: Demand::default(),
@@ -111,7 +125,9 @@ impl Core {
                 Phase::Leased(lease) => {
                     let held = Held {
                         invocation: found.id,
+                        agent: Arc::clone(&entry.agent),
                         tenant: Arc::clone(&entry.tenant),
+                        bytes: entry.bytes,
                         worker: Arc::clone(&lease.worker),
                         stream: lease.stream,
                         token: sign(&found, lease),
@@ -135,9 +151,11 @@ impl Core {
         self.paused_until = None;
         let takers = &self.takers;
         let takes = |id| takers.get(&id).is_some_and(|entry| entry.taker.takes());
-        for (worker, id) in self.demand.pair(&mut self.schedule, PAIRS_MAX, takes) {
+        let pairs_max = if self.window.is_some() { SHARED_PAIRS_MAX } else { PAIRS_MAX };
+        for (worker, id) in self.demand.pair(&mut self.schedule, pairs_max, takes) {
             let input = self.hot.take(id);
-            commands.extend(self.promise(worker, id, input, now));
+            let ready = self.claims(id);
+            commands.extend(self.promise(worker, (id, ready), input, now));
         }
     }
 
@@ -152,20 +170,20 @@ impl Core {
         let startable = accepted.session.is_none()
             && accepted.not_before.is_none_or(|at| at <= now.wall)
             && accepted.deadline.is_none_or(|at| at > now.wall);
-        if !startable || self.paused_until.is_some() || self.schedule.has_ready(&accepted.agent) {
+        if !startable || self.paused_until.is_some() || self.has_ready(&accepted.agent) {
             return None;
         }
         let takers = &self.takers;
         let takes = |id| takers.get(&id).is_some_and(|entry| entry.taker.takes());
         let worker = self.demand.reserve(&accepted.agent, &accepted.tenant, takes)?;
         self.promised.insert(accepted.id);
-        self.promise(worker, accepted.id, Some((Arc::clone(accepted), payload.clone())), now)
+        self.promise(worker, (accepted.id, None), Some((Arc::clone(accepted), payload.clone())), now)
     }
 
     fn promise(
         &mut self,
         worker: WorkerId,
-        id: Uuid,
+        (id, ready): (Uuid, Option<ReadyKey>),
         input: Option<(Arc<Accepted>, Payload)>,
         now: Now,
     ) -> Option<(Tag, Command)> {
@@ -183,8 +201,16 @@ impl Core {
         };
         let grant = GrantTo { lease: Uuid::now_v7(), worker: Arc::clone(&entry.name), stream };
         let lease = grant.lease;
-        let claim = Claim { id, grant, now: now.wall, with_input: input.is_none(), ready: None };
+        let claim = Claim { id, grant, now: now.wall, with_input: input.is_none(), ready };
         Some((Tag::Claim(Box::new(ClaimTag { id, lease, worker, input })), Command::Claim(Box::new(claim))))
+    }
+
+    /// A worker comes, or asks for work.
+    pub(crate) fn asks(&mut self, id: WorkerId, agents: Vec<Arc<str>>, tenant: Option<Arc<str>>, credits: u32) {
+        if let Some(window) = &mut self.window {
+            agents.iter().for_each(|agent| window.want(agent));
+        }
+        self.demand.join(id, agents, tenant, credits);
     }
 
     /// Tells those who watch an invocation that there is something new.

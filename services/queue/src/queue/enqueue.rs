@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use holdfast_rpc::Error;
 use holdfast_telemetry::apart::OpenSpan;
@@ -100,6 +101,7 @@ impl Shared {
             })
             .collect();
         let now = self.clock.now();
+        let keys_since = self.keys_since.load(Ordering::Relaxed);
         let mut core = self.core.lock();
         let mut commands = Commands::new();
         let mut refused = Vec::new();
@@ -118,7 +120,7 @@ impl Shared {
             }
             let promise = core.promise_new(&accepted, &payload, now);
             let awaited = matches!(to, AcceptTo::Call { wait: true, .. });
-            let command = Accept { accepted: Arc::clone(&accepted), payload: payload.clone(), digest, awaited };
+            let command = Accept { accepted: Arc::clone(&accepted), payload: payload.clone(), digest, awaited, keys_since };
             let tag = AcceptTag { accepted, payload, to, span };
             commands.push((Tag::Accept(Box::new(tag)), Command::Accept(Box::new(command))));
             commands.extend(promise);
@@ -148,7 +150,8 @@ impl Shared {
         let shared = Arc::clone(self);
         tokio::spawn(async move {
             let (tenant, agent) = (Arc::clone(&accepted.tenant), Arc::clone(&accepted.agent));
-            let outcome = match shared.store.by_key(tenant, agent, key, digest).await {
+            let since = shared.keys_since.load(Ordering::Relaxed);
+            let outcome = match shared.store.by_key(tenant, agent, key, digest, since).await {
                 Ok(Some((id, true))) => Ok(Enqueued { id, created: false }),
                 Ok(Some((id, false))) => Err(key_reused(id)),
                 Ok(None) | Err(_) => Err(error),
@@ -181,12 +184,22 @@ impl Shared {
             if matches!(record.standing, Standing::Ended(_)) {
                 return Some(CallWhat::Ended(Box::new(record)));
             }
-            {
+            let shared = {
                 let mut core = self.core.lock();
-                if core.schedule.get(id).is_some() {
+                let shared = core.window.is_some();
+                if shared || core.schedule.get(id).is_some() {
                     core.waits.add(stream, call_id, record.accepted);
-                    return None;
+                    Some(shared)
+                } else {
+                    None
                 }
+            };
+            if let Some(shared) = shared {
+                if shared {
+                    // Elsewhere it may have ended since it was read.
+                    self.tell_end(id).await;
+                }
+                return None;
             }
             // Its acceptance or its end is stored, and on its way into memory.
             landed.await;
@@ -210,6 +223,7 @@ impl Submission {
             parent: self.parent,
             traceparent: self.traceparent,
             at: now,
+            bytes: self.payload.data.len(),
         };
         (Arc::new(accepted), self.payload)
     }

@@ -15,9 +15,14 @@ impl GiveUp for Tag {
             Self::Accept(tag) => give_up_accept(&mut tag.to, failure),
             Self::Settle(tag) => give_up_settle(&mut tag.to, failure),
             Self::Tell(tag) => give_up_tell(&mut tag.to, failure),
-            Self::ForgetRaises(reply) => refuse(reply, failure),
-            // Workers wait for work on streams, and for as long as they want.
-            Self::Claim(_) | Self::Adopt(_) => {}
+            Self::ForgetRaises(reply) | Self::Promote(reply) => refuse(reply, failure),
+            Self::Redrive(tag) => refuse(&mut tag.reply, failure),
+            Self::Discard(reply) => refuse(reply, failure),
+            Self::Adopt(tag) => {
+                let _ = std::mem::replace(&mut tag.reply, oneshot::channel().0).send(None);
+            }
+            // Workers wait for work for as long as they want.
+            Self::Claim(_) => {}
         }
     }
 }

@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_rpc::Error;
+use holdfast_rpc::lease::LeaseToken;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::core::{Commands, TakerEntry};
 use super::grant::{Grant, LeaseCall, Renewal, Taker};
+use super::tag::AdoptWhy;
 use super::{Queue, Shared, refusal};
 use crate::domain::record::{Outcome, Record, Standing};
 use crate::domain::transition::{CANCELLED, DEADLINE_PASSED, LEASE_LOST};
+use crate::store::{Adopt, AdoptFrom, KeptLease};
 
 /// When to come back to a queue that has too many workers.
 const CROWDED: Duration = Duration::from_secs(1);
@@ -48,15 +51,17 @@ impl Queue {
     pub async fn lease(&self, ask: LeaseAsk) -> Result<Vec<Grant>, Error> {
         let until = Instant::now() + ask.wait;
         loop {
-            let (waiting, answer) = self.ask(&ask)?;
             // Dropped with the call, so that nothing is kept for a client that has gone.
-            let waiting = waiting;
-            let mut answer = answer;
-            let grants = match tokio::time::timeout_at(until, &mut answer).await {
-                Ok(answered) => answered.unwrap_or_default(),
+            let mut waiting = self.ask(&ask)?;
+            if self.shared.store.shared().is_some() && !waiting.is_promised() {
+                // There may be more than is in sight, also for a caller who does not want to wait.
+                self.shared.look_for(&ask.agents).await;
+            }
+            let grants = match tokio::time::timeout_at(until, waiting.answered()).await {
+                Ok(grants) => grants,
                 Err(_) if waiting.withdraw() => return Ok(Vec::new()),
                 // Promised already: the store's answer is a commit away.
-                Err(_) => answer.await.unwrap_or_default(),
+                Err(_) => waiting.answered().await,
             };
             // None of what was promised could be had: it ended, or the store failed.
             if !grants.is_empty() || Instant::now() >= until {
@@ -65,7 +70,7 @@ impl Queue {
         }
     }
 
-    fn ask(&self, ask: &LeaseAsk) -> Result<(Waiting, oneshot::Receiver<Vec<Grant>>), Error> {
+    fn ask(&self, ask: &LeaseAsk) -> Result<Waiting, Error> {
         let shared = &self.shared;
         let now = shared.clock.now();
         let (reply, answer) = oneshot::channel();
@@ -80,23 +85,24 @@ impl Queue {
         let taker = Taker::Call(LeaseCall { promised: 0, grants: Vec::new(), reply: Some(reply) });
         let entry = TakerEntry { taker, name: Arc::clone(&ask.worker), tenant: ask.tenant.clone() };
         core.takers.insert(id, entry);
-        core.demand.join(id, ask.agents.clone(), ask.tenant.clone(), ask.leases_max);
+        core.asks(id, ask.agents.clone(), ask.tenant.clone(), ask.leases_max);
         let mut commands = Commands::new();
         core.dispatch(now, &mut commands);
         shared.submit(&mut core, commands, now);
         drop(core);
-        Ok((Waiting { shared: Arc::clone(shared), id }, answer))
+        Ok(Waiting { shared: Arc::clone(shared), id, answer })
     }
 
     /// Renews leases, each for itself.
     ///
     /// # Errors
-    /// A token that is not one of ours, or another tenant's.
+    /// A token that is not one of ours, or another tenant's; UNAVAILABLE where it is not known here, and the store does not
+    /// say more.
     pub async fn heartbeat(&self, tenant: Option<&str>, tokens: Vec<String>) -> Result<Vec<Renewal>, Error> {
         let mut renewals = Vec::with_capacity(tokens.len());
         for token in tokens {
             let holder = self.shared.holder(tenant, &token)?;
-            let lease = self.shared.renew(holder).await;
+            let lease = self.shared.renew(holder).await?;
             renewals.push(Renewal { token, lease });
         }
         Ok(renewals)
@@ -115,17 +121,43 @@ impl Shared {
     }
 
     /// Renews a lease, or says why it is over.
-    pub(super) async fn renew(&self, holder: Holder) -> Result<Duration, &'static str> {
+    pub(super) async fn renew(self: &Arc<Self>, holder: Holder) -> Result<Result<Duration, &'static str>, Error> {
         let ttl = *self.config.lease_ttl;
         let until = self.clock.now().moment.after(ttl);
-        if self.core.lock().leases.renew(holder.lease, until) {
-            return Ok(ttl);
+        let elsewhere = {
+            let mut core = self.core.lock();
+            if core.leases.renew(holder.lease, until) {
+                return Ok(Ok(ttl));
+            }
+            core.window.is_some() && core.leases.get(holder.lease).is_none()
+        };
+        if elsewhere {
+            // Its holder came here with it: from now on this process times it.
+            let adopt = Adopt { id: holder.invocation, lease: holder.lease, from: AdoptFrom::Anyone, to: None };
+            match self.move_leases([(adopt, AdoptWhy::Shown)]).await.first() {
+                Some(Some(true)) => return Ok(Ok(ttl)),
+                Some(Some(false)) => {}
+                Some(None) | None => return Err(refusal::unsure()),
+            }
         }
         // That it is over is certain; a store that cannot say why changes nothing in that.
-        match self.store.get(holder.invocation, None, false).await {
+        Ok(match self.store.get(holder.invocation, None, false).await {
             Ok(Some(record)) => Err(why_lost(&record, holder.lease)),
             Ok(None) | Err(_) => Err(LEASE_LOST),
-        }
+        })
+    }
+
+    /// The token of a lease that another process granted.
+    pub(super) fn token_of(&self, kept: &KeptLease) -> Arc<str> {
+        let token = LeaseToken {
+            tenant: kept.tenant.clone(),
+            session: kept.session.clone().unwrap_or_default(),
+            invocation_id: kept.id.to_string(),
+            attempt: kept.attempt,
+            lease_id: kept.lease.id.to_string(),
+            fence: kept.lease.fence,
+        };
+        self.key.sign(&token).into()
     }
 }
 
@@ -141,13 +173,22 @@ fn why_lost(record: &Record, lease: Uuid) -> &'static str {
     }
 }
 
-/// A call's place in the line.
+/// A call's place in the line. Dropped before its answer was taken, what it was granted goes back.
 struct Waiting {
     shared: Arc<Shared>,
     id: Uuid,
+    answer: oneshot::Receiver<Vec<Grant>>,
 }
 
 impl Waiting {
+    async fn answered(&mut self) -> Vec<Grant> {
+        (&mut self.answer).await.unwrap_or_default()
+    }
+
+    fn is_promised(&self) -> bool {
+        self.shared.core.lock().idle_call(self.id).is_none()
+    }
+
     /// Leaves the line; false where leases are promised already.
     fn withdraw(&self) -> bool {
         let mut core = self.shared.core.lock();
@@ -164,5 +205,10 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         // What is promised finds nobody to take it and goes back; else there is nothing to leave.
         self.withdraw();
+        // What has come, but was not taken: its client has gone, or the queue drains.
+        self.answer.close();
+        if let Ok(grants) = self.answer.try_recv() {
+            self.shared.hand_back(&grants);
+        }
     }
 }

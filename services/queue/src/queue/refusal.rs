@@ -14,6 +14,9 @@ use crate::store::Gone;
 /// When to come back to a queue that drains: another process, or the next one, is there by then.
 const DRAINED_WITHIN: Duration = Duration::from_millis(500);
 
+/// When to ask again whose a lease is: soon, for a broken stream has not long to come back.
+const UNDECIDED_FOR: Duration = Duration::from_millis(500);
+
 /// The store could not do it.
 pub(crate) fn store(failure: &Failure) -> Error {
     let error = match failure.retry_after() {
@@ -82,6 +85,16 @@ pub(crate) fn reason(gone: Gone) -> &'static str {
         Gone::DeadlinePassed => DEADLINE_PASSED,
         Gone::Unknown | Gone::LeaseLost | Gone::Ended(_) => LEASE_LOST,
     }
+}
+
+/// Whose a lease is cannot be told just now.
+pub(crate) fn unsure() -> Error {
+    Error::unavailable("the queue's store does not say whose the lease is", DRAINED_WITHIN)
+}
+
+/// Whose a lease is cannot be said now.
+pub(crate) fn undecided() -> Error {
+    Error::unavailable("the queue's store does not say who holds which lease", UNDECIDED_FOR)
 }
 
 /// The queue begins nothing new.

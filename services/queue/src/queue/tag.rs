@@ -13,6 +13,7 @@ use super::outbox::Outbox;
 use crate::domain::demand::WorkerId;
 use crate::domain::invocation::{Accepted, Payload, Status};
 use crate::domain::time::Micros;
+use crate::store::Redriven;
 
 /// Somebody who waits for one answer.
 pub(crate) type Reply<A> = oneshot::Sender<Result<A, Error>>;
@@ -26,6 +27,10 @@ pub(crate) enum Tag {
     Adopt(AdoptTag),
     Tell(TellTag),
     ForgetRaises(Reply<()>),
+    /// The time of delayed ones has come, in a store that processes share.
+    Promote(Reply<()>),
+    Redrive(RedriveTag),
+    Discard(Reply<usize>),
 }
 
 /// An invocation that becomes durable.
@@ -100,8 +105,20 @@ pub struct Settled {
 #[derive(Debug)]
 pub(crate) struct AdoptTag {
     pub(crate) lease: Uuid,
-    pub(crate) to: Uuid,
-    pub(crate) reply: oneshot::Sender<bool>,
+    pub(crate) why: AdoptWhy,
+    /// Whether it moved; none when the store did not say.
+    pub(crate) reply: oneshot::Sender<Option<bool>>,
+}
+
+/// Why a lease moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AdoptWhy {
+    /// Its holder comes with its token.
+    Shown,
+    /// The process that kept it is gone.
+    Orphaned,
+    /// It is said to have moved away: only the store knows whether it is still here.
+    Doubted,
 }
 
 /// A report that becomes durable.
@@ -109,6 +126,15 @@ pub(crate) struct AdoptTag {
 pub(crate) struct TellTag {
     pub(crate) id: Uuid,
     pub(crate) to: TellTo,
+}
+
+/// A redrive that becomes durable.
+#[derive(Debug)]
+pub(crate) struct RedriveTag {
+    pub(crate) id: Uuid,
+    /// Room was made for it: it counts as waiting already.
+    pub(crate) accepted: Arc<Accepted>,
+    pub(crate) reply: Reply<Redriven>,
 }
 
 /// Who told it.

@@ -12,7 +12,7 @@ use super::core::{Commands, Core, TakerEntry};
 use super::grant::{Renewal, Taker, Work};
 use super::outbox::Outbox;
 use super::settle::{Ending, Telling};
-use super::tag::{AdoptTag, SettleTo, Tag, TellTo};
+use super::tag::{AdoptTag, AdoptWhy, SettleTo, Tag, TellTo};
 use super::{Queue, Shared, refusal};
 use crate::domain::leases::Confines;
 use crate::domain::transition::LEASE_LOST;
@@ -67,7 +67,7 @@ impl Queue {
         // From here on dropping it cleans up.
         let session =
             WorkSession { shared: Arc::clone(shared), id, tenant: hello.tenant.clone(), outbox: Arc::clone(&outbox) };
-        let adopted = session.take_over(&hello).await;
+        let adopted = session.take_over(&hello).await?;
         outbox.tell(Work::Welcome { adopted, heartbeat_interval: shared.config.heartbeat_interval() });
         session.join(hello.agents, hello.credits);
         Ok(session)
@@ -82,7 +82,10 @@ impl Queue {
 
 impl WorkSession {
     /// Adopts the leases that the worker names and frees the others of its broken streams. The tokens that go on here.
-    async fn take_over(&self, hello: &Hello) -> Vec<String> {
+    ///
+    /// # Errors
+    /// UNAVAILABLE where the store does not say: the worker would stop work whose lease nobody has taken.
+    async fn take_over(&self, hello: &Hello) -> Result<Vec<String>, Error> {
         let shared = &self.shared;
         let mut answers = Vec::new();
         {
@@ -94,15 +97,20 @@ impl WorkSession {
                 core.leases.returned(&hello.worker, hello.tenant.as_deref()).into_iter().collect();
             for token in &hello.held_tokens {
                 let Ok(holder) = shared.holder(hello.tenant.as_deref(), token) else { continue };
-                let Some(held) = core.leases.get(holder.lease) else { continue };
-                streams.extend(held.stream);
+                let held = core.leases.get(holder.lease);
+                let from = match held {
+                    Some(held) => AdoptFrom::Stream(held.stream),
+                    // Another process keeps it, or did.
+                    None if core.window.is_some() => AdoptFrom::Anyone,
+                    None => continue,
+                };
+                streams.extend(held.and_then(|held| held.stream));
                 named.insert(holder.lease);
                 let (reply, answer) = oneshot::channel();
                 answers.push((token.clone(), answer));
-                let from = AdoptFrom::Stream(held.stream);
-                let adopt = Adopt { id: held.invocation, lease: holder.lease, from, to: Some(self.id) };
-                commands
-                    .push((Tag::Adopt(AdoptTag { lease: holder.lease, to: self.id, reply }), Command::Adopt(adopt)));
+                let adopt = Adopt { id: holder.invocation, lease: holder.lease, from, to: Some(self.id) };
+                let tag = AdoptTag { lease: holder.lease, why: AdoptWhy::Shown, reply };
+                commands.push((Tag::Adopt(tag), Command::Adopt(adopt)));
             }
             for stream in streams {
                 close_stream(&mut core, stream);
@@ -116,11 +124,13 @@ impl WorkSession {
         }
         let mut adopted = Vec::new();
         for (token, answer) in answers {
-            if answer.await.unwrap_or(false) {
-                adopted.push(token);
+            match answer.await {
+                Ok(Some(true)) => adopted.push(token),
+                Ok(Some(false)) => {}
+                Ok(None) | Err(_) => return Err(refusal::undecided()),
             }
         }
-        adopted
+        Ok(adopted)
     }
 
     fn may_free(&self, core: &Core, lease: Uuid) -> bool {
@@ -130,7 +140,7 @@ impl WorkSession {
 
     fn join(&self, agents: Vec<Arc<str>>, credits: u32) {
         let credits = credits.min(self.shared.config.credits_max);
-        self.shared.core.lock().demand.join(self.id, agents, self.tenant.clone(), credits);
+        self.shared.core.lock().asks(self.id, agents, self.tenant.clone(), credits);
         self.shared.pair();
     }
 
@@ -148,9 +158,12 @@ impl WorkSession {
         for token in tokens {
             let lease = match self.shared.holder(self.tenant.as_deref(), &token) {
                 Ok(holder) => self.shared.renew(holder).await,
-                Err(_) => Err(LEASE_LOST),
+                Err(_) => Ok(Err(LEASE_LOST)),
             };
-            renewals.push(Renewal { token, lease });
+            // Where the store does not say whose it is, the worker asks again.
+            if let Ok(lease) = lease {
+                renewals.push(Renewal { token, lease });
+            }
         }
         self.outbox.tell(Work::Renewed(renewals));
     }

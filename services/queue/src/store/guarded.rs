@@ -40,8 +40,9 @@ pub fn settings() -> Settings {
         minimum_calls: 20,
         // A batch that fails counts once: one broken connection is not an outage.
         consecutive_failures: Some(3),
-        open: Duration::from_secs(1),
-        open_max: Duration::from_secs(5),
+        // A try costs one connection: those who wait shall not wait for long after it is back.
+        open: Duration::from_millis(500),
+        open_max: Duration::from_secs(2),
         ..Settings::default()
     }
 }
@@ -183,8 +184,8 @@ impl<S: Store<Slot>, T: GiveUp> Store<T> for Guarded<S, T> {
         self.inner.waiting()
     }
 
-    fn raises(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Raise>, Failure>> {
-        self.guard.reads.call(move || self.inner.raises(limit)).boxed()
+    fn raises(&self, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<Raise>, Failure>> {
+        self.guard.reads.call(move || self.inner.raises(after, limit)).boxed()
     }
 
     fn sweep(&self, sweep: Sweep) -> BoxFuture<'_, Result<Swept, Failure>> {

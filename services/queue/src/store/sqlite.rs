@@ -131,8 +131,8 @@ impl<T: Send + 'static> Store<T> for Sqlite<T> {
         self.reader.read(read::waiting).boxed()
     }
 
-    fn raises(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Raise>, Failure>> {
-        self.reader.read(move |tx| read::raises(tx, limit)).boxed()
+    fn raises(&self, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<Raise>, Failure>> {
+        self.reader.read(move |tx| read::raises(tx, after, limit)).boxed()
     }
 
     fn sweep(&self, sweep: Sweep) -> BoxFuture<'_, Result<Swept, Failure>> {

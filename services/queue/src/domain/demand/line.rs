@@ -36,6 +36,10 @@ impl Lines {
         self.last_ticket
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.agents.is_empty()
+    }
+
     pub(super) fn first(&self, (agent, tenant): &Line) -> Option<WorkerId> {
         let lines = self.agents.get(agent)?;
         let line = match tenant {

@@ -3,7 +3,9 @@ use super::*;
 fn held(stream: Option<u128>) -> Held {
     Held {
         invocation: Uuid::from_u128(7),
+        agent: "a".into(),
         tenant: "t".into(),
+        bytes: 1,
         worker: "w".into(),
         stream: stream.map(Uuid::from_u128),
         token: "token".into(),

@@ -1,4 +1,4 @@
-//! A queue made of the core's parts, its store a map that commits at once or fails, its workers dice.
+//! Dice: what callers, workers, clocks and machines do to the queue.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,107 +8,113 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use uuid::Uuid;
 
-use super::history::{Happened, History};
-use crate::domain::demand::Demand;
-use crate::domain::invocation::{Failure, Payload, Usage};
-use crate::domain::leases::{Confines, Held, Leases};
-use crate::domain::record::{Live, Phase};
-use crate::domain::retry::{FREE_RELEASES, RetryPolicy};
-use crate::domain::schedule::{Entry, Place, Schedule, turn};
+use super::fault::Fault;
+use super::history::Happened;
+use super::process::Process;
+use super::store::{Row, Store};
+use super::workers::Worker;
+use super::{ATTEMPTS_MAX, TENANTS};
+use crate::domain::record::{Live, Standing};
+use crate::domain::retry::RetryPolicy;
+use crate::domain::schedule::turn;
 use crate::domain::time::{Moment, Now};
-use crate::domain::transition::{Grant, NotHeld, Step};
+use crate::domain::transition::Grant;
 
-const LEASE: Duration = Duration::from_secs(10);
-const GRACE: Duration = Duration::from_secs(2);
-const AGAIN: Duration = Duration::from_secs(1);
-const LOST_MAX: u32 = 4;
 const AGEING: Duration = Duration::from_secs(10);
-
-/// What the store holds of an invocation: it survives a restart.
-#[derive(Clone)]
-struct Row {
-    entry: Entry,
-    deadline_wall: Option<i64>,
-    live: Live,
-}
+const WORKERS: usize = 5;
 
 pub(super) struct World {
-    rng: SmallRng,
-    pub(super) history: History,
-    now: Now,
+    pub(super) rng: SmallRng,
+    pub(super) store: Store,
+    pub(super) now: Now,
+    pub(super) processes: Vec<Process>,
+    pub(super) workers: Vec<Worker>,
+    /// Which worker a stream is.
+    pub(super) streams: BTreeMap<Uuid, usize>,
+    /// Nothing fails any more.
+    pub(super) calm: bool,
     ids: u128,
-    rows: BTreeMap<Uuid, Row>,
-    session_orders: BTreeMap<i64, i64>,
-    session_fences: BTreeMap<i64, u64>,
-    schedule: Schedule,
-    demand: Demand,
-    leases: Leases,
-    streams: Vec<Uuid>,
-    /// Leases as workers remember them, over or not: (invocation, lease).
-    remembered: Vec<(Uuid, Uuid)>,
+    keys: u64,
 }
 
 impl World {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, fault: Option<Fault>) -> Self {
+        let shared = seed % 2 == 1;
+        let now = Now { wall: 1_000_000_000, moment: Moment(1_000_000) };
         let mut world = Self {
             rng: SmallRng::seed_from_u64(seed),
-            history: History::default(),
-            now: Now { wall: 1_000_000_000, moment: Moment(1_000_000) },
+            store: Store::new(shared, fault),
+            now,
+            processes: Vec::new(),
+            workers: (0..WORKERS).map(Worker::new).collect(),
+            streams: BTreeMap::new(),
+            calm: false,
             ids: 0,
-            rows: BTreeMap::new(),
-            session_orders: BTreeMap::new(),
-            session_fences: BTreeMap::new(),
-            schedule: Schedule::default(),
-            demand: Demand::default(),
-            leases: Leases::default(),
-            streams: Vec::new(),
-            remembered: Vec::new(),
+            keys: 0,
         };
-        world.connect();
+        for _ in 0..if shared { 3 } else { 1 } {
+            world.start_process();
+        }
+        (0..WORKERS).for_each(|worker| world.connect(worker));
         world
     }
 
     pub(super) fn step(&mut self) {
         match self.rng.random_range(0..100) {
-            0..25 => self.accept(),
-            25..50 => self.finish(),
-            50..60 => self.heartbeat(),
-            60..85 => {
+            0..20 => self.submit(None),
+            20..22 => self.rush(),
+            22..48 => self.finish(),
+            48..56 => self.heartbeat(),
+            56..78 => {
                 let millis = self.rng.random_range(1..3_000);
                 self.pass(Duration::from_millis(millis));
             }
-            85..88 => self.now.wall += self.rng.random_range(-3_600_000_000..3_600_000_000_i64),
-            88..92 => self.break_stream(),
-            92..94 => self.connect(),
-            94..97 => self.cancel(),
-            97..99 => self.restart(),
-            _ => self.connect(),
+            78..80 => self.jump(),
+            80..83 => self.break_stream(),
+            83..88 => self.reconnect(),
+            88..90 => self.lose_worker(),
+            90..93 => self.cancel(),
+            93..96 => self.redrive(),
+            96..98 => self.kill(),
+            _ => self.pause(),
         }
-        self.reap();
-        self.dispatch();
+        self.serve();
     }
 
-    /// Workers that do their work until nothing is left.
+    /// Processes and workers that do their work until nothing is left.
     pub(super) fn settle_everything(&mut self) {
-        self.connect();
-        for _ in 0..10_000 {
-            if self.rows.is_empty() {
+        self.calm = true;
+        // What was put off by a clock that went back comes up.
+        self.now.wall += Duration::from_secs(3_600).as_micros() as i64;
+        self.processes.iter_mut().for_each(|process| (process.paused, process.skew) = (false, 0));
+        for _ in 0..2_000 {
+            if self.store.is_done() {
                 return;
             }
-            self.pass(Duration::from_secs(60));
-            self.demand.add(self.streams[self.streams.len() - 1], 10);
-            self.reap();
-            self.dispatch();
-            self.remembered.retain(|(id, _)| self.rows.contains_key(id));
-            for (id, lease) in self.remembered.clone() {
-                self.apply(id, |live, now| live.completed(lease, Payload::default(), Usage::default(), now));
-            }
+            self.pass(Duration::from_millis(1_500));
+            self.reconnect();
+            self.heartbeat();
+            self.finish_everything();
+            self.serve();
         }
     }
 
-    fn id(&mut self) -> Uuid {
+    pub(super) fn id(&mut self) -> Uuid {
         self.ids += 1;
         Uuid::from_u128(self.ids)
+    }
+
+    pub(super) fn fails(&mut self) -> bool {
+        !self.calm && self.rng.random_bool(0.1)
+    }
+
+    pub(super) fn working(&mut self) -> Option<usize> {
+        let working: Vec<usize> = self.processes.iter().filter(|it| it.works()).map(|it| it.number).collect();
+        (!working.is_empty()).then(|| working[self.rng.random_range(0..working.len())])
+    }
+
+    fn injected(&mut self, kind: &'static str) {
+        self.store.says(Happened::Injected(kind));
     }
 
     fn pass(&mut self, span: Duration) {
@@ -116,223 +122,246 @@ impl World {
         self.now.wall += span.as_micros() as i64;
     }
 
-    fn accept(&mut self) {
-        let id = self.id();
-        let place = self.rng.random_bool(0.5).then(|| {
-            let session = self.rng.random_range(1..4);
-            let order = self.session_orders.entry(session).or_default();
-            *order += 1;
-            Place { session, order: *order }
+    /// A wall clock jumps: the machine's, or one of several.
+    fn jump(&mut self) {
+        self.injected("clock jumps");
+        let by = self.rng.random_range(-600_000_000..600_000_000_i64);
+        match self.working().filter(|_| self.store.shared) {
+            Some(process) => self.processes[process].skew = by / 60,
+            None => self.now.wall += by,
+        }
+    }
+
+    fn submit(&mut self, rush_of: Option<usize>) {
+        let Some(process) = self.working() else { return };
+        let key = self.rng.random_bool(0.3).then(|| {
+            self.keys += u64::from(self.keys == 0 || self.rng.random_bool(0.6));
+            self.keys
         });
-        let in_wall = |rng: &mut SmallRng, now: Now| now.wall + rng.random_range(0..20_000_000);
-        let deadline_wall = self.rng.random_bool(0.2).then(|| in_wall(&mut self.rng, self.now));
-        let not_before = self.rng.random_bool(0.2).then(|| in_wall(&mut self.rng, self.now));
-        let entry = Entry {
+        let tenant = rush_of.unwrap_or_else(|| self.rng.random_range(0..TENANTS.len()));
+        let agent = if rush_of.is_some() || self.rng.random_bool(0.7) { "a" } else { "b" };
+        let (name, of) = (agent.into(), TENANTS[tenant].0.into());
+        let now = self.now;
+        let depths = &mut self.processes[process].depths;
+        if self.store.has(Fault::LimitIgnored) {
+            depths.waits(&name, &of, 1, now.moment);
+        } else if depths.admit(&name, &of, 1, 0.5, now.moment).is_err() {
+            return self.store.says(Happened::Full);
+        }
+        if self.fails() {
+            self.processes[process].depths.withdrawn(&name, &of, 1, now.moment);
+            self.injected("store failures");
+            if self.store.has(Fault::EarlyAcknowledgement) {
+                let id = self.id();
+                self.store.says(Happened::Acknowledged { id });
+            }
+            return;
+        }
+        let id = match self.store.by_key(key) {
+            Some(id) => {
+                self.processes[process].depths.withdrawn(&name, &of, 1, now.moment);
+                self.injected("duplicate submissions");
+                id
+            }
+            None => self.accept(process, agent, tenant, key, rush_of.is_some()),
+        };
+        if self.rng.random_bool(0.9) {
+            self.store.says(Happened::Acknowledged { id });
+        } else {
+            self.injected("lost replies");
+        }
+    }
+
+    fn accept(&mut self, process: usize, agent: &'static str, tenant: usize, key: Option<u64>, plain: bool) -> Uuid {
+        let id = self.id();
+        let now = self.processes[process].now(self.now);
+        let session = (!plain && self.rng.random_bool(0.4)).then(|| self.rng.random_range(1..4));
+        let soon = |rng: &mut SmallRng| (!plain && rng.random_bool(0.2)).then(|| now.wall + rng.random_range(0..20_000_000));
+        let (deadline_wall, not_before) = (soon(&mut self.rng), soon(&mut self.rng));
+        let row = Row {
             id,
             seq: self.ids as i64,
-            agent: "a".into(),
-            tenant: if self.rng.random_bool(0.5) { "t".into() } else { "u".into() },
-            turn: turn(not_before.unwrap_or(self.now.wall), self.rng.random_range(-1..=1), AGEING),
-            place,
-            ready_at: not_before.map(|at| self.now.moment_of(at)),
-            deadline: deadline_wall.map(|at| self.now.moment_of(at)),
-            accepted_at: self.now.moment,
-            bytes: 1,
+            agent,
+            tenant,
+            turn: turn(not_before.unwrap_or(now.wall), self.rng.random_range(-1..=1), AGEING),
+            place: session.map(|session| self.store.place(session)),
+            key,
+            deadline_wall,
+            standing: Standing::Live(Live::accepted(not_before)),
+            tries: Vec::new(),
+            past: Vec::new(),
+            keeper: None,
+            deadline: deadline_wall.map(|at| now.moment_of(at)),
+            ready_at: not_before.map(|at| now.moment_of(at)),
         };
-        let session = place.map(|place| place.session);
-        self.history.events.push(Happened::Accepted { id, session, deadline: entry.deadline });
-        self.rows.insert(id, Row { entry: entry.clone(), deadline_wall, live: Live::accepted(not_before) });
-        self.schedule.accept(entry, self.now.moment);
+        self.processes[process].accepted(&row, &self.store, now);
+        self.store.accept(row);
+        id
     }
 
-    fn dispatch(&mut self) {
-        for (worker, id) in self.demand.pair(&mut self.schedule, 100, |_| true) {
-            if self.rng.random_bool(0.1) {
-                // The store failed: the promise is taken back.
-                self.schedule.requeued(id, None, self.now.moment);
-                self.demand.add(worker, 1);
-            } else {
-                self.claim(worker, id);
-            }
+    /// Every tenant submits much at once, and there are workers for it.
+    fn rush(&mut self) {
+        for tenant in (0..TENANTS.len()).flat_map(|tenant| [tenant; 14]) {
+            self.submit(Some(tenant));
         }
-    }
-
-    fn claim(&mut self, worker: Uuid, id: Uuid) {
-        let lease = self.id();
-        let Some(row) = self.rows.get_mut(&id) else { panic!("the schedule promised {id}, which has ended") };
-        let grant = Grant { lease, worker: "w".into(), stream: Some(worker) };
-        let session = row.entry.place.map(|place| place.session);
-        let last = session.and_then(|session| self.session_fences.get(&session).copied()).unwrap_or(0);
-        let granted = row.live.clone().granted(&grant, last, self.now.wall);
-        row.live = granted.expect("the schedule promised what waits");
-        let fence = row.live.fence;
-        if let Some(session) = session {
-            self.session_fences.insert(session, fence);
+        for worker in 0..WORKERS {
+            self.credit(worker, 8);
         }
-        self.history.events.push(Happened::Leased { id, lease, fence, at: self.now.moment });
-        let tenant = row.entry.tenant.clone();
-        let held = Held { invocation: id, tenant, worker: "w".into(), stream: Some(worker), token: "".into() };
-        self.schedule.leased(id);
-        self.leases.begin(lease, held, self.now.moment.after(LEASE));
-        self.remembered.push((id, lease));
-    }
-
-    /// A worker ends something that it remembers, in force or not, perhaps for the second time.
-    fn finish(&mut self) {
-        let Some((id, lease)) = self.pick() else { return };
-        let jitter = self.rng.random();
-        match self.rng.random_range(0..10) {
-            0..5 => self.apply(id, |live, now| live.completed(lease, Payload::default(), Usage::default(), now)),
-            5..8 => {
-                let failure = Failure { reason: "BUSY".into(), message: String::new(), retryable: true };
-                self.apply(id, |live, now| live.failed(lease, failure, Usage::default(), (&retry(), jitter), now));
-            }
-            _ => {
-                let before = self.rng.random_range(0..2 * FREE_RELEASES);
-                self.apply(id, |live, now| live.released(lease, before, now));
-            }
-        }
-        if let Some(stream) = self.streams.last() {
-            self.demand.add(*stream, 1);
-        }
-    }
-
-    fn heartbeat(&mut self) {
-        if let Some((_, lease)) = self.pick() {
-            self.leases.renew(lease, self.now.moment.after(LEASE));
-        }
-    }
-
-    fn pick(&mut self) -> Option<(Uuid, Uuid)> {
-        let place = self.rng.random_range(0..self.remembered.len().max(1));
-        self.remembered.get(place).copied()
     }
 
     fn cancel(&mut self) {
-        let place = self.rng.random_range(0..self.rows.len().max(1));
-        if let Some(id) = self.rows.keys().nth(place).copied() {
-            self.apply(id, |live, now| Ok(live.cancelled("", now)));
+        let Some(id) = self.any_row(|_| true) else { return };
+        let Some(process) = self.working() else { return };
+        let leased = self.store.rows[&id].live().is_some_and(|live| live.lease().is_some());
+        if leased && self.store.has(Fault::CancelledCompletes) {
+            return self.store.says(Happened::Cancelled { id });
+        }
+        let now = self.processes[process].now(self.now);
+        if let Ok(step) = self.store.change(id, now, |live| Ok(live.cancelled("", now.wall))) {
+            self.processes[process].stepped(&self.store, id, &step, now);
+            self.store.says(Happened::Cancelled { id });
+            self.injected("cancels");
         }
     }
 
-    /// One compare-and-set in the store, and what memory makes of it.
-    fn apply(&mut self, id: Uuid, change: impl FnOnce(Live, i64) -> Result<Step, NotHeld>) {
-        let Some(row) = self.rows.get_mut(&id) else { return self.history.events.push(Happened::Refused) };
-        match change(row.live.clone(), self.now.wall) {
-            Err(NotHeld) => self.history.events.push(Happened::Refused),
-            Ok(Step::Requeued { live, tried }) => {
-                row.live = live;
-                let lost = tried.kind.failure().is_some() && !tried.kind.counts();
-                self.history.events.push(Happened::Requeued { id, lost });
-                self.leases.end(tried.lease.id);
-                let ready_at = tried.next_at.map(|at| self.now.moment_of(at));
-                self.schedule.requeued(id, ready_at, self.now.moment);
+    fn redrive(&mut self) {
+        let Some(id) = self.any_row(|row| row.live().is_none()) else { return };
+        let Some(process) = self.working() else { return };
+        let (by, now) = (self.id(), self.processes[process].now(self.now));
+        if self.store.redrive(id, by, now) {
+            let row = self.store.rows[&id].clone();
+            let process = &mut self.processes[process];
+            process.depths.waits(&row.agent.into(), &Store::tenant_name(row.tenant).into(), 1, now.moment);
+            process.accepted(&row, &self.store, now);
+            self.injected("redrives");
+        }
+    }
+
+    fn any_row(&mut self, which: impl Fn(&Row) -> bool) -> Option<Uuid> {
+        let rows: Vec<Uuid> = self.store.rows.values().filter(|row| which(row)).map(|row| row.id).collect();
+        (!rows.is_empty()).then(|| rows[self.rng.random_range(0..rows.len())])
+    }
+
+    /// A process dies, with everything in its memory. The only one is started again; of several, a new one comes later.
+    fn kill(&mut self) {
+        let Some(process) = self.working() else { return };
+        self.injected("kills");
+        self.processes[process].alive = false;
+        self.processes[process].in_flight.clear();
+        for worker in 0..WORKERS {
+            if self.workers[worker].stream.is_some_and(|(at, _)| at == process) {
+                self.breaks(worker);
             }
-            Ok(Step::Ended { ended, raise, .. }) => {
-                self.rows.remove(&id);
-                self.history.events.push(Happened::Ended { id, status: ended.outcome.status(), raise });
-                if let Some(lease) = ended.lease {
-                    self.leases.end(lease.id);
+        }
+        if !self.store.shared {
+            self.pass(Duration::from_secs(1));
+        }
+        if !self.store.shared || self.processes.iter().filter(|it| it.alive).count() < 2 || self.rng.random_bool(0.5) {
+            self.start_process();
+        }
+    }
+
+    fn start_process(&mut self) {
+        let mut process = Process::start(self.processes.len(), self.store.fault, self.now);
+        if !self.store.shared {
+            process.restore(&mut self.store, self.now);
+        }
+        self.processes.push(process);
+    }
+
+    /// A process that shares the store stands still for a while, perhaps between a promise and its commit.
+    fn pause(&mut self) {
+        let paused = self.processes.iter_mut().find(|it| it.alive && it.paused);
+        match paused {
+            Some(process) => process.paused = false,
+            None if self.store.shared => {
+                if let Some(process) = self.working() {
+                    self.processes[process].paused = true;
+                    self.injected("pauses");
                 }
-                self.schedule.ended(id, self.now.moment);
             }
+            None => {}
         }
     }
 
-    fn reap(&mut self) {
-        for id in self.schedule.due(self.now.moment) {
-            if self.rng.random_bool(0.1) {
-                self.schedule.expire_again(id, self.now.moment.after(AGAIN));
+    /// What every process does in turn: commit, reap, look, give out.
+    fn serve(&mut self) {
+        let beats: Vec<(usize, u64)> = self.processes.iter().map(|it| (it.number, it.beat)).collect();
+        for number in 0..self.processes.len() {
+            if !self.processes[number].works() {
+                continue;
+            }
+            let now = self.now;
+            if self.calm || self.rng.random_bool(0.5) {
+                self.commit(number);
+            }
+            let (calm, rng) = (self.calm, &mut self.rng);
+            let process = &mut self.processes[number];
+            process.reap(&mut self.store, || !calm && rng.random_bool(0.1), now);
+            if self.store.shared {
+                let others: Vec<_> = beats.iter().copied().filter(|(other, _)| *other != number).collect();
+                process.watch(&others, &mut self.store, now);
+                if calm || self.rng.random_bool(0.7) {
+                    process.look(&self.store, now);
+                }
+                if self.rng.random_bool(0.2) {
+                    process.count(&self.store, now);
+                    self.counted(number);
+                }
             } else {
-                self.apply(id, |live, now| Ok(live.expired(now)));
+                self.counted(number);
             }
-        }
-        for lease in self.leases.due(self.now.moment) {
-            let Some(held) = self.leases.get(lease).cloned() else { continue };
-            if self.rng.random_bool(0.9) {
-                self.apply(held.invocation, |live, now| live.lost(lease, held.stream, LOST_MAX, now));
-            }
-            self.leases.keep(lease, self.now.moment.after(AGAIN));
+            self.dispatch(number);
         }
     }
 
-    fn connect(&mut self) {
-        let stream = self.id();
-        self.streams.push(stream);
-        self.demand.join(stream, vec!["a".into()], None, 3);
-        for broken in self.leases.returned("w", None) {
-            for lease in self.leases.of_stream(broken) {
-                let Some(held) = self.leases.get(lease).cloned() else { continue };
-                if self.rng.random_bool(0.5) {
-                    self.adopt(lease, &held, stream);
-                } else {
-                    self.apply(held.invocation, |live, now| live.lost(lease, held.stream, LOST_MAX, now));
-                }
-            }
+    fn counted(&mut self, number: usize) {
+        let (counts, are) = (self.processes[number].depths.waiting().0, self.store.queued());
+        if counts != are {
+            self.store.says(Happened::Counted { counts, are });
         }
     }
 
-    fn adopt(&mut self, lease: Uuid, held: &Held, stream: Uuid) {
-        let Some(row) = self.rows.get_mut(&held.invocation) else { return };
-        if let Ok(adopted) = row.live.clone().adopted(lease, held.stream, Some(stream)) {
-            row.live = adopted;
-            self.leases.adopt(lease, stream, self.now.moment.after(LEASE));
+    fn dispatch(&mut self, number: usize) {
+        let streams = &self.streams;
+        let workers = &self.workers;
+        let confined = |stream: Uuid| streams.get(&stream).is_some_and(|worker| workers[*worker].tenant.is_some());
+        let picks = self.processes[number].picks(&mut self.store, confined);
+        for (stream, id) in picks {
+            if self.fails() {
+                // The store failed: the promise is taken back.
+                self.processes[number].schedule.requeued(id, None, self.now.moment);
+                self.processes[number].demand.add(stream, 1);
+            } else {
+                self.processes[number].in_flight.push((stream, id));
+            }
+        }
+        if self.calm || self.rng.random_bool(0.8) {
+            self.commit(number);
         }
     }
 
-    fn break_stream(&mut self) {
-        if let Some(stream) = self.streams.pop() {
-            self.demand.leave(stream);
-            self.leases.broke(stream, "w".into(), Confines::To(None), self.now.moment.after(GRACE));
-        }
-    }
-
-    /// Memory is gone; the store is not. The monotonic clock begins anew.
-    fn restart(&mut self) {
-        self.history.events.push(Happened::Restarted);
-        self.pass(Duration::from_secs(1));
-        self.schedule = Schedule::default();
-        self.demand = Demand::default();
-        self.leases = Leases::default();
-        self.streams.clear();
-        let until = self.now.moment.after(LEASE);
-        for row in self.rows.values_mut() {
-            // After a restart only the wall clock knows how much of a delay is left.
-            let mut entry = row.entry.clone();
-            entry.deadline = row.deadline_wall.map(|at| self.now.moment_of(at));
-            if let Some(at) = entry.deadline {
-                self.history.events.push(Happened::DeadlineIs { id: entry.id, at });
+    /// The promises on their way become durable, or find that things have changed.
+    fn commit(&mut self, number: usize) {
+        for (stream, id) in std::mem::take(&mut self.processes[number].in_flight) {
+            let grant = Grant { lease: self.id(), worker: "w".into(), stream: Some(stream) };
+            let name = self.streams.get(&stream).map(|worker| self.workers[*worker].name.clone());
+            let grant = Grant { worker: name.unwrap_or_default().into(), ..grant };
+            let now = self.now;
+            let claimed = self.processes[number].claim(&mut self.store, (stream, id), &grant, now);
+            if claimed
+                && let Some(worker) = self.streams.get(&stream)
+                && self.workers[*worker].stream == Some((number, stream))
+            {
+                self.workers[*worker].held.push((id, grant.lease));
             }
-            match &row.live.phase {
-                Phase::Queued { next_at } => {
-                    entry.ready_at = next_at.map(|at| self.now.moment_of(at));
-                    self.schedule.accept(entry.clone(), self.now.moment);
-                }
-                Phase::Leased(lease) => {
-                    let tenant = entry.tenant.clone();
-                    let held = Held {
-                        invocation: entry.id,
-                        tenant,
-                        worker: "w".into(),
-                        stream: lease.stream,
-                        token: "".into(),
-                    };
-                    self.schedule.accept_leased(entry.clone());
-                    self.leases.begin(lease.id, held, until);
-                    if let Some(stream) = lease.stream {
-                        self.leases.broke(stream, "w".into(), Confines::Unknown, until);
-                    }
-                }
-            }
-            row.entry = entry;
         }
-        self.connect();
     }
 }
 
-fn retry() -> RetryPolicy {
+pub(super) fn retry(fault: Option<Fault>) -> RetryPolicy {
     RetryPolicy {
-        attempts_max: 3,
+        attempts_max: if fault == Some(Fault::LostAttempts) { 1 } else { ATTEMPTS_MAX },
         backoff: Backoff::doubling(Duration::from_millis(500), Duration::from_secs(5)),
         final_reasons: Vec::new(),
     }

@@ -11,6 +11,7 @@ use crate::domain::schedule::{Entry, Place, turn};
 use crate::domain::time::Now;
 use crate::queue::calls::CallWhat;
 use crate::queue::core::Core;
+use crate::queue::sight::Fresh;
 use crate::queue::tag::{AcceptTag, AcceptTo, Enqueued};
 use crate::queue::{Shared, refusal, spans};
 use crate::store::Acceptance;
@@ -29,6 +30,20 @@ impl Shared {
         }
         let promised = core.promised.remove(&accepted.id);
         let outcome = match acceptance {
+            Ok(Acceptance::Created { ready, .. }) if core.window.is_some() => {
+                core.seen.add(&accepted.agent);
+                core.comes_up(accepted.deadline, now);
+                match ready {
+                    // What is promised is about to be claimed, and is not looked for elsewhere.
+                    Some(candidate) if !promised => {
+                        let input = Some((Arc::clone(&accepted), payload));
+                        core.fresh.push(Fresh { candidate: *candidate, input });
+                    }
+                    Some(_) => {}
+                    None => core.comes_up(accepted.not_before, now),
+                }
+                Ok(Enqueued { id: accepted.id, created: true })
+            }
             Ok(Acceptance::Created { seq, place, .. }) => {
                 let entry = self.entry(&accepted, seq, place, payload.data.len(), now);
                 core.seen.add(&entry.agent);
@@ -42,7 +57,10 @@ impl Shared {
             }
             Ok(Acceptance::Existing { id, same: true }) => Ok(Enqueued { id, created: false }),
             Ok(Acceptance::Existing { id, same: false }) => Err(key_reused(id)),
-            Err(failure) => Err(refusal::store(&failure)),
+            Err(failure) => {
+                core.doubts(&failure);
+                Err(refusal::store(&failure))
+            }
         };
         spans::accepted(span, &outcome);
         self.answer_accept(core, to, &accepted, outcome);

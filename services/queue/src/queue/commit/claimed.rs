@@ -6,7 +6,7 @@ use holdfast_rpc::lease::LeaseToken;
 use holdfast_storage::Failure;
 use uuid::Uuid;
 
-use super::PAUSE;
+use super::{PAUSE, again};
 use crate::domain::demand::WorkerId;
 use crate::domain::invocation::Accepted;
 use crate::domain::leases::Held;
@@ -28,19 +28,23 @@ impl Shared {
         commands: &mut Commands,
     ) {
         let ClaimTag { id, lease, worker, input } = tag;
-        if let Some(entry) = core.schedule.get(id) {
-            core.depths.claimed(&entry.agent, &entry.tenant, entry.bytes, now.moment);
+        if core.window.is_some() {
+            core.claim_answered(id, true);
+        } else {
+            core.schedule.leased(id);
         }
-        core.schedule.leased(id);
         core.ring(id);
         let Some((accepted, payload)) = claimed.input.take().or(input) else {
             unreachable!("a claim without input asks for it")
         };
+        core.depths.claimed(&accepted.agent, &accepted.tenant, accepted.bytes, now.moment);
         let Phase::Leased(granted) = &claimed.live.phase else { unreachable!("a claimed invocation is leased") };
         let token = self.sign(&accepted, claimed.live.attempt, granted.id, granted.fence);
         let held = Held {
             invocation: id,
+            agent: Arc::clone(&accepted.agent),
             tenant: Arc::clone(&accepted.tenant),
+            bytes: accepted.bytes,
             worker: Arc::clone(&granted.worker),
             stream: granted.stream,
             token: Arc::clone(&token),
@@ -56,6 +60,7 @@ impl Shared {
                 payload: Some(payload),
                 standing: Standing::Live(claimed.live),
                 tries: claimed.tries,
+                past_ends: claimed.past_ends,
             },
         };
         // Also while draining: a stream that has been told takes none, and then it goes back.
@@ -67,6 +72,12 @@ impl Shared {
         for grant in deliver(core, worker, grant) {
             commands.push(self.release(&grant, now));
         }
+    }
+
+    /// Hands back what nobody took.
+    pub(in crate::queue) fn hand_back(self: &Arc<Self>, grants: &[Grant]) {
+        let now = self.clock.now();
+        self.send(grants.iter().map(|grant| self.release(grant, now)).collect());
     }
 
     /// Nobody got it, so nobody gives it back: the attempt does not count.
@@ -87,15 +98,18 @@ impl Shared {
         now: Now,
         commands: &mut Commands,
     ) {
-        let ready_at = match failure {
-            Some(_) => {
-                core.paused_until = Some(now.moment.after(PAUSE));
-                None
-            }
+        if let Some(failure) = failure {
+            core.doubts(failure);
+            core.paused_until = Some(now.moment.after(again(failure)));
+        }
+        match (&core.window, failure) {
+            // Another process has it.
+            (Some(_), None) => core.claim_answered(tag.id, false),
+            (Some(_), Some(_)) => core.claim_failed(tag.id, now.moment),
+            (None, Some(_)) => core.schedule.requeued(tag.id, None, now.moment),
             // It has ended, or memory and store disagree: it must not be tried in a tight loop.
-            None => Some(now.moment.after(PAUSE)),
-        };
-        core.schedule.requeued(tag.id, ready_at, now.moment);
+            (None, None) => core.schedule.requeued(tag.id, Some(now.moment.after(PAUSE)), now.moment),
+        }
         if let Some((accepted, payload)) = tag.input
             && core.schedule.get(tag.id).is_some()
         {

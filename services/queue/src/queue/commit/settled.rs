@@ -3,15 +3,16 @@
 use holdfast_storage::Failure;
 use uuid::Uuid;
 
-use super::PAUSE;
+use super::{PAUSE, again};
 use crate::domain::invocation::Status;
 use crate::domain::leases::Held;
-use crate::domain::record::{Ended, Outcome, Try, TryKind};
+use crate::domain::record::{Ended, Outcome, PastEnd, Try, TryKind};
 use crate::domain::time::Now;
 use crate::domain::transition::{CANCELLED, DEADLINE_PASSED, LEASE_LOST, Step};
 use crate::metrics;
 use crate::queue::core::Core;
 use crate::queue::grant::{Taker, Work};
+use crate::queue::sight::Fresh;
 use crate::queue::tag::{SettleTag, SettleTo, Settled};
 use crate::queue::{Shared, refusal};
 use crate::store::Settlement;
@@ -19,14 +20,27 @@ use crate::store::Settlement;
 impl Shared {
     pub(super) fn settled(&self, core: &mut Core, tag: SettleTag, settlement: Result<Settlement, Failure>, now: Now) {
         let id = tag.id;
+        let mut kept_for = PAUSE;
         let outcome = match settlement {
-            Ok(Settlement::Now { step, tries, .. }) => Ok(self.stepped(core, id, step, &tries, now)),
+            Ok(Settlement::Now { step, tries, past_ends, ready }) => {
+                core.fresh.extend(ready.into_iter().map(|candidate| Fresh { candidate, input: None }));
+                Ok(self.stepped(core, id, step, (&tries, &past_ends), now))
+            }
             Ok(Settlement::Before { status, at, next_at }) => Ok(Settled { status, at, next_at }),
-            Ok(Settlement::Refused(gone)) => Err(refusal::gone(gone, id)),
-            Err(failure) => {
-                if matches!(tag.to, SettleTo::Deadline) {
-                    core.schedule.expire_again(id, now.moment.after(PAUSE));
+            Ok(Settlement::Refused(gone)) => {
+                if let (SettleTo::Reaper { lease }, Some(_)) = (&tag.to, &core.window) {
+                    // Another process keeps it now.
+                    core.leases.freed_elsewhere(*lease);
                 }
+                Err(refusal::gone(gone, id))
+            }
+            Err(failure) => {
+                core.doubts(&failure);
+                if matches!(tag.to, SettleTo::Deadline) {
+                    core.schedule.expire_again(id, now.moment.after(again(&failure)));
+                }
+                // The same trouble may have kept the lease's worker from coming back: it has its grace again.
+                kept_for = again(&failure) + *self.config.stream_grace;
                 Err(refusal::store(&failure))
             }
         };
@@ -38,20 +52,21 @@ impl Shared {
             SettleTo::Worker { outbox, token } => {
                 outbox.answer(token, outcome.map(|_| ()));
             }
-            SettleTo::Reaper { lease } if outcome.is_err() => core.leases.keep(lease, now.moment.after(PAUSE)),
+            SettleTo::Reaper { lease } if outcome.is_err() => core.leases.keep(lease, now.moment.after(kept_for)),
             SettleTo::Reaper { .. } | SettleTo::Deadline => {}
         }
     }
 
-    fn stepped(&self, core: &mut Core, id: Uuid, step: Step, tries: &[Try], now: Now) -> Settled {
+    fn stepped(&self, core: &mut Core, id: Uuid, step: Step, past: (&[Try], &[PastEnd]), now: Now) -> Settled {
         let settled = match step {
             Step::Requeued { live, tried } => {
                 let next_at = tried.next_at;
-                if let Some(entry) = core.schedule.get(id) {
-                    core.depths.requeued(&entry.agent, &entry.tenant, entry.bytes, now.moment);
+                let held = core.leases.end(tried.lease.id);
+                if let Some(held) = &held {
+                    core.depths.requeued(&held.agent, &held.tenant, held.bytes, now.moment);
                 }
                 core.schedule.requeued(id, next_at.map(|at| now.moment_of(at)), now.moment);
-                let held = core.leases.end(tried.lease.id);
+                core.comes_up(next_at, now);
                 if let TryKind::Lost(_) = tried.kind {
                     metrics::lease_lost();
                     revoke(core, held, LEASE_LOST);
@@ -62,13 +77,15 @@ impl Shared {
                 Settled { status: Status::Queued, at: tried.ended_at, next_at }
             }
             Step::Ended { ended, raise, .. } => {
-                if let Some(entry) = core.schedule.get(id) {
-                    let leased = ended.lease.is_some();
-                    core.depths.ended(&entry.agent, &entry.tenant, entry.bytes, leased, now.moment);
+                if let Some(held) = ended.lease.as_ref().and_then(|lease| core.leases.get(lease.id)) {
+                    core.depths.ended(&held.agent, &held.tenant, held.bytes, true, now.moment);
+                } else if let Some(entry) = core.schedule.get(id) {
+                    core.depths.ended(&entry.agent, &entry.tenant, entry.bytes, false, now.moment);
                 }
+                core.out_of_sight(id);
                 core.schedule.ended(id, now.moment);
                 core.hot.take(id);
-                core.waits.ended(id, &ended, tries);
+                core.waits.ended(id, &ended, past.0, past.1);
                 metrics::ended(ended.outcome.status());
                 self.end_lease(core, &ended);
                 if raise.is_some() {
@@ -97,7 +114,7 @@ impl Shared {
 }
 
 /// Tells a worker on its stream that it must stop.
-fn revoke(core: &Core, held: Option<Held>, reason: &'static str) {
+pub(in crate::queue) fn revoke(core: &Core, held: Option<Held>, reason: &'static str) {
     let Some(Held { stream: Some(stream), token, .. }) = held else { return };
     if let Some(Taker::Stream(outbox)) = core.takers.get(&stream).map(|entry| &entry.taker) {
         outbox.tell(Work::Revoked { token, reason });

@@ -71,7 +71,7 @@ impl Store<Slot> for Puppet {
         self.read(Vec::new()).boxed()
     }
 
-    fn raises(&self, _: usize) -> BoxFuture<'_, Result<Vec<Raise>, Failure>> {
+    fn raises(&self, _: i64, _: usize) -> BoxFuture<'_, Result<Vec<Raise>, Failure>> {
         self.read(Vec::new()).boxed()
     }
 

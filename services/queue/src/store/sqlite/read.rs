@@ -152,9 +152,10 @@ pub(super) fn waiting(tx: &Transaction<'_>) -> rusqlite::Result<Vec<Waiting>> {
         .collect()
 }
 
-pub(super) fn raises(tx: &Transaction<'_>, limit: usize) -> rusqlite::Result<Vec<Raise>> {
-    tx.prepare_cached("SELECT id, tenant, session, invocation, fence FROM fence_raises ORDER BY id LIMIT ?1")?
-        .query_map([limit as i64], |row| {
+pub(super) fn raises(tx: &Transaction<'_>, after: i64, limit: usize) -> rusqlite::Result<Vec<Raise>> {
+    let sql = "SELECT id, tenant, session, invocation, fence FROM fence_raises WHERE id > ?1 ORDER BY id LIMIT ?2";
+    tx.prepare_cached(sql)?
+        .query_map([after, limit as i64], |row| {
             let scope = match row.get::<_, Option<String>>(2)? {
                 Some(session) => RaiseScope::Session(session),
                 None => RaiseScope::Invocation(rows::uuid(row, 3)?),

@@ -1,0 +1,427 @@
+//! What a process has in sight of the ready work in a store that it shares: a bounded window of every line (agent type,
+//! tenant, priority) that somebody here wants work of. No I/O and no clock.
+//!
+//! Invariants:
+//! - Every ready row of a wanted line was seen and is held here, or its line is marked as having [more](line::InSight) in
+//!   the store. What becomes ready comes by its writer's order, from this process's own answers or from the tail; whoever
+//!   marks a line reads on from where it stopped. So none is missed, though nothing is read twice while this process is
+//!   alone.
+//! - What is held is a hint: a claim says whether it is still there. What is not is dropped.
+//! - No more is held than `line_max` for each line and `total_max` in all.
+
+mod line;
+mod order;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use self::line::InSight;
+use crate::store::{Candidate, Line, ReadyKey, WriterId};
+
+/// The last rank seen of each writer.
+pub(crate) type Cursors = BTreeMap<WriterId, i64>;
+
+/// How much is held.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Of one line.
+    pub(crate) line_max: usize,
+    /// In all.
+    pub(crate) total_max: usize,
+    /// Lines that are remembered. Beyond them all lines must be asked for again.
+    pub(crate) lines_max: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { line_max: 256, total_max: 1 << 16, lines_max: 1 << 16 }
+    }
+}
+
+/// When much is held already, a line without anything still gets so many.
+const CROWDED_OUT: usize = 16;
+
+/// What is in sight.
+#[derive(Debug)]
+pub(crate) struct Window {
+    me: WriterId,
+    bounds: Bounds,
+    /// Others live: what is held goes stale, and two processes should not try the same.
+    crowded: bool,
+    lines: BTreeMap<Arc<Line>, InSight>,
+    held: HashMap<Uuid, (Arc<Line>, ReadyKey)>,
+    /// What came by was seen up to here, of each writer.
+    passed: Cursors,
+    wanted: HashSet<Arc<str>>,
+    /// Lines to be read; those without anything first.
+    needy: BTreeSet<(bool, Arc<Line>)>,
+    /// Lines of an agent type that have more in the store.
+    more: HashMap<Arc<str>, usize>,
+    /// All lines must be asked for, or are being asked for.
+    scan: bool,
+    scanning: bool,
+}
+
+/// A candidate as it joins.
+#[derive(Debug, Clone)]
+pub(crate) struct Joins {
+    pub(crate) candidate: Candidate,
+    pub(crate) agent: Arc<str>,
+    pub(crate) tenant: Arc<str>,
+    /// Added to its turn, and what decides between equal ones: processes do not all try the same first.
+    pub(crate) delay: i64,
+    pub(crate) order: i64,
+}
+
+/// A line to be read from the store.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) line: Arc<Line>,
+    pub(crate) after: Vec<ReadyKey>,
+    pub(crate) limit: usize,
+    /// From its first one on, not from the last one seen: what is not there any more is dropped.
+    whole: bool,
+    /// From the very beginning.
+    anew: bool,
+    seen_before: Cursors,
+}
+
+/// What a read changes.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) come: Vec<Joins>,
+    pub(crate) gone: Vec<Uuid>,
+}
+
+impl Window {
+    /// Nothing is known: all lines must be asked for. `passed` is how far each writer was before that is done.
+    pub(crate) fn new(me: WriterId, bounds: Bounds, passed: Cursors) -> Self {
+        Self {
+            me,
+            bounds,
+            crowded: false,
+            lines: BTreeMap::new(),
+            held: HashMap::new(),
+            passed,
+            wanted: HashSet::new(),
+            needy: BTreeSet::new(),
+            more: HashMap::new(),
+            scan: true,
+            scanning: false,
+        }
+    }
+
+    /// Others live, or do not.
+    pub(crate) fn set_crowded(&mut self, crowded: bool) {
+        self.crowded = crowded;
+    }
+
+    /// A process has appeared. What it made ready so far, or is still to, comes by.
+    pub(crate) fn appeared(&mut self, writer: WriterId) {
+        self.passed.entry(writer).or_insert(0);
+    }
+
+    /// Where the tail goes on. It names this process too, whose own comes by with its answers.
+    pub(crate) fn tail_from(&self) -> Vec<ReadyKey> {
+        keys(&self.passed)
+    }
+
+    /// How far behind a writer the tail is.
+    pub(crate) fn behind(&self, writer: WriterId, last_rank: i64) -> i64 {
+        last_rank - self.passed.get(&writer).copied().unwrap_or(0)
+    }
+
+    /// A writer is too far ahead to follow: all lines are asked for instead.
+    pub(crate) fn skip_to(&mut self, writer: WriterId, rank: i64) {
+        let passed = self.passed.entry(writer).or_insert(0);
+        *passed = rank.max(*passed);
+        self.scan = true;
+    }
+
+    /// Whether all lines must be asked for.
+    pub(crate) fn must_scan(&self) -> bool {
+        self.scan && self.is_wanting()
+    }
+
+    /// Whether somebody here wants work.
+    pub(crate) fn is_wanting(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// All lines are about to be asked for; false when they need not be.
+    pub(crate) fn begin_scan(&mut self) -> bool {
+        let scan = std::mem::take(&mut self.scan);
+        self.scanning |= scan;
+        scan
+    }
+
+    /// Something may have become ready, or may still be, that nobody told of.
+    pub(crate) fn doubt(&mut self) {
+        self.scan = true;
+    }
+
+    /// All lines that have something ready in the store; none when they could not be read. Whatever is not known to be held
+    /// is read.
+    pub(crate) fn scanned(&mut self, lines: Option<&[Line]>) {
+        self.scanning = false;
+        self.scan |= lines.is_none();
+        for line in lines.unwrap_or_default() {
+            let line = self.known(line).unwrap_or_else(|| self.meet(line.clone(), Cursors::new()));
+            self.change(&line, |sight| {
+                // What was given up as taken by others may be there still: it is looked for from the beginning.
+                sight.read_anew();
+                sight.more = true;
+                sight.passed_by = sight.reading;
+            });
+        }
+    }
+
+    /// Something has become ready. Whether it joins what is held.
+    pub(crate) fn came(&mut self, candidate: Candidate) -> Option<Joins> {
+        let key = candidate.key;
+        let line = match self.known(&candidate.line) {
+            Some(line) => line,
+            None if self.lines.len() >= self.bounds.lines_max => {
+                self.scan = true;
+                self.pass(key);
+                return None;
+            }
+            // Nothing of it was ready before this.
+            None => self.meet(candidate.line.clone(), self.passed.clone()),
+        };
+        self.pass(key);
+        let wanted = self.wanted.contains(&*line.agent);
+        let room = self.held.len() < self.bounds.total_max;
+        let (line_max, me, crowded) = (self.bounds.line_max, self.me, self.crowded);
+        let joins = self.change(&line, |sight| {
+            if sight.has_seen(key) {
+                return None;
+            }
+            if !wanted || !room || sight.more || sight.held.len() >= line_max {
+                sight.passed_by = sight.reading;
+                sight.more = true;
+                return None;
+            }
+            Some(sight.take_in(candidate, crowded.then_some(me)))
+        });
+        if let Some(joins) = &joins {
+            self.held.insert(joins.candidate.id, (line, key));
+        }
+        joins
+    }
+
+    /// One is to be claimed. Where it stands.
+    pub(crate) fn claim(&mut self, id: Uuid) -> Option<ReadyKey> {
+        let (line, key) = self.held.get(&id).cloned()?;
+        self.change(&line, |sight| sight.claim(key));
+        Some(key)
+    }
+
+    /// A claim was answered: it is taken, by this process or by another.
+    pub(crate) fn answered(&mut self, id: Uuid, granted: bool) {
+        let Some((line, key)) = self.held.remove(&id) else { return };
+        self.change(&line, |sight| sight.leave(key, id, !granted));
+    }
+
+    /// The store failed: it may be there still.
+    pub(crate) fn unanswered(&mut self, id: Uuid) {
+        self.scan = true;
+        if let Some((line, key)) = self.held.get(&id).cloned() {
+            self.change(&line, |sight| sight.unclaim(key));
+        }
+    }
+
+    /// It has ended, or waits for something: it is held no more.
+    pub(crate) fn forget(&mut self, id: Uuid) {
+        if let Some((line, key)) = self.held.remove(&id) {
+            self.change(&line, |sight| sight.leave(key, id, false));
+        }
+    }
+
+    /// Somebody here wants work of an agent type.
+    pub(crate) fn want(&mut self, agent: &Arc<str>) {
+        if self.wanted.insert(Arc::clone(agent)) {
+            for line in self.lines_of(agent) {
+                self.change(&line, |_| {});
+            }
+        }
+    }
+
+    /// Nobody here wants work of any other type: what is held of them is let go.
+    pub(crate) fn want_only(&mut self, agents: &HashSet<Arc<str>>) -> Vec<Uuid> {
+        let unwanted: Vec<Arc<str>> = self.wanted.iter().filter(|agent| !agents.contains(*agent)).cloned().collect();
+        let mut gone = Vec::new();
+        for agent in unwanted {
+            self.wanted.remove(&agent);
+            for line in self.lines_of(&agent) {
+                let let_go = self.change(&line, InSight::let_go);
+                for id in &let_go {
+                    self.held.remove(id);
+                }
+                gone.extend(let_go);
+            }
+        }
+        gone
+    }
+
+    /// Whether an agent type has ready work that is not in sight.
+    pub(crate) fn has_more(&self, agent: &str) -> bool {
+        self.scan || self.scanning || self.more.contains_key(agent)
+    }
+
+    /// Whether a line should be read.
+    pub(crate) fn is_needy(&self) -> bool {
+        !self.needy.is_empty()
+    }
+
+    /// Whether a line of one of these agent types is to be read, or is being read.
+    pub(crate) fn is_needy_of(&self, agents: &[Arc<str>]) -> bool {
+        agents.iter().any(|agent| {
+            let lines = self.lines.range::<Line, _>((Bound::Included(&first_line(agent)), Bound::Unbounded));
+            lines.take_while(|(line, _)| *line.agent == **agent).any(|(_, sight)| sight.is_dry())
+        })
+    }
+
+    /// The next line to be read: one without anything first.
+    pub(crate) fn next_read(&mut self) -> Option<Read> {
+        let (_, line) = self.needy.first()?.clone();
+        let room = self.bounds.total_max.saturating_sub(self.held.len()).max(CROWDED_OUT);
+        let (crowded, line_max) = (self.crowded, self.bounds.line_max.min(room));
+        Some(self.change(&line, |sight| {
+            let whole = crowded || sight.anew;
+            let after = if whole { sight.start() } else { keys(&sight.seen) };
+            let limit = if whole { line_max } else { line_max.saturating_sub(sight.held.len()).max(1) };
+            let seen_before = sight.seen.clone();
+            let anew = sight.begin_read();
+            Read { line: Arc::clone(&line), after, limit, whole, anew, seen_before }
+        }))
+    }
+
+    /// A line was read.
+    pub(crate) fn read(&mut self, read: &Read, found: Vec<Candidate>) -> Changes {
+        let (crowded, me, limit) = (self.crowded, self.me, read.limit);
+        let line_max = self.bounds.line_max;
+        let room = self.bounds.total_max.saturating_sub(self.held.len()).max(CROWDED_OUT);
+        let mut changes = self.change(&read.line, |sight| {
+            let mut changes = Changes::default();
+            let ends = line::ends(&found, limit);
+            if read.whole {
+                changes.gone = sight.drop_missing(&found, &ends, &read.seen_before);
+            }
+            sight.more = sight.passed_by || !ends.is_empty();
+            if read.anew {
+                sight.seen_whole_but(&ends, &read.seen_before);
+            }
+            sight.span = order::span(&found).unwrap_or(sight.span);
+            let mut full = HashSet::new();
+            for candidate in order::merged(found) {
+                if full.contains(&candidate.key.writer) {
+                    continue;
+                }
+                if sight.is_known(candidate.key, candidate.id) {
+                    sight.see(candidate.key);
+                } else if sight.held.len() < line_max && changes.come.len() < room {
+                    changes.come.push(sight.take_in(candidate, crowded.then_some(me)));
+                } else {
+                    // The rest of this writer's is read on from here.
+                    sight.more = true;
+                    full.insert(candidate.key.writer);
+                }
+            }
+            sight.end_read();
+            changes
+        });
+        for id in &changes.gone {
+            self.held.remove(id);
+        }
+        for joins in &changes.come {
+            self.held.insert(joins.candidate.id, (Arc::clone(&read.line), joins.candidate.key));
+        }
+        // A line that nobody wants any more holds nothing.
+        if !self.wanted.contains(&*read.line.agent) {
+            let let_go = self.change(&read.line, InSight::let_go);
+            let_go.iter().for_each(|id| drop(self.held.remove(id)));
+            changes.come.clear();
+            changes.gone.extend(let_go);
+        }
+        changes
+    }
+
+    /// A line could not be read.
+    pub(crate) fn unread(&mut self, read: &Read) {
+        self.change(&read.line, |sight| {
+            sight.more = true;
+            sight.anew |= read.anew;
+            sight.end_read();
+        });
+    }
+
+    fn known(&self, line: &Line) -> Option<Arc<Line>> {
+        self.lines.get_key_value(line).map(|(line, _)| Arc::clone(line))
+    }
+
+    fn meet(&mut self, line: Line, seen: Cursors) -> Arc<Line> {
+        let line = Arc::new(line);
+        self.lines.insert(Arc::clone(&line), InSight::new(&line, seen));
+        line
+    }
+
+    fn pass(&mut self, key: ReadyKey) {
+        let passed = self.passed.entry(key.writer).or_insert(key.rank);
+        *passed = key.rank.max(*passed);
+    }
+
+    fn lines_of(&self, agent: &str) -> Vec<Arc<Line>> {
+        let lines = self.lines.range::<Line, _>((Bound::Included(&first_line(agent)), Bound::Unbounded));
+        lines.take_while(|(line, _)| line.agent == agent).map(|(line, _)| Arc::clone(line)).collect()
+    }
+
+    /// Changes a line, and with it what follows from how it stands.
+    fn change<A>(&mut self, line: &Arc<Line>, change: impl FnOnce(&mut InSight) -> A) -> A {
+        let wanted = self.wanted.contains(&*line.agent);
+        let Some(sight) = self.lines.get_mut(line) else { unreachable!("a line that is named is known") };
+        let (had_more, was_empty) = (sight.more, sight.held.is_empty());
+        let answer = change(sight);
+        let (more, empty, idle) = (sight.more, sight.held.is_empty(), sight.is_idle());
+        let needy = wanted && sight.is_needy(self.crowded);
+        self.needy.remove(&(!was_empty, Arc::clone(line)));
+        if needy {
+            self.needy.insert((!empty, Arc::clone(line)));
+        }
+        self.count_more(line, had_more, more);
+        if idle {
+            self.lines.remove(line);
+        }
+        answer
+    }
+
+    fn count_more(&mut self, line: &Line, had: bool, has: bool) {
+        match (had, has) {
+            (false, true) => *self.more.entry(line.agent.as_str().into()).or_default() += 1,
+            (true, false) => {
+                if let Some(count) = self.more.get_mut(&*line.agent) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.more.remove(&*line.agent);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Sorts before every line of an agent type.
+fn first_line(agent: &str) -> Line {
+    Line { agent: agent.to_owned(), tenant: String::new(), priority: i32::MIN }
+}
+
+fn keys(cursors: &Cursors) -> Vec<ReadyKey> {
+    cursors.iter().map(|(writer, rank)| ReadyKey { writer: *writer, rank: *rank }).collect()
+}
+
+#[cfg(test)]
+mod tests;

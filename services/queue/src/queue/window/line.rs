@@ -1,0 +1,218 @@
+//! One line's window.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{Cursors, Joins, order};
+use crate::store::{Candidate, Line, ReadyKey, WriterId};
+
+/// What is in sight of one line.
+#[derive(Debug)]
+pub(super) struct InSight {
+    agent: Arc<str>,
+    tenant: Arc<str>,
+    /// What is held; true while it is being claimed.
+    pub(super) held: BTreeMap<ReadyKey, (Uuid, bool)>,
+    /// Everything ready up to here was seen: it is held, or was taken.
+    pub(super) seen: Cursors,
+    /// There may be something beyond what was seen.
+    pub(super) more: bool,
+    /// It is being read.
+    pub(super) reading: bool,
+    /// Something became ready that was not taken in, while it was being read.
+    pub(super) passed_by: bool,
+    /// It must be read from its beginning.
+    pub(super) anew: bool,
+    /// The time that passed between the first and the last of what was read together.
+    pub(super) span: i64,
+    /// What left while it was being read: the read may still show it.
+    left: HashSet<Uuid>,
+    /// Claims since it was read, and those of them that found it taken.
+    claimed: usize,
+    taken: usize,
+    /// The most that was held since.
+    loaded: usize,
+}
+
+impl InSight {
+    pub(super) fn new(line: &Line, seen: Cursors) -> Self {
+        Self {
+            agent: line.agent.as_str().into(),
+            tenant: line.tenant.as_str().into(),
+            held: BTreeMap::new(),
+            seen,
+            more: false,
+            reading: false,
+            passed_by: false,
+            anew: false,
+            span: 0,
+            left: HashSet::new(),
+            claimed: 0,
+            taken: 0,
+            loaded: 0,
+        }
+    }
+
+    /// Nothing is left to remember: whatever comes, comes by.
+    pub(super) fn is_idle(&self) -> bool {
+        self.held.is_empty() && !self.more && !self.reading
+    }
+
+    /// Whether it may have something, of which nothing is held.
+    pub(super) fn is_dry(&self) -> bool {
+        (self.more || self.reading) && self.held.is_empty()
+    }
+
+    /// Whether it should be read. Alone, once half of it is used up. Among others it goes stale as they take from it: once
+    /// a quarter is used up, or was found to be taken.
+    pub(super) fn is_needy(&self, crowded: bool) -> bool {
+        if self.reading {
+            return false;
+        }
+        let quarter = (self.loaded / 4).max(1);
+        let few = self.held.len() <= self.loaded / 2;
+        let stale = crowded && self.claimed >= quarter;
+        (self.more && (few || stale)) || (crowded && self.taken >= quarter && !self.held.is_empty())
+    }
+
+    pub(super) fn has_seen(&self, key: ReadyKey) -> bool {
+        self.seen.get(&key.writer).is_some_and(|rank| key.rank <= *rank)
+    }
+
+    pub(super) fn see(&mut self, key: ReadyKey) {
+        let seen = self.seen.entry(key.writer).or_insert(key.rank);
+        *seen = key.rank.max(*seen);
+    }
+
+    pub(super) fn is_known(&self, key: ReadyKey, id: Uuid) -> bool {
+        self.held.contains_key(&key) || self.left.contains(&id)
+    }
+
+    /// Takes one in. Among others each process has an order of its own within what lies close together.
+    pub(super) fn take_in(&mut self, candidate: Candidate, among_others: Option<WriterId>) -> Joins {
+        self.see(candidate.key);
+        self.held.insert(candidate.key, (candidate.id, false));
+        self.loaded = self.held.len().max(self.loaded);
+        let (delay, order) = match among_others {
+            Some(me) => order::own(candidate.id, me, self.span),
+            None => (0, candidate.key.rank),
+        };
+        Joins { candidate, agent: Arc::clone(&self.agent), tenant: Arc::clone(&self.tenant), delay, order }
+    }
+
+    pub(super) fn claim(&mut self, key: ReadyKey) {
+        if let Some((_, claimed)) = self.held.get_mut(&key) {
+            *claimed = true;
+            self.claimed += 1;
+        }
+    }
+
+    pub(super) fn unclaim(&mut self, key: ReadyKey) {
+        if let Some((_, claimed)) = self.held.get_mut(&key) {
+            *claimed = false;
+        }
+    }
+
+    pub(super) fn leave(&mut self, key: ReadyKey, id: Uuid, was_taken: bool) {
+        self.held.remove(&key);
+        self.taken += usize::from(was_taken);
+        if self.reading {
+            self.left.insert(id);
+        }
+    }
+
+    /// Lets go of all but what is being claimed: it is in the store.
+    pub(super) fn let_go(&mut self) -> Vec<Uuid> {
+        let mut gone = Vec::new();
+        self.held.retain(|_, (id, claimed)| {
+            if !*claimed {
+                gone.push(*id);
+            }
+            *claimed
+        });
+        if !gone.is_empty() {
+            self.more = true;
+            self.anew = true;
+            self.passed_by = self.reading;
+        }
+        gone
+    }
+
+    /// What was seen counts as not seen.
+    pub(super) fn read_anew(&mut self) {
+        self.anew = true;
+    }
+
+    /// A read begins; whether it is one from the very beginning.
+    pub(super) fn begin_read(&mut self) -> bool {
+        self.reading = true;
+        self.passed_by = false;
+        self.left.clear();
+        let anew = std::mem::take(&mut self.anew);
+        if anew {
+            self.seen.clear();
+        }
+        anew
+    }
+
+    /// It was read from the very beginning: of all writers to their last one, but of these.
+    pub(super) fn seen_whole_but(&mut self, ends: &Cursors, before: &Cursors) {
+        for (writer, rank) in before.iter().filter(|(writer, _)| !ends.contains_key(*writer)) {
+            self.see(ReadyKey { writer: *writer, rank: *rank });
+        }
+    }
+
+    pub(super) fn end_read(&mut self) {
+        self.reading = false;
+        self.left = HashSet::new();
+        self.claimed = 0;
+        self.taken = 0;
+        self.loaded = self.held.len();
+    }
+
+    /// Nothing before these keys is both ready and not held.
+    pub(super) fn start(&self) -> Vec<ReadyKey> {
+        if self.anew {
+            return Vec::new();
+        }
+        let first = |writer: WriterId| {
+            let from = ReadyKey { writer, rank: i64::MIN };
+            let held = self.held.range(from..).next().filter(|(key, _)| key.writer == writer);
+            held.map(|(key, _)| key.rank - 1)
+        };
+        let start = |(writer, rank): (&WriterId, &i64)| ReadyKey {
+            writer: *writer,
+            rank: first(*writer).unwrap_or(*rank),
+        };
+        self.seen.iter().map(start).collect()
+    }
+
+    /// Drops what a read from the start would show were it there still.
+    pub(super) fn drop_missing(&mut self, found: &[Candidate], ends: &Cursors, before: &Cursors) -> Vec<Uuid> {
+        let there: HashSet<ReadyKey> = found.iter().map(|candidate| candidate.key).collect();
+        let mut gone = Vec::new();
+        self.held.retain(|key, (id, claimed)| {
+            let known_then = before.get(&key.writer).is_some_and(|rank| key.rank <= *rank);
+            let within = ends.get(&key.writer).is_none_or(|end| key.rank <= *end);
+            let keep = *claimed || there.contains(key) || !known_then || !within;
+            if !keep {
+                gone.push(*id);
+            }
+            keep
+        });
+        gone
+    }
+}
+
+/// Where a read stopped at its limit, of each writer that had as many or more.
+pub(super) fn ends(found: &[Candidate], limit: usize) -> Cursors {
+    let mut counts: BTreeMap<WriterId, (usize, i64)> = BTreeMap::new();
+    for candidate in found {
+        let (count, last) = counts.entry(candidate.key.writer).or_insert((0, i64::MIN));
+        *count += 1;
+        *last = candidate.key.rank.max(*last);
+    }
+    counts.into_iter().filter(|(_, (count, _))| *count >= limit).map(|(writer, (_, last))| (writer, last)).collect()
+}
