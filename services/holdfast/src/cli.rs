@@ -1,10 +1,12 @@
 //! The command line, as `holdfast --help` shows it.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use holdfast_config::Peer;
+
+use crate::times;
 
 /// Reliability infrastructure for AI agents: durable queueing, consistent state, guarded tools and models.
 #[derive(Debug, Parser)]
@@ -83,6 +85,8 @@ pub(crate) enum Client {
     List(List),
     /// Cancel an invocation, running or not
     Cancel(Cancel),
+    /// Let invocations that ended without success run again
+    Redrive(Redrive),
     /// Show the circuit breakers of the tools
     Circuits,
 }
@@ -131,6 +135,31 @@ pub(crate) struct Submit {
     /// When the work must be done by, from now, such as 90s or 5m
     #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
     pub(crate) deadline: Option<Duration>,
+    /// Do not start it before this time: a span from now, such as 10m, or a moment in RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = times::coming)]
+    pub(crate) not_before: Option<SystemTime>,
+    /// From -100 to 100; higher is started first
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i32).range(-100..=100))]
+    pub(crate) priority: i32,
+    /// A mark to find it by; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = times::label)]
+    pub(crate) label: Vec<(String, String)>,
+    /// Attempts in all, the first included; without it, the queue's default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) attempts: Option<u32>,
+    /// The longest first delay between attempts; each is drawn evenly from nothing to its bound
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    pub(crate) backoff: Option<Duration>,
+    /// The longest delay between attempts
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    pub(crate) backoff_max: Option<Duration>,
+    /// The factor between one delay's bound and the next
+    #[arg(long, value_name = "FACTOR")]
+    pub(crate) backoff_multiplier: Option<f64>,
+    /// A failure reason that is not worth another attempt; may be given several times
+    #[arg(long, value_name = "REASON")]
+    pub(crate) final_reason: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -159,9 +188,55 @@ pub(crate) struct List {
     /// Only these states: queued, leased, succeeded, failed, cancelled, dead
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = crate::output::parse_state)]
     pub(crate) state: Vec<holdfast_proto::queue::v1::InvocationState>,
+    /// Only with this label; several must all be there
+    #[arg(long, value_name = "NAME=VALUE", value_parser = times::label)]
+    pub(crate) label: Vec<(String, String)>,
+    /// Only those accepted since: a span back from now, such as 2h, or a moment in RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = times::past)]
+    pub(crate) since: Option<SystemTime>,
+    /// Only those accepted before
+    #[arg(long, value_name = "TIME", value_parser = times::past)]
+    pub(crate) until: Option<SystemTime>,
     /// At most this many
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub(crate) limit: usize,
+}
+
+/// Without ids, at least one part of the filter must be given: `--state dead` means all that is dead.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").required(true).multiple(true)
+    .args(["ids", "agent", "session", "state", "label", "since", "until"])))]
+pub(crate) struct Redrive {
+    /// These invocations
+    #[arg(value_name = "ID", conflicts_with_all = ["agent", "session", "state", "label", "since", "until"])]
+    pub(crate) ids: Vec<String>,
+    /// Only this agent type
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// Only this session
+    #[arg(long)]
+    pub(crate) session: Option<String>,
+    /// Only these states: failed, cancelled, dead; without it, dead
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = crate::output::parse_state)]
+    pub(crate) state: Vec<holdfast_proto::queue::v1::InvocationState>,
+    /// Only with this label; several must all be there
+    #[arg(long, value_name = "NAME=VALUE", value_parser = times::label)]
+    pub(crate) label: Vec<(String, String)>,
+    /// Only those that ended since: a span back from now, such as 2h, or a moment in RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = times::past)]
+    pub(crate) since: Option<SystemTime>,
+    /// Only those that ended before
+    #[arg(long, value_name = "TIME", value_parser = times::past)]
+    pub(crate) until: Option<SystemTime>,
+    /// At most this many of the filter's, the oldest first
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(crate) limit: usize,
+    /// Only say which
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// When the work must be done by now: a span from now, or a moment; without it, the old deadline is lifted
+    #[arg(long, value_name = "TIME", value_parser = times::coming)]
+    pub(crate) deadline: Option<SystemTime>,
 }
 
 #[derive(Debug, Args)]

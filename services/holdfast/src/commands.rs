@@ -3,6 +3,7 @@
 mod circuits;
 mod gateway;
 mod invocations;
+mod redrive;
 mod service;
 
 pub(crate) mod check;
@@ -42,6 +43,7 @@ async fn speak(command: Client, global: &Global, output: Output) -> Result<Exit,
         Client::Watch(arguments) => invocations::watch(&gateway, &arguments, output).await,
         Client::List(arguments) => invocations::list(&gateway, &arguments, output).await,
         Client::Cancel(arguments) => invocations::cancel(&gateway, &arguments, output).await,
+        Client::Redrive(arguments) => redrive::redrive(&gateway, &arguments, output).await,
         Client::Circuits => circuits::list(&gateway, output).await,
     }
 }

@@ -5,6 +5,7 @@ mod commands;
 mod exit;
 mod output;
 mod source;
+mod times;
 mod up;
 
 use std::process::ExitCode;

@@ -9,7 +9,7 @@ use holdfast_proto::queue::v1::InvocationState;
 use serde_json::Value;
 
 pub(crate) use human::{answer, circuit, event, invocation, row, timestamp};
-pub(crate) use json::{circuit_json, event_json, invocation_json};
+pub(crate) use json::{circuit_json, event_json, invocation_json, millis};
 
 /// Where a command's answer goes.
 #[derive(Debug, Clone, Copy)]

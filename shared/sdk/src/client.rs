@@ -7,7 +7,7 @@ use std::time::Duration;
 use holdfast_proto::{
     gateway::v1::{
         CancelInvocationRequest, GetInvocationRequest, ListInvocationsRequest, ListInvocationsResponse,
-        RunInvocationRequest, SubmitInvocationRequest, SubmitInvocationResponse,
+        RedriveInvocationsRequest, RedriveInvocationsResponse, RunInvocationRequest, SubmitInvocationRequest, SubmitInvocationResponse,
         invocation_service_client::InvocationServiceClient,
     },
     queue::v1::{Invocation, InvocationSpec, Payload},
@@ -144,6 +144,23 @@ impl Client {
             })
             .await?;
         Ok(cancelled.invocation.unwrap_or_default())
+    }
+
+    /// Lets invocations that ended without success run again: those named, or a page of those like a filter. A lost answer
+    /// does no harm: the call has an id, yours or one that is minted here, under which nothing is redriven twice.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], and those of every call. What was not redriven, and why, is part of the answer.
+    pub async fn redrive(&self, mut request: RedriveInvocationsRequest) -> Result<RedriveInvocationsResponse, Error> {
+        if request.redrive_id.is_empty() {
+            request.redrive_id = id::new();
+        }
+        self.caller
+            .call(self.limits(), || {
+                let (request, mut client) = (request.clone(), self.gateway());
+                async move { client.redrive_invocations(request).await }
+            })
+            .await
     }
 
     /// The events of an invocation from an offset on (0: all), past and coming. Goes on over broken connections, and

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use holdfast_proto::gateway::v1::ListInvocationsRequest;
 use holdfast_proto::queue::v1::invocation_event::Event;
-use holdfast_proto::queue::v1::{Invocation, InvocationEvent, InvocationSpec, InvocationState, Payload};
+use holdfast_proto::queue::v1::{Invocation, InvocationEvent, InvocationSpec, InvocationState, Payload, RetryPolicy};
 use serde::de::IgnoredAny;
 use serde_json::json;
 
@@ -63,8 +63,28 @@ fn specification(arguments: &Submit) -> Result<InvocationSpec, Failure> {
         session: arguments.session.clone().unwrap_or_default(),
         idempotency_key: arguments.idempotency_key.clone().unwrap_or_else(minted),
         deadline: deadline.map(Into::into),
+        priority: arguments.priority,
+        not_before: arguments.not_before.map(Into::into),
+        retry_policy: retry_policy(arguments)?,
+        labels: arguments.label.iter().cloned().collect(),
         ..Default::default()
     })
+}
+
+/// The retry policy, where the command line says something of it.
+fn retry_policy(arguments: &Submit) -> Result<Option<RetryPolicy>, Failure> {
+    let span = |name: &str, span: Option<Duration>| {
+        let span = span.map(|span| span.try_into().map_err(|_| Failure::Usage(format!("{name} is too long"))));
+        span.transpose()
+    };
+    let policy = RetryPolicy {
+        max_attempts: arguments.attempts.unwrap_or_default(),
+        initial_backoff: span("--backoff", arguments.backoff)?,
+        max_backoff: span("--backoff-max", arguments.backoff_max)?,
+        backoff_multiplier: arguments.backoff_multiplier.unwrap_or_default(),
+        non_retryable_reasons: arguments.final_reason.clone(),
+    };
+    Ok(Some(policy).filter(|policy| *policy != RetryPolicy::default()))
 }
 
 /// Prints an invocation.
@@ -99,6 +119,10 @@ pub(super) async fn list(gateway: &Gateway, arguments: &List, output: Output) ->
                 states: arguments.state.iter().map(|state| *state as i32).collect(),
                 page_size: left.min(PAGE_MAX) as u32,
                 page_token,
+                labels: arguments.label.iter().cloned().collect(),
+                created_after: arguments.since.map(Into::into),
+                created_before: arguments.until.map(Into::into),
+                ..Default::default()
             })
             .await?;
         for invocation in page.invocations.iter().take(left) {

@@ -19,15 +19,18 @@ pub(crate) fn invocation(invocation: &pb::Invocation) -> String {
         }
     };
     add("session", spec.session.clone());
+    add("labels", labels(&spec));
+    add("priority", if spec.priority == 0 { String::new() } else { spec.priority.to_string() });
+    add("not before", spec.not_before.as_ref().map(timestamp).unwrap_or_default());
+    add("deadline", spec.deadline.as_ref().map(timestamp).unwrap_or_default());
     add("created", invocation.created_at.as_ref().map(timestamp).unwrap_or_default());
     add("started", invocation.started_at.as_ref().map(timestamp).unwrap_or_default());
     add("ended", invocation.ended_at.as_ref().map(timestamp).unwrap_or_default());
     add("next try", invocation.next_attempt_at.as_ref().map(timestamp).unwrap_or_default());
     add("attempts", if invocation.attempt > 0 { invocation.attempt.to_string() } else { String::new() });
     add("lost leases", if invocation.lost_leases > 0 { invocation.lost_leases.to_string() } else { String::new() });
-    for attempt in &invocation.failed_attempts {
-        let why = attempt.failure.as_ref().map(failure).unwrap_or_default();
-        add("", format!("attempt {} on {}: {why}", attempt.attempt, attempt.worker));
+    for (name, value) in history(invocation) {
+        add(name, value);
     }
     if let Some(usage) = invocation.usage.as_ref().filter(|usage| usage.input_tokens + usage.output_tokens > 0) {
         add("tokens", format!("{} in, {} out", usage.input_tokens, usage.output_tokens));
@@ -38,6 +41,32 @@ pub(crate) fn invocation(invocation: &pb::Invocation) -> String {
         lines.push(payload(result));
     }
     lines.join("\n")
+}
+
+/// Every attempt that failed, and every end that was not the last, in the order in which they happened.
+fn history(invocation: &pb::Invocation) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    let mut attempts = invocation.failed_attempts.iter().peekable();
+    let attempt = |attempt: &pb::FailedAttempt| {
+        let why = attempt.failure.as_ref().map(failure).unwrap_or_default();
+        ("failed", format!("attempt {} on {}: {why}", attempt.attempt, attempt.worker))
+    };
+    for (redrives, end) in invocation.past_ends.iter().enumerate() {
+        while let Some(before) = attempts.next_if(|attempt| attempt.redrives as usize <= redrives) {
+            lines.push(attempt(before));
+        }
+        let at = end.redriven_at.as_ref().map(timestamp).unwrap_or_default();
+        let why = end.failure.as_ref().map(failure).unwrap_or_default();
+        lines.push(("redriven", format!("{at} after it was {}: {why}", state_name(end.state()))));
+    }
+    lines.extend(attempts.map(attempt));
+    lines
+}
+
+fn labels(spec: &pb::InvocationSpec) -> String {
+    let mut labels: Vec<String> = spec.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    labels.sort();
+    labels.join(" ")
 }
 
 /// What a caller waited for: the result alone, or how it ended otherwise.
@@ -69,6 +98,9 @@ pub(crate) fn event(event: &pb::InvocationEvent) -> String {
             None => progress.message.clone(),
         },
         Some(Event::Chunk(chunk)) => String::from_utf8_lossy(&chunk.data).into_owned(),
+        Some(Event::Dropped(dropped)) => {
+            format!("({} events from {} on are not kept any more)", dropped.count, dropped.first_offset)
+        }
         None => "an event of a newer version".into(),
     };
     let time = event.time.as_ref().map(timestamp).unwrap_or_default();
@@ -115,6 +147,28 @@ mod tests {
     fn times_are_written_in_rfc_3339_to_the_millisecond() {
         let time = Timestamp { seconds: 951_782_400, nanos: 5_123_456 };
         assert_eq!(timestamp(&time), "2000-02-29T00:00:00.005Z");
+    }
+
+    #[test]
+    fn every_attempt_and_every_past_end_is_told_in_order() {
+        let why = |reason: &str| Some(pb::Failure { reason: reason.into(), message: "m".into(), retryable: true });
+        let attempt = |attempt, redrives, reason| pb::FailedAttempt {
+            attempt,
+            redrives,
+            worker: "w".into(),
+            failure: why(reason),
+            ended_at: None,
+        };
+        let report = invocation(&pb::Invocation {
+            failed_attempts: vec![attempt(1, 0, "A"), attempt(2, 0, "B"), attempt(1, 1, "C")],
+            past_ends: vec![pb::PastEnd { state: 6, failure: why("B"), ..Default::default() }],
+            ..Default::default()
+        });
+        let told: Vec<&str> = report.lines().skip(1).map(str::trim).collect();
+        assert_eq!(told[0], "failed      attempt 1 on w: A: m");
+        assert_eq!(told[1], "failed      attempt 2 on w: B: m");
+        assert_eq!(told[2], "redriven     after it was dead: B: m");
+        assert_eq!(told[3], "failed      attempt 1 on w: C: m");
     }
 
     #[test]

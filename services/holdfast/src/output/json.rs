@@ -28,6 +28,7 @@ pub(crate) fn invocation_json(invocation: &pb::Invocation) -> Value {
     put("attempt", Some(json!(invocation.attempt)));
     put("lost_leases", (invocation.lost_leases > 0).then(|| json!(invocation.lost_leases)));
     put("failed_attempts", attempts(&invocation.failed_attempts));
+    put("past_ends", past_ends(&invocation.past_ends));
     put("result", invocation.result.as_ref().and_then(payload));
     put("failure", invocation.failure.as_ref().map(failure_json));
     put("usage", invocation.usage.as_ref().map(usage_json));
@@ -35,7 +36,9 @@ pub(crate) fn invocation_json(invocation: &pb::Invocation) -> Value {
     put("started_at", invocation.started_at.as_ref().map(time));
     put("ended_at", invocation.ended_at.as_ref().map(time));
     put("next_attempt_at", invocation.next_attempt_at.as_ref().map(time));
+    put("not_before", spec.not_before.as_ref().map(time));
     put("deadline", spec.deadline.as_ref().map(time));
+    put("retry_policy", spec.retry_policy.as_ref().map(retry_json));
     Value::Object(map)
 }
 
@@ -52,6 +55,9 @@ pub(crate) fn event_json(event: &pb::InvocationEvent) -> Value {
         Some(Event::Chunk(chunk)) => {
             json!({"event": "chunk", "attempt": chunk.attempt, "data": String::from_utf8_lossy(&chunk.data)})
         }
+        Some(Event::Dropped(dropped)) => {
+            json!({"event": "dropped", "first_offset": dropped.first_offset, "count": dropped.count})
+        }
         None => json!({"event": "unknown"}),
     };
     document["offset"] = json!(event.offset);
@@ -61,7 +67,7 @@ pub(crate) fn event_json(event: &pb::InvocationEvent) -> Value {
 
 /// One breaker.
 pub(crate) fn circuit_json(circuit: &Circuit) -> Value {
-    let retry_after_ms = circuit.retry_after.map(|span| span.seconds * 1_000 + i64::from(span.nanos) / 1_000_000);
+    let retry_after_ms = circuit.retry_after.as_ref().map(millis);
     json!({
         "tool": circuit.name,
         "state": circuit_state(circuit.state()),
@@ -71,6 +77,11 @@ pub(crate) fn circuit_json(circuit: &Circuit) -> Value {
         "changed_at": circuit.changed_at.as_ref().map(time),
         "retry_after_ms": retry_after_ms,
     })
+}
+
+/// A span in milliseconds.
+pub(crate) fn millis(span: &prost_types::Duration) -> i64 {
+    span.seconds * 1_000 + i64::from(span.nanos) / 1_000_000
 }
 
 pub(super) fn circuit_state(state: CircuitState) -> &'static str {
@@ -105,9 +116,33 @@ fn attempts(attempts: &[pb::FailedAttempt]) -> Option<Value> {
             "worker": attempt.worker,
             "ended_at": attempt.ended_at.as_ref().map(time),
             "failure": attempt.failure.as_ref().map(failure_json),
+            "redrives": attempt.redrives,
         })
     };
     (!attempts.is_empty()).then(|| attempts.iter().map(attempt).collect())
+}
+
+fn past_ends(ends: &[pb::PastEnd]) -> Option<Value> {
+    let end = |end: &pb::PastEnd| {
+        json!({
+            "state": state_name(end.state()),
+            "failure": end.failure.as_ref().map(failure_json),
+            "attempt": end.attempt,
+            "ended_at": end.ended_at.as_ref().map(time),
+            "redriven_at": end.redriven_at.as_ref().map(time),
+        })
+    };
+    (!ends.is_empty()).then(|| ends.iter().map(end).collect())
+}
+
+fn retry_json(policy: &pb::RetryPolicy) -> Value {
+    json!({
+        "max_attempts": policy.max_attempts,
+        "initial_backoff_ms": policy.initial_backoff.as_ref().map(millis),
+        "max_backoff_ms": policy.max_backoff.as_ref().map(millis),
+        "backoff_multiplier": policy.backoff_multiplier,
+        "non_retryable_reasons": policy.non_retryable_reasons,
+    })
 }
 
 /// A payload that was left out of a list is empty.

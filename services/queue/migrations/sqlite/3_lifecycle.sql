@@ -37,7 +37,7 @@ CREATE TABLE labels (
     PRIMARY KEY (tenant, name, value, id)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO labels
-    SELECT tenant, json_each.key, json_each.value, id FROM invocations, json_each(invocations.labels)
+    SELECT tenant, json_each.key, json_each.value, invocations.id FROM invocations, json_each(invocations.labels)
     WHERE invocations.labels IS NOT NULL;
 
 CREATE TABLE unsuccessful (

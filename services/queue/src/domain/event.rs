@@ -25,6 +25,7 @@ impl Event {
         match &self.what {
             What::Status { failure, .. } => failure.as_ref().map_or(0, |failure| failure.message.len()),
             What::Report(report) => report.size(),
+            What::Dropped { .. } => 0,
         }
     }
 }
@@ -43,6 +44,13 @@ pub enum What {
     },
     /// The worker said something.
     Report(Report),
+    /// What stood here, up to this event's offset, is not kept any more.
+    Dropped {
+        /// The offset of the first.
+        first: u64,
+        /// How many.
+        count: u64,
+    },
 }
 
 /// What a worker tells while it works.
@@ -72,6 +80,35 @@ impl Report {
             Self::Progress { message, .. } => message.len(),
             Self::Chunk { data, .. } => data.len(),
         }
+    }
+}
+
+/// What a watcher has seen: no offset is passed over in silence. Offsets rise by one, so what is missing between two events
+/// was dropped.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    next: u64,
+}
+
+impl Seen {
+    /// Nothing yet; events are wanted from this offset on.
+    #[must_use]
+    pub fn from(offset: u64) -> Self {
+        Self { next: offset.max(1) }
+    }
+
+    /// The first offset that is still wanted.
+    #[must_use]
+    pub const fn next(self) -> u64 {
+        self.next
+    }
+
+    /// Another one is seen; what has to be said before it.
+    pub fn see(&mut self, event: &Event) -> Option<Event> {
+        let (first, count) = (self.next, event.offset.saturating_sub(self.next));
+        self.next = event.offset + 1;
+        let dropped = Event { offset: event.offset - 1, at: event.at, what: What::Dropped { first, count } };
+        (count > 0).then_some(dropped)
     }
 }
 
@@ -125,4 +162,30 @@ fn end(events: &mut Vec<Event>, ended: &Ended, tries: &[Try]) {
         events.push(event(lease.event, lease.at, Status::Leased, ended.attempt, None));
     }
     events.push(over);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(offset: u64) -> Event {
+        event(offset, 9, Status::Queued, 0, None)
+    }
+
+    #[test]
+    fn what_is_missing_is_said_before_what_follows() {
+        let mut seen = Seen::from(0);
+        assert_eq!(seen.see(&told(1)), None);
+        assert_eq!(seen.see(&told(2)), None);
+        let gap = seen.see(&told(7)).expect("four are missing");
+        assert_eq!((gap.offset, gap.at, gap.what), (6, 9, What::Dropped { first: 3, count: 4 }));
+        assert_eq!(seen.next(), 8);
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_not_missing() {
+        let mut seen = Seen::from(5);
+        assert_eq!(seen.see(&told(5)), None);
+        assert_eq!(Seen::from(5).see(&told(6)).map(|gap| gap.what), Some(What::Dropped { first: 5, count: 1 }));
+    }
 }

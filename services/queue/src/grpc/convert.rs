@@ -2,7 +2,7 @@
 
 use holdfast_proto::queue::v1 as pb;
 use holdfast_rpc::time;
-use pb::invocation_event::{Chunk, Event as PbEvent, Progress, StateChanged};
+use pb::invocation_event::{Chunk, Dropped, Event as PbEvent, Progress, StateChanged};
 
 use crate::domain::event::{Event, Report, What};
 use crate::domain::invocation::{Accepted, Failure, Payload, Status, Usage};
@@ -97,6 +97,7 @@ impl From<Event> for pb::InvocationEvent {
             }),
             What::Report(Report::Progress { message, fraction }) => PbEvent::Progress(Progress { message, fraction }),
             What::Report(Report::Chunk { attempt, data }) => PbEvent::Chunk(Chunk { attempt, data }),
+            What::Dropped { first, count } => PbEvent::Dropped(Dropped { first_offset: first, count }),
         };
         Self { offset: event.offset, time: Some(time::timestamp(event.at)), event: Some(what) }
     }

@@ -1,5 +1,6 @@
 //! Watches: past events from the store, and a bell for the coming ones. Events are read, never carried past the store,
-//! so a watcher misses none however slow it is, and costs no memory beyond its own window.
+//! so a watcher misses none however slow it is, and costs no memory beyond its own window. What is not kept any more is
+//! said to be missing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::{Queue, Shared, refusal};
-use crate::domain::event::Event;
+use crate::domain::event::{Event, Seen};
 use crate::store::Window;
 
 /// What is read at once.
@@ -56,16 +57,19 @@ impl Queue {
 async fn follow(
     mut bell: Bell,
     id: Uuid,
-    mut next: u64,
+    from: u64,
     events: &mpsc::Sender<Result<Event, Error>>,
 ) -> Result<(), Error> {
+    let mut seen = Seen::from(from);
     loop {
-        let history = bell.shared.store.history(id, None, next, WINDOW).await;
+        let history = bell.shared.store.history(id, None, seen.next(), WINDOW).await;
         let history = history.map_err(|failure| refusal::store(&failure))?.ok_or_else(|| refusal::unknown(id))?;
         for event in history.events {
-            next = event.offset + 1;
-            if events.send(Ok(event)).await.is_err() {
-                return Ok(());
+            let dropped = seen.see(&event);
+            for event in dropped.into_iter().chain([event]) {
+                if events.send(Ok(event)).await.is_err() {
+                    return Ok(());
+                }
             }
         }
         if history.ended {

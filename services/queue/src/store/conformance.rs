@@ -2,7 +2,10 @@
 
 pub(super) mod accepting;
 pub(super) mod leasing;
+pub(super) mod listing;
 pub(super) mod reading;
+pub(super) mod redriving;
+pub(super) mod retaining;
 pub(super) mod settling;
 
 use std::collections::BTreeMap;
@@ -24,23 +27,29 @@ use crate::domain::transition::{Grant, Step};
 /// A store whose callers wait for their answers.
 pub(super) type Port = Arc<dyn Store<Waiter<Answer>>>;
 
-/// Runs the whole list on a store. `open` makes a new, empty one and keeps alive what it needs.
+/// Runs the whole list on a store. `each: open` makes a test of every case; `open()` gives a new, empty store and what it
+/// needs to be kept alive. `together: Server` makes a test of every part, for a store whose server takes its time to
+/// start: `Server::start()` does so once for a part, and `open(case)` gives a new, empty store on it.
 macro_rules! conformance {
-    ($open:path) => {
-        $crate::store::conformance::conformance!($open, accepting:
+    // What only a store must do whose one process keeps everything in memory.
+    (restoring: $open:path) => {
+        $crate::store::conformance::conformance!(each: $open, reading: what_has_not_ended_is_found_at_a_start);
+    };
+    ($mode:ident: $open:path) => {
+        $crate::store::conformance::conformance!($mode: $open, accepting:
             an_accepted_invocation_is_found_as_it_was_asked
             places_rise_and_sessions_count_for_themselves
             a_key_is_scoped_and_compared_by_digest
             a_repeat_raises_no_counter
         );
-        $crate::store::conformance::conformance!($open, leasing:
+        $crate::store::conformance::conformance!($mode: $open, leasing:
             a_claim_is_granted_once
             a_session_has_one_holder_in_order
             fences_rise_within_a_session
             adopting_and_freeing_compare_the_stream
             a_claim_brings_the_input_where_it_is_wanted
         );
-        $crate::store::conformance::conformance!($open, settling:
+        $crate::store::conformance::conformance!($mode: $open, settling:
             the_first_end_wins_and_the_others_learn_why
             a_repeat_gets_its_first_answer
             releases_in_a_row_are_paced
@@ -49,21 +58,55 @@ macro_rules! conformance {
             a_fence_that_was_not_given_up_is_remembered_until_state_knows
             commands_of_one_batch_take_effect_in_their_order
         );
-        $crate::store::conformance::conformance!($open, reading:
+        $crate::store::conformance::conformance!($mode: $open, reading:
             lists_are_filtered_and_paged
             events_follow_from_what_happened
             reports_share_the_count_of_events_and_are_bounded
             a_window_bounds_events_and_bytes
-            what_has_not_ended_is_found_at_a_start
             nothing_is_read_across_tenants
         );
+        $crate::store::conformance::conformance!($mode: $open, listing:
+            a_list_shows_exactly_what_matches_all_of_its_filter
+            ends_are_found_by_their_time
+            a_redriven_invocation_moves_between_lists
+        );
+        $crate::store::conformance::conformance!($mode: $open, redriving:
+            a_redriven_invocation_keeps_its_past_and_has_its_attempts_again
+            events_go_on_over_a_redrive
+            a_redriven_member_goes_to_the_end_of_its_session_under_a_rising_fence
+            a_lone_fence_rises_over_a_redrive
+            a_repeated_redrive_gets_its_first_answer
+            what_is_not_as_asked_is_not_redriven
+            old_leases_stay_what_they_were_over_a_redrive
+            a_new_deadline_takes_the_place_of_the_old_one
+        );
+        $crate::store::conformance::conformance!($mode: $open, retaining:
+            old_ends_go_with_all_that_belongs_to_them
+            a_redriven_invocation_is_as_old_as_its_last_end
+            only_so_many_are_kept
+            a_key_is_free_again_after_its_time_but_not_while_its_invocation_lives
+            expired_keys_are_removed
+            reports_go_before_their_invocation
+            a_session_goes_when_nobody_is_in_it_and_its_fences_are_old
+        );
     };
-    ($open:path, $part:ident: $($name:ident)*) => {
+    (each: $open:path, $part:ident: $($name:ident)*) => {
         $(#[tokio::test]
         async fn $name() {
-            let (store, _kept) = $open();
+            let (store, _kept) = $open().await;
             $crate::store::conformance::$part::$name(store).await;
         })*
+    };
+    (together: $server:path, $part:ident: $($name:ident)*) => {
+        #[tokio::test]
+        async fn $part() {
+            let server = <$server>::start().await;
+            $({
+                eprintln!("{}", stringify!($name));
+                let (store, _kept) = server.open(stringify!($name)).await;
+                $crate::store::conformance::$part::$name(store).await;
+            })*
+        }
     };
 }
 pub(super) use conformance;

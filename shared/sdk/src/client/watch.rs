@@ -16,7 +16,8 @@ const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::
 /// Streams that may break one after another without an event between them.
 const BREAKS_MAX: u32 = 20;
 
-/// The events of one invocation, in order and without gaps or repeats, over as many connections as it takes.
+/// The events of one invocation, in order and without gaps or repeats, over as many connections as it takes. What the queue
+/// does not keep any more is one event that says so.
 #[derive(Debug)]
 pub struct Events {
     client: Client,

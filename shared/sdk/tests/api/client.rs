@@ -24,6 +24,22 @@ async fn a_submission_whose_answer_is_lost_is_repeated_under_the_same_key() {
 }
 
 #[tokio::test]
+async fn a_redrive_whose_answer_is_lost_is_repeated_under_the_same_id() {
+    let mesh = Mesh::start().await;
+    mesh.gateway.lose_answers.store(2, Ordering::SeqCst);
+    let client = Client::connect(&mesh.url(), "").expect("well-formed");
+    let request = holdfast_sdk::proto::gateway::v1::RedriveInvocationsRequest {
+        invocation_ids: vec!["dead".into()],
+        ..Default::default()
+    };
+    let answer = client.redrive(request).await.expect("the third try is answered");
+    assert_eq!(answer.invocation_ids, ["dead"]);
+    let keys = mesh.gateway.keys.lock().clone();
+    assert_eq!(keys.len(), 3);
+    assert!(keys.iter().all(|key| *key == keys[0] && !key.is_empty()), "{keys:?}");
+}
+
+#[tokio::test]
 async fn each_submission_mints_a_key_of_its_own() {
     let mesh = Mesh::start().await;
     let client = Client::connect(&mesh.url(), "").expect("well-formed");

@@ -145,3 +145,44 @@ fn every_event_has_its_own_offset() {
     let (end, ..) = ended(waiting.expired(9));
     assert_eq!(end.event, 5);
 }
+
+fn dead_after_two() -> (Ended, Vec<Try>) {
+    let (waiting, first) = requeued(leased(1).failed(id(1), busy(), Usage::default(), (&retry(2), 1.0), 100).unwrap());
+    let second = waiting.granted(&grant(2), 0, 120).unwrap();
+    let (end, last, _) = ended(second.failed(id(2), busy(), Usage::default(), (&retry(2), 1.0), 130).unwrap());
+    (end, vec![first, last.unwrap()])
+}
+
+#[test]
+fn a_redrive_counts_attempts_anew_and_lets_events_and_fences_go_on() {
+    let (end, tries) = dead_after_two();
+    let live = end.redriven(&tries, &[], 200).unwrap();
+    assert_eq!((live.attempt, live.lost, live.tries, live.redrives), (0, 0, 2, 1));
+    assert_eq!(live.phase, Phase::Queued { next_at: Some(200) });
+    assert_eq!(live.events, end.event + 1, "the redrive is an event itself");
+    // The clock has gone back, and the session's row is gone: the fence rises all the same.
+    let again = live.granted(&grant(3), 0, 5).unwrap();
+    assert!(again.fence > end.lease.as_ref().unwrap().fence);
+    let (once_more, tried) = requeued(again.failed(id(3), busy(), Usage::default(), (&retry(2), 1.0), 9).unwrap());
+    assert_eq!((once_more.attempt, tried.attempt), (1, 1), "it has its attempts again");
+}
+
+#[test]
+fn a_redriven_fence_rises_above_every_lease_of_its_past() {
+    // Cancelled while it ran: that lease stands in its end alone.
+    let (end, ..) = ended(leased(1).cancelled("", 300));
+    let fence = end.lease.as_ref().unwrap().fence;
+    let live = end.redriven(&[], &[], 400).unwrap();
+    assert_eq!((live.fence, live.loose_fence), (fence, None));
+    let (second, ..) = ended(live.cancelled("", 500));
+    let past = [PastEnd { ended: end, redriven_at: 400, redrive: id(7) }];
+    let live = second.redriven(&[], &past, 600).unwrap();
+    assert_eq!((live.fence, live.redrives), (fence, 2), "it ran only before the first redrive");
+    assert!(live.granted(&grant(2), 0, 5).unwrap().fence > fence);
+}
+
+#[test]
+fn a_success_is_not_redriven() {
+    let (end, ..) = ended(leased(1).completed(id(1), Payload::default(), Usage::default(), 9).unwrap());
+    assert!(end.redriven(&[], &[], 10).is_none());
+}

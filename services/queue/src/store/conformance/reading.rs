@@ -64,7 +64,7 @@ pub(crate) async fn events_follow_from_what_happened(store: Port) {
         .iter()
         .map(|event| match &event.what {
             What::Status { status, attempt, failure } => (event.offset, *status, *attempt, failure.is_some()),
-            What::Report(report) => panic!("{report:?}"),
+            other => panic!("{other:?}"),
         })
         .collect();
     let expected = [

@@ -109,18 +109,18 @@ pub(crate) async fn a_fence_that_was_not_given_up_is_remembered_until_state_know
     accept(&store, &member).await;
     let (lease, lost) = claim(&store, member.id).await.unwrap();
     settle(&store, member.id, lose(lease)).await;
-    assert_eq!(store.raises(10).await.unwrap().len(), 1, "it may still be taken over");
+    assert_eq!(store.raises(0, 10).await.unwrap().len(), 1, "it may still be taken over");
     let lease = leased(&store, member.id).await;
     settle(&store, member.id, complete(lease)).await;
 
-    let raises = store.raises(10).await.unwrap();
+    let raises = store.raises(0, 10).await.unwrap();
     let scopes: Vec<_> = raises.iter().map(|raise| (raise.tenant.as_str(), raise.scope.clone(), raise.fence)).collect();
     let expected =
         [("t", RaiseScope::Invocation(lone), held.live.fence), ("t", RaiseScope::Session("s".into()), lost.live.fence)];
     assert_eq!(scopes, expected);
-    assert_eq!(store.raises(1).await.unwrap(), raises[..1]);
+    assert_eq!(store.raises(0, 1).await.unwrap(), raises[..1]);
     one(&store, Command::ForgetRaises(vec![raises[0].raise])).await;
-    assert_eq!(store.raises(10).await.unwrap(), raises[1..]);
+    assert_eq!(store.raises(0, 10).await.unwrap(), raises[1..]);
 }
 
 pub(crate) async fn commands_of_one_batch_take_effect_in_their_order(store: Port) {

@@ -23,7 +23,7 @@ const INVOCATIONS: Kind = Kind {
     holds: "SELECT 1 FROM ended WHERE seq = ?1 AND at < ?2",
     remove: &[
         "DELETE FROM labels WHERE (tenant, name, value, id) IN (
-             SELECT tenant, json_each.key, json_each.value, id FROM invocations, json_each(invocations.labels)
+             SELECT tenant, json_each.key, json_each.value, invocations.id FROM invocations, json_each(invocations.labels)
              WHERE seq = ?1)",
         "DELETE FROM unsuccessful WHERE (tenant, state, id) = (
              SELECT tenant, state, id FROM invocations JOIN ended USING (seq) WHERE seq = ?1)",

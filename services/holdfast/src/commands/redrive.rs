@@ -1,0 +1,108 @@
+//! `redrive`.
+
+use holdfast_proto::gateway::v1::RedriveInvocationsRequest;
+use holdfast_proto::queue::v1::redrive_invocations_request::Filter;
+use holdfast_proto::queue::v1::redrive_invocations_response::Refusal;
+use serde_json::{Value, json};
+
+use super::gateway::Gateway;
+use crate::cli::Redrive;
+use crate::exit::{Exit, Failure};
+use crate::output::{self, Output};
+
+/// The most that the gateway looks at in one call.
+const PAGE_MAX: usize = 1_000;
+
+/// Redrives what is named or what is like the filter, and prints what became of each.
+pub(super) async fn redrive(gateway: &Gateway, arguments: &Redrive, output: Output) -> Result<Exit, Failure> {
+    let client = gateway.client().await?;
+    let mut request = RedriveInvocationsRequest {
+        redrive_id: holdfast_rpc::id::new(),
+        dry_run: arguments.dry_run,
+        deadline: arguments.deadline.map(Into::into),
+        ..Default::default()
+    };
+    let (mut redriven, mut refusals) = (Vec::new(), Vec::new());
+    if arguments.ids.is_empty() {
+        request.filter = Some(filter(arguments));
+        let mut left = arguments.limit;
+        while left > 0 {
+            request.limit = left.min(PAGE_MAX) as u32;
+            let answer = client.redrive(request.clone()).await?;
+            left = left.saturating_sub(answer.invocation_ids.len() + answer.refusals.len());
+            redriven.extend(answer.invocation_ids);
+            refusals.extend(answer.refusals);
+            request.page_token = answer.next_page_token;
+            if request.page_token.is_empty() {
+                break;
+            }
+        }
+    } else {
+        for ids in arguments.ids.chunks(PAGE_MAX) {
+            request.invocation_ids = ids.to_vec();
+            let answer = client.redrive(request.clone()).await?;
+            redriven.extend(answer.invocation_ids);
+            refusals.extend(answer.refusals);
+        }
+    }
+    output.print(
+        || document(&redriven, &refusals, arguments.dry_run),
+        || report(&redriven, &refusals, arguments.dry_run),
+    );
+    Ok(if refusals.is_empty() { Exit::Done } else { Exit::Refused })
+}
+
+fn filter(arguments: &Redrive) -> Filter {
+    Filter {
+        agent: arguments.agent.clone().unwrap_or_default(),
+        session: arguments.session.clone().unwrap_or_default(),
+        states: arguments.state.iter().map(|state| *state as i32).collect(),
+        labels: arguments.label.iter().cloned().collect(),
+        ended_after: arguments.since.map(Into::into),
+        ended_before: arguments.until.map(Into::into),
+        ..Default::default()
+    }
+}
+
+fn document(redriven: &[String], refusals: &[Refusal], dry_run: bool) -> Value {
+    let refusals: Vec<Value> = refusals
+        .iter()
+        .map(|refusal| {
+            json!({
+                "invocation_id": refusal.invocation_id,
+                "reason": refusal.reason,
+                "message": refusal.message,
+                "retry_after_ms": refusal.retry_after.as_ref().map(output::millis),
+            })
+        })
+        .collect();
+    json!({"redriven": redriven, "refusals": refusals, "dry_run": dry_run})
+}
+
+fn report(redriven: &[String], refusals: &[Refusal], dry_run: bool) -> String {
+    let word = if dry_run { "would be redriven" } else { "redriven" };
+    let done = redriven.iter().map(|id| format!("{id}  {word}"));
+    let not = refusals
+        .iter()
+        .map(|refusal| format!("{}  not: {}: {}", refusal.invocation_id, refusal.reason, refusal.message));
+    let sum = match refusals.len() {
+        0 => format!("{} {word}", redriven.len()),
+        not => format!("{} {word}, {not} not", redriven.len()),
+    };
+    done.chain(not).chain([sum]).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_names_each_and_counts_them() {
+        let refusal = Refusal { invocation_id: "b".into(), reason: "NOT_ENDED".into(), message: "it runs".into(), retry_after: None };
+        assert_eq!(
+            report(&["a".into()], &[refusal], false),
+            "a  redriven\nb  not: NOT_ENDED: it runs\n1 redriven, 1 not"
+        );
+        assert_eq!(report(&[], &[], true), "0 would be redriven");
+    }
+}
