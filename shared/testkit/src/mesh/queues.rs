@@ -18,6 +18,11 @@ impl MeshBuilder {
 
 /// Queue processes are counted from 0; the first is [`Peer::Queue`], to which all that is said of a peer applies.
 impl Mesh {
+    /// How many queue processes there are.
+    pub const fn queues(&self) -> u16 {
+        self.more_queues + 1
+    }
+
     /// The base URLs of all queue processes, whether they run or not.
     pub fn queue_urls(&self) -> Vec<String> {
         let scheme = if self.secured.is_some() { "https" } else { "http" };
