@@ -23,6 +23,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 
+pub(super) use self::over::{past_ends, tries};
 use super::super::{Change, Command};
 use super::rows;
 use super::set::{Counters, Entry, Session, Set, session_number};

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::super::apply::At;
 use super::super::{KeptLease, ReadyKey, WriterId, text};
 use crate::domain::invocation::{Accepted, Failure, Lease, Payload, Status, Usage};
-use crate::domain::record::{Ended, Live, Outcome, Phase, Try, TryKind};
+use crate::domain::record::{Ended, Live, Outcome, PastEnd, Phase, Try, TryKind};
 use crate::domain::schedule::Place;
 use crate::domain::time::Micros;
 
@@ -65,8 +65,6 @@ pub(super) const ACCEPTED_COLUMNS: usize = 15;
 pub(super) const TRIES: &str = "tries.attempt, tries.ended_at, tries.event, tries.kind, tries.became, tries.next_at, \
      tries.reason, tries.message, tries.retryable, tries.lease, tries.fence, tries.worker, tries.stream, \
      tries.leased_at, tries.lease_event";
-/// How many they are.
-pub(super) const TRY_COLUMNS: usize = 15;
 
 pub(super) fn live(row: &PgRow, at: usize) -> sqlx::Result<LiveRow> {
     let session: Option<i64> = row.try_get(at + 4)?;
@@ -234,4 +232,13 @@ pub(super) fn small(row: &PgRow, at: usize) -> sqlx::Result<u32> {
 
 pub(super) fn unreadable(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
     sqlx::Error::Decode(why.into())
+}
+
+/// A row of `past_ends`, whose first column is the invocation.
+pub(super) fn past_end(row: &PgRow) -> sqlx::Result<PastEnd> {
+    Ok(PastEnd {
+        ended: ended(row, 1, None)?,
+        redriven_at: row.try_get(1 + ENDED_COLUMNS)?,
+        redrive: row.try_get(2 + ENDED_COLUMNS)?,
+    })
 }

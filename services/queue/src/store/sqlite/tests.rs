@@ -113,12 +113,13 @@ mod conforms {
     use crate::store::conformance::{Port, conformance};
     use crate::store::sqlite::Sqlite;
 
-    fn open() -> (Port, tempfile::TempDir) {
+    async fn open() -> (Port, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
         let (deliver, answer) = holdfast_storage::waiters();
         tokio::spawn(answer);
         (Arc::new(Sqlite::open(directory.path(), deliver).unwrap()), directory)
     }
 
-    conformance!(open);
+    conformance!(each: open);
+    conformance!(restoring: open);
 }

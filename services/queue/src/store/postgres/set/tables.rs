@@ -80,8 +80,8 @@ impl Tables for Set {
         if !is_free {
             return Ok(Some((held.id, held.digest == *digest)));
         }
-        let before = std::mem::replace(held, Keyed { id: accepted.id, digest: *digest, over: None });
-        self.news.keys_taken.push((key, Keyed { digest: *digest, ..before }));
+        *held = Keyed { id: accepted.id, digest: *digest, over: None };
+        self.news.keys_taken.push((key, *held));
         Ok(None)
     }
 

@@ -1,0 +1,223 @@
+//! The shared store: any number of queue processes on one PostgreSQL.
+//!
+//! No process owns an invocation. Whatever is decided is decided on rows that the deciding transaction has locked; memory
+//! holds hints only.
+
+mod announce;
+mod ledger;
+mod list;
+mod load;
+mod members;
+mod partitions;
+mod read;
+mod ready;
+mod rows;
+mod save;
+mod set;
+mod sweep;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use holdfast_storage::{Failure, OpenError, PgWriter, Postgres as Database, PostgresOptions, WriterOptions};
+use sqlx::PgPool;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use self::announce::{Announcer, Wire};
+use self::ledger::QueueLedger;
+use self::set::Counters;
+use super::{
+    Batch, Candidate, Command, Count, Due, Filter, History, KeptLease, Line, Member, Note, Progress, Raise,
+    ReadyKey, Record, Shared, Store, Sweep, Swept, Waiting, Window, WriterId,
+};
+use crate::domain::time::Micros;
+
+/// The schema, so that other services can share the database.
+pub const SCHEMA: &str = "holdfast_queue";
+/// Connections for reads, the listener's included.
+const READS_MAX: u32 = 5;
+/// Commands that may wait for a commit: the last resort, as on SQLite.
+const WAITING_MAX: usize = 1 << 20;
+/// Their bytes.
+const WAITING_BYTES_MAX: usize = 256 << 20;
+/// Commands in one transaction.
+const BATCH_MAX: usize = 1_024;
+
+/// The tables, version by version.
+const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("../../migrations/postgres/1_queue.sql"))];
+
+/// The queue in a database that processes share.
+pub struct Postgres<T> {
+    writer: PgWriter<T, Command>,
+    pool: PgPool,
+    id: WriterId,
+    beats: AtomicI64,
+    last_rank: Arc<AtomicI64>,
+    announcer: Announcer,
+    wire: Wire,
+}
+
+impl<T: Send + 'static> Postgres<T> {
+    /// Opens the queue's schema in the database of this URL. `deliver` is called once for each committed batch, on the
+    /// writer's thread.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the server and what to do.
+    pub async fn open(url: &str, deliver: impl FnMut(Batch<T>) + Send + 'static) -> Result<Self, OpenError> {
+        Self::open_in(url, SCHEMA, deliver).await
+    }
+
+    /// The same in another schema: each test has one of its own.
+    pub(crate) async fn open_in(
+        url: &str,
+        schema: &str,
+        deliver: impl FnMut(Batch<T>) + Send + 'static,
+    ) -> Result<Self, OpenError> {
+        let wanted = PostgresOptions { url, schema, name: "holdfast-queue", reads_max: READS_MAX };
+        let database = Database::open(wanted, &MIGRATIONS).await?;
+        let unusable = |failure| OpenError::Server { server: schema.to_owned(), failure };
+        let pool = database.reads().clone();
+        let id = members::register(&pool).await.map_err(unusable)?;
+        partitions::make_ahead(&pool).await.map_err(unusable)?;
+        let announcer = Announcer::default();
+        let wire = Wire::start(&pool, schema.to_owned(), id, announcer.clone());
+        let last_rank = Arc::new(AtomicI64::new(0));
+        let counters = Counters { writer: id, rank: 0, seq: 0 };
+        let ledger = QueueLedger::new(counters, Arc::clone(&last_rank), announcer.clone());
+        let options = WriterOptions {
+            name: "queue-writer",
+            waiting_max: WAITING_MAX,
+            bytes_max: WAITING_BYTES_MAX,
+            batch_max: BATCH_MAX,
+        };
+        let writer = PgWriter::start(options, &database, ledger, deliver)?;
+        Ok(Self { writer, pool, id, beats: AtomicI64::new(0), last_rank, announcer, wire })
+    }
+}
+
+impl<T: Send + 'static> Store<T> for Postgres<T> {
+    fn submit(&self, commands: Vec<(T, Command)>) -> Result<(), (Vec<(T, Command)>, Failure)> {
+        self.writer.submit_all(commands).map_err(|refused| (refused.offered, refused.failure))
+    }
+
+    fn get(
+        &self,
+        id: Uuid,
+        tenant: Option<String>,
+        with_payload: bool,
+    ) -> BoxFuture<'_, Result<Option<Record>, Failure>> {
+        read::record(&self.pool, id, tenant, (with_payload, true)).map(said).boxed()
+    }
+
+    fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<Record>, Failure>> {
+        list::list(&self.pool, filter).map(said).boxed()
+    }
+
+    fn history(
+        &self,
+        id: Uuid,
+        tenant: Option<String>,
+        from: u64,
+        window: Window,
+    ) -> BoxFuture<'_, Result<Option<History>, Failure>> {
+        read::history(&self.pool, id, tenant, from, window).map(said).boxed()
+    }
+
+    fn by_key(
+        &self,
+        tenant: Arc<str>,
+        agent: Arc<str>,
+        key: String,
+        digest: [u8; 32],
+        since: Micros,
+    ) -> BoxFuture<'_, Result<Option<(Uuid, bool)>, Failure>> {
+        read::by_key(&self.pool, tenant, agent, key, digest, since).map(said).boxed()
+    }
+
+    fn waiting(&self) -> BoxFuture<'_, Result<Vec<Waiting>, Failure>> {
+        std::future::ready(Ok(Vec::new())).boxed()
+    }
+
+    fn raises(&self, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<Raise>, Failure>> {
+        read::raises(&self.pool, self.id, after, limit).map(said).boxed()
+    }
+
+    fn sweep(&self, sweep: Sweep) -> BoxFuture<'_, Result<Swept, Failure>> {
+        sweep::sweep(&self.pool, sweep).map(said).boxed()
+    }
+
+    fn shared(&self) -> Option<&dyn Shared> {
+        Some(self)
+    }
+}
+
+impl<T: Send + 'static> Shared for Postgres<T> {
+    fn writer(&self) -> WriterId {
+        self.id
+    }
+
+    fn beat(&self, drain_rate: f64) -> BoxFuture<'_, Result<Vec<Member>, Failure>> {
+        let beat = self.beats.fetch_add(1, Ordering::Relaxed) + 1;
+        let last_rank = self.last_rank.load(Ordering::Relaxed);
+        let own = Member { writer: self.id, beat, drain_rate, last_rank, left: false };
+        members::beat(&self.pool, own).map(said).boxed()
+    }
+
+    fn tail(&self, seen: Vec<ReadyKey>, limit: usize) -> BoxFuture<'_, Result<Vec<Candidate>, Failure>> {
+        ready::tail(&self.pool, self.id, seen, limit).map(said).boxed()
+    }
+
+    fn line(&self, line: Line, after: Vec<ReadyKey>, limit: usize) -> BoxFuture<'_, Result<Vec<Candidate>, Failure>> {
+        ready::line(&self.pool, line, after, limit).map(said).boxed()
+    }
+
+    fn lines(&self) -> BoxFuture<'_, Result<Vec<Line>, Failure>> {
+        ready::lines(&self.pool).map(said).boxed()
+    }
+
+    fn counts(&self) -> BoxFuture<'_, Result<Vec<Count>, Failure>> {
+        ready::counts(&self.pool).map(said).boxed()
+    }
+
+    fn due(&self, now: Micros, limit: usize) -> BoxFuture<'_, Result<Due, Failure>> {
+        ready::due(&self.pool, now, limit).map(said).boxed()
+    }
+
+    fn notes(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Note>, Failure>> {
+        members::notes(&self.pool, self.id, limit).map(said).boxed()
+    }
+
+    fn leases_of(&self, writer: WriterId, limit: usize) -> BoxFuture<'_, Result<Vec<KeptLease>, Failure>> {
+        members::leases_of(&self.pool, writer, limit).map(said).boxed()
+    }
+
+    fn progress(&self, ids: Vec<Uuid>) -> BoxFuture<'_, Result<Vec<Progress>, Failure>> {
+        read::progress(&self.pool, ids).map(said).boxed()
+    }
+
+    fn leave(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        members::leave(&self.pool, self.id).map(said).boxed()
+    }
+
+    fn bury(&self, writer: WriterId) -> BoxFuture<'_, Result<(), Failure>> {
+        members::bury(&self.pool, writer).map(said).boxed()
+    }
+
+    fn announce(&self) {
+        self.announcer.announce();
+    }
+
+    fn heard(&self) -> watch::Receiver<u64> {
+        self.wire.heard()
+    }
+}
+
+fn said<A>(answer: sqlx::Result<A>) -> Result<A, Failure> {
+    answer.map_err(Failure::from)
+}
+

@@ -1,0 +1,1 @@
+INSERT INTO delayed (at, id) SELECT * FROM unnest(?::bigint[], ?::uuid[])

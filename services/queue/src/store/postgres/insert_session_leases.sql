@@ -1,0 +1,1 @@
+INSERT INTO session_leases (session, id) SELECT * FROM unnest(?::bigint[], ?::uuid[])

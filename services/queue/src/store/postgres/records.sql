@@ -1,0 +1,7 @@
+SELECT {accepted}, stands.*, {ended},
+    CASE WHEN $3 THEN ended.result END, CASE WHEN $2 THEN invocations.payload END
+FROM unnest($1::uuid[]) AS asked (id)
+JOIN invocations ON invocations.id = asked.id
+LEFT JOIN LATERAL (SELECT {live} FROM live WHERE live.id = asked.id) AS stands ON true
+LEFT JOIN ended ON ended.id = asked.id
+ORDER BY asked.id

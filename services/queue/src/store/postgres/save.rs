@@ -1,0 +1,58 @@
+//! What a batch leaves, stored by one statement: a part for each table that changes, and none for those that do not.
+//!
+//! Each row is in at most one part, as its last command left it; so the order in which the server runs the parts does not
+//! matter.
+
+mod beside;
+mod ends;
+mod live;
+mod statement;
+
+use holdfast_storage::{TransactionId, Trouble};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+use self::statement::Statement;
+use super::set::{Set, Told};
+
+/// What storing came to.
+#[derive(Debug)]
+pub(super) struct Saved {
+    /// None when nothing had to be stored.
+    pub(super) transaction: Option<TransactionId>,
+    /// Others took this process for dead, and it kept nothing any more: it must register again.
+    pub(super) is_forgotten: bool,
+}
+
+/// Stores what has changed.
+pub(super) async fn save(tx: &mut PgConnection, set: &Set) -> Result<Saved, Trouble> {
+    let mut statement = Statement::default();
+    live::entries(&mut statement, set);
+    live::sessions(&mut statement, set);
+    ends::invocations(&mut statement, &set.news)?;
+    ends::ended(&mut statement, set);
+    ends::tries(&mut statement, &set.news);
+    ends::past(&mut statement, &set.news);
+    beside::store(&mut statement, &set.news);
+    let Some((sql, arguments)) = statement.finish(set.counters.writer) else {
+        // Keys are inserted while loading, each for an invocation that is stored here, or was before.
+        return Ok(Saved { transaction: None, is_forgotten: false });
+    };
+    let row = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_one(&mut *tx).await?;
+    clear(tx, &set.news.told).await?;
+    Ok(Saved { transaction: Some(TransactionId(row.try_get(0)?)), is_forgotten: !row.try_get::<bool, _>(1)? })
+}
+
+/// Clears reports that are too old or too large, of those that were told of just now.
+async fn clear(tx: &mut PgConnection, told: &[Told]) -> Result<(), Trouble> {
+    let mut full: Vec<_> = told.iter().filter_map(|told| Some((told.id, told.clear?))).collect();
+    full.sort_by_key(|(id, _)| *id);
+    full.dedup_by_key(|(id, _)| *id);
+    if full.is_empty() {
+        return Ok(());
+    }
+    let (ids, keeps): (Vec<_>, Vec<_>) = full.into_iter().unzip();
+    let items: Vec<i64> = keeps.iter().map(|keep| keep.items as i64).collect();
+    let bytes: Vec<i64> = keeps.iter().map(|keep| keep.bytes as i64).collect();
+    sqlx::query(include_str!("clear_reports.sql")).bind(ids).bind(items).bind(bytes).execute(&mut *tx).await?;
+    Ok(())
+}

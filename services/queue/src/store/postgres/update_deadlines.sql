@@ -1,0 +1,2 @@
+UPDATE invocations SET deadline = redriven.deadline FROM unnest(?::uuid[], ?::bigint[]) AS redriven (id, deadline)
+WHERE invocations.id = redriven.id
