@@ -1,14 +1,18 @@
 //! The store goes away and comes back: callers are told, nothing is lost, and nobody has to help.
 
-use std::path::Path;
+mod postgres;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use holdfast_resilience::breaker::Settings;
+use holdfast_rpc::Error;
 use holdfast_rpc::lease::LeaseKey;
 use holdfast_rpc::service::Stop;
-use holdfast_storage::{Class, Failure};
+use holdfast_storage::Journal;
+use parking_lot::Mutex;
+use rusqlite::Transaction;
+use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tonic::Code;
 use uuid::Uuid;
@@ -18,79 +22,98 @@ use super::tag::Tag;
 use super::{LeaseAsk, Queue, Submission};
 use crate::config::Config;
 use crate::domain::invocation::{Payload, Status, Usage};
-use crate::domain::record::Record;
 use crate::reaper;
-use crate::store::sqlite::Sqlite;
-use crate::store::{Batch, Command, Filter, History, Raise, Store, Waiting, Window};
+use crate::store::guarded::{self, Guard};
+use crate::store::sqlite::{QueueJournal, Sqlite};
+use crate::store::{Answer, Batch, Command, Store};
 
-/// A store whose disk can be full.
-struct Flaky {
-    inner: Sqlite<Tag>,
-    full: Arc<AtomicBool>,
-    batches: mpsc::UnboundedSender<Batch<Tag>>,
+/// How long the breaker stays open.
+const OPEN: Duration = Duration::from_millis(200);
+/// How long the disk may be silent.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// What the disk does.
+#[derive(Clone)]
+enum Disk {
+    Well,
+    /// It has no page left to give.
+    Full,
+    /// It takes no writes.
+    ReadOnly,
+    /// It says nothing until the test lets go.
+    Silent(Arc<Mutex<std::sync::mpsc::Receiver<()>>>),
 }
 
-impl Store<Tag> for Flaky {
-    fn submit(&self, commands: Vec<(Tag, Command)>) -> Result<(), (Vec<(Tag, Command)>, Failure)> {
-        if !self.full.load(Ordering::SeqCst) {
-            return self.inner.submit(commands);
+/// A journal on a disk whose troubles are SQLite's own.
+struct Troubled {
+    inner: QueueJournal,
+    disk: Arc<Mutex<Disk>>,
+}
+
+impl Journal for Troubled {
+    type Command = Command;
+    type Answer = Answer;
+
+    fn apply(&mut self, tx: &Transaction<'_>, commands: &[Command]) -> rusqlite::Result<Vec<Answer>> {
+        let disk = self.disk.lock().clone();
+        match disk {
+            Disk::Silent(hold) => drop(hold.lock().recv()),
+            Disk::Full => {
+                tx.pragma_update(None, "max_page_count", 1)?;
+                tx.execute_batch("CREATE TABLE outage AS SELECT zeroblob(1000000)")?;
+            }
+            Disk::ReadOnly => tx.pragma_update(None, "query_only", true)?,
+            Disk::Well => {
+                tx.pragma_update(None, "max_page_count", 1_000_000)?;
+                tx.pragma_update(None, "query_only", false)?;
+            }
         }
-        let failure = Failure::new(Class::Full, "no space left");
-        let answers = commands.into_iter().map(|(tag, _)| (tag, Err(failure.clone()))).collect();
-        self.batches.send(Batch { answers, took: Duration::ZERO }).expect("the queue follows");
-        Ok(())
-    }
-
-    fn get(&self, id: Uuid, tenant: Option<String>, payload: bool) -> BoxFuture<'_, Result<Option<Record>, Failure>> {
-        self.inner.get(id, tenant, payload)
-    }
-
-    fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<Record>, Failure>> {
-        self.inner.list(filter)
-    }
-
-    fn history(
-        &self,
-        id: Uuid,
-        tenant: Option<String>,
-        from: u64,
-        window: Window,
-    ) -> BoxFuture<'_, Result<Option<History>, Failure>> {
-        self.inner.history(id, tenant, from, window)
-    }
-
-    fn by_key(
-        &self,
-        tenant: Arc<str>,
-        agent: Arc<str>,
-        key: String,
-        digest: [u8; 32],
-    ) -> BoxFuture<'_, Result<Option<(Uuid, bool)>, Failure>> {
-        self.inner.by_key(tenant, agent, key, digest)
-    }
-
-    fn waiting(&self) -> BoxFuture<'_, Result<Vec<Waiting>, Failure>> {
-        self.inner.waiting()
-    }
-
-    fn raises(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Raise>, Failure>> {
-        self.inner.raises(limit)
+        self.inner.apply(tx, commands)
     }
 }
 
-/// A queue, and the switch of its disk.
-async fn start(directory: &Path) -> (Queue, Arc<AtomicBool>) {
+/// A queue, and its disk.
+struct Bench {
+    queue: Queue,
+    disk: Arc<Mutex<Disk>>,
+    _directory: TempDir,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Mutex::new(Disk::Well));
+        let (guard, batches, committed) = guard();
+        let deliver = guard.deliver(move |batch| {
+            let _ = batches.send(batch);
+        });
+        let journal = Troubled { inner: QueueJournal, disk: Arc::clone(&disk) };
+        let store = guard.over(Sqlite::open_with(journal, directory.path(), deliver).unwrap());
+        let queue = serve(Arc::new(store), committed).await;
+        Self { queue, disk, _directory: directory }
+    }
+
+    fn set(&self, disk: Disk) {
+        *self.disk.lock() = disk;
+    }
+}
+
+type Batches = mpsc::UnboundedSender<Batch<Tag>>;
+type Committed = mpsc::UnboundedReceiver<Batch<Tag>>;
+
+/// A guard, where its batches go, and what the queue follows.
+fn guard() -> (Arc<Guard<Tag>>, Batches, Committed) {
+    let settings = Settings { open: OPEN, open_max: OPEN, ..guarded::settings() };
     let (batches, committed) = mpsc::unbounded_channel();
-    let deliver = batches.clone();
-    let inner = Sqlite::open(directory, move |batch| {
-        let _ = deliver.send(batch);
-    })
-    .unwrap();
-    let full = Arc::new(AtomicBool::new(false));
-    let store = Flaky { inner, full: Arc::clone(&full), batches };
-    let queue = Queue::start(Arc::new(store), committed, Config::default(), LeaseKey::new(b"k")).await.unwrap();
+    (Guard::new(&settings, PATIENCE), batches, committed)
+}
+
+/// A queue with all its duties.
+async fn serve(store: Arc<dyn Store<Tag>>, committed: Committed) -> Queue {
+    let queue = Queue::start(store, committed, Config::default(), LeaseKey::new(b"k")).await.unwrap();
     tokio::spawn(reaper::run(queue.clone(), Stop::new()));
-    (queue, full)
+    queue.together(&Stop::new());
+    queue
 }
 
 pub(super) fn submission() -> Submission {
@@ -120,51 +143,105 @@ pub(super) fn ask() -> LeaseAsk {
     }
 }
 
-#[tokio::test]
-async fn a_full_disk_refuses_serves_reads_and_heals_alone() {
-    let directory = tempfile::tempdir().unwrap();
-    let (queue, full) = start(directory.path()).await;
-    let there = queue.enqueue(submission()).await.unwrap().id;
-    full.store(true, Ordering::SeqCst);
-    let refused = queue.enqueue(submission()).await.unwrap_err();
-    assert_eq!(refused.code(), Code::Unavailable);
-    assert!(refused.retry_after().is_some() && !refused.may_have_happened());
-    assert_eq!(queue.get(None, there).await.unwrap().standing.status(), Status::Queued, "reads are served");
+fn done() -> Ending {
+    Ending::Complete { result: Payload::default(), usage: Usage::default() }
+}
 
-    // A worker that waits meanwhile gets the work once the disk is well.
-    let worker = tokio::spawn({
-        let queue = queue.clone();
-        async move { queue.lease(ask()).await }
-    });
-    while queue.shared.core.lock().paused_until.is_none() {
-        tokio::task::yield_now().await;
+/// Comes back when told, until it is taken.
+async fn patiently<R>(call: impl AsyncFn() -> Result<R, Error>) -> R {
+    loop {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(error) => tokio::time::sleep(error.retry_after().expect("every refusal says when")).await,
+        }
     }
-    full.store(false, Ordering::SeqCst);
-    let grant = worker.await.unwrap().unwrap().remove(0);
-    assert_eq!(grant.record.accepted.id, there);
+}
 
-    full.store(true, Ordering::SeqCst);
-    let done = || Ending::Complete { result: Payload::default(), usage: Usage::default() };
-    assert_eq!(queue.settle(None, &grant.token, done()).await.unwrap_err().code(), Code::Unavailable);
-    full.store(false, Ordering::SeqCst);
-    queue.settle(None, &grant.token, done()).await.expect("the worker tries again");
-    assert_eq!(queue.shared.core.lock().depths.waiting(), (0, 0));
+#[tokio::test]
+async fn a_disk_in_trouble_refuses_serves_reads_and_heals_alone() {
+    for trouble in [Disk::Full, Disk::ReadOnly] {
+        let bench = Bench::start().await;
+        let queue = &bench.queue;
+        let there = queue.enqueue(submission()).await.unwrap().id;
+        bench.set(trouble.clone());
+        // Refused by the disk at first, and then by the breaker: callers see no difference.
+        for _ in 0..20 {
+            let refused = queue.enqueue(submission()).await.unwrap_err();
+            assert_eq!(refused.code(), Code::Unavailable);
+            assert!(refused.to_string().contains("disk"), "{refused}");
+            assert!(refused.retry_after().is_some() && !refused.may_have_happened());
+            assert_eq!(queue.get(None, there).await.unwrap().standing.status(), Status::Queued, "reads are served");
+        }
+
+        // A worker that waits meanwhile gets the work once the disk is well.
+        let worker = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.lease(ask()).await }
+        });
+        while queue.shared.core.lock().paused_until.is_none() {
+            tokio::task::yield_now().await;
+        }
+        bench.set(Disk::Well);
+        let grant = worker.await.unwrap().unwrap().remove(0);
+        assert_eq!(grant.record.accepted.id, there);
+
+        bench.set(trouble);
+        assert_eq!(queue.settle(None, &grant.token, done()).await.unwrap_err().code(), Code::Unavailable);
+        bench.set(Disk::Well);
+        patiently(async || queue.settle(None, &grant.token, done()).await).await;
+        patiently(async || queue.enqueue(submission()).await).await;
+        assert_eq!(queue.shared.core.lock().depths.waiting(), (1, 0), "only what was taken counts");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_disk_keeps_nobody_waiting_and_loses_nothing_that_it_did() {
+    let bench = Bench::start().await;
+    let queue = &bench.queue;
+    let leased = queue.enqueue(submission()).await.unwrap().id;
+    let grant = queue.lease(ask()).await.unwrap().remove(0);
+    let waiting = Submission { agent: "b".into(), ..submission() };
+    let (let_go, hold) = std::sync::mpsc::channel();
+    bench.set(Disk::Silent(Arc::new(Mutex::new(hold))));
+
+    let (accepted, completed) =
+        tokio::join!(queue.enqueue(waiting), queue.settle(None, &grant.token, done()));
+    for refused in [accepted.unwrap_err(), completed.unwrap_err()] {
+        assert_eq!(refused.code(), Code::Unavailable);
+        assert!(refused.retry_after().is_some() && refused.may_have_happened(), "{refused:?}");
+    }
+    while !is_open(queue).await {}
+    assert_eq!(queue.get(None, leased).await.unwrap().standing.status(), Status::Leased, "reads are served");
+
+    // Both happened after all, and memory knows it: a repeat of the end gets its first answer, and the work is leased.
+    bench.set(Disk::Well);
+    drop(let_go);
+    let status = patiently(async || queue.settle(None, &grant.token, done()).await).await.status;
+    assert_eq!(status, Status::Succeeded);
+    let late = queue.lease(LeaseAsk { agents: vec!["b".into()], ..ask() }).await.unwrap();
+    assert!(!late.is_empty(), "what was accepted late is leased");
+}
+
+/// Asks once more, and says whether the answer came from the breaker: then nothing can have happened.
+async fn is_open(queue: &Queue) -> bool {
+    let refused = queue.enqueue(submission()).await.unwrap_err();
+    !refused.may_have_happened()
 }
 
 #[tokio::test]
 async fn a_deadline_that_could_not_be_recorded_comes_up_again() {
-    let directory = tempfile::tempdir().unwrap();
-    let (queue, full) = start(directory.path()).await;
+    let bench = Bench::start().await;
+    let queue = &bench.queue;
     let deadline = Some(holdfast_rpc::time::now_micros() + 300_000);
     let id = queue.enqueue(Submission { deadline, ..submission() }).await.unwrap().id;
-    full.store(true, Ordering::SeqCst);
+    bench.set(Disk::Full);
     let mut events = queue.watch(None, id, 2, Stop::new()).await.unwrap();
     // The deadline comes up, cannot be recorded, and is put off.
-    let deadline = due(&queue, id);
+    let deadline = due(queue, id);
     while queue.shared.core.lock().schedule.next_due() <= Some(deadline) {
         tokio::task::yield_now().await;
     }
-    full.store(false, Ordering::SeqCst);
+    bench.set(Disk::Well);
     events.recv().await.expect("it ends").unwrap();
     assert_eq!(queue.get(None, id).await.unwrap().standing.status(), Status::Failed);
 }
