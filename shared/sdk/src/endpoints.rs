@@ -21,7 +21,7 @@ pub struct Endpoints(Kind);
 #[derive(Clone)]
 enum Kind {
     Gateway { urls: String, key: Option<String>, authority: Option<String> },
-    Mesh(Links),
+    Mesh(Box<Links>),
 }
 
 impl Endpoints {
@@ -36,13 +36,13 @@ impl Endpoints {
     /// [`Error::Invalid`] where one of the URLs is not one.
     pub fn mesh(common: &Common) -> Result<Self, Error> {
         let to = |peer| Channel::to(common, peer).map(Link::new).map_err(invalid);
-        Ok(Self(Kind::Mesh(Links {
+        Ok(Self(Kind::Mesh(Box::new(Links {
             invocations: to(Peer::Gateway)?,
             queue: to(Peer::Queue)?,
             state: to(Peer::State)?,
             tools: to(Peer::ToolProxy)?,
             models: to(Peer::LlmProxy)?,
-        })))
+        }))))
     }
 
     /// The same with a key to show to the gateway; inside the mesh, its credential counts and keys do not.
@@ -66,7 +66,7 @@ impl Endpoints {
     /// Makes the connections, each opened when it is first used.
     pub(crate) fn links(&self) -> Result<Links, Error> {
         match &self.0 {
-            Kind::Mesh(links) => Ok(links.clone()),
+            Kind::Mesh(links) => Ok(Links::clone(links)),
             Kind::Gateway { urls, key, authority } => {
                 let urls: Vec<_> = urls.split(',').map(str::trim).collect();
                 let channel = Channel::connect_any("gateway", &urls, key.as_deref(), authority.as_deref());

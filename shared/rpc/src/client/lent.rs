@@ -60,6 +60,6 @@ impl http_body::Body for Lent {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.taken.as_ref().map_or_else(|| self.hint.clone(), http_body::Body::size_hint)
+        self.taken.as_ref().map_or_else(|| self.hint, http_body::Body::size_hint)
     }
 }
