@@ -98,7 +98,12 @@ mod tests {
 
     #[test]
     fn a_report_names_each_and_counts_them() {
-        let refusal = Refusal { invocation_id: "b".into(), reason: "NOT_ENDED".into(), message: "it runs".into(), retry_after: None };
+        let refusal = Refusal {
+            invocation_id: "b".into(),
+            reason: "NOT_ENDED".into(),
+            message: "it runs".into(),
+            retry_after: None,
+        };
         assert_eq!(
             report(&["a".into()], &[refusal], false),
             "a  redriven\nb  not: NOT_ENDED: it runs\n1 redriven, 1 not"

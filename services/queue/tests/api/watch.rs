@@ -1,8 +1,8 @@
 use holdfast_proto::queue::v1::invocation_event::{Event, Progress};
 use holdfast_proto::queue::v1::report_progress_request::Event as Report;
 use holdfast_proto::queue::v1::{
-    CompleteRequest, InvocationEvent, InvocationState, ReportProgressRequest, WatchInvocationRequest,
-    WatchInvocationResponse,
+    CompleteRequest, FailRequest, Failure, InvocationEvent, InvocationState, ReportProgressRequest,
+    WatchInvocationRequest, WatchInvocationResponse,
 };
 use holdfast_rpc::status;
 use tonic::{Code, Streaming};
@@ -116,6 +116,12 @@ async fn what_workers_tell_is_bounded_by_number_and_bytes() {
     assert!(events.len() < 50 + 32 + 3, "{}", events.len());
     let states = events.iter().filter(|event| matches!(event.event, Some(Event::StateChanged(_)))).count();
     assert_eq!(states, 3, "the durable history is whole");
+    let dropped = events.iter().map(|event| match &event.event {
+        Some(Event::Dropped(dropped)) => dropped.count,
+        _ => 0,
+    });
+    let gaps = events.iter().filter(|event| matches!(event.event, Some(Event::Dropped(_)))).count();
+    assert_eq!(dropped.sum::<u64>() as usize + events.len() - gaps, 3 + 210, "and nothing is missing silently");
 }
 
 #[tokio::test]
@@ -131,4 +137,69 @@ async fn only_the_holder_adds_events() {
     let refused = queue.client().report_progress(late).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert_eq!(status::reason(&refused).as_deref(), Some("LEASE_LOST"));
+}
+
+#[tokio::test]
+async fn a_subscriber_comes_back_where_it_stopped_over_a_restart_and_over_attempts() {
+    let mut queue = Harness::start().await;
+    let id = queue.enqueue(spec()).await;
+    let first = queue.lease_one().await;
+    let mut events = queue.watch(&id, 0).await;
+    for text in ["one", "two"] {
+        queue.report(&first.token, Report::Chunk(text.into())).await;
+    }
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        seen.push(next(&mut events).await);
+    }
+    // The connection breaks between the chunks.
+    drop(events);
+    queue.restart().await;
+    let failure = Failure { reason: "BUSY".into(), message: String::new(), retryable: true };
+    let failed = FailRequest { token: first.token, failure: Some(failure), usage: None };
+    queue.client().fail(failed).await.unwrap();
+    let second = queue.lease_one().await;
+    queue.report(&second.token, Report::Chunk("three".into())).await;
+    let mut events = queue.watch(&id, seen.len() as u64 + 1).await;
+    for _ in 0..4 {
+        seen.push(next(&mut events).await);
+    }
+    queue.client().complete(CompleteRequest { token: second.token, ..Default::default() }).await.unwrap();
+    seen.extend(rest(events).await);
+
+    let offsets: Vec<u64> = seen.iter().map(|event| event.offset).collect();
+    assert_eq!(offsets, (1..=8).collect::<Vec<_>>());
+    let chunks: Vec<_> = seen
+        .iter()
+        .filter_map(|event| match event.event.as_ref().unwrap() {
+            Event::Chunk(chunk) => Some((chunk.attempt, chunk.data.to_vec())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(chunks, [(1, b"one".to_vec()), (1, b"two".to_vec()), (2, b"three".to_vec())]);
+    assert_eq!(rest(queue.watch(&id, 0).await).await, seen, "a late subscriber sees the same");
+}
+
+#[tokio::test]
+async fn a_subscriber_that_asks_for_what_is_dropped_is_told_so_and_goes_on() {
+    let mut queue = Harness::with("reports_max = 10").await;
+    let id = queue.enqueue(spec()).await;
+    let lease = queue.lease_one().await;
+    // Nothing holds the worker up, though nobody reads.
+    for n in 0..200 {
+        queue.report(&lease.token, progress(&n.to_string())).await;
+    }
+    queue.restart().await;
+    let mut events = queue.watch(&id, 50).await;
+    let told = next(&mut events).await;
+    let Some(Event::Dropped(dropped)) = &told.event else { panic!("{told:?}") };
+    assert_eq!(dropped.first_offset, 50);
+    let first = next(&mut events).await;
+    assert_eq!((told.offset, dropped.first_offset + dropped.count), (first.offset - 1, first.offset));
+    assert!(first.offset > 150, "the newest are kept");
+    for offset in first.offset + 1..=202 {
+        assert_eq!(next(&mut events).await.offset, offset);
+    }
+    queue.report(&lease.token, progress("more")).await;
+    assert_eq!(next(&mut events).await.offset, 203, "and it goes on as it comes");
 }
