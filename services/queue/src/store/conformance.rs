@@ -31,9 +31,12 @@ pub(super) type Port = Arc<dyn Store<Waiter<Answer>>>;
 /// needs to be kept alive. `together: Server` makes a test of every part, for a store whose server takes its time to
 /// start: `Server::start()` does so once for a part, and `open(case)` gives a new, empty store on it.
 macro_rules! conformance {
-    // What only a store must do whose one process keeps everything in memory.
+    // What only a store must do whose one process keeps everything in memory and removes what it has found.
     (restoring: $open:path) => {
         $crate::store::conformance::conformance!(each: $open, reading: what_has_not_ended_is_found_at_a_start);
+        $crate::store::conformance::conformance!(each: $open, retaining:
+            a_redriven_invocation_is_as_old_as_its_last_end
+        );
     };
     ($mode:ident: $open:path) => {
         $crate::store::conformance::conformance!($mode: $open, accepting:
@@ -82,7 +85,6 @@ macro_rules! conformance {
         );
         $crate::store::conformance::conformance!($mode: $open, retaining:
             old_ends_go_with_all_that_belongs_to_them
-            a_redriven_invocation_is_as_old_as_its_last_end
             only_so_many_are_kept
             a_key_is_free_again_after_its_time_but_not_while_its_invocation_lives
             expired_keys_are_removed

@@ -1,0 +1,24 @@
+-- A redrive locks the end that it takes back: one that is being redriven stays.
+WITH old AS MATERIALIZED (
+    SELECT id FROM ended WHERE id >= $1 AND id < $2 AND at < $3 FOR UPDATE SKIP LOCKED
+), asked AS (
+    DELETE FROM invocations USING old WHERE invocations.id = old.id
+    RETURNING invocations.id, invocations.tenant, invocations.agent, invocations.idempotency_key, invocations.labels
+), a AS (
+    DELETE FROM idempotency_keys AS known USING asked
+    WHERE known.tenant = asked.tenant AND known.agent = asked.agent AND known.key = asked.idempotency_key
+        AND known.id = asked.id
+), b AS (
+    DELETE FROM labels USING asked CROSS JOIN LATERAL jsonb_each_text(asked.labels) AS label (name, value)
+    WHERE labels.tenant = asked.tenant AND labels.name = label.name AND labels.value = label.value
+        AND labels.id = asked.id
+), c AS (
+    DELETE FROM reports USING old WHERE reports.id = old.id
+), d AS (
+    DELETE FROM tries USING old WHERE tries.id = old.id
+), e AS (
+    DELETE FROM past_ends USING old WHERE past_ends.id = old.id
+), f AS (
+    DELETE FROM ended USING old WHERE ended.id = old.id
+)
+SELECT count(*) FROM asked
