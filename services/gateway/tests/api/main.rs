@@ -9,6 +9,7 @@ mod keys;
 mod lifecycle;
 mod link;
 mod passthrough;
+mod redrive;
 mod run;
 mod stand_in;
 mod submit;

@@ -13,7 +13,7 @@ async fn malformed_json_is_a_mistake_on_the_command_line() {
 async fn an_unreachable_gateway_is_told_at_once_with_what_to_do() {
     let address = format!("http://127.0.0.1:{}", free_ports());
     let id = "01920000-0000-7000-8000-000000000000";
-    for command in [["submit", "disputes", "{}"].as_slice(), &["get", id], &["watch", id], &["list"], &["circuits"]] {
+    for command in [["submit", "disputes", "{}"].as_slice(), &["get", id], &["watch", id], &["list"], &["redrive", id], &["circuits"]] {
         let ended = Place::new().run(&[&["--address", &address], command].concat()).await;
         assert_eq!(ended.code, 3, "{command:?}: {ended:?}");
         assert!(ended.err.contains(&address) && ended.err.contains("holdfast up"), "{ended:?}");
@@ -28,6 +28,14 @@ async fn mistakes_on_the_command_line_are_usage() {
         &["list", "--state", "sleeping"],
         &["up", "--port-base", "70000"],
         &["submit", "disputes", "{}", "--deadline", "soon"],
+        &["submit", "disputes", "{}", "--priority", "101"],
+        &["submit", "disputes", "{}", "--label", "team"],
+        &["submit", "disputes", "{}", "--attempts", "0"],
+        &["submit", "disputes", "{}", "--not-before", "tomorrow"],
+        &["list", "--since", "yesterday"],
+        &["redrive"],
+        &["redrive", "--limit", "5"],
+        &["redrive", "01920000-0000-7000-8000-000000000000", "--state", "dead"],
         &["--api-key", "sk-plain-text", "list"],
         &["--api-key", "env:HOLDFAST_TEST_NOT_SET", "list"],
         &["--address", "not a url", "list"],
