@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use holdfast_config::Peer;
-use holdfast_testkit::{Mesh, Process, executable};
+use holdfast_testkit::{Mesh, MeshBuilder, Postgres, Process, executable};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::Instant;
@@ -57,7 +57,7 @@ impl Storm {
     };
     /// A few gusts.
     pub const SHORT: Self = Self {
-        lasts: Duration::from_secs(5),
+        lasts: Duration::from_secs(4),
         every: Duration::from_millis(600),
         workers: 2,
         rate: 60,
@@ -135,6 +135,7 @@ impl Report {
 #[derive(Debug)]
 pub struct Stage {
     mesh: Mesh,
+    postgres: Option<Postgres>,
     workers: Vec<Process>,
     lives: Vec<Life>,
 }
@@ -142,13 +143,21 @@ pub struct Stage {
 impl Stage {
     /// A mesh with one queue on the embedded store.
     pub async fn embedded(storm: &Storm) -> Self {
-        let mesh = Mesh::builder().only(&[Peer::Gateway, Peer::Queue, Peer::State]).config(config(storm)).start().await;
-        Self::with_workers(mesh, storm.workers)
+        let mesh = builder().config(config(storm)).start().await;
+        Self::with_workers(mesh, None, storm)
     }
 
-    fn with_workers(mesh: Mesh, workers: usize) -> Self {
-        let mut stage = Self { mesh, workers: Vec::new(), lives: Vec::new() };
-        for place in 0..workers {
+    /// A mesh with two queues on one PostgreSQL.
+    pub async fn postgres(storm: &Storm) -> Self {
+        let postgres = Postgres::start().await;
+        let config = format!("{}[database]\nurl = {:?}\n", config(storm), postgres.url());
+        let mesh = builder().queues(2).config(config).start().await;
+        Self::with_workers(mesh, Some(postgres), storm)
+    }
+
+    fn with_workers(mesh: Mesh, postgres: Option<Postgres>, storm: &Storm) -> Self {
+        let mut stage = Self { mesh, postgres, workers: Vec::new(), lives: Vec::new() };
+        for place in 0..storm.workers {
             let worker = stage.worker(place);
             stage.workers.push(worker);
         }
@@ -169,6 +178,10 @@ impl Stage {
     fn records(&self, life: usize) -> PathBuf {
         self.mesh.directory().join(format!("worker-{life}.records"))
     }
+}
+
+fn builder() -> MeshBuilder {
+    Mesh::builder().only(&[Peer::Gateway, Peer::Queue, Peer::State])
 }
 
 fn config(storm: &Storm) -> String {

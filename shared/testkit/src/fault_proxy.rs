@@ -1,5 +1,7 @@
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -34,6 +36,7 @@ struct State {
 pub struct FaultProxy {
     address: SocketAddr,
     state: watch::Sender<State>,
+    connections: Arc<AtomicU64>,
     accepting: JoinHandle<()>,
 }
 
@@ -46,8 +49,9 @@ impl FaultProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
         let (state, seen) = watch::channel(State { fault: Fault::None, cuts: 0 });
-        let accepting = tokio::spawn(accept(listener, target, seen));
-        Self { address, state, accepting }
+        let connections = Arc::new(AtomicU64::new(0));
+        let accepting = tokio::spawn(accept(listener, target, seen, Arc::clone(&connections)));
+        Self { address, state, connections, accepting }
     }
 
     /// Where to connect instead of the target.
@@ -63,6 +67,11 @@ impl FaultProxy {
         }
     }
 
+    /// Connections that were tried so far, refused ones included.
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::SeqCst)
+    }
+
     /// Cuts the present connections.
     pub fn cut(&self) {
         self.state.send_modify(|state| state.cuts += 1);
@@ -76,8 +85,9 @@ impl Drop for FaultProxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, state: watch::Receiver<State>) {
+async fn accept(listener: TcpListener, target: SocketAddr, state: watch::Receiver<State>, connections: Arc<AtomicU64>) {
     while let Ok((caller, _)) = listener.accept().await {
+        connections.fetch_add(1, Ordering::SeqCst);
         if state.borrow().fault == Fault::Refuse {
             continue;
         }

@@ -1,7 +1,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::Duration;
 
 use tokio::process::Command;
+use tokio::time::interval;
 
 use crate::scratch::Scratch;
 use crate::server::{User, program, ready};
@@ -50,7 +52,22 @@ impl Postgres {
     /// Starts it again, with the same port and files.
     pub async fn restart(&mut self) {
         self.kill().await;
+        self.orphans_have_ended().await;
         self.process = spawn(self.port, self.scratch.path()).await;
+    }
+
+    /// Waits for the children of a killed server: as long as one is there, no other server works on their files.
+    async fn orphans_have_ended(&self) {
+        let data = self.scratch.path().join("data");
+        let works_here = |process: &Path| std::fs::read_link(process.join("cwd")).is_ok_and(|at| at == data);
+        let mut ticks = interval(Duration::from_millis(10));
+        loop {
+            ticks.tick().await;
+            let mut processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+            if !processes.any(|process| works_here(&process.path())) {
+                return;
+            }
+        }
     }
 
     /// Freezes or thaws its first process: connections are then accepted by nobody.

@@ -51,6 +51,7 @@ async fn main() -> ExitCode {
         "tool_hang" => tool_hang().await,
         _ => {
             println!("{:14} the README's first command in a fresh clone and an empty environment", "fresh_clone");
+            println!("{:14} 10,000 seeds of the queue's core, or as many as are named after it", "simulation");
             PROOFS.iter().for_each(|(name, what)| println!("{name:14} {what}"));
             return ExitCode::from(2);
         }
@@ -97,7 +98,8 @@ async fn counting() -> Verdict {
 
 async fn kill_storm() -> Verdict {
     let storm = Storm::FULL;
-    let report = kill_storm::run(&storm, Stage::embedded(&storm).await).await;
+    let stage = if has("--embedded") { Stage::embedded(&storm).await } else { Stage::postgres(&storm).await };
+    let report = kill_storm::run(&storm, stage).await;
     println!("{} kills {:?}, {} of {} ended", report.killed(), report.kills, report.completed, report.acknowledged);
     println!("{} executions, repeats {:?}", report.executions, report.repeats);
     Verdict { holds: report.holds() && report.was_a_storm(&storm), figures: report.figures() }

@@ -14,21 +14,24 @@ use super::Stage;
 /// What can be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Victim {
-    /// A queue process.
-    Queue,
+    /// A queue process, by its number.
+    Queue(u16),
     /// A worker process, by its place.
     Worker(usize),
     /// The gateway.
     Gateway,
+    /// The database of the queues.
+    Postgres,
 }
 
 impl Victim {
     /// Under which it is counted.
     pub const fn kind(self) -> &'static str {
         match self {
-            Self::Queue => "queue",
+            Self::Queue(_) => "queue",
             Self::Worker(_) => "worker",
             Self::Gateway => "gateway",
+            Self::Postgres => "postgres",
         }
     }
 }
@@ -69,8 +72,20 @@ impl Killer {
         let victim = self.next();
         let from = now_micros();
         match victim {
-            Victim::Queue => self.service(Peer::Queue, from).await,
-            Victim::Gateway => self.service(Peer::Gateway, from).await,
+            Victim::Queue(index) => {
+                self.stage.mesh.kill_queue(index).await;
+                self.stage.mesh.restart_queue(index).await;
+                self.is_back(from);
+            }
+            Victim::Gateway => {
+                self.stage.mesh.kill(Peer::Gateway).await;
+                self.stage.mesh.restart(Peer::Gateway).await;
+                self.is_back(from);
+            }
+            Victim::Postgres => {
+                self.stage.postgres.as_mut().expect("only a stage that has one offers it").restart().await;
+                self.is_back(from);
+            }
             Victim::Worker(place) => {
                 self.stage.workers[place].kill().await;
                 let killed_at = now_micros();
@@ -82,16 +97,16 @@ impl Killer {
         *self.kills.entry(victim.kind()).or_default() += 1;
     }
 
-    async fn service(&mut self, peer: Peer, from: i64) {
-        self.stage.mesh.kill(peer).await;
-        self.stage.mesh.restart(peer).await;
+    fn is_back(&mut self, from: i64) {
         self.outages.push(Outage { from, to: now_micros() });
     }
 
     fn next(&mut self) -> Victim {
         if self.turns.is_empty() {
+            let queues = (0..self.stage.mesh.queues()).map(Victim::Queue);
             let workers = (0..self.stage.workers.len()).map(Victim::Worker);
-            self.turns = [Victim::Queue, Victim::Gateway].into_iter().chain(workers).collect();
+            let postgres = self.stage.postgres.iter().map(|_| Victim::Postgres);
+            self.turns = queues.chain(workers).chain(postgres).chain([Victim::Gateway]).collect();
         }
         self.turns.swap_remove(rand::rng().random_range(0..self.turns.len()))
     }
