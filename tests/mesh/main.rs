@@ -2,10 +2,13 @@
 
 mod bad_input;
 mod counting;
+mod disk;
 mod disputes;
 mod drain;
 mod frozen_worker;
 mod hanging_tool;
+mod kill_storm;
+mod lifecycle;
 mod model_limit;
 mod observed;
 mod python;
