@@ -79,7 +79,8 @@ impl Baseline {
         let from = Instant::now() + WARM_UP;
         let until = from + length;
         let mut callers = JoinSet::new();
-        for channel in self.channels.iter().cycle().take(CALLERS).cloned() {
+        for channel in self.channels.iter().cycle().take(CALLERS) {
+            let channel = channel.clone();
             callers.spawn(async move {
                 let mut calls = 0_u32;
                 loop {

@@ -8,9 +8,11 @@ use futures::{StreamExt, TryFutureExt};
 use holdfast_proto::queue::v1::queue_service_client::QueueServiceClient;
 use holdfast_proto::queue::v1::work_request::{Credits, Hello, Message as Up};
 use holdfast_proto::queue::v1::work_response::Message as Down;
-use holdfast_proto::queue::v1::{CompleteRequest, Lease, Payload, WorkRequest};
+use holdfast_proto::queue::v1::work_response::Settled;
+use holdfast_proto::queue::v1::{CompleteRequest, Lease, Payload, WorkRequest, WorkResponse};
 use rand::RngExt;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -46,9 +48,29 @@ pub struct Pool {
 /// What the workers have done.
 #[derive(Debug, Default)]
 struct Done {
-    begun: Mutex<HashMap<u64, Instant>>,
+    works: Mutex<HashMap<u64, Work>>,
     completed: AtomicU64,
     refused: AtomicU64,
+}
+
+/// The work on one submission.
+#[derive(Debug, Default)]
+struct Work {
+    began: Option<Instant>,
+    ended: bool,
+    /// Who wants to know of its end.
+    tell: Option<oneshot::Sender<()>>,
+}
+
+impl Done {
+    fn with<T>(&self, number: u64, change: impl FnOnce(&mut Work) -> T) -> T {
+        change(self.works.lock().expect("nobody panics with it").entry(number).or_default())
+    }
+
+    /// Nobody waits any more for what may never come.
+    fn forsake(&self) {
+        self.works.lock().expect("nobody panics with it").values_mut().for_each(|work| work.tell = None);
+    }
 }
 
 impl Pool {
@@ -64,7 +86,7 @@ impl Pool {
             let places = share + u32::from((index as u32) < rest);
             let mut client = QueueServiceClient::connect(url.clone()).await.expect("the queue listens");
             let (say, said) = unbounded_channel();
-            let stream = Places { say, hold, done: Arc::clone(&done) };
+            let stream = Places { say, hold, done: Arc::clone(&done), held: HashMap::new() };
             stream.hello(index, places);
             let told = client.work(UnboundedReceiverStream::new(said)).await.expect("the stream opens").into_inner();
             streams.spawn(stream.work(told));
@@ -73,11 +95,21 @@ impl Pool {
     }
 
     /// When the work on a submission began, if it has.
-    ///
-    /// # Panics
-    /// Never.
     pub fn began(&self, number: u64) -> Option<Instant> {
-        self.done.begun.lock().expect("nobody panics with it").get(&number).copied()
+        self.done.with(number, |work| work.began)
+    }
+
+    /// Returns once the queue has taken the completion of a submission, or a stream has broken.
+    pub async fn ended(&self, number: u64) {
+        let (tell, told) = oneshot::channel();
+        let waits = self.done.with(number, |work| {
+            work.tell = Some(tell);
+            !work.ended
+        });
+        if waits {
+            // Nobody tells when the stream has broken.
+            told.await.ok();
+        }
     }
 
     /// Completions that the queue has taken.
@@ -101,6 +133,8 @@ struct Places {
     say: UnboundedSender<WorkRequest>,
     hold: Hold,
     done: Arc<Done>,
+    /// The submission of each lease whose completion is not answered yet.
+    held: HashMap<String, u64>,
 }
 
 impl Places {
@@ -110,33 +144,44 @@ impl Places {
     }
 
     /// Ends with the stream: a proof notices by [`Pool::is_whole`], or by what is not done.
-    async fn work(self, mut told: Streaming<holdfast_proto::queue::v1::WorkResponse>) {
-        let mut held = FuturesUnordered::new();
+    async fn work(mut self, mut told: Streaming<WorkResponse>) {
+        let mut holds = FuturesUnordered::new();
         loop {
             tokio::select! {
                 message = told.message().unwrap_or_else(|_| None) => match message.map(|message| message.message) {
                     Some(Some(Down::Leases(leases))) => leases.leases.into_iter().for_each(|lease| {
                         self.begins(&lease);
                         let hold = sleep(self.hold.length());
-                        held.push(async move { hold.await; lease.token });
+                        holds.push(async move { hold.await; lease.token });
                     }),
-                    Some(Some(Down::Settled(settled))) => {
-                        let count = if settled.status.is_empty() { &self.done.completed } else { &self.done.refused };
-                        count.fetch_add(1, Ordering::Relaxed);
-                    }
+                    Some(Some(Down::Settled(settled))) => self.settled(&settled),
                     Some(_) => {}
-                    None => return,
+                    None => return self.done.forsake(),
                 },
-                Some(token) = held.next() => self.completes(token),
+                Some(token) = holds.next() => self.completes(token),
             }
         }
     }
 
-    fn begins(&self, lease: &Lease) {
+    fn begins(&mut self, lease: &Lease) {
         let payload = lease.invocation.as_ref().and_then(|invocation| invocation.spec.as_ref()?.payload.as_ref());
         let number = payload.and_then(|payload| std::str::from_utf8(&payload.data).ok()?.parse().ok());
-        let mut begun = self.done.begun.lock().expect("nobody panics with it");
-        begun.entry(number.expect("a payload is its number")).or_insert_with(Instant::now);
+        let number = number.expect("a payload is its number");
+        self.held.insert(lease.token.clone(), number);
+        self.done.with(number, |work| *work.began.get_or_insert_with(Instant::now));
+    }
+
+    fn settled(&mut self, settled: &Settled) {
+        let count = if settled.status.is_empty() { &self.done.completed } else { &self.done.refused };
+        count.fetch_add(1, Ordering::Relaxed);
+        let Some(number) = self.held.remove(&settled.token) else { return };
+        let tell = self.done.with(number, |work| {
+            work.ended = true;
+            work.tell.take()
+        });
+        if let Some(tell) = tell {
+            tell.send(()).ok();
+        }
     }
 
     fn completes(&self, token: String) {
