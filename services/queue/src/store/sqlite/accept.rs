@@ -4,10 +4,10 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use uuid::Uuid;
 
 use super::super::Accept;
-use super::super::apply::Created;
+use super::super::apply::{At, Row};
 use super::rows;
 use crate::domain::invocation::Accepted;
-use crate::domain::record::{Live, Phase};
+use crate::domain::record::Live;
 use crate::domain::schedule::Place;
 use crate::domain::time::Micros;
 
@@ -29,12 +29,11 @@ pub(super) fn take_key(
     Ok(first)
 }
 
-/// Keeps a new invocation, at the end of its session.
-pub(super) fn create(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<Created> {
+/// Keeps what is asked, at the end of its session. Where it stands is kept apart.
+pub(super) fn create(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<Row> {
     let accepted = &*accept.accepted;
     let seq = insert_invocation(tx, accept)?;
     let place = accepted.session.as_deref().map(|session| next_place(tx, &accepted.tenant, session)).transpose()?;
-    insert_live(tx, accepted, seq, place, &Live::accepted(accepted.not_before))?;
     for (name, value) in &accepted.labels {
         tx.prepare_cached("INSERT INTO labels (tenant, name, value, id) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
             &*accepted.tenant,
@@ -43,7 +42,8 @@ pub(super) fn create(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<
             accepted.id.as_bytes()
         ])?;
     }
-    Ok(Created { seq, place, ready: None })
+    let at = At { id: accepted.id, seq, place, deadline: accepted.deadline, keeper: None };
+    Ok(Row { at, live: Live::accepted(accepted.not_before) })
 }
 
 /// The first invocation of a key, and whether its payload had this digest; none when that has ended and was accepted before
@@ -89,36 +89,6 @@ fn insert_invocation(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<
         &accept.payload.data[..],
     ])?;
     Ok(tx.last_insert_rowid())
-}
-
-/// Keeps where a waiting invocation stands, before its first attempt or after a redrive.
-pub(super) fn insert_live(
-    tx: &Transaction<'_>,
-    accepted: &Accepted,
-    seq: i64,
-    place: Option<Place>,
-    live: &Live,
-) -> rusqlite::Result<()> {
-    let Phase::Queued { next_at } = live.phase else { unreachable!("it is not leased before it is there") };
-    tx.prepare_cached(
-        "INSERT INTO live (id, seq, session, session_order, state, attempt, lost, events, fence, tries, started_at,
-             next_at, deadline, redrives)
-         VALUES (?1, ?2, ?3, ?4, 1, 0, 0, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?
-    .execute(params![
-        accepted.id.as_bytes(),
-        seq,
-        place.map(|place| place.session),
-        place.map(|place| place.order),
-        live.events as i64,
-        live.fence as i64,
-        live.tries,
-        live.started_at,
-        next_at,
-        accepted.deadline,
-        live.redrives,
-    ])?;
-    Ok(())
 }
 
 /// Raises the session's counter in the accepting transaction: neither ids nor clocks decide the order.

@@ -5,8 +5,9 @@ use rusqlite::Transaction;
 
 use super::super::apply::apply;
 use super::super::{Answer, Command};
+use super::tables::Working;
 
-/// Keeps nothing in memory: the tables are the state, so there is nothing to forget after a rollback.
+/// Keeps nothing in memory from one transaction to the next: there is nothing to forget after a rollback.
 pub(crate) struct QueueJournal;
 
 impl Journal for QueueJournal {
@@ -18,7 +19,9 @@ impl Journal for QueueJournal {
     }
 
     fn apply(&mut self, tx: &Transaction<'_>, commands: &[Command]) -> rusqlite::Result<Vec<Answer>> {
-        let mut tables = tx;
-        commands.iter().map(|command| apply(&mut tables, command)).collect()
+        let mut tables = Working::new(tx);
+        let answers = commands.iter().map(|command| apply(&mut tables, command)).collect::<Result<_, _>>()?;
+        tables.store()?;
+        Ok(answers)
     }
 }

@@ -126,7 +126,10 @@ fn reports(tx: &Transaction<'_>, id: Uuid, from: u64, window: Window) -> rusqlit
 
 pub(super) fn waiting(tx: &Transaction<'_>) -> rusqlite::Result<Vec<Waiting>> {
     let sql = format!(
-        "SELECT {}, live.id, tenant, agent, priority, invocations.deadline, accepted_at, bytes, invocations.session \
+        "SELECT {}, live.id, tenant, agent, priority, invocations.deadline, \
+             iif(live.redrives > 0, \
+                 (SELECT max(redriven_at) FROM past_ends WHERE past_ends.seq = live.seq), accepted_at), \
+             bytes, invocations.session \
          FROM live JOIN invocations ON invocations.seq = live.seq ORDER BY live.seq",
         rows::LIVE
     );

@@ -4,8 +4,8 @@ use rusqlite::{Transaction, params};
 use uuid::Uuid;
 
 use super::super::Redrive;
-use super::super::apply::Revived;
-use super::accept::{insert_live, next_place};
+use super::super::apply::{At, Revived, Row};
+use super::accept::next_place;
 use super::rows;
 use crate::domain::record::{Ended, Live, PastEnd};
 
@@ -44,7 +44,8 @@ pub(super) fn revive(
     let accepted = tx.prepare_cached(&sql)?.query_row([seq], |row| rows::accepted(row, 0))?;
     forget_end(tx, &accepted.tenant, redrive.id, ended)?;
     let place = accepted.session.as_deref().map(|session| next_place(tx, &accepted.tenant, session)).transpose()?;
-    insert_live(tx, &accepted, seq, place, live)?;
+    let at = At { id: redrive.id, seq, place, deadline: accepted.deadline, keeper: None };
+    rows::insert_live(tx, &Row { at, live: live.clone() })?;
     Ok(Revived { accepted: accepted.into(), place, ready: None })
 }
 

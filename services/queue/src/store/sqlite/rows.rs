@@ -15,6 +15,7 @@ use crate::domain::invocation::{Accepted, Failure, Lease, Payload, Status, Usage
 use crate::domain::record::{Ended, Live, Outcome, Phase, Try, TryKind};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::schedule::Place;
+use crate::domain::time::Micros;
 
 /// A row of `live` with what else its transitions need.
 pub(super) struct LiveRow {
@@ -75,11 +76,38 @@ pub(super) fn row(row: &Row<'_>, id: Uuid) -> rusqlite::Result<apply::Row> {
     Ok(apply::Row { at, live })
 }
 
+/// Keeps where an invocation stands from now on.
+pub(super) fn insert_live(tx: &Transaction<'_>, row: &apply::Row) -> rusqlite::Result<()> {
+    let apply::Row { at, live } = row;
+    let (state, next_at, lease) = phase(live);
+    tx.prepare_cached(include_str!("insert_live.sql"))?.execute(params![
+        at.id.as_bytes(),
+        at.seq,
+        at.place.map(|place| place.session),
+        at.place.map(|place| place.order),
+        state.number(),
+        live.attempt,
+        live.lost,
+        live.events as i64,
+        live.fence as i64,
+        live.loose_fence.map(|fence| fence as i64),
+        live.tries,
+        live.started_at,
+        next_at,
+        lease.map(|lease| lease.id.as_bytes()),
+        lease.map(|lease| &*lease.worker),
+        lease.and_then(|lease| lease.stream.as_ref()).map(Uuid::as_bytes),
+        lease.map(|lease| lease.at),
+        lease.map(|lease| lease.event as i64),
+        at.deadline,
+        live.redrives,
+    ])?;
+    Ok(())
+}
+
+/// Keeps where it stands now.
 pub(super) fn update_live(tx: &Transaction<'_>, id: Uuid, live: &Live) -> rusqlite::Result<()> {
-    let (state, next_at, lease) = match &live.phase {
-        Phase::Queued { next_at } => (Status::Queued, *next_at, None),
-        Phase::Leased(lease) => (Status::Leased, None, Some(lease)),
-    };
+    let (state, next_at, lease) = phase(live);
     tx.prepare_cached(include_str!("update_live.sql"))?.execute(params![
         id.as_bytes(),
         state.number(),
@@ -98,6 +126,19 @@ pub(super) fn update_live(tx: &Transaction<'_>, id: Uuid, live: &Live) -> rusqli
         lease.map(|lease| lease.event as i64),
     ])?;
     Ok(())
+}
+
+/// Keeps that something was told.
+pub(super) fn update_events(tx: &Transaction<'_>, id: Uuid, events: u64) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE live SET events = ?2 WHERE id = ?1")?.execute(params![id.as_bytes(), events as i64])?;
+    Ok(())
+}
+
+const fn phase(live: &Live) -> (Status, Option<Micros>, Option<&Lease>) {
+    match &live.phase {
+        Phase::Queued { next_at } => (Status::Queued, *next_at, None),
+        Phase::Leased(lease) => (Status::Leased, None, Some(lease)),
+    }
 }
 
 /// `result` is read apart, for it may be large.

@@ -26,7 +26,7 @@ pub(super) fn forget_raises(tx: &Transaction<'_>, raises: &[i64]) -> rusqlite::R
     Ok(())
 }
 
-/// Moves an invocation from what has not ended to what has.
+/// Moves an invocation to what has ended; it does not stand among what has not any more.
 pub(super) fn end(
     tx: &Transaction<'_>,
     at: &At,
@@ -34,7 +34,6 @@ pub(super) fn end(
     tried: Option<&Try>,
     raise: Option<u64>,
 ) -> rusqlite::Result<()> {
-    tx.prepare_cached("DELETE FROM live WHERE id = ?1")?.execute([at.id.as_bytes()])?;
     insert_ended(tx, at.seq, ended)?;
     if ended.outcome.failure().is_some() {
         tx.prepare_cached(

@@ -11,8 +11,6 @@ use crate::domain::record::Live;
 const CLEARING_STEP: u64 = 32;
 
 pub(super) fn store(tx: &Transaction<'_>, at: &At, live: &Live, tell: &Tell) -> rusqlite::Result<()> {
-    tx.prepare_cached("UPDATE live SET events = ?2 WHERE id = ?1")?
-        .execute(params![at.id.as_bytes(), live.events as i64])?;
     insert(tx, at.seq, live.events, tell)?;
     if live.events.is_multiple_of(CLEARING_STEP) || tell.report.size() > tell.keep.bytes / CLEARING_STEP as usize {
         clear(tx, at.seq, tell.keep)?;
