@@ -1,6 +1,6 @@
 //! `EnqueueStream`: many calls up, many answers down.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -42,10 +42,12 @@ impl Calls {
     pub(super) fn serve(self, mut requests: Streaming<pb::EnqueueStreamRequest>, stop: Stop) -> Answers {
         let answers = Answers { queue: self.queue.clone(), stream: Arc::clone(&self.stream) };
         tokio::spawn(async move {
+            let mut stopped = pin!(stop.cancelled());
             loop {
                 let message = tokio::select! {
+                    biased;
                     message = requests.message() => message,
-                    () = stop.cancelled() => break,
+                    () = &mut stopped => break,
                 };
                 match message {
                     Ok(Some(message)) => self.take(message),

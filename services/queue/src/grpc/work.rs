@@ -1,6 +1,6 @@
 //! `Work`: a worker's stream.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -58,14 +58,17 @@ impl Work {
                 return Ok(());
             }
         };
+        // Looked at when there is no message: what is there is read first, and does not register anew each time.
+        let (mut stopped, mut over) = (pin!(stop.cancelled()), pin!(self.outbox.over()));
         loop {
             let message = tokio::select! {
+                biased;
                 message = self.read(requests) => message,
-                () = stop.cancelled() => {
+                () = &mut stopped => {
                     session.drain();
                     return Ok(());
                 }
-                () = self.outbox.over() => return Ok(()),
+                () = &mut over => return Ok(()),
             };
             match message {
                 Ok(Some(pb::WorkRequest { message: Some(message) })) => self.take(&session, message).await?,
