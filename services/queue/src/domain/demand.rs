@@ -125,7 +125,7 @@ impl Demand {
         let (line, id) = lines.into_iter().find_map(|line| self.first(&line, &takes).map(|id| (line, id)))?;
         let worker = self.workers.get_mut(&id)?;
         worker.credits -= 1;
-        self.to_the_back(id, &line.0);
+        self.moves_back(id, &line.0);
         Some(id)
     }
 
@@ -144,9 +144,9 @@ impl Demand {
         let agent = worker.next_agent(schedule)?;
         let invocation = schedule.take(&agent, worker.tenant.as_deref())?;
         worker.credits -= 1;
-        self.to_the_back(id, &line.0);
+        self.moves_back(id, &line.0);
         if agent != line.0 {
-            self.to_the_back(id, &agent);
+            self.moves_back(id, &agent);
         }
         Some((id, invocation))
     }
@@ -181,7 +181,7 @@ impl Demand {
     }
 
     /// Workers of one type take turns.
-    fn to_the_back(&mut self, id: WorkerId, agent: &Arc<str>) {
+    fn moves_back(&mut self, id: WorkerId, agent: &Arc<str>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let line = (Arc::clone(agent), worker.tenant.clone());
         let Some(ticket) = worker.ticket(agent) else { return };

@@ -51,6 +51,9 @@ pub struct AgentCount {
     pub oldest: Option<Moment>,
 }
 
+/// A line's agent type and tenant.
+type Name = (Arc<str>, Arc<str>);
+
 /// An agent type's lines, and their sum.
 #[derive(Debug)]
 struct Agent {
@@ -71,7 +74,7 @@ pub struct Depths {
     /// What other processes on the store end in a second.
     elsewhere: f64,
     /// Own changes since the store was asked for its counts.
-    since: Option<HashMap<(Arc<str>, Arc<str>), Tally>>,
+    since: Option<HashMap<Name, Tally>>,
 }
 
 impl Depths {
@@ -138,7 +141,7 @@ impl Depths {
     /// The store's counts take the place of these, with the own changes since the [mark](Self::mark). What happened
     /// between the mark and the store's reading counts twice until the next time.
     pub fn reset(&mut self, counts: Vec<Count>, now: Moment) {
-        let mut lines: HashMap<(Arc<str>, Arc<str>), (Tally, Option<Moment>)> = HashMap::new();
+        let mut lines: HashMap<Name, (Tally, Option<Moment>)> = HashMap::new();
         for (line, change) in self.since.take().unwrap_or_default() {
             lines.insert(line, (change, None));
         }
@@ -188,7 +191,7 @@ impl Depths {
         self.ended.per_second(now)
     }
 
-    fn lines(&self) -> Vec<(Arc<str>, Arc<str>)> {
+    fn lines(&self) -> Vec<Name> {
         let of = |(name, agent): (&Arc<str>, &Agent)| {
             agent.lines.keys().map(|tenant| (Arc::clone(name), Arc::clone(tenant))).collect::<Vec<_>>()
         };

@@ -1,8 +1,10 @@
-use holdfast_proto::queue::v1::{InvocationSpec, InvocationState, ListDepthsRequest, ListInvocationsRequest};
+use holdfast_proto::queue::v1::{
+    EnqueueRequest, InvocationSpec, InvocationState, ListDepthsRequest, ListInvocationsRequest,
+};
 use holdfast_rpc::status;
 use tonic::Code;
 
-use crate::harness::{Harness, payload, spec};
+use crate::harness::{Harness, as_tenant, payload, spec};
 
 #[tokio::test]
 async fn an_accepted_invocation_is_there() {
@@ -105,6 +107,29 @@ async fn a_full_queue_refuses_with_a_time_to_come_back_and_takes_again_when_ther
     assert_eq!(queue.try_enqueue(keyed).await.unwrap(), (first, false), "a repeat needs no room");
     assert_eq!(queue.lease_now(1).await.len(), 1);
     queue.enqueue(spec()).await;
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_limit_that_was_met_and_another_tenant_gets_in() {
+    let queue = Harness::with("depth_max = 10\nagent_depth_max = 5\n[tenants.own]\ndepth_max = 1").await;
+    let mut client = queue.client();
+    let mut submit = async |tenant: &str, agent: &str| {
+        let spec = InvocationSpec { agent: agent.into(), ..spec() };
+        client.enqueue(as_tenant(EnqueueRequest { spec: Some(spec), ..Default::default() }, tenant)).await
+    };
+    for (tenant, agent, room, limit) in
+        [("own", "mail", 1, "queue.tenant_depth_max"), ("flood", "mail", 3, "queue.agent_depth_max")]
+    {
+        for _ in 0..room {
+            submit(tenant, agent).await.unwrap();
+        }
+        let refused = submit(tenant, agent).await.unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+        assert!(status::retry_after(&refused).is_some());
+        assert!(refused.message().contains(limit), "{refused:?}");
+    }
+    submit("small", "mail").await.expect("past the soft mark it holds less than its share");
+    submit("flood", "other").await.expect("another agent type has room of its own");
 }
 
 #[tokio::test]

@@ -50,11 +50,7 @@ impl Add for Tally {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self {
-            queued: self.queued + other.queued,
-            bytes: self.bytes + other.bytes,
-            leased: self.leased + other.leased,
-        }
+        Self { queued: self.queued + other.queued, bytes: self.bytes + other.bytes, leased: self.leased + other.leased }
     }
 }
 

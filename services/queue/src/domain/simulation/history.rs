@@ -1,171 +1,131 @@
-//! What happened, and whether it may.
-
-use std::collections::{HashMap, HashSet};
+//! What happened, in order.
 
 use uuid::Uuid;
 
+use super::TENANTS;
 use crate::domain::invocation::Status;
 use crate::domain::time::Moment;
 
-/// One thing that became durable.
+/// How a lease ended without the end of its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    Failed,
+    Released,
+    Lost,
+}
+
+/// One thing that became durable, or that somebody was told.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Happened {
     Accepted {
         id: Uuid,
+        tenant: usize,
         session: Option<i64>,
-        deadline: Option<Moment>,
+        key: Option<u64>,
+    },
+    /// A caller was told that it is accepted.
+    Acknowledged {
+        id: Uuid,
+    },
+    /// There was no room.
+    Full,
+    /// A process begins to give out what is ready.
+    Round,
+    /// It gives one of a tenant's to a worker that may have anybody's; so many were ready of each then.
+    Picked {
+        agent: usize,
+        tenant: usize,
+        ready: [usize; TENANTS.len()],
     },
     Leased {
         id: Uuid,
         lease: Uuid,
+        stream: Option<Uuid>,
         fence: u64,
         at: Moment,
+        /// Its deadline had passed.
+        late: bool,
+        /// Its time had not come.
+        early: bool,
+    },
+    /// The lease has its full time from now on.
+    Renewed {
+        lease: Uuid,
+        at: Moment,
+    },
+    /// The lease goes on under another stream.
+    Adopted {
+        lease: Uuid,
+        stream: Uuid,
+    },
+    Broke {
+        stream: Uuid,
+        at: Moment,
+    },
+    /// The worker of a broken stream is back.
+    Returned {
+        stream: Uuid,
     },
     /// The lease is over, and the invocation waits again.
     Requeued {
         id: Uuid,
-        lost: bool,
+        lease: Uuid,
+        why: Why,
+        at: Moment,
     },
     Ended {
         id: Uuid,
+        lease: Option<Uuid>,
         status: Status,
+        reason: Option<String>,
+        /// It ended because its lease was lost, and lost too often.
+        lost: bool,
+        lost_out: bool,
         raise: Option<u64>,
-    },
-    /// Somebody whose lease was over tried to end it, and was refused.
-    Refused,
-    Restarted,
-    /// After a restart only the wall clock says when a deadline is.
-    DeadlineIs {
-        id: Uuid,
         at: Moment,
     },
+    /// A worker was told whether its end of a lease counts.
+    Told {
+        lease: Uuid,
+        counts: bool,
+    },
+    /// A caller was told that it is cancelled.
+    Cancelled {
+        id: Uuid,
+    },
+    Redriven {
+        id: Uuid,
+    },
+    /// A process counts so many that wait where there are others.
+    Counted {
+        counts: u64,
+        are: u64,
+    },
+    /// Something was done to the system: by its kind.
+    Injected(&'static str),
 }
 
-/// All of it, in order.
+/// All of it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct History {
     pub(super) events: Vec<Happened>,
-}
-
-#[derive(Default)]
-struct Seen {
-    session: Option<i64>,
-    deadline: Option<Moment>,
-    lease: Option<u64>,
-    /// The highest fence that was not given up.
-    loose: Option<u64>,
-    ended: bool,
-}
-
-#[derive(Default)]
-struct Checker {
-    invocations: HashMap<Uuid, Seen>,
-    /// By session: members that have not ended, in order.
-    sessions: HashMap<i64, Vec<Uuid>>,
-    fences: HashMap<Result<i64, Uuid>, u64>,
-    leases: HashSet<Uuid>,
+    /// Whether limits hold to the item: where one process counts.
+    pub(super) strict: bool,
 }
 
 impl History {
+    pub(super) fn count(&self, which: impl Fn(&Happened) -> bool) -> usize {
+        self.events.iter().filter(|event| which(event)).count()
+    }
+
     pub(super) fn leases(&self) -> usize {
-        self.events.iter().filter(|event| matches!(event, Happened::Leased { .. })).count()
+        self.count(|event| matches!(event, Happened::Leased { .. }))
     }
 
-    pub(super) fn lost(&self) -> usize {
-        self.events.iter().filter(|event| matches!(event, Happened::Requeued { lost: true, .. })).count()
-    }
-
-    pub(super) fn restarts(&self) -> usize {
-        self.events.iter().filter(|event| matches!(event, Happened::Restarted)).count()
-    }
-
-    /// The first promise that is broken.
-    pub(super) fn check(&self) -> Result<(), String> {
-        let mut checker = Checker::default();
-        for (place, event) in self.events.iter().enumerate() {
-            checker.take(event).map_err(|broken| format!("{broken} (event {place}: {event:?})"))?;
-        }
-        match checker.invocations.iter().find(|(_, seen)| !seen.ended) {
-            Some((id, _)) => Err(format!("{id} never ended")),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Checker {
-    fn take(&mut self, event: &Happened) -> Result<(), String> {
-        match event {
-            Happened::Accepted { id, session, deadline } => {
-                let seen = Seen { session: *session, deadline: *deadline, ..Seen::default() };
-                self.invocations.insert(*id, seen);
-                if let Some(session) = session {
-                    self.sessions.entry(*session).or_default().push(*id);
-                }
-                Ok(())
-            }
-            Happened::Leased { id, lease, fence, at } => self.leased(*id, *lease, *fence, *at),
-            Happened::Requeued { id, lost } => {
-                let seen = self.open(*id)?;
-                let fence = seen.lease.take().ok_or("a lease that was not there is over")?;
-                if *lost {
-                    seen.loose = Some(fence);
-                }
-                Ok(())
-            }
-            Happened::Ended { id, status, raise } => self.ended(*id, *status, *raise),
-            Happened::DeadlineIs { id, at } => {
-                self.open(*id)?.deadline = Some(*at);
-                Ok(())
-            }
-            Happened::Refused | Happened::Restarted => Ok(()),
-        }
-    }
-
-    fn leased(&mut self, id: Uuid, lease: Uuid, fence: u64, at: Moment) -> Result<(), String> {
-        if !self.leases.insert(lease) {
-            return Err("one lease was granted twice".into());
-        }
-        let seen = self.open(id)?;
-        if seen.lease.replace(fence).is_some() {
-            return Err("two leases are live at once".into());
-        }
-        if seen.deadline.is_some_and(|deadline| deadline <= at) {
-            return Err("expired work started".into());
-        }
-        let session = seen.session;
-        let last = self.fences.insert(session.ok_or(id), fence);
-        if last.is_some_and(|last| last >= fence) {
-            return Err("a fence did not rise".into());
-        }
-        let first = session.and_then(|session| self.sessions[&session].first().copied());
-        if first.is_some_and(|first| first != id) {
-            return Err("a session's order was broken".into());
-        }
-        Ok(())
-    }
-
-    fn ended(&mut self, id: Uuid, status: Status, raise: Option<u64>) -> Result<(), String> {
-        let seen = self.open(id)?;
-        seen.ended = true;
-        let held = seen.lease.take();
-        let outside = matches!(status, Status::Cancelled) || (status == Status::Failed && raise == held);
-        let must = if outside { held.or(seen.loose) } else { seen.loose };
-        if must.is_some() && raise < must {
-            return Err("a holder that did not give up was not fenced".into());
-        }
-        if let Some(session) = seen.session
-            && let Some(members) = self.sessions.get_mut(&session)
-        {
-            members.retain(|member| *member != id);
-        }
-        Ok(())
-    }
-
-    fn open(&mut self, id: Uuid) -> Result<&mut Seen, String> {
-        match self.invocations.get_mut(&id) {
-            Some(seen) if !seen.ended => Ok(seen),
-            Some(_) => Err(format!("{id} has ended already")),
-            None => Err(format!("{id} was never accepted")),
-        }
+    pub(super) fn injected(&self) -> impl Iterator<Item = &'static str> {
+        self.events.iter().filter_map(|event| match event {
+            Happened::Injected(kind) => Some(*kind),
+            _ => None,
+        })
     }
 }

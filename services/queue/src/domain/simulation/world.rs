@@ -87,7 +87,10 @@ impl World {
         // What was put off by a clock that went back comes up.
         self.now.wall += Duration::from_secs(3_600).as_micros() as i64;
         self.processes.iter_mut().for_each(|process| (process.paused, process.skew) = (false, 0));
-        for _ in 0..2_000 {
+        if !self.store.shared {
+            self.kill();
+        }
+        for _ in 0..300 {
             if self.store.is_done() {
                 return;
             }
@@ -176,7 +179,8 @@ impl World {
         let id = self.id();
         let now = self.processes[process].now(self.now);
         let session = (!plain && self.rng.random_bool(0.4)).then(|| self.rng.random_range(1..4));
-        let soon = |rng: &mut SmallRng| (!plain && rng.random_bool(0.2)).then(|| now.wall + rng.random_range(0..20_000_000));
+        let soon =
+            |rng: &mut SmallRng| (!plain && rng.random_bool(0.2)).then(|| now.wall + rng.random_range(0..20_000_000));
         let (deadline_wall, not_before) = (soon(&mut self.rng), soon(&mut self.rng));
         let row = Row {
             id,
