@@ -29,6 +29,9 @@ pub use command::{Accept, Adopt, AdoptFrom, Change, Claim, Command, Discard, Kee
 pub use found::{Filter, History, Litter, Period, Raise, RaiseScope, Sweep, Swept, Waiting, Window};
 pub use shared::{Candidate, Count, Due, KeptLease, Line, Member, Note, Progress, ReadyKey, Shared, WriterId};
 
+/// Whether a database works, as those see it who use it.
+pub type Calm = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// Answers that became durable together, each with the tag of its command.
 pub type Batch<T> = holdfast_storage::Batch<T, Answer>;
 
@@ -79,6 +82,9 @@ pub trait Store<T>: Send + Sync + 'static {
 
     /// Looks for what has had its time, beside everything else. Where the store can remove it by itself it does.
     fn sweep(&self, sweep: Sweep) -> BoxFuture<'_, Result<Swept, StoreFailure>>;
+
+    /// Whatever the store does by itself, unasked, it does only while this says that the database is well.
+    fn heed(&self, _calm: Calm) {}
 
     /// What processes share, where several may work on the store. Then nobody's memory holds everything: `waiting` finds
     /// nothing, and what is ready is learnt from here.

@@ -83,7 +83,7 @@ impl Bench {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let disk = Arc::new(Mutex::new(Disk::Well));
-        let (guard, batches, committed) = guard();
+        let (guard, batches, committed) = guard(OPEN);
         let deliver = guard.deliver(move |batch| {
             let _ = batches.send(batch);
         });
@@ -102,8 +102,8 @@ type Batches = mpsc::UnboundedSender<Batch<Tag>>;
 type Committed = mpsc::UnboundedReceiver<Batch<Tag>>;
 
 /// A guard, where its batches go, and what the queue follows.
-fn guard() -> (Arc<Guard<Tag>>, Batches, Committed) {
-    let settings = Settings { open: OPEN, open_max: OPEN, ..guarded::settings() };
+fn guard(open: Duration) -> (Arc<Guard<Tag>>, Batches, Committed) {
+    let settings = Settings { open, open_max: open, ..guarded::settings() };
     let (batches, committed) = mpsc::unbounded_channel();
     (Guard::new(&settings, PATIENCE), batches, committed)
 }

@@ -1,7 +1,8 @@
 //! The store behind circuit breakers, one for writes and one for reads: whatever it does, its user gets an answer.
 //!
 //! Invariants:
-//! - While a breaker is open the store is not touched; the refusal says what is left of the open time.
+//! - While a breaker is open the store is not touched; the refusal says what is left of the open time. (Only what became
+//!   of a commit whose answer was lost is asked until it is known: nothing may follow before that.)
 //! - In half-open exactly as many calls pass as there are probes: one submission of commands is one call, however many
 //!   they are.
 //! - Whoever waits for longer than the store's patience is answered; what the store says later still reaches memory, in
@@ -77,6 +78,8 @@ impl<T: GiveUp> Guard<T> {
     /// Puts the guard before its store. Needs the runtime, for whoever waits too long is told from there.
     pub fn over<S: Store<Slot>>(self: Arc<Self>, inner: S) -> Guarded<S, T> {
         tokio::spawn(keep_time(Arc::downgrade(&self)));
+        let (writes, reads) = (self.writes.calm(), self.reads.calm());
+        inner.heed(Arc::new(move || writes() && reads()));
         Guarded { inner, guard: self }
     }
 

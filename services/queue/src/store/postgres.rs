@@ -32,7 +32,7 @@ use self::announce::{Announcer, Wire};
 use self::ledger::QueueLedger;
 use self::set::Counters;
 use super::{
-    Batch, Candidate, Command, Count, Due, Filter, History, KeptLease, Line, Member, Note, Progress, Raise,
+    Batch, Calm, Candidate, Command, Count, Due, Filter, History, KeptLease, Line, Member, Note, Progress, Raise,
     ReadyKey, Record, Shared, Store, Sweep, Swept, Waiting, Window, WriterId,
 };
 use crate::domain::time::Micros;
@@ -149,6 +149,10 @@ impl<T: Send + 'static> Store<T> for Postgres<T> {
 
     fn sweep(&self, sweep: Sweep) -> BoxFuture<'_, Result<Swept, Failure>> {
         sweep::sweep(&self.pool, sweep).map(said).boxed()
+    }
+
+    fn heed(&self, calm: Calm) {
+        self.wire.heed(calm);
     }
 
     fn shared(&self) -> Option<&dyn Shared> {

@@ -36,6 +36,12 @@ impl Gate {
         self.patience
     }
 
+    /// Says whether the breaker is closed.
+    pub(super) fn calm(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let breaker = self.breaker.clone();
+        move || breaker.snapshot().state == State::Closed
+    }
+
     /// Leave for one call.
     pub(super) fn enter(&self) -> Result<Permit, Failure> {
         self.breaker.acquire().map_err(|refused| self.refusal(refused))

@@ -1,14 +1,14 @@
 //! Wake-ups between processes: NOTIFY takes a lock of the whole database at commit, so it has a connection of its own,
 //! never a writer's transaction, and many announcements make one.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPool};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use super::super::WriterId;
+use super::super::{Calm, WriterId};
 
 /// Between two announcements.
 const PACE: Duration = Duration::from_millis(5);
@@ -26,19 +26,26 @@ impl Announcer {
 }
 
 /// The two tasks that tell and listen. They end with it.
-#[derive(Debug)]
 pub(super) struct Wire {
     tasks: [JoinHandle<()>; 2],
     heard: watch::Receiver<u64>,
+    calm: Arc<OnceLock<Calm>>,
 }
 
 impl Wire {
     /// `channel` is shared by those who work on the same tables.
     pub(super) fn start(pool: &PgPool, channel: String, writer: WriterId, announcer: Announcer) -> Self {
         let (hear, heard) = watch::channel(0);
-        let tell = tell(pool.clone(), channel.clone(), writer, announcer);
-        let listen = listen(pool.clone(), channel, writer, hear);
-        Self { tasks: [tokio::spawn(tell), tokio::spawn(listen)], heard }
+        let calm: Arc<OnceLock<Calm>> = Arc::default();
+        let tell = tell(pool.clone(), channel.clone(), writer, announcer, Arc::clone(&calm));
+        let listen = listen(pool.clone(), channel, writer, hear, Arc::clone(&calm));
+        Self { tasks: [tokio::spawn(tell), tokio::spawn(listen)], heard, calm }
+    }
+
+    /// Leaves the database alone while it is in trouble.
+    pub(super) fn heed(&self, calm: Calm) {
+        // There is one guard, and it speaks once.
+        let _ = self.calm.set(calm);
     }
 
     pub(super) fn heard(&self) -> watch::Receiver<u64> {
@@ -54,11 +61,17 @@ impl Drop for Wire {
     }
 }
 
-async fn tell(pool: PgPool, channel: String, writer: WriterId, announcer: Announcer) {
+fn may(calm: &OnceLock<Calm>) -> bool {
+    calm.get().is_none_or(|calm| calm())
+}
+
+async fn tell(pool: PgPool, channel: String, writer: WriterId, announcer: Announcer, calm: Arc<OnceLock<Calm>>) {
     loop {
         announcer.0.notified().await;
-        let told =
-            sqlx::query("SELECT pg_notify($1, $2)").bind(&channel).bind(writer.to_string()).execute(&pool).await;
+        if !may(&calm) {
+            continue;
+        }
+        let told = sqlx::query("SELECT pg_notify($1, $2)").bind(&channel).bind(writer.to_string()).execute(&pool).await;
         if let Err(error) = told {
             // Others look by themselves now and then.
             tracing::debug!(%error, "other queue processes could not be told");
@@ -67,10 +80,12 @@ async fn tell(pool: PgPool, channel: String, writer: WriterId, announcer: Announ
     }
 }
 
-async fn listen(pool: PgPool, channel: String, writer: WriterId, hear: watch::Sender<u64>) {
+async fn listen(pool: PgPool, channel: String, writer: WriterId, hear: watch::Sender<u64>, calm: Arc<OnceLock<Calm>>) {
     let own = writer.to_string();
     loop {
-        if let Err(error) = hear_until_cut(&pool, &channel, &own, &hear).await {
+        if may(&calm)
+            && let Err(error) = hear_until_cut(&pool, &channel, &own, &hear).await
+        {
             tracing::debug!(%error, "other queue processes cannot be heard");
         }
         tokio::time::sleep(PAUSE).await;
