@@ -228,10 +228,9 @@ impl Config {
         };
         let tenant = Limit {
             items: self.tenant_depth_max.unwrap_or_else(|| part(self.depth_soft, total.items)),
-            bytes: self.tenant_depth_bytes_max.map_or_else(
-                || part(self.depth_soft, total.bytes).max(self.payload_max.bytes() as u64),
-                bytes,
-            ),
+            bytes: self
+                .tenant_depth_bytes_max
+                .map_or_else(|| part(self.depth_soft, total.bytes).max(self.payload_max.bytes() as u64), bytes),
         };
         let own = |(name, agreed): (&str, &Tenant)| {
             let items = agreed.depth_max.unwrap_or(tenant.items);
