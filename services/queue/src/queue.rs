@@ -50,6 +50,7 @@ use self::together::Together;
 use crate::config::Config;
 use crate::domain::time::Moment;
 use crate::store::guarded::{self, Guard};
+use crate::store::postgres::Postgres;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Batch, Change, Command, Raise, Settle, Store};
 
@@ -110,6 +111,20 @@ impl Queue {
             let _ = batches.send(batch);
         });
         let store = guard.over(Sqlite::open(directory, deliver)?);
+        Self::start(Arc::new(store), committed, config, key).await
+    }
+
+    /// Joins the queues that share a PostgreSQL. What is there is not taken in: it comes into sight as it is wanted.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the server and what to do; a store that cannot be read says so.
+    pub async fn join(url: &str, config: Config, key: LeaseKey) -> Result<Self, StartError> {
+        let (batches, committed) = mpsc::unbounded_channel();
+        let guard = Guard::new(&guarded::settings(), *config.store_patience);
+        let deliver = guard.deliver(move |batch| {
+            let _ = batches.send(batch);
+        });
+        let store = guard.over(Postgres::open(url, deliver).await?);
         Self::start(Arc::new(store), committed, config, key).await
     }
 

@@ -18,13 +18,16 @@ const BESIDE_PAYLOAD_BYTES: usize = 4 << 20;
 /// Runs the queue until its host is told to stop.
 ///
 /// # Errors
-/// The data directory cannot be used, a peer's URL is not one, or the listener broke.
+/// The data directory or the database cannot be used, a peer's URL is not one, or the listener broke.
 pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
     metrics::describe();
     let message_bytes_max = config.payload_max.bytes().max(config.result_max.bytes()) + BESIDE_PAYLOAD_BYTES;
-    let queue = Queue::open(&common.data.dir, config, host.lease_key())
-        .await
-        .map_err(|error| ServeError::Data { path: common.data.dir.clone(), why: error.to_string() })?;
+    let queue = match &common.database.url {
+        Some(url) => Queue::join(url.reveal(), config, host.lease_key()).await.map_err(ServeError::other)?,
+        None => Queue::open(&common.data.dir, config, host.lease_key())
+            .await
+            .map_err(|error| ServeError::Data { path: common.data.dir.clone(), why: error.to_string() })?,
+    };
     let state = StateServiceClient::new(Channel::to(&common, Peer::State)?);
 
     let stop = host.stop();
@@ -50,9 +53,10 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     let served = host.serve(Routes::new(service)).await;
     draining.abort();
     queue.settle_down().await;
-    queue.leave().await;
     for duty in duties {
         duty.abort();
     }
+    // Last, when nothing here shows any more that this process lives.
+    queue.leave().await;
     served
 }

@@ -312,10 +312,8 @@ impl Window {
                 changes.gone = sight.drop_missing(&found, &ends, &read.seen_before);
             }
             sight.more = sight.passed_by || !ends.is_empty();
-            if read.anew {
-                sight.seen_whole_but(&ends, &read.seen_before);
-            }
             sight.span = order::span(&found).unwrap_or(sight.span);
+            let mut stopped: HashSet<WriterId> = ends.keys().copied().collect();
             let mut full = HashSet::new();
             for candidate in order::merged(found) {
                 if full.contains(&candidate.key.writer) {
@@ -330,6 +328,10 @@ impl Window {
                     sight.more = true;
                     full.insert(candidate.key.writer);
                 }
+            }
+            if read.anew {
+                stopped.extend(full);
+                sight.seen_whole_but(&stopped, &read.seen_before);
             }
             sight.end_read();
             changes

@@ -1,6 +1,7 @@
 //! A queue in a runtime of its own, so that it can be killed without its test: everything in it stops where it stands.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_config::{Common, Document};
@@ -24,7 +25,7 @@ pub(crate) type Client = QueueServiceClient<Channel>;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(crate) struct Harness {
-    directory: TempDir,
+    directory: Arc<TempDir>,
     toml: String,
     address: SocketAddr,
     process: Option<Process>,
@@ -44,10 +45,24 @@ impl Harness {
 
     /// A queue with keys of `[queue]`, or with whole sections after it.
     pub(crate) async fn with(toml: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let toml = format!("[data]\ndir = {:?}\n[queue]\n{toml}", directory.path());
+        Self::launch_in(Arc::new(tempfile::tempdir().unwrap()), "", toml).await
+    }
+
+    /// A queue that shares a database, and the directory of the lease key.
+    pub(crate) async fn on(database: &str, directory: &Arc<TempDir>, toml: &str) -> Self {
+        Self::launch_in(Arc::clone(directory), &format!("[database]\nurl = {database:?}\n"), toml).await
+    }
+
+    async fn launch_in(directory: Arc<TempDir>, before: &str, toml: &str) -> Self {
+        let toml = format!("{before}[data]\ndir = {:?}\n[queue]\n{toml}", directory.path());
         let (process, address) = launch(&toml, "127.0.0.1:0").await;
         Self { directory, toml, address, process: Some(process) }
+    }
+
+    /// Holds everything in the process up for a while, as a paused one is.
+    pub(crate) fn pause(&self, span: Duration) {
+        let process = self.process.as_ref().expect("it runs");
+        process.runtime.spawn(async move { std::thread::sleep(span) });
     }
 
     /// Ends everything where it stands.

@@ -15,6 +15,7 @@ mod redrive;
 mod restart;
 mod retention;
 mod sessions;
+mod shared;
 mod state;
 mod tenants;
 mod unread;

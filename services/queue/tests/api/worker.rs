@@ -50,6 +50,10 @@ impl Worker {
         self.send(Up::Credits(Credits { credits }));
     }
 
+    pub(crate) fn heartbeat(&self, lease: &pb::Lease) {
+        self.send(Up::Heartbeat(pb::HeartbeatRequest { tokens: vec![lease.token.clone()] }));
+    }
+
     pub(crate) fn complete(&self, lease: &pb::Lease, result: &str) {
         let token = lease.token.clone();
         self.send(Up::Complete(pb::CompleteRequest { token, result: Some(payload(result)), usage: None }));

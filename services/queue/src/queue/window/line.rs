@@ -158,8 +158,8 @@ impl InSight {
     }
 
     /// It was read from the very beginning: of all writers to their last one, but of these.
-    pub(super) fn seen_whole_but(&mut self, ends: &Cursors, before: &Cursors) {
-        for (writer, rank) in before.iter().filter(|(writer, _)| !ends.contains_key(*writer)) {
+    pub(super) fn seen_whole_but(&mut self, stopped: &HashSet<WriterId>, before: &Cursors) {
+        for (writer, rank) in before.iter().filter(|(writer, _)| !stopped.contains(*writer)) {
             self.see(ReadyKey { writer: *writer, rank: *rank });
         }
     }
@@ -182,9 +182,10 @@ impl InSight {
             let held = self.held.range(from..).next().filter(|(key, _)| key.writer == writer);
             held.map(|(key, _)| key.rank - 1)
         };
+        // After a read from the very beginning there may be something between what was seen and what was held before.
         let start = |(writer, rank): (&WriterId, &i64)| ReadyKey {
             writer: *writer,
-            rank: first(*writer).unwrap_or(*rank),
+            rank: first(*writer).map_or(*rank, |first| first.min(*rank)),
         };
         self.seen.iter().map(start).collect()
     }

@@ -161,8 +161,9 @@ proptest! {
     #[test]
     fn nothing_that_is_ready_is_missed_and_little_is_held(
         steps in proptest::collection::vec((0_u8..14, any::<u32>()), 1..400),
+        lines_max in 3_usize..6,
     ) {
-        let mut world = World::new(Bounds { line_max: 4, total_max: 10, lines_max: 3 });
+        let mut world = World::new(Bounds { line_max: 4, total_max: 10, lines_max });
         for (step, dice) in steps {
             world.step(step, dice as usize);
             world.check();

@@ -62,12 +62,12 @@ impl World {
                 let taken = self.rows.keys().nth(dice % self.rows.len().max(1)).copied();
                 taken.map(|key| self.rows.remove(&key));
             }
-            10 => {
+            10 if dice % 8 == 0 => {
                 // A commit whose outcome this process does not know.
                 self.insert(ME, dice);
                 self.window.doubt();
             }
-            11 => self.begin_scan(),
+            10 | 11 => self.begin_scan(),
             12 => self.end_scan(),
             _ => match dice % 4 {
                 0 => self.window.set_crowded(dice % 8 == 0),
@@ -184,7 +184,7 @@ impl World {
 
     fn answer(&mut self, dice: usize) {
         let Some(id) = self.claimed.pop() else { return };
-        if dice % 5 == 0 {
+        if dice % 16 == 0 {
             self.window.unanswered(id);
             self.shown.insert(id);
             return;
