@@ -7,6 +7,8 @@ use std::{
 
 use tonic::transport::{Channel, Endpoint};
 
+use crate::cpu;
+
 /// Not counted: connections open, caches fill.
 const WARM_UP: Duration = Duration::from_millis(700);
 /// Counted.
@@ -17,6 +19,11 @@ const ROUNDS: usize = 3;
 /// One caller's next call.
 pub(crate) trait Call: Send + 'static {
     fn call(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// What counts of the call that has just ended, where that is not all of it.
+    fn span(&self, whole: Duration) -> Duration {
+        whole
+    }
 }
 
 /// What one load showed.
@@ -26,6 +33,10 @@ pub(crate) struct Load {
     pub(crate) rate: f64,
     /// Half of the calls were faster.
     pub(crate) p50: Duration,
+    /// All but one in a hundred were faster.
+    pub(crate) p99: Duration,
+    /// Processor time of one call, in all processes.
+    pub(crate) cpu: Duration,
 }
 
 /// Drives the callers and measures.
@@ -45,19 +56,28 @@ pub(crate) async fn drive<C: Call>(callers: Vec<C>) -> Load {
                         return (caller, spans);
                     }
                     if started >= warm {
-                        spans.push(now - started);
+                        spans.push(caller.span(now - started));
                     }
                 }
             })
         })
         .collect();
+    tokio::time::sleep_until(warm.into()).await;
+    let before = cpu::spent();
+    tokio::time::sleep_until(end.into()).await;
+    let cpu = cpu::spent() - before;
     let mut spans = Vec::new();
     for task in tasks {
         spans.extend(task.await.expect("no caller panics").1);
     }
     spans.sort_unstable();
-    let p50 = *spans.get(spans.len() / 2).expect("at least one call was counted");
-    Load { rate: spans.len() as f64 / MEASURED.as_secs_f64(), p50 }
+    let faster = |share: usize| *spans.get(spans.len() * share / 100).expect("at least one call was counted");
+    Load {
+        rate: spans.len() as f64 / MEASURED.as_secs_f64(),
+        p50: faster(50),
+        p99: faster(99),
+        cpu: cpu / spans.len() as u32,
+    }
 }
 
 /// Baseline and subject in turn, so that a drift of the machine meets both; the pairs.

@@ -1,7 +1,7 @@
 //! The services under measurement: real processes of the same build profile.
 
 use holdfast_config::Peer;
-use holdfast_testkit::Mesh;
+use holdfast_testkit::{Mesh, Postgres};
 use tonic::{Request, metadata::MetadataValue};
 
 /// The caller's key, so that authentication is part of what is measured.
@@ -10,11 +10,19 @@ const KEY: &str = "bench-key-of-one-run";
 /// Agents for the lifecycle, tools and models on the simulator for the proxies.
 const CONFIG: &str = include_str!("../bench.toml");
 
-/// A mesh with these services and no others.
+/// A mesh with these services and no others, on the embedded stores.
 pub(crate) async fn start(wanted: &[Peer]) -> Mesh {
-    let builder = Mesh::builder().config(CONFIG).env("HOLDFAST_BENCH_KEY", KEY).env("HOLDFAST_TELEMETRY__LOG", "warn");
-    let unwanted = Peer::ALL.into_iter().filter(|peer| !wanted.contains(peer));
-    unwanted.fold(builder, |builder, peer| builder.without(peer)).start().await
+    start_on(None, wanted).await
+}
+
+/// The same on a PostgreSQL, where there is one.
+pub(crate) async fn start_on(postgres: Option<&Postgres>, wanted: &[Peer]) -> Mesh {
+    let mut builder =
+        Mesh::builder().config(CONFIG).env("HOLDFAST_BENCH_KEY", KEY).env("HOLDFAST_TELEMETRY__LOG", "warn");
+    if let Some(postgres) = postgres {
+        builder = builder.env("HOLDFAST_DATABASE__URL", postgres.url());
+    }
+    builder.only(wanted).start().await
 }
 
 /// A call with the caller's key.

@@ -1,9 +1,11 @@
-//! A worker that completes at once, on one `Work` stream.
+//! A worker that completes at once, on one `Work` stream, and answers with the moment at which it began.
 
 use holdfast_proto::queue::v1::{
     CompleteRequest, Payload, WorkRequest, queue_service_client::QueueServiceClient, work_request, work_response,
 };
 use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use crate::start;
 
 /// Leases under way at most.
 const CREDITS: u32 = 1_024;
@@ -25,7 +27,7 @@ pub(crate) async fn work(url: String) {
         let Some(work_response::Message::Leases(leases)) = response.message else { continue };
         let credits = leases.leases.len() as u32;
         for lease in leases.leases {
-            let result = Payload { data: "null".into(), content_type: String::new() };
+            let result = Payload { data: start::now().to_string().into(), content_type: String::new() };
             say(work_request::Message::Complete(CompleteRequest {
                 token: lease.token,
                 result: Some(result),
