@@ -1,10 +1,10 @@
 //! Lists. Each is read from the narrowest tables that it has conditions for, in the order of ids, so that it ends when
 //! the page is full; which ones is decided here, and not by statistics.
 
-use sqlx::{PgPool, Postgres, QueryBuilder};
+use sqlx::{AssertSqlSafe, PgPool};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::super::{Filter, Period};
+use super::super::Filter;
 use super::read;
 use crate::domain::invocation::Status;
 use crate::domain::record::Record;
@@ -16,8 +16,7 @@ const MINTED_WITHIN: Micros = 60_000_000;
 pub(super) async fn list(pool: &PgPool, filter: Filter) -> sqlx::Result<Vec<Record>> {
     let mut ids = Vec::new();
     for source in sources(pool, &filter).await? {
-        let mut query = source.query(&filter);
-        ids.extend(query.build_query_scalar::<Uuid>().fetch_all(pool).await?);
+        ids.extend(source.ids(pool, &filter).await?);
     }
     ids.sort_unstable();
     if !filter.oldest_first {
@@ -44,8 +43,8 @@ enum Source {
     Live(Vec<Status>),
     /// One kind of end without success.
     Unsuccessful(Status),
-    /// What has been accepted for an agent type.
-    Agent(String, Vec<Status>),
+    /// What has been accepted for agent types.
+    Agents(Vec<String>, Vec<Status>),
     /// Everything there is: only for the mesh itself, which has no tenant.
     Everything(Vec<Status>),
 }
@@ -63,7 +62,7 @@ async fn sources(pool: &PgPool, filter: &Filter) -> sqlx::Result<Vec<Source>> {
             Some(agent) => vec![agent.clone()],
             None => sqlx::query_scalar(include_str!("agents.sql")).bind(tenant).fetch_all(pool).await?,
         };
-        return Ok(agents.into_iter().map(|agent| Source::Agent(agent, filter.statuses.clone())).collect());
+        return Ok(vec![Source::Agents(agents, filter.statuses.clone())]);
     }
     let (over, live): (Vec<Status>, Vec<Status>) = filter.statuses.iter().partition(|status| status.is_terminal());
     let mut sources: Vec<Source> =
@@ -75,86 +74,80 @@ async fn sources(pool: &PgPool, filter: &Filter) -> sqlx::Result<Vec<Source>> {
 }
 
 impl Source {
-    fn query(&self, filter: &Filter) -> QueryBuilder<Postgres> {
-        let (from, order) = match self {
-            Self::Label => ("labels AS first JOIN invocations i ON i.id = first.id", "first.id"),
-            Self::Unsuccessful(_) => ("ended AS first JOIN invocations i ON i.id = first.id", "first.id"),
-            Self::Live(_) => ("live AS first JOIN invocations i ON i.id = first.id", "first.id"),
-            Self::Session | Self::Agent(..) | Self::Everything(_) => ("invocations i", "i.id"),
+    /// One text for each kind and direction, whatever is asked: each is planned once by each connection.
+    async fn ids(&self, pool: &PgPool, filter: &Filter) -> sqlx::Result<Vec<Uuid>> {
+        let (from, id, condition) = match self {
+            Self::Label => (
+                "labels AS first JOIN invocations i ON i.id = first.id",
+                "first.id",
+                "first.tenant = $1 AND first.name = ($5::text[])[1] AND first.value = ($6::text[])[1]",
+            ),
+            Self::Unsuccessful(_) => (
+                "ended AS first JOIN invocations i ON i.id = first.id",
+                "first.id",
+                "first.tenant = $1 AND first.state = $14 AND first.state <> 3",
+            ),
+            Self::Live(_) => ("live AS first JOIN invocations i ON i.id = first.id", "first.id", "true"),
+            Self::Session => ("invocations i", "i.id", "i.tenant = $1 AND i.session = $3"),
+            Self::Agents(..) => ("invocations i", "i.id", "i.tenant = $1 AND i.agent = types.agent"),
+            Self::Everything(_) => ("invocations i", "i.id", "true"),
         };
-        let mut query = QueryBuilder::new("SELECT i.id FROM ");
-        query.push(from).push(" LEFT JOIN live ON live.id = i.id LEFT JOIN ended ON ended.id = i.id WHERE true");
-        self.own_conditions(&mut query, filter);
-        is(&mut query, "i.tenant", filter.tenant.as_ref());
-        is(&mut query, "i.agent", filter.agent.as_ref());
-        is(&mut query, "i.session", filter.session.as_ref());
-        has_labels(&mut query, &filter.labels);
-        created(&mut query, order, filter.created);
-        within(&mut query, "ended.at", filter.ended);
-        let (beyond, direction) = if filter.oldest_first { (">", "ASC") } else { ("<", "DESC") };
-        compare(&mut query, order, beyond, filter.beyond);
-        query.push(format!(" ORDER BY {order} {direction} LIMIT ")).push_bind(filter.limit as i64);
-        query
+        let direction = if filter.oldest_first { "ASC" } else { "DESC" };
+        let text = match self {
+            Self::Agents(..) => include_str!("list_of_agents.sql").replace("{list}", include_str!("list.sql")),
+            _ => include_str!("list.sql").to_owned(),
+        };
+        let text = text.replace("{from}", from).replace("{id}", id).replace("{condition}", condition);
+        let text = text.replace("{direction}", direction);
+        let (names, values): (Vec<&str>, Vec<&str>) =
+            filter.labels.iter().map(|(name, value)| (&**name, &**value)).unzip();
+        let (first, last) = bounds(filter);
+        let agents: &[String] = if let Self::Agents(agents, _) = self { agents } else { &[] };
+        let state = if let Self::Unsuccessful(status) = self { status.number() as i32 } else { 0 };
+        sqlx::query_scalar(AssertSqlSafe(text))
+            .bind(&filter.tenant)
+            .bind(&filter.agent)
+            .bind(&filter.session)
+            .bind(self.statuses(filter))
+            .bind(names)
+            .bind(values)
+            .bind(first)
+            .bind(last)
+            .bind(filter.created.from.unwrap_or(Micros::MIN))
+            .bind(filter.created.until.unwrap_or(Micros::MAX))
+            .bind(filter.ended.from)
+            .bind(filter.ended.until)
+            .bind(filter.limit as i64)
+            .bind(state)
+            .bind(agents)
+            .fetch_all(pool)
+            .await
     }
 
-    fn own_conditions(&self, query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+    /// None means all.
+    fn statuses(&self, filter: &Filter) -> Vec<i32> {
         let statuses = match self {
-            Self::Label => {
-                let (name, value) = &filter.labels[0];
-                is(query, "first.tenant", filter.tenant.as_ref());
-                is(query, "first.name", Some(name));
-                is(query, "first.value", Some(value));
-                &filter.statuses
-            }
-            Self::Unsuccessful(status) => {
-                is(query, "first.tenant", filter.tenant.as_ref());
-                query.push(format!(" AND first.state = {} AND first.state <> 3", status.number()));
-                return;
-            }
-            Self::Agent(agent, statuses) => {
-                is(query, "i.agent", Some(agent));
-                statuses
-            }
-            Self::Session => &filter.statuses,
-            Self::Live(statuses) | Self::Everything(statuses) => statuses,
+            Self::Unsuccessful(_) => return Vec::new(),
+            Self::Live(statuses) | Self::Agents(_, statuses) | Self::Everything(statuses) => statuses,
+            Self::Label | Self::Session => &filter.statuses,
         };
-        if !statuses.is_empty() {
-            let numbers: Vec<String> = statuses.iter().map(|status| status.number().to_string()).collect();
-            query.push(format!(" AND coalesce(ended.state, live.state) IN ({})", numbers.join(", ")));
+        statuses.iter().map(|status| status.number() as i32).collect()
+    }
+}
+
+/// The first id, and the one behind the last. Ids begin with the time, so they bound what is read; the time that was
+/// recorded decides.
+fn bounds(filter: &Filter) -> (Uuid, Uuid) {
+    let mut first = filter.created.from.map_or(Uuid::nil(), first_id);
+    let mut last = filter.created.until.map_or(Uuid::max(), |at| first_id(at.saturating_add(MINTED_WITHIN)));
+    match filter.beyond {
+        Some(beyond) if filter.oldest_first => {
+            first = first.max(Uuid::from_u128(beyond.as_u128().saturating_add(1)));
         }
+        Some(beyond) => last = last.min(beyond),
+        None => {}
     }
-}
-
-fn compare<'a, V>(query: &mut QueryBuilder<Postgres>, column: &str, how: &str, value: Option<V>)
-where
-    V: sqlx::Encode<'a, Postgres> + sqlx::Type<Postgres>,
-{
-    if let Some(value) = value {
-        query.push(format!(" AND {column} {how} ")).push_bind(value);
-    }
-}
-
-fn is(query: &mut QueryBuilder<Postgres>, column: &str, value: Option<&String>) {
-    compare(query, column, "=", value);
-}
-
-fn within(query: &mut QueryBuilder<Postgres>, column: &str, period: Period) {
-    compare(query, column, ">=", period.from);
-    compare(query, column, "<", period.until);
-}
-
-/// Ids begin with the time, so they bound what is read; the time that was recorded decides.
-fn created(query: &mut QueryBuilder<Postgres>, id: &str, created: Period) {
-    compare(query, id, ">=", created.from.map(first_id));
-    compare(query, id, "<", created.until.map(|at| first_id(at.saturating_add(MINTED_WITHIN))));
-    within(query, "i.accepted_at", created);
-}
-
-fn has_labels(query: &mut QueryBuilder<Postgres>, labels: &[(String, String)]) {
-    for (name, value) in labels {
-        query.push(" AND EXISTS (SELECT FROM labels l WHERE l.tenant = i.tenant AND l.id = i.id AND l.name = ");
-        query.push_bind(name).push(" AND l.value = ").push_bind(value).push(")");
-    }
+    (first, last)
 }
 
 /// Not after any id that was minted at this time or later.

@@ -28,6 +28,9 @@ use super::super::{Change, Command};
 use super::rows;
 use super::set::{Counters, Entry, Session, Set, session_number};
 
+pub(super) const LONE_ROWS: &str = include_str!("lone_rows.sql");
+pub(super) const LOAD_MEMBERS: &str = include_str!("load_members.sql");
+
 /// What the commands of a batch name.
 #[derive(Debug, Default)]
 struct Wanted {
@@ -102,9 +105,8 @@ async fn lone_rows(tx: &mut PgConnection, set: &mut Set, wanted: &Wanted) -> Res
     if wanted.ids.is_empty() {
         return Ok(HashMap::new());
     }
-    const SQL: &str = include_str!("lone_rows.sql");
     let ids: Vec<Uuid> = wanted.ids.iter().copied().collect();
-    let sql = SQL.replace("{live}", rows::LIVE);
+    let sql = LONE_ROWS.replace("{live}", rows::LIVE);
     let found = sqlx::query(AssertSqlSafe(sql)).bind(ids).fetch_all(&mut *tx).await?;
     let mut members = HashMap::new();
     for row in found {
@@ -145,7 +147,7 @@ async fn load_members(tx: &mut PgConnection, set: &mut Set, members: &HashMap<Uu
         limits.push(limit);
     }
     let ids: Vec<Uuid> = members.keys().copied().collect();
-    let sql = include_str!("load_members.sql").replace("{live}", rows::LIVE);
+    let sql = LOAD_MEMBERS.replace("{live}", rows::LIVE);
     let query = sqlx::query(AssertSqlSafe(sql)).bind(ids).bind(sessions).bind(heads).bind(limits);
     for row in query.fetch_all(&mut *tx).await? {
         member(set, &row)?;

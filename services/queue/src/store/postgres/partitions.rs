@@ -45,7 +45,7 @@ pub(super) async fn make_ahead(pool: &PgPool) -> Result<(), Failure> {
 }
 
 /// Rows of that day that stand in the rest already would have to move; the day stays with the rest then.
-async fn make(tx: &mut PgConnection, table: &str, day: i64) -> Result<(), sqlx::Error> {
+pub(super) async fn make(tx: &mut PgConnection, table: &str, day: i64) -> Result<(), sqlx::Error> {
     let (from, until) = (first_id(day * DAY), first_id((day + 1) * DAY));
     let partition = name(table, day);
     let sql = format!(

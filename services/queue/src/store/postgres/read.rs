@@ -40,12 +40,15 @@ pub(super) async fn records(
     let sql =
         SQL.replace("{accepted}", rows::ACCEPTED).replace("{live}", rows::LIVE).replace("{ended}", rows::ENDED);
     let query = sqlx::query(AssertSqlSafe(sql)).bind(ids).bind(with_payload).bind(with_result);
-    let mut records = Vec::new();
+    let (mut records, mut tried, mut redriven) = (Vec::new(), Vec::new(), Vec::new());
     for row in query.fetch_all(pool).await? {
-        // One that is neither is between the two for a moment, in somebody's transaction: it is not there yet.
-        records.extend(head(&row)?);
+        let Some(record) = head(&row)? else { continue };
+        let (any_tries, any_past): (bool, bool) = (row.try_get(RESULT_AT + 2)?, row.try_get(RESULT_AT + 3)?);
+        tried.extend(any_tries.then_some(record.accepted.id));
+        redriven.extend(any_past.then_some(record.accepted.id));
+        records.push(record);
     }
-    histories(pool, &mut records).await?;
+    histories(pool, &mut records, tried, redriven).await?;
     Ok(records)
 }
 
@@ -68,18 +71,13 @@ fn head(row: &PgRow) -> sqlx::Result<Option<Record>> {
     }))
 }
 
-async fn histories(pool: &PgPool, records: &mut [Record]) -> sqlx::Result<()> {
-    let (mut tried, mut redriven) = (Vec::new(), Vec::new());
-    for record in records.iter() {
-        let id = record.accepted.id;
-        let (any_tries, any_past) = match &record.standing {
-            Standing::Live(live) => (live.tries > 0, live.redrives > 0),
-            Standing::Ended(_) => (true, true),
-        };
-        tried.extend(any_tries.then_some(id));
-        redriven.extend(any_past.then_some(id));
-    }
-    if tried.is_empty() {
+async fn histories(
+    pool: &PgPool,
+    records: &mut [Record],
+    tried: Vec<Uuid>,
+    redriven: Vec<Uuid>,
+) -> sqlx::Result<()> {
+    if tried.is_empty() && redriven.is_empty() {
         return Ok(());
     }
     let mut connection = pool.acquire().await?;

@@ -40,3 +40,10 @@ mod conforms {
 
     conformance!(together: Shared);
 }
+
+mod days;
+mod doubt;
+mod plans;
+mod several;
+mod sharing;
+mod speed;

@@ -53,12 +53,8 @@ pub(super) async fn load(tx: &mut PgConnection, set: &mut Set, ids: &HashSet<Uui
     let over = || set.over.keys().copied();
     let tried: Vec<Uuid> = live(|row| row.live.tries > 0).chain(over()).collect();
     let redriven: Vec<Uuid> = live(|row| row.live.redrives > 0).chain(over()).collect();
-    if !tried.is_empty() {
-        set.tries = tries(tx, tried).await?;
-    }
-    if !redriven.is_empty() {
-        set.past_ends = past_ends(tx, redriven).await?;
-    }
+    set.tries = tries(tx, tried).await?;
+    set.past_ends = past_ends(tx, redriven).await?;
     Ok(())
 }
 
@@ -81,6 +77,9 @@ pub(in super::super) async fn tries(
     tx: &mut PgConnection,
     ids: Vec<Uuid>,
 ) -> sqlx::Result<HashMap<Uuid, Vec<crate::domain::record::Try>>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
     const SQL: &str = include_str!("../tries.sql");
     let sql = SQL.replace("{tries}", rows::TRIES);
     by_id(sqlx::query(AssertSqlSafe(sql)).bind(ids).fetch_all(tx).await?, |row| rows::tried(row, 1))
@@ -90,6 +89,9 @@ pub(in super::super) async fn past_ends(
     tx: &mut PgConnection,
     ids: Vec<Uuid>,
 ) -> sqlx::Result<HashMap<Uuid, Vec<crate::domain::record::PastEnd>>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
     const SQL: &str = include_str!("../past_ends.sql");
     let sql = SQL.replace("{ended}", rows::ENDED);
     by_id(sqlx::query(AssertSqlSafe(sql)).bind(ids).fetch_all(tx).await?, rows::past_end)

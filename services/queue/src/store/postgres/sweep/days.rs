@@ -38,7 +38,7 @@ async fn drop_day(pool: &PgPool, day: i64, before: Micros) -> sqlx::Result<u64> 
         .fetch_one(pool)
         .await?;
     let (old, stragglers): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-    if stragglers >= STRAGGLERS_MAX {
+    if stragglers >= STRAGGLERS_MAX || stragglers > old {
         return Ok(0);
     }
     let mut tx = pool.begin().await?;

@@ -1,0 +1,50 @@
+//! Whole days go at once, and what stays of them moves aside.
+
+use sqlx::{Connection, PgConnection};
+use uuid::{NoContext, Timestamp, Uuid};
+
+use super::Shared;
+use crate::domain::invocation::Accepted;
+use crate::store::conformance::{Port, accept, accepted, batch, accept_command, settle_command};
+use crate::store::postgres::partitions::{DAY, make};
+use crate::store::{Change, Litter, Settle, Sweep};
+
+/// A day in 2026.
+const OLD: i64 = 20_500;
+
+#[tokio::test]
+async fn a_day_whose_work_has_ended_is_dropped_and_what_has_not_moves_aside() {
+    let server = Shared::start().await;
+    let port: Port = server.process("public").await;
+    let mut connection = PgConnection::connect(&server.0.url()).await.unwrap();
+    for table in crate::store::postgres::partitions::TABLES {
+        make(&mut connection, table, OLD).await.unwrap();
+    }
+    let start = OLD * DAY;
+    let of_that_day = |n: i64| {
+        let at = start + n * 1_000_000;
+        let id = Uuid::new_v7(Timestamp::from_unix(NoContext, (at / 1_000_000) as u64, 0));
+        Accepted { id, at, ..accepted() }
+    };
+    let all: Vec<Accepted> = (0..20).map(of_that_day).collect();
+    batch(&port, all.iter().map(accept_command).collect()).await;
+    let end = |id: Uuid, now| {
+        crate::store::Command::Settle(Box::new(Settle { id, now, change: Change::Expire }))
+    };
+    let ends = all[..18].iter().map(|one| end(one.id, start + DAY)).collect();
+    batch(&port, ends).await;
+    batch(&port, vec![end(all[18].id, start + 9 * DAY)]).await;
+    let sweep = |before| Sweep { litter: Litter::Invocations, before, from: None, limit: 1 };
+    let partition = "SELECT to_regclass('public.invocations_day_20500') IS NOT NULL";
+
+    assert_eq!(port.sweep(sweep(start + DAY)).await.unwrap().removed, 0, "nothing is old enough");
+    assert_eq!(server.0.query(partition).await, "t");
+    assert_eq!(port.sweep(sweep(start + 3 * DAY)).await.unwrap().removed, 18);
+    assert_eq!(server.0.query(partition).await, "f");
+    for (one, stays) in all.iter().zip((0..20).map(|n| n >= 18)) {
+        assert_eq!(port.get(one.id, None, true).await.unwrap().is_some(), stays);
+    }
+    // What waits goes on as ever.
+    accept(&port, &of_that_day(30)).await;
+    batch(&port, vec![settle_command(all[19].id, Change::Expire)]).await;
+}

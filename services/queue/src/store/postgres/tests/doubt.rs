@@ -1,0 +1,80 @@
+//! A connection that is lost in the middle of a commit.
+
+use std::net::SocketAddr;
+
+use holdfast_storage::Failure;
+use holdfast_testkit::{Fault, FaultProxy};
+use sqlx::{Connection, PgConnection};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{Shared, process_at};
+use crate::store::Answer;
+use crate::store::conformance::{Port, accept, accept_command, accepted};
+
+/// Every commit that stores something waits for a lock first.
+const HOLD: &str = "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON s.live DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hold()";
+
+struct Held {
+    server: Shared,
+    proxy: FaultProxy,
+    port: Port,
+    gate: PgConnection,
+}
+
+impl Held {
+    /// A process whose next commit waits, behind a line that can be cut.
+    async fn start() -> Self {
+        let server = Shared::start().await;
+        let target: SocketAddr = format!("127.0.0.1:{}", server.0.port()).parse().unwrap();
+        let proxy = FaultProxy::to(target).await;
+        let url = format!("postgres://holdfast@127.0.0.1:{}/postgres", proxy.address().port());
+        let port: Port = process_at(&url, "s").await;
+        accept(&port, &accepted()).await;
+        let mut gate = PgConnection::connect(&server.0.url()).await.unwrap();
+        sqlx::raw_sql(HOLD).execute(&mut gate).await.unwrap();
+        sqlx::query("SELECT pg_advisory_lock(42)").execute(&mut gate).await.unwrap();
+        Self { server, proxy, port, gate }
+    }
+
+    /// Accepts one; what is answered comes later.
+    async fn accept_one(&mut self) -> (Uuid, oneshot::Receiver<Result<Answer, Failure>>) {
+        let (one, (waiter, answer)) = (accepted(), oneshot::channel());
+        assert!(self.port.submit(vec![(waiter, accept_command(&one))]).is_ok());
+        while !self.ask("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)").await {}
+        (one.id, answer)
+    }
+
+    async fn ask(&mut self, question: &'static str) -> bool {
+        sqlx::query_scalar(question).fetch_one(&mut self.gate).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_is_stored_is_a_success_though_its_answer_was_lost() {
+    let mut held = Held::start().await;
+    let (id, mut answer) = held.accept_one().await;
+    held.proxy.set(Fault::LoseReply);
+    sqlx::query("SELECT pg_advisory_unlock(42)").execute(&mut held.gate).await.unwrap();
+    while !held.ask("SELECT count(*) = 2 FROM s.live").await {}
+    assert!(answer.try_recv().is_err(), "nobody can know yet");
+    held.proxy.set(Fault::None);
+    assert!(matches!(answer.await.unwrap(), Ok(Answer::Accepted(_))));
+    assert!(held.port.get(id, None, false).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_commit_that_is_not_stored_is_a_failure_and_the_next_one_passes() {
+    let mut held = Held::start().await;
+    let (id, answer) = held.accept_one().await;
+    let killed = "SELECT bool_and(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    assert!(held.ask(killed).await);
+    let failure = answer.await.unwrap().unwrap_err();
+    assert!(failure.heals() && !failure.may_have_happened(), "{failure}");
+    assert!(held.port.get(id, None, false).await.unwrap().is_none());
+    sqlx::query("SELECT pg_advisory_unlock(42)").execute(&mut held.gate).await.unwrap();
+    accept(&held.port, &accepted()).await;
+    drop(held.server);
+}
