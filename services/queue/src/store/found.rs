@@ -27,7 +27,7 @@ pub struct Waiting {
     pub priority: i32,
     /// Not after.
     pub deadline: Option<Micros>,
-    /// When it was accepted.
+    /// When it was accepted, or last redriven.
     pub accepted_at: Micros,
     /// The payload's size.
     pub bytes: usize,

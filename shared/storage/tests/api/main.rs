@@ -2,6 +2,7 @@
 
 mod doubt;
 mod journal;
+mod postgres;
 
 use holdfast_storage::{Batch, Class, Database, OpenError, Reader, Waiters, Writer, WriterOptions, waiters};
 use journal::{Command, Numbers, migrations};
@@ -156,4 +157,30 @@ async fn a_directory_that_is_a_file_is_named() {
     std::fs::write(&path, "").unwrap();
     let refused = Database::open(&path, "numbers", &migrations()).unwrap_err();
     assert!(refused.to_string().contains("taken"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_read_whose_caller_has_gone_is_broken_off() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = database(&directory);
+    let reader = Reader::start("reader", opened.clone(), 10).unwrap();
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let endless = reader.read(move |tx| {
+        begun.send(()).unwrap();
+        let forever = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+        tx.query_row(forever, [], |row| row.get::<_, i64>(0))
+    });
+    tokio::select! {
+        _ = endless => panic!("it never ends"),
+        () = async { begins.await.unwrap() } => {}
+    }
+    // It may not have come to its statement when its caller went: then those who come after break it off.
+    let after = loop {
+        let next = reader.read(|tx| tx.query_row("SELECT 7", [], |row| row.get::<_, i64>(0)));
+        match tokio::time::timeout(std::time::Duration::from_millis(50), next).await {
+            Ok(answer) => break answer.unwrap(),
+            Err(_) => continue,
+        }
+    };
+    assert_eq!(after, 7);
 }

@@ -185,7 +185,7 @@ pub(crate) async fn a_new_deadline_takes_the_place_of_the_old_one(store: Port) {
     assert!(matches!(redrive(&store, call).await, Redriven::Now { .. }));
     let waiting = store.waiting().await.unwrap();
     if let Some(found) = waiting.first() {
-        assert_eq!((found.id, found.deadline), (id, Some(LATER + 7)));
+        assert_eq!((found.id, found.deadline, found.accepted_at), (id, Some(LATER + 7), LATER));
     }
     match one(&store, claim_command(id, Uuid::now_v7(), LATER + 8)).await {
         Answer::Claimed(claimed) => assert!(claimed.is_none(), "expired work never starts"),
