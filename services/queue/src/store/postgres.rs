@@ -224,4 +224,3 @@ impl<T: Send + 'static> Shared for Postgres<T> {
 fn said<A>(answer: sqlx::Result<A>) -> Result<A, Failure> {
     answer.map_err(Failure::from)
 }
-

@@ -90,8 +90,7 @@ impl<T: Send + 'static, C: Send + 'static> PgWriter<T, C> {
             ledger,
             deliver,
         };
-        let unstartable =
-            |source: std::io::Error| OpenError::Thread { name: options.name, source };
+        let unstartable = |source: std::io::Error| OpenError::Thread { name: options.name, source };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unstartable)?;
         let thread = std::thread::Builder::new()
             .name(options.name.to_owned())

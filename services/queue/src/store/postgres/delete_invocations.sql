@@ -8,10 +8,13 @@ WITH old AS MATERIALIZED (
     DELETE FROM idempotency_keys AS known USING asked
     WHERE known.tenant = asked.tenant AND known.agent = asked.agent AND known.key = asked.idempotency_key
         AND known.id = asked.id
+), marks AS MATERIALIZED (
+    SELECT asked.tenant, label.name, label.value, asked.id
+    FROM asked CROSS JOIN LATERAL jsonb_each_text(asked.labels) AS label (name, value)
 ), b AS (
-    DELETE FROM labels USING asked CROSS JOIN LATERAL jsonb_each_text(asked.labels) AS label (name, value)
-    WHERE labels.tenant = asked.tenant AND labels.name = label.name AND labels.value = label.value
-        AND labels.id = asked.id
+    DELETE FROM labels USING marks
+    WHERE labels.tenant = marks.tenant AND labels.name = marks.name AND labels.value = marks.value
+        AND labels.id = marks.id
 ), c AS (
     DELETE FROM reports USING old WHERE reports.id = old.id
 ), d AS (

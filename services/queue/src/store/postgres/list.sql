@@ -6,13 +6,11 @@ WHERE {condition} AND {id} >= $7 AND {id} < $8
     AND ($2::text IS NULL OR i.agent = $2)
     AND ($3::text IS NULL OR i.session = $3)
     AND (cardinality($4::integer[]) = 0 OR coalesce(ended.state, live.state) = ANY ($4))
-    AND NOT EXISTS (
-        SELECT FROM unnest($5::text[], $6::text[]) AS wanted (name, value) WHERE NOT EXISTS (
-            SELECT FROM labels
-            WHERE labels.tenant = i.tenant AND labels.name = wanted.name AND labels.value = wanted.value
-                AND labels.id = i.id
-        )
-    )
+    AND (cardinality($5::text[]) = 0 OR cardinality($5::text[]) = (
+        SELECT count(*) FROM unnest($5::text[], $6::text[]) AS wanted (name, value)
+        JOIN labels ON labels.tenant = i.tenant AND labels.name = wanted.name AND labels.value = wanted.value
+            AND labels.id = i.id
+    ))
     AND i.accepted_at >= $9 AND i.accepted_at < $10
     AND ($11::bigint IS NULL OR ended.at >= $11) AND ($12::bigint IS NULL OR ended.at < $12)
 ORDER BY {id} {direction} LIMIT $13

@@ -29,6 +29,7 @@ use super::rows;
 use super::set::{Counters, Entry, Session, Set, session_number};
 
 pub(super) const LONE_ROWS: &str = include_str!("lone_rows.sql");
+pub(super) const READ_KEYS: &str = include_str!("read_keys.sql");
 pub(super) const LOAD_MEMBERS: &str = include_str!("load_members.sql");
 
 /// What the commands of a batch name.

@@ -37,8 +37,7 @@ pub(super) async fn records(
     (with_payload, with_result): (bool, bool),
 ) -> sqlx::Result<Vec<Record>> {
     const SQL: &str = include_str!("records.sql");
-    let sql =
-        SQL.replace("{accepted}", rows::ACCEPTED).replace("{live}", rows::LIVE).replace("{ended}", rows::ENDED);
+    let sql = SQL.replace("{accepted}", rows::ACCEPTED).replace("{live}", rows::LIVE).replace("{ended}", rows::ENDED);
     let query = sqlx::query(AssertSqlSafe(sql)).bind(ids).bind(with_payload).bind(with_result);
     let (mut records, mut tried, mut redriven) = (Vec::new(), Vec::new(), Vec::new());
     for row in query.fetch_all(pool).await? {
@@ -71,12 +70,7 @@ fn head(row: &PgRow) -> sqlx::Result<Option<Record>> {
     }))
 }
 
-async fn histories(
-    pool: &PgPool,
-    records: &mut [Record],
-    tried: Vec<Uuid>,
-    redriven: Vec<Uuid>,
-) -> sqlx::Result<()> {
+async fn histories(pool: &PgPool, records: &mut [Record], tried: Vec<Uuid>, redriven: Vec<Uuid>) -> sqlx::Result<()> {
     if tried.is_empty() && redriven.is_empty() {
         return Ok(());
     }
@@ -148,9 +142,7 @@ async fn reports(
         }
         let report = match row.try_get(2)? {
             Some(message) => Report::Progress { message, fraction: row.try_get(3)? },
-            None => {
-                Report::Chunk { attempt: rows::small(&row, 4)?, data: Bytes::from(row.try_get::<Vec<u8>, _>(5)?) }
-            }
+            None => Report::Chunk { attempt: rows::small(&row, 4)?, data: Bytes::from(row.try_get::<Vec<u8>, _>(5)?) },
         };
         fitting.push(Event { offset, at: row.try_get(1)?, what: What::Report(report) });
     }

@@ -80,14 +80,13 @@ async fn sessions(pool: &PgPool, sweep: &Sweep) -> sqlx::Result<Swept> {
             .bind(sweep.limit.saturating_sub(1) as i64)
             .fetch_optional(pool)
             .await?;
-    let gone = sqlx::query(
-        "DELETE FROM sessions WHERE session > $1 AND session <= $2 AND head = next_order AND fence < $3",
-    )
-    .bind(from)
-    .bind(next.unwrap_or(i64::MAX))
-    .bind(sweep.before)
-    .execute(pool)
-    .await?;
+    let gone =
+        sqlx::query("DELETE FROM sessions WHERE session > $1 AND session <= $2 AND head = next_order AND fence < $3")
+            .bind(from)
+            .bind(next.unwrap_or(i64::MAX))
+            .bind(sweep.before)
+            .execute(pool)
+            .await?;
     Ok(Swept { removed: gone.rows_affected(), next, ..Swept::default() })
 }
 

@@ -51,8 +51,7 @@ async fn insert(tx: &mut PgConnection, asked: &BTreeMap<Key, Keyed>) -> Result<H
 /// A statement of its own sees who has them: the insert has waited until that one was committed.
 async fn winners(tx: &mut PgConnection, set: &mut Set, lost: Vec<Key>) -> Result<(), Trouble> {
     let (tenants, agents, keys) = columns(lost.iter());
-    let found =
-        sqlx::query(include_str!("../read_keys.sql")).bind(tenants).bind(agents).bind(keys).fetch_all(&mut *tx).await?;
+    let found = sqlx::query(super::READ_KEYS).bind(tenants).bind(agents).bind(keys).fetch_all(&mut *tx).await?;
     for row in found {
         let digest: &[u8] = row.try_get(4)?;
         let keyed =

@@ -38,11 +38,8 @@ pub(super) async fn load_redriven(
 
 /// Loads the ends of what was not found alive, and the history of what has one.
 pub(super) async fn load(tx: &mut PgConnection, set: &mut Set, ids: &HashSet<Uuid>) -> Result<(), Trouble> {
-    let gone: Vec<Uuid> = ids
-        .iter()
-        .copied()
-        .filter(|id| !set.entries.contains_key(id) && !set.over.contains_key(id))
-        .collect();
+    let gone: Vec<Uuid> =
+        ids.iter().copied().filter(|id| !set.entries.contains_key(id) && !set.over.contains_key(id)).collect();
     if !gone.is_empty() {
         ends(tx, set, gone).await?;
     }

@@ -153,10 +153,9 @@ pub(super) fn sessions(statement: &mut Statement, set: &Set) {
             _ => {}
         }
     }
-    for (held, text) in [
-        (began, include_str!("../insert_session_leases.sql")),
-        (passed, include_str!("../update_session_leases.sql")),
-    ] {
+    for (held, text) in
+        [(began, include_str!("../insert_session_leases.sql")), (passed, include_str!("../update_session_leases.sql"))]
+    {
         if !held.is_empty() {
             statement.part(text).bind(column(&held, |(number, _)| *number)).bind(column(&held, |(_, id)| *id));
         }

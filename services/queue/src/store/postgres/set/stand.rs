@@ -11,7 +11,9 @@ use crate::domain::time::Micros;
 impl Set {
     /// Whether nothing of its session comes before it.
     pub(super) fn is_first(&self, row: &LiveRow) -> bool {
-        row.at.place.is_none_or(|place| self.sessions.get(&place.session).is_some_and(|known| known.head == place.order))
+        row.at
+            .place
+            .is_none_or(|place| self.sessions.get(&place.session).is_some_and(|known| known.head == place.order))
     }
 
     /// Puts what is queued where it belongs, as of `now`; the candidate, when it is ready by this.

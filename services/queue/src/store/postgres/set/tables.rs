@@ -20,7 +20,14 @@ const CLEARING_STEP: u64 = 32;
 
 impl Set {
     /// Adds what waits, at the end of its session.
-    fn add(&mut self, accepted: &Accepted, seq: i64, live: Live, awaited: bool, now: Micros) -> (At, Option<Candidate>) {
+    fn add(
+        &mut self,
+        accepted: &Accepted,
+        seq: i64,
+        live: Live,
+        awaited: bool,
+        now: Micros,
+    ) -> (At, Option<Candidate>) {
         let place = accepted.session.as_deref().and_then(|name| {
             let number = session_number(&accepted.tenant, name);
             Some(self.sessions.get_mut(&number)?.join(number, accepted.id).0)
@@ -70,8 +77,7 @@ impl Tables for Set {
         digest: &[u8; 32],
         since: Micros,
     ) -> Result<Option<(Uuid, bool)>, Failure> {
-        let key =
-            Key { tenant: Arc::clone(&accepted.tenant), agent: Arc::clone(&accepted.agent), key: key.to_owned() };
+        let key = Key { tenant: Arc::clone(&accepted.tenant), agent: Arc::clone(&accepted.agent), key: key.to_owned() };
         let held = self.keys.get_mut(&key).ok_or_else(missing)?;
         if held.id == accepted.id {
             return Ok(None);
@@ -230,4 +236,3 @@ impl Tables for Set {
         Ok(0)
     }
 }
-

@@ -16,11 +16,8 @@ const STRAGGLERS_MAX: i64 = 10_000;
 /// into the rest. How many invocations went.
 pub(super) async fn drop_old(pool: &PgPool, before: Micros) -> sqlx::Result<u64> {
     let last = (before / DAY).min(today()) - 1;
-    let days: Vec<i64> = sqlx::query_scalar(include_str!("../old_days.sql"))
-        .bind(last - DAYS_BACK)
-        .bind(last)
-        .fetch_all(pool)
-        .await?;
+    let days: Vec<i64> =
+        sqlx::query_scalar(include_str!("../old_days.sql")).bind(last - DAYS_BACK).bind(last).fetch_all(pool).await?;
     let mut gone = 0;
     for day in days {
         gone += drop_day(pool, day, before).await?;
@@ -74,9 +71,7 @@ async fn take_down(tx: &mut PgConnection, day: i64, (from, until): (Uuid, Uuid),
     );
     for table in TABLES {
         let partition = name(table, day);
-        let sql = format!(
-            "INSERT INTO {table} SELECT * FROM {partition} WHERE id IN ({staying});"
-        );
+        let sql = format!("INSERT INTO {table} SELECT * FROM {partition} WHERE id IN ({staying});");
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *tx).await?;
     }
     for table in TABLES {

@@ -5,7 +5,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use super::Shared;
 use crate::domain::invocation::Accepted;
-use crate::store::conformance::{Port, accept, accepted, batch, accept_command, settle_command};
+use crate::store::conformance::{Port, accept, accept_command, accepted, batch, settle_command};
 use crate::store::postgres::partitions::{DAY, make};
 use crate::store::{Change, Litter, Settle, Sweep};
 
@@ -28,9 +28,7 @@ async fn a_day_whose_work_has_ended_is_dropped_and_what_has_not_moves_aside() {
     };
     let all: Vec<Accepted> = (0..20).map(of_that_day).collect();
     batch(&port, all.iter().map(accept_command).collect()).await;
-    let end = |id: Uuid, now| {
-        crate::store::Command::Settle(Box::new(Settle { id, now, change: Change::Expire }))
-    };
+    let end = |id: Uuid, now| crate::store::Command::Settle(Box::new(Settle { id, now, change: Change::Expire }));
     let ends = all[..18].iter().map(|one| end(one.id, start + DAY)).collect();
     batch(&port, ends).await;
     batch(&port, vec![end(all[18].id, start + 9 * DAY)]).await;

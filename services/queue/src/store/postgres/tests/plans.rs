@@ -33,6 +33,7 @@ async fn assert_plans(connection: &mut PgConnection, state: &str) {
         ("tail", ready::TAIL, format!("{none}, 10, 1"), &["ready_pkey"]),
         ("line", ready::LINE, format!("{none}, 10, 'a', 't', 0"), &["ready_lines"]),
         ("lines", ready::LINES, String::new(), &["ready_lines"]),
+        ("keys", load::READ_KEYS, "'{}', '{}', '{}'".to_owned(), &["idempotency_keys_pkey", "live_pkey"]),
         ("due", ready::DUE, "1, 10".to_owned(), &["live_deadlines", "delayed_pkey"]),
     ];
     for (name, sql, arguments, indexes) in cases {
@@ -48,6 +49,7 @@ async fn assert_plans(connection: &mut PgConnection, state: &str) {
         for index in indexes {
             assert!(plan.contains(index), "{name} on {state} tables does not use {index}:\n{plan}");
         }
+        assert!(!plan.contains("hashed"), "{name} on {state} tables reads a whole table:\n{plan}");
         for table in ["live", "ready", "delayed", "sessions"] {
             assert!(!plan.contains(&format!("Seq Scan on {table}")), "{name} on {state} tables:\n{plan}");
         }

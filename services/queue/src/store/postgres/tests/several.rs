@@ -9,8 +9,8 @@ use super::Shared;
 use crate::domain::invocation::{Accepted, Status};
 use crate::domain::record::Standing;
 use crate::store::conformance::{
-    NOW, Port, accept, accept_command, accepted, batch, became, cancel, claim, claim_command, complete, fail, in_session,
-    leased, lose, one, settle, settle_command,
+    NOW, Port, accept, accept_command, accepted, batch, became, cancel, claim, claim_command, complete, fail,
+    in_session, leased, lose, one, settle, settle_command,
 };
 use crate::store::{Acceptance, Adopt, AdoptFrom, Answer, Change, Settlement};
 

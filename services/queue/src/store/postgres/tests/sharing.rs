@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::Shared;
 use crate::domain::invocation::Accepted;
 use crate::store::conformance::{
-    NOW, Port, accept, accept_command, accepted, batch, cancel, claim, claim_command, complete, fail, leased, one, settle,
+    NOW, Port, accept, accept_command, accepted, batch, cancel, claim, claim_command, complete, fail, leased, one,
+    settle,
 };
 use crate::store::shared::Shared as Port2;
 use crate::store::{Accept, Acceptance, Answer, Candidate, Command, Line, Note, ReadyKey, Settlement};

@@ -7,9 +7,7 @@ use uuid::Uuid;
 use super::Shared;
 use crate::domain::invocation::Accepted;
 use crate::store::Command;
-use crate::store::conformance::{
-    NOW, Port, accept_command, accepted, batch, claim_command, complete, settle_command,
-};
+use crate::store::conformance::{NOW, Port, accept_command, accepted, batch, claim_command, complete, settle_command};
 
 /// How long each shape is measured.
 const SPAN: Duration = Duration::from_secs(4);

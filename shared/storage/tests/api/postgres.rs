@@ -1,0 +1,123 @@
+//! The promises of the shared store, over a real server.
+
+use holdfast_storage::{
+    Applied, Class, Failure, Ledger, OpenError, PgWriter, Postgres, PostgresOptions, TransactionId, Trouble, Waiter,
+    WriterOptions, waiters,
+};
+use holdfast_testkit::Postgres as Server;
+use sqlx::PgConnection;
+use tokio::sync::oneshot;
+
+const MIGRATIONS: [(i64, &str); 1] = [(1, "CREATE TABLE numbers (number bigint PRIMARY KEY CHECK (number <> 13))")];
+const OPTIONS: WriterOptions =
+    WriterOptions { name: "numbers", waiting_max: 1_000, bytes_max: 1 << 20, batch_max: 100 };
+
+/// Keeps numbers. Answers with how many its batch had.
+#[derive(Default)]
+struct Numbers {
+    /// Batches that others come in between of.
+    disturbed: usize,
+}
+
+impl Ledger for Numbers {
+    type Command = i64;
+    type Answer = usize;
+
+    async fn apply(&mut self, tx: &mut PgConnection, numbers: &[i64]) -> Result<Applied<usize>, Trouble> {
+        let stored: String = sqlx::query_scalar(
+            "WITH stored AS (INSERT INTO numbers SELECT unnest($1::bigint[])) SELECT pg_current_xact_id()::text",
+        )
+        .bind(numbers)
+        .fetch_one(&mut *tx)
+        .await?;
+        if self.disturbed > 0 {
+            self.disturbed -= 1;
+            let conflict = "DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$";
+            sqlx::raw_sql(conflict).execute(&mut *tx).await?;
+        }
+        let transaction = Some(TransactionId(stored));
+        Ok(Applied { answers: vec![numbers.len(); numbers.len()], transaction })
+    }
+}
+
+type Writer = PgWriter<Waiter<usize>, i64>;
+
+async fn open(url: &str, migrations: &[(i64, &'static str)]) -> Result<Postgres, OpenError> {
+    Postgres::open(PostgresOptions { url, schema: "numbers", name: "test", reads_max: 2 }, migrations).await
+}
+
+fn start(database: &Postgres, ledger: Numbers) -> Writer {
+    let (deliver, answer) = waiters();
+    tokio::spawn(answer);
+    PgWriter::start(OPTIONS, database, ledger, deliver).unwrap()
+}
+
+async fn insert(writer: &Writer, numbers: &[i64]) -> Vec<Result<usize, Failure>> {
+    let (commands, answers): (Vec<_>, Vec<_>) = numbers
+        .iter()
+        .map(|number| {
+            let (waiter, answer) = oneshot::channel();
+            ((waiter, *number), answer)
+        })
+        .unzip();
+    writer.submit_all(commands).unwrap();
+    let mut all = Vec::new();
+    for answer in answers {
+        all.push(answer.await.unwrap());
+    }
+    all
+}
+
+async fn stored(database: &Postgres) -> Result<Vec<i64>, Failure> {
+    let numbers = sqlx::query_scalar("SELECT number FROM numbers ORDER BY number").fetch_all(database.reads()).await;
+    numbers.map_err(Failure::from)
+}
+
+#[tokio::test]
+async fn what_is_submitted_together_is_stored_together_and_one_bad_command_fails_alone() {
+    let server = Server::start().await;
+    let database = open(&server.url(), &MIGRATIONS).await.unwrap();
+    let writer = start(&database, Numbers { disturbed: 3 });
+    let answers = insert(&writer, &[1, 2, 3]).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(3))), "a conflict with others is tried again: {answers:?}");
+    let answers = insert(&writer, &[4, 13, 5]).await;
+    assert!(matches!(&answers[..], [Ok(1), Err(bad), Ok(1)] if bad.class() == Class::Statement), "{answers:?}");
+    assert_eq!(stored(&database).await.unwrap(), [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_a_failure_that_heals() {
+    let mut server = Server::start().await;
+    let database = open(&server.url(), &MIGRATIONS).await.unwrap();
+    let writer = start(&database, Numbers::default());
+    insert(&writer, &[1]).await.remove(0).unwrap();
+    server.kill().await;
+    let failure = insert(&writer, &[2]).await.remove(0).unwrap_err();
+    assert!(failure.is_outage() && failure.heals() && !failure.may_have_happened(), "{failure}");
+    server.restart().await;
+    while insert(&writer, &[3]).await.remove(0).is_err() {}
+    // Reads find their connections dead, and others in their place.
+    assert_eq!(stored(&database).await.unwrap(), [1, 3]);
+}
+
+#[tokio::test]
+async fn a_newer_schema_and_an_unusable_server_are_named_without_secrets() {
+    let server = Server::start().await;
+    open(&server.url(), &[MIGRATIONS[0], (2, "CREATE TABLE more ()")]).await.unwrap();
+    let newer = open(&server.url(), &MIGRATIONS).await.unwrap_err();
+    assert!(matches!(&newer, OpenError::NewerSchema { schema, .. } if schema == "numbers"), "{newer}");
+    let nowhere = open("postgres://user:secret@127.0.0.1:1/db", &MIGRATIONS).await.unwrap_err().to_string();
+    assert!(nowhere.contains("127.0.0.1:1/db") && !nowhere.contains("secret"), "{nowhere}");
+    let nonsense = open("nonsense", &MIGRATIONS).await.unwrap_err();
+    assert!(matches!(nonsense, OpenError::Url { .. }));
+}
+
+#[tokio::test]
+async fn processes_that_start_together_bring_the_tables_up_to_date_once() {
+    let server = Server::start().await;
+    let url = server.url();
+    let starts = (0..4).map(|_| open(&url, &MIGRATIONS));
+    for started in futures::future::join_all(starts).await {
+        started.unwrap();
+    }
+}
