@@ -114,10 +114,8 @@ fn filters(middle: Uuid) -> Vec<Filter> {
     vary(&|filter| filter.session = Some("s1".into()));
     vary(&|filter| filter.statuses = vec![Status::Dead, Status::Queued, Status::Failed]);
     vary(&|filter| filter.statuses.push(Status::Succeeded));
-    vary(&|filter| filter.labels = pairs(&[("team", "risk")]));
-    vary(&|filter| filter.labels.push(("env".into(), "test".into())));
-    vary(&|filter| filter.created.from = Some(T0 + 5 * HOUR));
-    vary(&|filter| filter.created.until = Some(T0 + 40 * HOUR));
+    vary(&|filter| filter.labels = pairs(&[("env", "test"), ("team", "risk")]));
+    vary(&|filter| filter.created = Period { from: Some(T0 + 5 * HOUR), until: Some(T0 + 40 * HOUR) });
     vary(&|filter| filter.oldest_first = true);
     vary(&|filter| filter.beyond = Some(middle));
     filters
@@ -138,8 +136,10 @@ pub(crate) async fn a_list_shows_exactly_what_matches_all_of_its_filter(store: P
             expected.reverse();
         }
         assert_eq!(ids(&store, filter.clone()).await, expected, "{filter:?}");
-        expected.truncate(3);
-        assert_eq!(ids(&store, Filter { limit: 3, ..filter.clone() }).await, expected, "{filter:?}");
+        if expected.len() > 3 {
+            expected.truncate(3);
+            assert_eq!(ids(&store, Filter { limit: 3, ..filter.clone() }).await, expected, "{filter:?}");
+        }
     }
 }
 
