@@ -168,6 +168,9 @@ impl Queue {
             together: Together::new(),
             keys_since: AtomicI64::new(i64::MIN),
         });
+        if shared.store.shared().is_some() {
+            shared.count_first().await;
+        }
         tokio::spawn(follow(Arc::downgrade(&shared), committed));
         Ok(Self { shared })
     }

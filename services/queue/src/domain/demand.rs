@@ -98,6 +98,17 @@ impl Demand {
         pairs_max: usize,
         takes: impl Fn(WorkerId) -> bool,
     ) -> Vec<(WorkerId, Uuid)> {
+        self.pair_but(schedule, pairs_max, takes, |_| false)
+    }
+
+    /// The same, but for agent types that must wait: not everything of theirs that is ready is known yet.
+    pub fn pair_but(
+        &mut self,
+        schedule: &mut Schedule,
+        pairs_max: usize,
+        takes: impl Fn(WorkerId) -> bool,
+        waits: impl Fn(&str) -> bool,
+    ) -> Vec<(WorkerId, Uuid)> {
         while let Some((agent, tenant)) = schedule.woken() {
             for line in [(Arc::clone(&agent), None), (agent, Some(tenant))] {
                 if self.lines.first(&line).is_some() {
@@ -106,15 +117,22 @@ impl Demand {
             }
         }
         let mut pairs = Vec::new();
+        let mut aside = Vec::new();
         while pairs.len() < pairs_max
             && let Some(line) = self.next_awake()
         {
+            if waits(&line.0) {
+                self.awake.remove(&line);
+                aside.push(line);
+                continue;
+            }
             match self.serve(schedule, &line, &takes) {
                 Some(pair) => pairs.push(pair),
                 None => drop(self.awake.remove(&line)),
             }
             self.served = Some(line);
         }
+        self.awake.extend(aside);
         pairs
     }
 

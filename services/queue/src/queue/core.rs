@@ -38,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) window: Option<Window>,
     /// What this batch made ready in such a store.
     pub(crate) fresh: Vec<Fresh>,
+    /// Agent types of which lines must be read before anything is promised, and since when.
+    pub(super) dry: HashMap<Arc<str>, Moment>,
     /// A commit's outcome was not known: leases may have begun, or ended, that memory does not know of.
     pub(crate) in_doubt: bool,
     /// When something comes up by itself in such a store, as far as this process knows.
@@ -74,6 +76,7 @@ impl Core {
             schedule: Schedule::new(config.weights()),
             window: None,
             fresh: Vec::new(),
+            dry: HashMap::new(),
             in_doubt: false,
             soonest: None,
             ageing: *config.priority_ageing,
@@ -149,10 +152,16 @@ impl Core {
             return;
         }
         self.paused_until = None;
+        let dry = self.dry_agents(now.moment);
         let takers = &self.takers;
         let takes = |id| takers.get(&id).is_some_and(|entry| entry.taker.takes());
-        let pairs_max = if self.window.is_some() { SHARED_PAIRS_MAX } else { PAIRS_MAX };
-        for (worker, id) in self.demand.pair(&mut self.schedule, pairs_max, takes) {
+        let pairs = if self.window.is_some() {
+            let waits = |agent: &str| dry.contains(agent);
+            self.demand.pair_but(&mut self.schedule, SHARED_PAIRS_MAX, takes, waits)
+        } else {
+            self.demand.pair(&mut self.schedule, PAIRS_MAX, takes)
+        };
+        for (worker, id) in pairs {
             let input = self.hot.take(id);
             let ready = self.claims(id);
             commands.extend(self.promise(worker, (id, ready), input, now));

@@ -212,3 +212,26 @@ impl Drop for Waiting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use holdfast_rpc::lease::LeaseKey;
+
+    use super::super::outage::{ask, submission};
+    use super::*;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn what_a_call_was_granted_goes_back_at_once_when_it_ends_before_it_took_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = Queue::open(directory.path(), Config::default(), LeaseKey::new(b"k")).await.unwrap();
+        let mut call = Box::pin(queue.lease(ask()));
+        assert!(futures::poll!(&mut call).is_pending(), "nothing is there");
+        // It is granted in the commit that accepts it; the call has not looked since.
+        let id = queue.enqueue(submission()).await.unwrap().id;
+        drop(call);
+        let soon = LeaseAsk { wait: Duration::from_secs(5), ..ask() };
+        let grant = queue.lease(soon).await.unwrap().pop().expect("it does not wait for the lease's end");
+        assert_eq!((grant.record.accepted.id, grant.record.tries.len()), (id, 1));
+    }
+}

@@ -1,6 +1,7 @@
 //! What memory has of the ready work where processes share the store: candidates, as the window shows them. They stand in
 //! the schedule like everything else that is ready, so that tenants take their turns by the same rules.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use crate::domain::schedule::{Entry, turn};
 use crate::domain::time::{Micros, Moment, Now};
 use crate::store::{Candidate, ReadyKey};
 
-/// Promises made at once where a window must be refilled between: a line that has more shall not run dry, or its tenant
-/// would lose its turn.
-pub(super) const SHARED_PAIRS_MAX: usize = 128;
+/// Promises made at once where windows must be refilled between: no more than one of them holds.
+pub(super) const SHARED_PAIRS_MAX: usize = 256;
+/// How long an agent type's work waits for lines to be read of which nothing is held: without them their tenants would lose
+/// their turns, and high priorities theirs. A store that takes longer holds nobody up.
+const DRY_MAX: Duration = Duration::from_millis(200);
 
 /// Something that this process has just made ready.
 #[derive(Debug)]
@@ -142,6 +145,17 @@ impl Core {
             window.doubt();
             self.in_doubt = true;
         }
+    }
+
+    /// Agent types whose work must wait just now: lines of theirs are being read of which nothing is held.
+    pub(super) fn dry_agents(&mut self, now: Moment) -> HashSet<Arc<str>> {
+        let Some(window) = &self.window else { return HashSet::new() };
+        let dry: HashMap<Arc<str>, Moment> =
+            window.dry().map(|agent| (Arc::clone(agent), self.dry.get(agent).copied().unwrap_or(now))).collect();
+        let waits = dry.iter().filter(|(_, since)| now.since(**since) < DRY_MAX).map(|(agent, _)| Arc::clone(agent));
+        let waits = waits.collect();
+        self.dry = dry;
+        waits
     }
 
     /// Something comes up by itself at a time.

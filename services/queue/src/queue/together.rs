@@ -14,7 +14,7 @@ mod refill;
 mod tail;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use holdfast_rpc::service::Stop;
@@ -36,6 +36,10 @@ const AGAIN: Duration = Duration::from_millis(250);
 pub(super) struct Together {
     /// Processes that live, this one included.
     living: AtomicUsize,
+    /// What the store held at the start was counted before anything was accepted.
+    counted: AtomicBool,
+    /// This process is not alone any more.
+    joined: Notify,
     /// A line should be read.
     needy: Notify,
     /// A line was read.
@@ -54,6 +58,8 @@ impl Together {
     pub(super) fn new() -> Self {
         Self {
             living: AtomicUsize::new(1),
+            counted: AtomicBool::new(false),
+            joined: Notify::new(),
             needy: Notify::new(),
             refilled: Notify::new(),
             unsure: Notify::new(),

@@ -60,6 +60,8 @@ pub(crate) struct Window {
     needy: BTreeSet<(bool, Arc<Line>)>,
     /// Lines of an agent type that have more in the store.
     more: HashMap<Arc<str>, usize>,
+    /// Wanted lines of an agent type that may have something, of which nothing is held.
+    dry: HashMap<Arc<str>, usize>,
     /// All lines must be asked for, or are being asked for.
     scan: bool,
     scanning: bool,
@@ -109,6 +111,7 @@ impl Window {
             wanted: HashSet::new(),
             needy: BTreeSet::new(),
             more: HashMap::new(),
+            dry: HashMap::new(),
             scan: true,
             scanning: false,
         }
@@ -272,6 +275,12 @@ impl Window {
         self.scan || self.scanning || self.more.contains_key(agent)
     }
 
+    /// The agent types somebody here wants work of, of which lines must be read first: nothing of them is held.
+    pub(crate) fn dry(&self) -> impl Iterator<Item = &Arc<str>> {
+        let all = self.scan || self.scanning;
+        self.wanted.iter().filter(move |agent| all || self.dry.contains_key(*agent))
+    }
+
     /// Whether a line should be read.
     pub(crate) fn is_needy(&self) -> bool {
         !self.needy.is_empty()
@@ -385,34 +394,37 @@ impl Window {
     fn change<A>(&mut self, line: &Arc<Line>, change: impl FnOnce(&mut InSight) -> A) -> A {
         let wanted = self.wanted.contains(&*line.agent);
         let Some(sight) = self.lines.get_mut(line) else { unreachable!("a line that is named is known") };
-        let (had_more, was_empty) = (sight.more, sight.held.is_empty());
+        let (had_more, was_empty, was_dry) = (sight.more, sight.held.is_empty(), sight.is_dry());
         let answer = change(sight);
+        let dry = sight.is_dry();
         let (more, empty, idle) = (sight.more, sight.held.is_empty(), sight.is_idle());
         let needy = wanted && sight.is_needy(self.crowded);
         self.needy.remove(&(!was_empty, Arc::clone(line)));
         if needy {
             self.needy.insert((!empty, Arc::clone(line)));
         }
-        self.count_more(line, had_more, more);
+        count(&mut self.more, line, had_more, more);
+        count(&mut self.dry, line, was_dry, dry);
         if idle {
             self.lines.remove(line);
         }
         answer
     }
+}
 
-    fn count_more(&mut self, line: &Line, had: bool, has: bool) {
-        match (had, has) {
-            (false, true) => *self.more.entry(line.agent.as_str().into()).or_default() += 1,
-            (true, false) => {
-                if let Some(count) = self.more.get_mut(&*line.agent) {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.more.remove(&*line.agent);
-                    }
+/// Counts an agent type's lines of which something holds.
+fn count(counts: &mut HashMap<Arc<str>, usize>, line: &Line, held: bool, holds: bool) {
+    match (held, holds) {
+        (false, true) => *counts.entry(line.agent.as_str().into()).or_default() += 1,
+        (true, false) => {
+            if let Some(count) = counts.get_mut(&*line.agent) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(&*line.agent);
                 }
             }
-            _ => {}
         }
+        _ => {}
     }
 }
 

@@ -67,3 +67,38 @@ async fn calls_that_wait_end_with_the_drain() {
     let _ = waiting.await.unwrap();
     queue.drained().await;
 }
+
+#[tokio::test]
+async fn a_drain_leaves_no_lease_behind_that_nobody_got() {
+    let mut queue = Harness::start().await;
+    for round in 0..8 {
+        let mut client = queue.client();
+        let call = tokio::spawn(async move {
+            let request = holdfast_proto::queue::v1::LeaseRequest {
+                worker: "w".into(),
+                agents: vec!["mail".into()],
+                max_leases: 1,
+                wait: Some(std::time::Duration::from_secs(60).try_into().unwrap()),
+            };
+            client.lease(request).await.map(|answer| answer.into_inner().leases)
+        });
+        let mut client = queue.client();
+        let submitted = tokio::spawn(async move { client.enqueue(request(spec())).await });
+        // A submission, its lease and the drain meet, now this way and now that.
+        for _ in 0..round * 20 {
+            tokio::task::yield_now().await;
+        }
+        queue.begin_drain();
+        let got = call.await.unwrap().unwrap_or_default();
+        let accepted = submitted.await.unwrap();
+        queue.drained().await;
+        queue.start_again().await;
+        if let Ok(accepted) = accepted {
+            let id = accepted.into_inner().invocation_id;
+            let expected = if got.is_empty() { InvocationState::Queued } else { InvocationState::Leased };
+            assert_eq!(queue.state(&id).await, expected, "round {round}");
+            let cancel = holdfast_proto::queue::v1::CancelInvocationRequest { invocation_id: id, ..Default::default() };
+            queue.client().cancel_invocation(cancel).await.unwrap();
+        }
+    }
+}

@@ -1,6 +1,6 @@
 use holdfast_proto::queue::v1::{CancelInvocationRequest, CompleteRequest};
 
-use crate::harness::{Harness, id_of, in_session, spec};
+use crate::harness::{Harness, as_tenant, id_of, in_session, spec};
 use crate::state::FakeState;
 
 async fn start(state: &FakeState, keys: &str) -> Harness {
@@ -91,4 +91,26 @@ async fn work_that_was_given_up_raises_nothing() {
     queue.client().cancel_invocation(cancel(&running)).await.unwrap();
     assert_eq!(state.next().await.invocation_id, running);
     assert!(state.raised.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn one_tenants_fences_that_state_refuses_hold_up_nobody_elses() {
+    let mut state = FakeState::start().await;
+    state.refuse_tenant("broken");
+    let queue = start(&state, "").await;
+    // More than are raised at once.
+    for _ in 0..120 {
+        queue.enqueue_as("broken", spec()).await.unwrap();
+    }
+    for lease in queue.lease_now(120).await {
+        queue.client().cancel_invocation(as_tenant(cancel(id_of(&lease)), "broken")).await.unwrap();
+    }
+    for _ in 0..120 {
+        state.refused().await;
+    }
+    let id = queue.enqueue_as("well", spec()).await.unwrap();
+    let lease = queue.lease_one().await;
+    queue.client().cancel_invocation(as_tenant(cancel(&id), "well")).await.unwrap();
+    let raised = state.next().await;
+    assert_eq!((raised.tenant.as_str(), raised.fence), ("well", lease.fence));
 }

@@ -13,6 +13,7 @@ use holdfast_queue::Config;
 use holdfast_rpc::Channel;
 use holdfast_rpc::client::for_tenant;
 use holdfast_rpc::service::{Host, Settings, Stop};
+use holdfast_testkit::Postgres;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -24,11 +25,15 @@ pub(crate) type Client = QueueServiceClient<Channel>;
 /// Nothing that a test waits for takes this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
+/// Set, it has every test here run on a PostgreSQL of its own.
+const ON_POSTGRES: &str = "HOLDFAST_TEST_QUEUE_ON_POSTGRES";
+
 pub(crate) struct Harness {
     directory: Arc<TempDir>,
     toml: String,
     address: SocketAddr,
     process: Option<Process>,
+    postgres: Option<Postgres>,
 }
 
 struct Process {
@@ -45,7 +50,14 @@ impl Harness {
 
     /// A queue with keys of `[queue]`, or with whole sections after it.
     pub(crate) async fn with(toml: &str) -> Self {
-        Self::launch_in(Arc::new(tempfile::tempdir().unwrap()), "", toml).await
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        if std::env::var_os(ON_POSTGRES).is_none() {
+            return Self::launch_in(directory, "", toml).await;
+        }
+        let postgres = Postgres::start().await;
+        let mut queue = Self::on(&postgres.url(), &directory, toml).await;
+        queue.postgres = Some(postgres);
+        queue
     }
 
     /// A queue that shares a database, and the directory of the lease key.
@@ -56,7 +68,7 @@ impl Harness {
     async fn launch_in(directory: Arc<TempDir>, before: &str, toml: &str) -> Self {
         let toml = format!("{before}[data]\ndir = {:?}\n[queue]\n{toml}", directory.path());
         let (process, address) = launch(&toml, "127.0.0.1:0").await;
-        Self { directory, toml, address, process: Some(process) }
+        Self { directory, toml, address, process: Some(process), postgres: None }
     }
 
     /// Holds everything in the process up for a while, as a paused one is.

@@ -1,7 +1,7 @@
 //! A state service that knows one thing: which fences were raised.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdfast_proto::state::v1 as pb;
@@ -16,6 +16,7 @@ pub(crate) struct FakeState {
     pub(crate) raised: mpsc::UnboundedReceiver<pb::RaiseFenceRequest>,
     refused: mpsc::UnboundedReceiver<()>,
     away: Arc<AtomicBool>,
+    refuses: Arc<Mutex<Option<String>>>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -23,6 +24,7 @@ struct Raises {
     raised: mpsc::UnboundedSender<pb::RaiseFenceRequest>,
     refused: mpsc::UnboundedSender<()>,
     away: Arc<AtomicBool>,
+    refuses: Arc<Mutex<Option<String>>>,
 }
 
 impl FakeState {
@@ -32,7 +34,13 @@ impl FakeState {
         let (tell, raised) = mpsc::unbounded_channel();
         let (tell_refused, refused) = mpsc::unbounded_channel();
         let away = Arc::new(AtomicBool::new(false));
-        let service = StateServiceServer::new(Raises { raised: tell, refused: tell_refused, away: Arc::clone(&away) });
+        let refuses = Arc::new(Mutex::new(None));
+        let service = StateServiceServer::new(Raises {
+            raised: tell,
+            refused: tell_refused,
+            away: Arc::clone(&away),
+            refuses: Arc::clone(&refuses),
+        });
         let server = tokio::spawn(async move {
             tonic::transport::Server::builder()
                 .add_service(service)
@@ -40,7 +48,12 @@ impl FakeState {
                 .await
                 .unwrap();
         });
-        Self { address, raised, refused, away, server }
+        Self { address, raised, refused, away, refuses, server }
+    }
+
+    /// Refuses whatever is of this tenant.
+    pub(crate) fn refuse_tenant(&self, tenant: &str) {
+        *self.refuses.lock().unwrap() = Some(tenant.to_owned());
     }
 
     /// Refuses everything, or nothing.
@@ -97,6 +110,10 @@ impl StateService for Raises {
         if self.away.load(Ordering::SeqCst) {
             self.refused.send(()).unwrap();
             return Err(Status::unavailable("away"));
+        }
+        if self.refuses.lock().unwrap().as_ref() == Some(&request.get_ref().tenant) {
+            self.refused.send(()).unwrap();
+            return Err(Status::internal("this tenant's shard is broken"));
         }
         self.raised.send(request.into_inner()).unwrap();
         Ok(Response::new(pb::RaiseFenceResponse {}))

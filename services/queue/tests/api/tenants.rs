@@ -8,7 +8,7 @@ use crate::harness::{Harness, as_tenant, id_of, in_session, spec};
 use crate::worker::{Worker, hello};
 
 impl Harness {
-    async fn enqueue_as(&self, tenant: &str, spec: InvocationSpec) -> Result<String, Status> {
+    pub(crate) async fn enqueue_as(&self, tenant: &str, spec: InvocationSpec) -> Result<String, Status> {
         let request = as_tenant(EnqueueRequest { spec: Some(spec), ..Default::default() }, tenant);
         Ok(self.client().enqueue(request).await?.into_inner().invocation_id)
     }

@@ -67,7 +67,9 @@ impl Shared {
     fn meet(&self, members: &[Member]) {
         let me = self.others().writer();
         let living = members.iter().filter(|member| !member.left).count().max(1);
-        self.together.living.store(living, Ordering::Relaxed);
+        if self.together.living.swap(living, Ordering::Relaxed) <= 1 && living > 1 {
+            self.together.joined.notify_one();
+        }
         let others = members.iter().filter(|member| member.writer != me);
         let elsewhere = others.clone().filter(|member| !member.left).map(|member| member.drain_rate).sum();
         let mut core = self.core.lock();

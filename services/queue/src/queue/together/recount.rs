@@ -1,6 +1,7 @@
 //! Counts what the store holds. A process knows its own doings; what others did to the depths is learnt by counting.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,19 +15,36 @@ use crate::domain::time::Now;
 const EVERY: Duration = Duration::from_millis(250);
 /// While this process is alone, counting only mends what was in doubt.
 const EVERY_ALONE: Duration = Duration::from_secs(10);
+/// A start does not wait for longer than this.
+const FIRST_MAX: Duration = Duration::from_millis(500);
 /// Counting takes no more than this share of the time.
 const SHARE: u32 = 20;
 
 pub(super) async fn run(shared: Arc<Shared>) {
+    let mut counted = shared.together.counted.load(Ordering::Relaxed);
     loop {
         let began = Instant::now();
         let every = if shared.together.is_alone() { EVERY_ALONE } else { EVERY };
-        let wait = if shared.recount().await { every.max(began.elapsed() * SHARE) } else { AGAIN };
-        tokio::time::sleep(wait).await;
+        // What was counted at the start need not be counted at once again.
+        let wait = match std::mem::take(&mut counted) || shared.recount().await {
+            true => every.max(began.elapsed() * SHARE),
+            false => AGAIN,
+        };
+        tokio::select! {
+            () = shared.together.joined.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
     }
 }
 
 impl Shared {
+    /// Counts before anything is accepted: then nothing is under way, and the counts are exact. Not for long; what takes
+    /// longer is counted beside the work.
+    pub(in crate::queue) async fn count_first(&self) {
+        let counted = tokio::time::timeout(FIRST_MAX, self.recount()).await;
+        self.together.counted.store(counted == Ok(true), Ordering::Relaxed);
+    }
+
     async fn recount(&self) -> bool {
         self.core.lock().depths.mark();
         let counted = self.others().counts().await;

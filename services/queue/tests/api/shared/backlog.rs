@@ -2,28 +2,14 @@
 
 use std::collections::HashSet;
 
-use holdfast_proto::queue::v1::EnqueueStreamRequest;
-use holdfast_proto::queue::v1::enqueue_stream_request::Call;
-use holdfast_proto::queue::v1::enqueue_stream_request::call::Call as Ask;
 use holdfast_proto::queue::v1::work_response::Message as Down;
 
 use super::Pair;
-use crate::calls::request;
-use crate::harness::{Harness, PATIENCE, spec};
+use super::contention::submit;
+use crate::harness::PATIENCE;
 use crate::worker::Worker;
 
 const DEEP: u64 = 3_000;
-
-async fn pile_up(queue: &Harness) {
-    let calls = (1..=DEEP).map(|call_id| Call { call_id, call: Some(Ask::Enqueue(request(spec()))) }).collect();
-    let requests = tokio_stream::once(EnqueueStreamRequest { calls });
-    let mut answers = queue.client().enqueue_stream(requests).await.unwrap().into_inner();
-    let mut accepted = 0;
-    while let Some(message) = tokio::time::timeout(PATIENCE, answers.message()).await.expect("it goes on").unwrap() {
-        accepted += message.answers.len() as u64;
-    }
-    assert_eq!(accepted, DEEP);
-}
 
 async fn work_off(mut worker: Worker, ran: tokio::sync::mpsc::UnboundedSender<String>) {
     loop {
@@ -42,7 +28,7 @@ async fn work_off(mut worker: Worker, ran: tokio::sync::mpsc::UnboundedSender<St
 #[tokio::test]
 async fn a_backlog_deeper_than_any_window_is_worked_off_whole_by_who_comes_later() {
     let mut pair = Pair::start().await;
-    pile_up(&pair.one).await;
+    submit(&pair.one, "default", DEEP).await;
     pair.one.kill().await;
     // Of what it made ready, nobody's memory knows anything.
     let third = pair.join().await;

@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, HashSet};
 
 use holdfast_proto::queue::v1::work_response::Message as Down;
-use holdfast_proto::queue::v1::{EnqueueRequest, InvocationState, ListInvocationsRequest};
+use holdfast_proto::queue::v1::enqueue_stream_request::Call;
+use holdfast_proto::queue::v1::enqueue_stream_request::call::Call as Ask;
+use holdfast_proto::queue::v1::enqueue_stream_response::answer::Answer;
+use holdfast_proto::queue::v1::{EnqueueStreamRequest, InvocationState, ListInvocationsRequest};
 
 use super::Pair;
-use crate::harness::{Harness, as_tenant, id_of, spec};
+use crate::calls::request;
+use crate::harness::{Harness, PATIENCE, as_tenant, id_of, spec};
 use crate::worker::Worker;
 
 const CREDITS: u32 = 8;
@@ -42,19 +46,24 @@ async fn run_all(pair: &Pair, count: usize) -> Vec<(String, String)> {
     }
     let mut ran = Vec::new();
     while ran.len() < count {
-        let next = tokio::time::timeout(crate::harness::PATIENCE, told.recv()).await.expect("the work goes on");
+        let next = tokio::time::timeout(PATIENCE, told.recv()).await.expect("the work goes on");
         ran.push(next.unwrap());
     }
     ran
 }
 
-async fn submit(queue: &Harness, tenant: &str, count: usize) -> Vec<String> {
+pub(super) async fn submit(queue: &Harness, tenant: &str, count: u64) -> Vec<String> {
+    let calls = (1..=count).map(|call_id| Call { call_id, call: Some(Ask::Enqueue(request(spec()))) }).collect();
+    let requests = as_tenant(tokio_stream::once(EnqueueStreamRequest { calls }), tenant);
+    let mut answers = queue.client().enqueue_stream(requests).await.unwrap().into_inner();
     let mut ids = Vec::new();
-    let mut client = queue.client();
-    for _ in 0..count {
-        let request = as_tenant(EnqueueRequest { spec: Some(spec()), ..Default::default() }, tenant);
-        ids.push(client.enqueue(request).await.unwrap().into_inner().invocation_id);
+    while let Some(message) = tokio::time::timeout(PATIENCE, answers.message()).await.expect("it goes on").unwrap() {
+        ids.extend(message.answers.into_iter().map(|answer| match answer.answer {
+            Some(Answer::Accepted(accepted)) => accepted.invocation_id,
+            other => panic!("an acceptance was expected, not {other:?}"),
+        }));
     }
+    assert_eq!(ids.len() as u64, count);
     ids
 }
 
@@ -98,7 +107,7 @@ async fn depths_are_of_all_processes() {
                 }
             }
         };
-        tokio::time::timeout(crate::harness::PATIENCE, counted).await.expect("each counts what all hold");
+        tokio::time::timeout(PATIENCE, counted).await.expect("each counts what all hold");
     }
     let lease = pair.one.lease_one().await;
     assert_eq!(pair.other.state(id_of(&lease)).await, InvocationState::Leased);

@@ -98,6 +98,8 @@ impl World {
         assert_eq!(to_take.map(|(id, _)| *id).collect::<BTreeSet<_>>(), self.shown, "the schedule shows what is held");
         let more = window.lines.iter().filter(|(_, sight)| sight.more).count();
         assert_eq!(window.more.values().sum::<usize>(), more);
+        let dry = window.lines.values().filter(|sight| sight.is_dry()).count();
+        assert_eq!(window.dry.values().sum::<usize>(), dry);
     }
 
     /// Everything under way ends, and somebody asks for everything.
