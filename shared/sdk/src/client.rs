@@ -7,8 +7,8 @@ use std::time::Duration;
 use holdfast_proto::{
     gateway::v1::{
         CancelInvocationRequest, GetInvocationRequest, ListInvocationsRequest, ListInvocationsResponse,
-        RedriveInvocationsRequest, RedriveInvocationsResponse, RunInvocationRequest, SubmitInvocationRequest, SubmitInvocationResponse,
-        invocation_service_client::InvocationServiceClient,
+        RedriveInvocationsRequest, RedriveInvocationsResponse, RunInvocationRequest, SubmitInvocationRequest,
+        SubmitInvocationResponse, invocation_service_client::InvocationServiceClient,
     },
     queue::v1::{Invocation, InvocationSpec, Payload},
 };
