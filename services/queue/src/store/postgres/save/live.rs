@@ -144,8 +144,7 @@ pub(super) fn sessions(statement: &mut Statement, set: &Set) {
             .bind(column(&changed, |(_, session)| session.head))
             .bind(column(&changed, |(_, session)| session.fence as i64));
     }
-    let (mut began, mut passed): (Vec<(i64, Uuid)>, Vec<(i64, Uuid)>) = Default::default();
-    let mut over: Vec<i64> = Vec::new();
+    let (mut began, mut passed, mut over) = (Vec::<(i64, Uuid)>::new(), Vec::<(i64, Uuid)>::new(), Vec::<i64>::new());
     for (number, session) in &set.sessions {
         match (session.held_before, session.holder) {
             (None, Some(id)) => began.push((*number, id)),
