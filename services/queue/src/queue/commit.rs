@@ -14,8 +14,8 @@ use holdfast_rpc::Error;
 use holdfast_storage::Failure;
 
 use super::core::{Commands, Core};
-use super::tag::{Tag, TellTag, TellTo};
 use super::sight::Fresh;
+use super::tag::{Tag, TellTag, TellTo};
 use super::{Shared, refusal};
 use crate::domain::time::Now;
 use crate::metrics;

@@ -222,6 +222,20 @@ mod tests {
     use crate::config::Config;
 
     #[tokio::test]
+    async fn a_queue_that_was_paused_frees_nothing_before_it_has_listened() {
+        let directory = tempfile::tempdir().unwrap();
+        let ttl = holdfast_config::Span(Duration::from_millis(200));
+        let config = Config { lease_ttl: ttl, stream_grace: ttl, ..Config::default() };
+        let queue = Queue::open(directory.path(), config, LeaseKey::new(b"k")).await.unwrap();
+        queue.enqueue(submission()).await.unwrap();
+        let token = queue.lease(ask()).await.unwrap().remove(0).token.to_string();
+        // The whole process stands still, and its reaper runs before anything that came meanwhile is read.
+        std::thread::sleep(Duration::from_millis(500));
+        queue.reap();
+        assert!(queue.heartbeat(None, vec![token]).await.unwrap()[0].lease.is_ok());
+    }
+
+    #[tokio::test]
     async fn what_a_call_was_granted_goes_back_at_once_when_it_ends_before_it_took_it() {
         let directory = tempfile::tempdir().unwrap();
         let queue = Queue::open(directory.path(), Config::default(), LeaseKey::new(b"k")).await.unwrap();

@@ -83,7 +83,7 @@ async fn lost_leases_are_counted_apart_and_have_a_limit_of_their_own() {
 #[tokio::test]
 async fn delayed_work_waits_for_its_time() {
     let queue = Harness::start().await;
-    let not_before = in_future(Duration::from_millis(300));
+    let not_before = in_future(Duration::from_secs(1));
     let later = queue.enqueue(InvocationSpec { not_before: Some(not_before), ..spec() }).await;
     assert!(queue.lease_now(10).await.is_empty());
     assert!(queue.get(&later).await.next_attempt_at.is_some());

@@ -1,8 +1,8 @@
 //! A state service that knows one thing: which fences were raised.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use holdfast_proto::state::v1 as pb;
 use pb::state_service_server::{StateService, StateServiceServer};

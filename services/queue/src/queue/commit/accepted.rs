@@ -102,7 +102,11 @@ impl Shared {
             seq,
             agent: Arc::clone(&accepted.agent),
             tenant: Arc::clone(&accepted.tenant),
-            turn: turn(accepted.not_before.map_or(accepted.at, |at| at.max(accepted.at)), accepted.priority, *self.config.priority_ageing),
+            turn: turn(
+                accepted.not_before.map_or(accepted.at, |at| at.max(accepted.at)),
+                accepted.priority,
+                *self.config.priority_ageing,
+            ),
             place,
             ready_at: accepted.not_before.map(|at| now.moment_of(at)),
             deadline: accepted.deadline.map(|at| now.moment_of(at)),

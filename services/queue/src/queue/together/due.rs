@@ -79,7 +79,8 @@ impl Shared {
         }
         self.send(commands);
         // One that has ended otherwise meanwhile is refused, which is as well.
-        let refused = join_all(expired).await.into_iter().filter_map(Result::err).find(|error| error.code() == Code::Unavailable);
+        let refused =
+            join_all(expired).await.into_iter().filter_map(Result::err).find(|error| error.code() == Code::Unavailable);
         if let Some(promoted) = promoted {
             promoted.await?;
         }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use holdfast_proto::queue::v1::work_response::Message as Down;
 use holdfast_proto::queue::v1::enqueue_stream_request::Call;
 use holdfast_proto::queue::v1::enqueue_stream_request::call::Call as Ask;
 use holdfast_proto::queue::v1::enqueue_stream_response::answer::Answer;
+use holdfast_proto::queue::v1::work_response::Message as Down;
 use holdfast_proto::queue::v1::{EnqueueStreamRequest, InvocationState, ListInvocationsRequest};
 
 use super::Pair;

@@ -62,7 +62,7 @@ impl World {
                 let taken = self.rows.keys().nth(dice % self.rows.len().max(1)).copied();
                 taken.map(|key| self.rows.remove(&key));
             }
-            10 if dice % 8 == 0 => {
+            10 if dice.is_multiple_of(8) => {
                 // A commit whose outcome this process does not know.
                 self.insert(ME, dice);
                 self.window.doubt();
@@ -70,7 +70,7 @@ impl World {
             10 | 11 => self.begin_scan(),
             12 => self.end_scan(),
             _ => match dice % 4 {
-                0 => self.window.set_crowded(dice % 8 == 0),
+                0 => self.window.set_crowded(dice.is_multiple_of(8)),
                 1 => {
                     let wanted = [AGENTS[dice / 4 % 2].into()].into();
                     for id in self.window.want_only(&wanted) {
@@ -186,7 +186,7 @@ impl World {
 
     fn answer(&mut self, dice: usize) {
         let Some(id) = self.claimed.pop() else { return };
-        if dice % 16 == 0 {
+        if dice.is_multiple_of(16) {
             self.window.unanswered(id);
             self.shown.insert(id);
             return;
