@@ -83,7 +83,7 @@ impl<T: Send + 'static> Postgres<T> {
         let unusable = |failure| OpenError::Server { server: schema.to_owned(), failure };
         let pool = database.reads().clone();
         let id = members::register(&pool).await.map_err(unusable)?;
-        partitions::make_ahead(&pool).await.map_err(unusable)?;
+        partitions::make_ahead(&pool).await.map_err(|error| unusable(error.into()))?;
         let announcer = Announcer::default();
         let wire = Wire::start(&pool, schema.to_owned(), id, announcer.clone());
         let last_rank = Arc::new(AtomicI64::new(0));

@@ -3,7 +3,6 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use holdfast_storage::Failure;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use super::list::first_id;
@@ -24,7 +23,7 @@ pub(super) fn today() -> i64 {
 }
 
 /// Makes the partitions of today and of some days ahead, where they are missing.
-pub(super) async fn make_ahead(pool: &PgPool) -> Result<(), Failure> {
+pub(super) async fn make_ahead(pool: &PgPool) -> sqlx::Result<()> {
     let first = today();
     let missing: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NULL")
         .bind(name("invocations", first + AHEAD))
@@ -40,8 +39,7 @@ pub(super) async fn make_ahead(pool: &PgPool) -> Result<(), Failure> {
             make(&mut tx, table, day).await?;
         }
     }
-    tx.commit().await?;
-    Ok(())
+    tx.commit().await
 }
 
 /// Rows of that day that stand in the rest already would have to move; the day stays with the rest then.

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, PgPool, Row};
 use uuid::Uuid;
 
 use super::super::{Litter, Sweep, Swept};
+use super::partitions;
 use crate::domain::time::Micros;
 
 /// Removes one piece.
@@ -14,7 +15,11 @@ pub(super) async fn sweep(pool: &PgPool, sweep: Sweep) -> sqlx::Result<Swept> {
     match sweep.litter {
         Litter::Invocations => {
             let dropped = match sweep.from {
-                None => days::drop_old(pool, sweep.before).await?,
+                None => {
+                    // Retention comes by often enough for the days that are to come, too.
+                    partitions::make_ahead(pool).await?;
+                    days::drop_old(pool, sweep.before).await?
+                }
                 Some(_) => 0,
             };
             let swept = piece(pool, &sweep, "invocations", include_str!("delete_invocations.sql"), None).await?;

@@ -43,6 +43,7 @@ mod conforms {
 
 mod days;
 mod doubt;
+mod keys;
 mod plans;
 mod several;
 mod sharing;

@@ -48,9 +48,12 @@ async fn insert(tx: &mut PgConnection, asked: &BTreeMap<Key, Keyed>) -> Result<H
     Ok(found.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?)
 }
 
-/// A statement of its own sees who has them: the insert has waited until that one was committed.
+/// A statement of its own sees who has them: the insert has waited until that one was committed. And one after the lock
+/// sees how their invocations stand: the lock may have waited for somebody who gave a key to a new one, of which what was
+/// there when the statement began knows nothing.
 async fn winners(tx: &mut PgConnection, set: &mut Set, lost: Vec<Key>) -> Result<(), Trouble> {
     let (tenants, agents, keys) = columns(lost.iter());
+    let _lock = sqlx::query(include_str!("../lock_keys.sql")).bind(&tenants).bind(&agents).bind(&keys);
     let found = sqlx::query(super::READ_KEYS).bind(tenants).bind(agents).bind(keys).fetch_all(&mut *tx).await?;
     for row in found {
         let digest: &[u8] = row.try_get(4)?;

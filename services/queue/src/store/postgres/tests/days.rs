@@ -6,7 +6,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 use super::Shared;
 use crate::domain::invocation::Accepted;
 use crate::store::conformance::{Port, accept, accept_command, accepted, batch, settle_command};
-use crate::store::postgres::partitions::{DAY, make};
+use crate::store::postgres::partitions::{DAY, make, today};
 use crate::store::{Change, Litter, Settle, Sweep};
 
 /// A day in 2026.
@@ -35,7 +35,10 @@ async fn a_day_whose_work_has_ended_is_dropped_and_what_has_not_moves_aside() {
     let sweep = |before| Sweep { litter: Litter::Invocations, before, from: None, limit: 1 };
     let partition = "SELECT to_regclass('public.invocations_day_20500') IS NOT NULL";
 
+    let ahead = format!("SELECT to_regclass('public.invocations_day_{}') IS NOT NULL", today() + 3);
+    server.0.query(&format!("DROP TABLE public.invocations_day_{}", today() + 3)).await;
     assert_eq!(port.sweep(sweep(start + DAY)).await.unwrap().removed, 0, "nothing is old enough");
+    assert_eq!(server.0.query(&ahead).await, "t", "the days to come are made");
     assert_eq!(server.0.query(partition).await, "t");
     assert_eq!(port.sweep(sweep(start + 3 * DAY)).await.unwrap().removed, 18);
     assert_eq!(server.0.query(partition).await, "f");
