@@ -37,7 +37,7 @@ impl Shared {
     pub(crate) fn committed(self: &Arc<Self>, batch: Batch<Tag>) {
         metrics::committed(batch.answers.len(), batch.took);
         metrics::accepted(batch.answers.iter().filter(|(_, answer)| is_new(answer)).count());
-        self.asked.fetch_sub(batch.answers.len(), Ordering::Relaxed);
+        let answered = batch.answers.len();
         let now = self.clock.now();
         let mut core = self.core.lock();
         let mut commands = Commands::new();
@@ -52,6 +52,8 @@ impl Shared {
         // What nobody here takes, somebody elsewhere may wait for.
         let news = made_ready.iter().any(|agent| core.has_ready(agent));
         self.submit(&mut core, commands, now);
+        // After what follows from them was asked: nothing is under way when this is nothing.
+        self.asked.fetch_sub(answered, Ordering::Relaxed);
         drop(core);
         if news {
             self.together.news();
