@@ -53,7 +53,8 @@ async fn insert(tx: &mut PgConnection, asked: &BTreeMap<Key, Keyed>) -> Result<H
 /// there when the statement began knows nothing.
 async fn winners(tx: &mut PgConnection, set: &mut Set, lost: Vec<Key>) -> Result<(), Trouble> {
     let (tenants, agents, keys) = columns(lost.iter());
-    let _lock = sqlx::query(include_str!("../lock_keys.sql")).bind(&tenants).bind(&agents).bind(&keys);
+    let lock = sqlx::query(include_str!("../lock_keys.sql")).bind(&tenants).bind(&agents).bind(&keys);
+    lock.execute(&mut *tx).await?;
     let found = sqlx::query(super::READ_KEYS).bind(tenants).bind(agents).bind(keys).fetch_all(&mut *tx).await?;
     for row in found {
         let digest: &[u8] = row.try_get(4)?;
