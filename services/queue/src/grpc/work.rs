@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::{FutureExt, Stream};
 use holdfast_proto::queue::v1 as pb;
 use holdfast_rpc::service::Stop;
 use holdfast_rpc::{Error, time};
@@ -16,13 +16,16 @@ use tonic::{Status, Streaming};
 
 use super::convert;
 use super::decode::Decoder;
-use crate::queue::{Ending, Outbox, Queue, Run, Work as Item, WorkSession};
+use crate::queue::{Commands, Ending, Outbox, Queue, Run, Work as Item, WorkSession};
 
 /// Leases that go into one message: well below what a client takes.
 const MESSAGE_BYTES: usize = 1 << 20;
 
 /// Answers that one stream may be owed at once: a whole batch of commands.
 const OWED_MAX: usize = 1_024;
+
+/// Messages of one stream that go to the store together.
+const TOGETHER_MAX: usize = 256;
 
 /// One worker's stream, before its hello.
 pub(super) struct Work {
@@ -60,30 +63,58 @@ impl Work {
         };
         // Looked at when there is no message: what is there is read first, and does not register anew each time.
         let (mut stopped, mut over) = (pin!(stop.cancelled()), pin!(self.outbox.over()));
+        let mut draining = false;
         loop {
             let message = tokio::select! {
                 biased;
                 message = self.read(requests) => message,
-                () = &mut stopped => {
+                () = &mut stopped, if !draining => {
                     session.drain();
-                    return Ok(());
+                    // Until it has read the end it is heard: it may hand back, or have done, what it held.
+                    draining = true;
+                    continue;
                 }
                 () = &mut over => return Ok(()),
             };
-            match message {
-                Ok(Some(pb::WorkRequest { message: Some(message) })) => self.take(&session, message).await?,
-                Ok(Some(_)) => return Err(Error::invalid("message", "is missing")),
+            if !self.take_all(&session, requests, message).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes a message and those that have come behind it: what they ask of the store goes there at once. False when none
+    /// will come any more.
+    async fn take_all(
+        &self,
+        session: &WorkSession,
+        requests: &mut Streaming<pb::WorkRequest>,
+        first: Result<Option<pb::WorkRequest>, Status>,
+    ) -> Result<bool, Error> {
+        let mut commands = Commands::new();
+        let mut next = Some(first);
+        let mut goes_on = Ok(true);
+        while let Some(message) = next.take() {
+            goes_on = match message {
+                Ok(Some(pb::WorkRequest { message: Some(message) })) => {
+                    self.take(session, message, &mut commands).await.map(|()| true)
+                }
+                Ok(Some(_)) => Err(Error::invalid("message", "is missing")),
                 // The worker says no more: it gets what it is owed, and its leases have their grace.
                 Ok(None) => {
                     self.outbox.finish();
-                    return Ok(());
+                    Ok(false)
                 }
                 Err(_) => {
                     self.outbox.abandon();
-                    return Ok(());
+                    Ok(false)
                 }
+            };
+            if matches!(goes_on, Ok(true)) && !commands.is_empty() && commands.len() < TOGETHER_MAX {
+                next = self.read(requests).now_or_never();
             }
         }
+        session.send(commands);
+        goes_on
     }
 
     /// The next message. A worker that does not read what it is told is not read either: HTTP/2 holds it back.
@@ -103,7 +134,7 @@ impl Work {
         }
     }
 
-    async fn take(&self, session: &WorkSession, message: Up) -> Result<(), Error> {
+    async fn take(&self, session: &WorkSession, message: Up, commands: &mut Commands) -> Result<(), Error> {
         let (token, ending) = match message {
             Up::Hello(_) => return Err(Error::invalid("hello", "comes once, as the first message")),
             Up::Credits(credits) => {
@@ -111,12 +142,14 @@ impl Work {
                 return Ok(());
             }
             Up::Heartbeat(heartbeat) => {
+                // It may wait for the store, which nothing read before shall wait for.
+                session.send(std::mem::take(commands));
                 session.heartbeat(self.decoder.heartbeat(heartbeat)?).await;
                 return Ok(());
             }
             Up::Progress(progress) => {
                 match self.decoder.telling(progress) {
-                    (token, Ok(telling)) => session.tell(token, telling),
+                    (token, Ok(telling)) => session.tell(token, telling, commands),
                     (token, Err(error)) => session.refuse(token, error),
                 }
                 return Ok(());
@@ -126,7 +159,7 @@ impl Work {
             Up::Release(release) => (release.token, Ok(Ending::Release)),
         };
         match ending {
-            Ok(ending) => session.settle(token, ending),
+            Ok(ending) => session.settle(token, ending, commands),
             Err(error) => session.refuse(token, error),
         }
         Ok(())
