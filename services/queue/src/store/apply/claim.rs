@@ -10,7 +10,8 @@ pub(super) fn claim<T: Tables>(tables: &mut T, claim: &Claim) -> Result<Option<C
         claim.ready.map_or(Ok(()), |key| tables.forget_ready(key))?;
         return Ok(None);
     };
-    if is_expired(&at, claim) {
+    // Seen ready before, it may have run and failed since, and wait for its time.
+    if is_expired(&at, claim) || (claim.ready.is_some() && !tables.is_ready(at.id)) {
         return Ok(None);
     }
     let session_fence = match at.place {

@@ -71,6 +71,11 @@ pub(crate) trait Tables {
     /// An invocation that has not ended.
     fn live(&mut self, id: Uuid) -> Result<Option<Row>, Self::Error>;
 
+    /// Whether it stands where what may be leased does; memory knows where one process keeps all of it.
+    fn is_ready(&self, _id: Uuid) -> bool {
+        true
+    }
+
     /// The session's last fence, when nothing before this place is left.
     fn head_fence(&mut self, place: Place) -> Result<Option<u64>, Self::Error>;
 

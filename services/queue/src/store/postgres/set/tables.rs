@@ -104,6 +104,10 @@ impl Tables for Set {
         Ok(self.row(id).map(|row| Row { at: row.at, live: row.live.clone() }))
     }
 
+    fn is_ready(&self, id: Uuid) -> bool {
+        self.row(id).is_some_and(|row| row.ready.is_some())
+    }
+
     fn head_fence(&mut self, place: Place) -> Result<Option<u64>, Failure> {
         let session = self.sessions.get(&place.session).ok_or_else(missing)?;
         Ok((session.head == place.order).then_some(session.fence))

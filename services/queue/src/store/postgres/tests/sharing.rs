@@ -106,6 +106,25 @@ async fn a_stale_place_is_cleared_by_the_claim_that_finds_it() {
 }
 
 #[tokio::test]
+async fn what_was_seen_ready_and_backs_off_by_now_is_not_leased_before_its_time() {
+    let server = Shared::start().await;
+    let (ours, theirs): (Port, Port) = (server.process("s").await, server.process("s").await);
+    let asked = accepted();
+    let seen = made_ready(&ours, &asked).await;
+    let stale = async || {
+        let Command::Claim(mut claim) = claim_command(asked.id, uuid::Uuid::now_v7(), NOW) else { unreachable!() };
+        claim.ready = Some(seen);
+        matches!(one(&theirs, Command::Claim(claim)).await, Answer::Claimed(Some(_)))
+    };
+    let lease = leased(&ours, asked.id).await;
+    assert!(!stale().await, "it runs");
+    settle(&ours, asked.id, fail(lease)).await;
+    assert!(!stale().await, "it backs off");
+    one(&ours, Command::Promote(vec![asked.id])).await;
+    assert!(stale().await, "its time has come, wherever it stands");
+}
+
+#[tokio::test]
 async fn an_end_elsewhere_is_noted_for_who_waits_and_for_who_keeps() {
     let server = Shared::start().await;
     let (ours, theirs): (Port, Port) = (server.process("s").await, server.process("s").await);
