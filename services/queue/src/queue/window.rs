@@ -199,8 +199,14 @@ impl Window {
         let wanted = self.wanted.contains(&*line.agent);
         let room = self.held.len() < self.bounds.total_max;
         let (line_max, me, crowded) = (self.bounds.line_max, self.me, self.crowded);
+        let (id, held_at) = (candidate.id, self.held.get(&candidate.id).map(|(_, key)| *key));
+        let mut moved = false;
         let joins = self.change(&line, |sight| {
             if sight.has_seen(key) {
+                return None;
+            }
+            if let Some(from) = held_at {
+                moved = sight.comes_back(from, key);
                 return None;
             }
             if !wanted || !room || sight.more || sight.held.len() >= line_max {
@@ -210,8 +216,8 @@ impl Window {
             }
             Some(sight.take_in(candidate, crowded.then_some(me)))
         });
-        if let Some(joins) = &joins {
-            self.held.insert(joins.candidate.id, (line, key));
+        if moved || joins.is_some() {
+            self.held.insert(id, (line, key));
         }
         joins
     }
@@ -226,7 +232,7 @@ impl Window {
     /// A claim was answered: it is taken, by this process or by another.
     pub(crate) fn answered(&mut self, id: Uuid, granted: bool) {
         let Some((line, key)) = self.held.remove(&id) else { return };
-        self.change(&line, |sight| sight.leave(key, id, !granted));
+        self.change(&line, |sight| sight.leave(key, !granted));
     }
 
     /// The store failed: it may be there still.
@@ -240,7 +246,7 @@ impl Window {
     /// It has ended, or waits for something: it is held no more.
     pub(crate) fn forget(&mut self, id: Uuid) {
         if let Some((line, key)) = self.held.remove(&id) {
-            self.change(&line, |sight| sight.leave(key, id, false));
+            self.change(&line, |sight| sight.leave(key, false));
         }
     }
 
@@ -324,13 +330,16 @@ impl Window {
             sight.span = order::span(&found).unwrap_or(sight.span);
             let mut stopped: HashSet<WriterId> = ends.keys().copied().collect();
             let mut full = HashSet::new();
+            // What is back at another place while a claim of its old one is under way is read later, too.
+            let here = sight.ids();
             for candidate in order::merged(found) {
                 if full.contains(&candidate.key.writer) {
                     continue;
                 }
-                if sight.is_known(candidate.key, candidate.id) {
+                let room = sight.held.len() < line_max && changes.come.len() < room;
+                if sight.is_known(candidate.key) {
                     sight.see(candidate.key);
-                } else if sight.held.len() < line_max && changes.come.len() < room {
+                } else if room && !here.contains(&candidate.id) {
                     changes.come.push(sight.take_in(candidate, crowded.then_some(me)));
                 } else {
                     // The rest of this writer's is read on from here.
@@ -352,7 +361,7 @@ impl Window {
             self.held.insert(joins.candidate.id, (Arc::clone(&read.line), joins.candidate.key));
         }
         // A line that nobody wants any more holds nothing.
-        if !self.wanted.contains(&*read.line.agent) {
+        if !self.wanted.contains(&*read.line.agent) && self.lines.contains_key(&read.line) {
             let let_go = self.change(&read.line, InSight::let_go);
             let_go.iter().for_each(|id| drop(self.held.remove(id)));
             changes.come.clear();

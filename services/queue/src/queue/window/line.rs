@@ -27,8 +27,8 @@ pub(super) struct InSight {
     pub(super) anew: bool,
     /// The time that passed between the first and the last of what was read together.
     pub(super) span: i64,
-    /// What left while it was being read: the read may still show it.
-    left: HashSet<Uuid>,
+    /// What left while it was being read: the read may still show it there.
+    left: HashSet<ReadyKey>,
     /// Claims since it was read, and those of them that found it taken.
     claimed: usize,
     taken: usize,
@@ -86,8 +86,31 @@ impl InSight {
         *seen = key.rank.max(*seen);
     }
 
-    pub(super) fn is_known(&self, key: ReadyKey, id: Uuid) -> bool {
-        self.held.contains_key(&key) || self.left.contains(&id)
+    pub(super) fn is_known(&self, key: ReadyKey) -> bool {
+        self.held.contains_key(&key) || self.left.contains(&key)
+    }
+
+    /// What is held was taken elsewhere, and is back at another place. Where a claim of the old one is under way, which
+    /// may find it or not, the new one is read later.
+    pub(super) fn comes_back(&mut self, from: ReadyKey, to: ReadyKey) -> bool {
+        let moves = !self.more && self.held.get(&from).is_some_and(|(_, claimed)| !*claimed);
+        if moves {
+            self.see(to);
+            let held = self.held.remove(&from);
+            self.held.extend(held.map(|held| (to, held)));
+            if self.reading {
+                self.left.insert(from);
+            }
+        } else {
+            self.more = true;
+            self.passed_by = self.reading;
+        }
+        moves
+    }
+
+    /// The invocations that are held.
+    pub(super) fn ids(&self) -> HashSet<Uuid> {
+        self.held.values().map(|(id, _)| *id).collect()
     }
 
     /// Takes one in. Among others each process has an order of its own within what lies close together.
@@ -115,11 +138,11 @@ impl InSight {
         }
     }
 
-    pub(super) fn leave(&mut self, key: ReadyKey, id: Uuid, was_taken: bool) {
+    pub(super) fn leave(&mut self, key: ReadyKey, was_taken: bool) {
         self.held.remove(&key);
         self.taken += usize::from(was_taken);
         if self.reading {
-            self.left.insert(id);
+            self.left.insert(key);
         }
     }
 

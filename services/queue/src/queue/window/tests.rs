@@ -126,6 +126,70 @@ fn among_others_a_line_is_read_again_from_its_start_and_what_they_took_is_droppe
     assert_eq!(changes.come.len(), 1);
 }
 
+/// The same invocation at another place: it was taken, and is back.
+fn back(of: &Candidate, writer: WriterId, rank: i64) -> Candidate {
+    Candidate { key: ReadyKey { writer, rank }, ..of.clone() }
+}
+
+#[test]
+fn what_comes_back_while_it_is_claimed_leaves_nothing_behind() {
+    let mut window = window(small());
+    let one = candidate(OTHER, 1, line("a", "t"));
+    assert!(window.came(one.clone()).is_some());
+    assert_eq!(window.claim(one.id), Some(one.key));
+    let again = back(&one, OTHER, 2);
+    assert!(window.came(again.clone()).is_none());
+    window.answered(one.id, false);
+    let read = window.next_read().expect("nothing is held, and there is more");
+    assert_eq!(window.read(&read, vec![again]).come.len(), 1);
+    assert_eq!(window.claim(one.id), Some(ReadyKey { writer: OTHER, rank: 2 }));
+    window.answered(one.id, true);
+    assert!(window.lines.is_empty() && window.held.is_empty(), "it is held once, and goes once");
+}
+
+#[test]
+fn what_comes_back_before_it_is_tried_is_held_at_its_new_place_alone() {
+    let mut window = window(small());
+    let one = candidate(OTHER, 1, line("a", "t"));
+    window.came(one.clone());
+    assert!(window.came(back(&one, OTHER, 2)).is_none(), "it is in the schedule already");
+    assert_eq!(window.claim(one.id), Some(ReadyKey { writer: OTHER, rank: 2 }));
+    window.answered(one.id, false);
+    assert!(window.lines.is_empty() && window.held.is_empty());
+}
+
+#[test]
+fn what_ran_and_came_back_while_its_line_was_read_is_not_taken_for_what_left() {
+    let mut window = window(small());
+    fill(&mut window, OTHER, 1..=6);
+    let one = candidate(OTHER, 1, line("a", "t"));
+    for rank in 2..=3 {
+        window.claim(candidate(OTHER, rank, line("a", "t")).id);
+        window.answered(candidate(OTHER, rank, line("a", "t")).id, true);
+    }
+    let read = window.next_read().expect("half of it is used up");
+    window.claim(one.id);
+    window.answered(one.id, true);
+    let again = back(&one, OTHER, 7);
+    assert!(window.came(again.clone()).is_none(), "its line has more, and is being read");
+    let found = vec![candidate(OTHER, 5, line("a", "t")), again];
+    assert_eq!(window.read(&read, found).come.len(), 2);
+}
+
+#[test]
+fn a_line_that_nobody_wants_any_more_may_be_found_empty() {
+    let mut window = window(small());
+    fill(&mut window, OTHER, 1..=5);
+    for rank in 1..=4 {
+        window.claim(candidate(OTHER, rank, line("a", "t")).id);
+        window.answered(candidate(OTHER, rank, line("a", "t")).id, true);
+    }
+    let read = window.next_read().expect("nothing is held, and there is more");
+    assert!(window.want_only(&HashSet::new()).is_empty());
+    assert!(window.read(&read, Vec::new()).come.is_empty());
+    assert!(window.lines.is_empty());
+}
+
 #[test]
 fn two_processes_try_in_different_orders() {
     let order = |me: WriterId| {
