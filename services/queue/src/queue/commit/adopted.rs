@@ -54,8 +54,11 @@ impl Shared {
             token: self.token_of(&kept),
         };
         core.leases.begin(lease.id, held, until);
-        // Its worker was connected to the process that is gone, and may come here.
-        if let (AdoptWhy::Orphaned, Some(stream)) = (why, lease.stream) {
+        // Its worker was connected to the process that is gone, and may come here. One that is connected here has other
+        // leases, which must not go with this one.
+        if let (AdoptWhy::Orphaned, Some(stream)) = (why, lease.stream)
+            && !core.takers.contains_key(&stream)
+        {
             let grace = now.moment.after(*self.config.stream_grace);
             core.leases.broke(stream, std::sync::Arc::clone(&lease.worker), Confines::Unknown, grace);
         }

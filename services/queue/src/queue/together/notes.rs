@@ -40,6 +40,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Ok(false) => every,
             Err(error) => {
                 tracing::debug!(%error, "what other queues note cannot be read just now");
+                // They may have been taken all the same.
+                shared.core.lock().in_doubt = true;
                 AGAIN
             }
         };

@@ -4,6 +4,7 @@ use super::super::{Change, Gone, Settle, Settlement};
 use super::{At, Row, Tables};
 use crate::domain::invocation::Status;
 use crate::domain::record::{Ended, Outcome, PastEnd, Try, TryKind};
+use crate::domain::time::Micros;
 use crate::domain::transition::{DEADLINE_PASSED, NotHeld, Step};
 
 pub(super) fn settle<T: Tables>(tables: &mut T, settle: &Settle) -> Result<Settlement, T::Error> {
@@ -29,6 +30,8 @@ pub(super) fn settle<T: Tables>(tables: &mut T, settle: &Settle) -> Result<Settl
         Change::Lose { .. } if at.keeper.is_some_and(|keeper| Some(keeper) != tables.writer()) => Err(NotHeld),
         Change::Lose { lease, stream, lost_max } => live.lost(*lease, *stream, *lost_max, now),
         Change::Cancel { why, .. } => Ok(live.cancelled(why, now)),
+        // Found past its deadline, it may have ended and been redriven since, with another one.
+        Change::Expire if tables.writer().is_some() && has_time(&at, live.redrives, now) => Err(NotHeld),
         Change::Expire => Ok(live.expired(now)),
     };
     match step {
@@ -39,6 +42,10 @@ pub(super) fn settle<T: Tables>(tables: &mut T, settle: &Settle) -> Result<Settl
             Ok(by_history(&settle.change, &tries, &past, None))
         }
     }
+}
+
+fn has_time(at: &At, redrives: u32, now: Micros) -> bool {
+    at.deadline.map_or(redrives > 0, |deadline| deadline > now)
 }
 
 fn store<T: Tables>(

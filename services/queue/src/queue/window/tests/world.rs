@@ -60,7 +60,12 @@ impl World {
             8 => self.answer(dice),
             9 => {
                 let taken = self.rows.keys().nth(dice % self.rows.len().max(1)).copied();
-                taken.map(|key| self.rows.remove(&key));
+                let taken = taken.and_then(|key| self.rows.remove(&key));
+                // Handed back at once, it is ready again elsewhere.
+                if let Some(row) = taken.filter(|_| dice.is_multiple_of(3)) {
+                    let key = self.next_key(OTHERS[dice % 2]);
+                    self.rows.insert(key, Candidate { key, ..row });
+                }
             }
             10 if dice.is_multiple_of(8) => {
                 // A commit whose outcome this process does not know.
@@ -120,10 +125,15 @@ impl World {
         }
     }
 
-    fn insert(&mut self, writer: WriterId, dice: usize) -> Candidate {
+    fn next_key(&mut self, writer: WriterId) -> ReadyKey {
         let rank = self.ranks.entry(writer).or_insert(0);
         *rank += 1;
-        let candidate = candidate(writer, *rank, line(AGENTS[dice % 2], TENANTS[dice / 2 % 2]));
+        ReadyKey { writer, rank: *rank }
+    }
+
+    fn insert(&mut self, writer: WriterId, dice: usize) -> Candidate {
+        let rank = self.next_key(writer).rank;
+        let candidate = candidate(writer, rank, line(AGENTS[dice % 2], TENANTS[dice / 2 % 2]));
         self.rows.insert(candidate.key, candidate.clone());
         candidate
     }

@@ -12,7 +12,7 @@ use crate::store::conformance::{
     NOW, Port, accept, accept_command, accepted, batch, became, cancel, claim, claim_command, complete, fail,
     in_session, leased, lose, one, settle, settle_command,
 };
-use crate::store::{Acceptance, Adopt, AdoptFrom, Answer, Change, Settlement};
+use crate::store::{Acceptance, Adopt, AdoptFrom, Answer, Change, Command, Redrive, Settlement};
 
 /// Two processes on one schema.
 async fn two(server: &Shared) -> [Port; 2] {
@@ -164,7 +164,7 @@ async fn whoever_takes_a_lease_over_is_its_keeper_and_the_former_one_is_told() {
     accept(&ours, &id).await;
     let lease = leased(&ours, id.id).await;
     let adopt = async |port: &Port, from: AdoptFrom| {
-        let command = crate::store::Command::Adopt(Adopt { id: id.id, lease, from, to: None });
+        let command = Command::Adopt(Adopt { id: id.id, lease, from, to: None });
         matches!(one(port, command).await, Answer::Adopted(Some(_)))
     };
     let writer = |port: &Port| port.shared().unwrap().writer();
@@ -189,4 +189,30 @@ async fn expired_work_is_never_leased() {
     assert_eq!(became(settle(&port, late.id, Change::Expire).await), Status::Failed);
     let found = port.get(late.id, None, false).await.unwrap().unwrap();
     assert!(matches!(found.standing, Standing::Ended(_)));
+}
+
+#[tokio::test]
+async fn what_was_redriven_does_not_expire_by_its_old_deadline() {
+    let server = Shared::start().await;
+    let port: Port = server.process("s").await;
+    for deadline in [None, Some(NOW + 20)] {
+        let late = Accepted { deadline: Some(NOW), ..accepted() };
+        accept(&port, &late).await;
+        let found = port.shared().unwrap().due(NOW, 9).await.unwrap().expired;
+        assert_eq!(found, [late.id]);
+        assert_eq!(became(settle(&port, late.id, Change::Expire).await), Status::Failed);
+        let redrive = Redrive {
+            id: late.id,
+            tenant: None,
+            redrive: Uuid::now_v7(),
+            statuses: vec![Status::Failed],
+            deadline,
+            ready_at: NOW,
+            now: NOW,
+        };
+        assert!(matches!(one(&port, Command::Redrive(Box::new(redrive))).await, Answer::Redriven(_)));
+        // Another process found it past its old deadline, and comes to it only now.
+        assert!(matches!(settle(&port, late.id, Change::Expire).await, Settlement::Refused(_)));
+        assert!(claim(&port, late.id).await.is_some());
+    }
 }
