@@ -21,6 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = tonic_prost_build::Config::new();
     // Payloads are handed from socket to store and back without a copy.
     config.bytes([".holdfast"]);
+    // The one large answer of a stream of small ones: each takes as much room as the largest.
+    config.boxed(".holdfast.queue.v1.EnqueueStreamResponse.Answer.answer.ended");
     // Error details travel as google.protobuf.Any and need their names.
     config.enable_type_names();
     tonic_prost_build::configure().compile_fds_with_config(descriptors, config)?;

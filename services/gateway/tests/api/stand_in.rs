@@ -169,7 +169,9 @@ impl Queue {
         match ask {
             Some(Ask::Enqueue(request)) => self.enqueue(mode, request, false),
             Some(Ask::EnqueueAndWait(request)) => self.enqueue(mode, request, true),
-            Some(Ask::Wait(wait)) if mode == Mode::Accept => Some(vec![Answer::Ended(ended(&wait.invocation_id))]),
+            Some(Ask::Wait(wait)) if mode == Mode::Accept => {
+                Some(vec![Answer::Ended(Box::new(ended(&wait.invocation_id)))])
+            }
             Some(Ask::Forget(_)) => {
                 self.forgotten.send_modify(|count| *count += 1);
                 Some(Vec::new())
@@ -194,7 +196,7 @@ impl Queue {
             }
             Mode::Accept if waits => {
                 let end = ended(&accepted.invocation_id);
-                Some(vec![Answer::Accepted(accepted), Answer::Ended(end)])
+                Some(vec![Answer::Accepted(accepted), Answer::Ended(Box::new(end))])
             }
             Mode::Accept | Mode::AcceptOnly | Mode::Flood => Some(vec![Answer::Accepted(accepted)]),
         }

@@ -143,7 +143,7 @@ impl Drop for Answers {
 fn answer(CallAnswer { call_id, what }: CallAnswer) -> Answer {
     let what = match what {
         CallWhat::Accepted(enqueued) => What::Accepted(enqueued.into()),
-        CallWhat::Ended(record) => What::Ended(convert::invocation(*record)),
+        CallWhat::Ended(record) => What::Ended(Box::new(convert::invocation(*record))),
         CallWhat::Refused(error) => What::Status(Bytes::from(error.to_proto().encode_to_vec())),
     };
     Answer { call_id, answer: Some(what) }

@@ -49,7 +49,7 @@ impl Calls {
 
     async fn ended(&mut self) -> (u64, pb::Invocation) {
         match self.next().await {
-            Some((call_id, Answer::Ended(ended))) => (call_id, ended),
+            Some((call_id, Answer::Ended(ended))) => (call_id, *ended),
             other => panic!("an end was expected, not {other:?}"),
         }
     }
