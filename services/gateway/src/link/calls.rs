@@ -5,10 +5,11 @@
 //! only a call with an idempotency key is sent twice, and only to a queue that had answered before it broke; an accepted
 //! call is only waited for, never sent again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use foldhash::HashMap;
 use holdfast_proto::queue::v1 as pb;
 use holdfast_rpc::status;
 use pb::enqueue_stream_request::call::Call as Ask;
@@ -57,7 +58,7 @@ impl Calls {
             limits,
             connection: Connection::Down { until: now },
             next_id: 1,
-            open: HashMap::new(),
+            open: HashMap::default(),
             outbox: VecDeque::new(),
             waits: 0,
             bytes: 0,
@@ -158,7 +159,7 @@ impl Calls {
         for answer in answers {
             match answer.answer {
                 Some(Answer::Accepted(accepted)) => self.accepted(answer.call_id, accepted),
-                Some(Answer::Ended(ended)) => self.settle(answer.call_id, Ok(Reply::Ended(Box::new(ended)))),
+                Some(Answer::Ended(ended)) => self.settle(answer.call_id, Ok(Reply::Ended(ended))),
                 Some(Answer::Status(status)) => self.refused(answer.call_id, status),
                 None => {}
             }

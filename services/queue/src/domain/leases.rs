@@ -1,8 +1,9 @@
 //! Leases in force and when each runs out, by monotonic time; and broken streams in their grace.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use uuid::Uuid;
 
 use super::time::Moment;

@@ -27,7 +27,7 @@ pub use entry::{Entry, Place, turn};
 /// Everything that has not ended.
 #[derive(Debug, Default)]
 pub struct Schedule {
-    slots: HashMap<Uuid, Slot>,
+    slots: foldhash::HashMap<Uuid, Slot>,
     agents: HashMap<Arc<str>, AgentQueue>,
     sessions: Sessions,
     delayed: BTreeSet<(Moment, Uuid)>,

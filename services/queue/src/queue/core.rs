@@ -1,7 +1,7 @@
 //! The queue's memory: everything that has not ended, who wants work, who waits for what. It follows the store: nothing
 //! here changes before the store has committed it, except promises, which the store confirms or does not.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,13 +51,13 @@ pub(crate) struct Core {
     pub(crate) leases: Leases,
     pub(crate) depths: Depths,
     pub(crate) hot: Hot,
-    pub(crate) takers: HashMap<WorkerId, TakerEntry>,
+    pub(crate) takers: foldhash::HashMap<WorkerId, TakerEntry>,
     pub(crate) waits: Waits,
-    pub(crate) watched: HashMap<Uuid, watch::Sender<()>>,
+    pub(crate) watched: foldhash::HashMap<Uuid, watch::Sender<()>>,
     pub(crate) watches: usize,
     pub(crate) draining: bool,
     /// Promised to a worker while they are being accepted.
-    pub(crate) promised: HashSet<Uuid>,
+    pub(crate) promised: foldhash::HashSet<Uuid>,
     /// While the store fails nothing is promised.
     pub(crate) paused_until: Option<Moment>,
 }
@@ -85,12 +85,12 @@ impl Core {
             leases: Leases::default(),
             depths: Depths::new(config.limits(), config.weights(), now.moment),
             hot: Hot::new(config.hot_bytes_max.bytes()),
-            takers: HashMap::new(),
+            takers: foldhash::HashMap::default(),
             waits: Waits::default(),
-            watched: HashMap::new(),
+            watched: foldhash::HashMap::default(),
             watches: 0,
             draining: false,
-            promised: HashSet::new(),
+            promised: foldhash::HashSet::default(),
             paused_until: None,
         }
     }

@@ -1,8 +1,8 @@
 //! Inputs of the newest waiting invocations, so that a worker who is ready gets them without a read from the disk.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use uuid::Uuid;
 
 use crate::domain::invocation::{Accepted, Payload};
@@ -20,7 +20,7 @@ const ENTRY_BYTES: usize = 512;
 
 impl Hot {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { inputs: HashMap::new(), bytes: 0, bytes_max }
+        Self { inputs: HashMap::default(), bytes: 0, bytes_max }
     }
 
     pub(crate) fn put(&mut self, accepted: &Arc<Accepted>, payload: Payload) {

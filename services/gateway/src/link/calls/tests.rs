@@ -225,7 +225,7 @@ fn an_accepted_call_only_waits_again_after_a_break() {
     table.calls.connected(table.now);
     let wait = WaitRequest { tenant: "default".into(), invocation_id: format!("inv-{id}") };
     assert_eq!(table.take(), vec![(id, Ask::Wait(wait))]);
-    table.hear(id, Answer::Ended(pb::Invocation { id: format!("inv-{id}"), ..Default::default() }));
+    table.hear(id, Answer::Ended(Box::new(pb::Invocation { id: format!("inv-{id}"), ..Default::default() })));
     assert!(matches!(outcome.try_recv(), Ok(Ok(Reply::Ended(_)))));
 }
 
@@ -255,7 +255,7 @@ fn a_queue_that_cannot_wait_now_is_asked_again() {
     assert_eq!(table.take(), vec![(id, Ask::Wait(wait))]);
     table.calls.unpark();
     assert!(table.take().is_empty(), "asked once at a time");
-    table.hear(id, Answer::Ended(pb::Invocation::default()));
+    table.hear(id, Answer::Ended(Box::default()));
     assert!(matches!(outcome.try_recv(), Ok(Ok(Reply::Ended(_)))));
 }
 

@@ -38,7 +38,7 @@ proptest! {
     fn every_call_is_answered_exactly_once_and_nothing_leaks(steps in prop::collection::vec(step(), 1..120)) {
         let mut table = Table::connected();
         let mut open: Vec<(u64, bool, Outcome)> = Vec::new();
-        let mut sent: HashMap<u64, usize> = HashMap::new();
+        let mut sent: HashMap<u64, usize> = HashMap::default();
         for step in steps {
             let pick = |index: usize| open.get(index % open.len().max(1)).map(|call| call.0);
             match step {
@@ -54,7 +54,7 @@ proptest! {
                 },
                 Step::Accept(index) => if let Some(id) = pick(index) { table.accept(id) },
                 Step::End(index) => if let Some(id) = pick(index) {
-                    table.hear(id, Answer::Ended(pb::Invocation::default()));
+                    table.hear(id, Answer::Ended(Box::default()));
                 },
                 Step::Refuse(index) => if let Some(id) = pick(index) {
                     table.hear(id, Answer::Status(Bytes::new()));
