@@ -1,8 +1,8 @@
 //! Many calls over one stream: submissions, and waits for ends.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use holdfast_rpc::Error;
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -16,6 +16,9 @@ use crate::domain::record::{Ended, Outcome, PastEnd, Record, Standing, Try};
 
 /// How long a reader that was too slow shall stay away.
 const SLOW_READER: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How long the news that a call is accepted may wait, where the caller asked for the end: mostly they go together.
+const UNHURRIED: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// An answer to one call of a stream.
 #[derive(Debug)]
@@ -80,6 +83,25 @@ impl CallStream {
                 CallWhat::Accepted(_) | CallWhat::Refused(_) => 0,
             };
         self.outbox.push(CallAnswer { call_id, what }, bytes);
+    }
+
+    /// Says that a call which awaits the end is accepted: with the next thing said, and soon without one. A reader that is
+    /// woken for it would be in the way of the work.
+    pub(crate) fn say_accepted(self: &Arc<Self>, call_id: u64, enqueued: Enqueued) {
+        if self.outbox.is_full() {
+            self.say(call_id, CallWhat::Accepted(enqueued));
+            return;
+        }
+        let what = CallWhat::Accepted(enqueued);
+        if self.outbox.push_unhurried(CallAnswer { call_id, what }, ITEM_BYTES) {
+            let stream = Arc::downgrade(self);
+            tokio::spawn(async move {
+                tokio::time::sleep(UNHURRIED).await;
+                if let Some(stream) = stream.upgrade() {
+                    stream.outbox.remind();
+                }
+            });
+        }
     }
 
     /// The call awaits an invocation's end; false when the client waits no longer.

@@ -22,6 +22,8 @@ struct Inner<T> {
     items: VecDeque<(T, usize)>,
     bytes: usize,
     reader: Option<Waker>,
+    /// Something is inside of which the reader is told by and by.
+    unhurried: bool,
     /// Answers that are still being made: a stream that finishes waits for them.
     owed: usize,
     end: End,
@@ -40,7 +42,7 @@ enum End {
 
 impl<T> Outbox<T> {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        let inner = Inner { items: VecDeque::new(), bytes: 0, reader: None, owed: 0, end: End::Open };
+        let inner = Inner { items: VecDeque::new(), bytes: 0, reader: None, unhurried: false, owed: 0, end: End::Open };
         Self { inner: Mutex::new(inner), bytes_max, ended: Notify::new(), eased: Notify::new() }
     }
 
@@ -53,6 +55,27 @@ impl<T> Outbox<T> {
         inner.items.push_back((item, bytes));
         inner.bytes += bytes;
         wake(inner.reader.take());
+    }
+
+    /// Puts something in that may wait for what comes next: the reader is not told. Says whether nobody has promised yet
+    /// to [`Outbox::remind`] it.
+    pub(crate) fn push_unhurried(&self, item: T, bytes: usize) -> bool {
+        let mut inner = self.inner.lock();
+        if matches!(inner.end, End::Over | End::Broken(_)) {
+            return false;
+        }
+        inner.items.push_back((item, bytes));
+        inner.bytes += bytes;
+        !std::mem::replace(&mut inner.unhurried, true)
+    }
+
+    /// Tells the reader what has waited for long enough.
+    pub(crate) fn remind(&self) {
+        let mut inner = self.inner.lock();
+        inner.unhurried = false;
+        if !inner.items.is_empty() {
+            wake(inner.reader.take());
+        }
     }
 
     /// Puts something in that must be read: it comes back when the stream takes nothing new.

@@ -84,7 +84,7 @@ impl Shared {
         };
         match outcome {
             Ok(enqueued) if wait => {
-                stream.say(call_id, CallWhat::Accepted(enqueued));
+                stream.say_accepted(call_id, enqueued);
                 if enqueued.created {
                     core.waits.add(&stream, call_id, Arc::clone(accepted));
                 } else {

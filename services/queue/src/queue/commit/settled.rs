@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{PAUSE, again};
 use crate::domain::invocation::Status;
 use crate::domain::leases::Held;
-use crate::domain::record::{Ended, Outcome, PastEnd, Try, TryKind};
+use crate::domain::record::{Ended, Outcome, TryKind};
 use crate::domain::time::Now;
 use crate::domain::transition::{CANCELLED, DEADLINE_PASSED, LEASE_LOST, Step};
 use crate::metrics;
@@ -21,10 +21,15 @@ impl Shared {
     pub(super) fn settled(&self, core: &mut Core, tag: SettleTag, settlement: Result<Settlement, Failure>, now: Now) {
         let id = tag.id;
         let mut kept_for = PAUSE;
+        let mut over = None;
         let outcome = match settlement {
             Ok(Settlement::Now { step, tries, past_ends, ready }) => {
                 core.fresh.extend(ready.into_iter().map(|candidate| Fresh { candidate, input: None }));
-                Ok(self.stepped(core, id, step, (&tries, &past_ends), now))
+                let settled = self.stepped(core, id, &step, now);
+                if let Step::Ended { ended, .. } = step {
+                    over = Some((ended, tries, past_ends));
+                }
+                Ok(settled)
             }
             Ok(Settlement::Before { status, at, next_at }) => Ok(Settled { status, at, next_at }),
             Ok(Settlement::Refused(gone)) => {
@@ -55,9 +60,13 @@ impl Shared {
             SettleTo::Reaper { lease } if outcome.is_err() => core.leases.keep(lease, now.moment.after(kept_for)),
             SettleTo::Reaper { .. } | SettleTo::Deadline => {}
         }
+        // A runtime runs first what was woken last: whoever waits for the end waits for nothing else.
+        if let Some((ended, tries, past_ends)) = over {
+            core.waits.ended(id, &ended, &tries, &past_ends);
+        }
     }
 
-    fn stepped(&self, core: &mut Core, id: Uuid, step: Step, past: (&[Try], &[PastEnd]), now: Now) -> Settled {
+    fn stepped(&self, core: &mut Core, id: Uuid, step: &Step, now: Now) -> Settled {
         let settled = match step {
             Step::Requeued { live, tried } => {
                 let next_at = tried.next_at;
@@ -85,9 +94,8 @@ impl Shared {
                 core.out_of_sight(id);
                 core.schedule.ended(id, now.moment);
                 core.hot.take(id);
-                core.waits.ended(id, &ended, past.0, past.1);
                 metrics::ended(ended.outcome.status());
-                self.end_lease(core, &ended);
+                self.end_lease(core, ended);
                 if raise.is_some() {
                     self.raised.notify_one();
                 }

@@ -1,3 +1,7 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Wake;
+
 use super::*;
 
 fn poll(outbox: &Outbox<u32>) -> Poll<Option<Result<Vec<u32>, String>>> {
@@ -5,6 +9,19 @@ fn poll(outbox: &Outbox<u32>) -> Poll<Option<Result<Vec<u32>, String>>> {
     outbox
         .poll(&cx, 100, |first, next| first % 2 == next % 2)
         .map(|ready| ready.map(|run| run.map(|run| run.items).map_err(|error| error.to_string())))
+}
+
+/// A waker, and how often it has woken.
+fn counting() -> (Waker, impl Fn() -> usize) {
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let woken = Arc::new(Woken::default());
+    (Waker::from(Arc::clone(&woken)), move || woken.0.load(Ordering::Relaxed))
 }
 
 #[test]
@@ -28,6 +45,28 @@ fn a_stream_finishes_when_nothing_is_owed() {
     outbox.pay(1, 1);
     assert_eq!(poll(&outbox), Poll::Ready(Some(Ok(vec![1]))));
     assert_eq!(poll(&outbox), Poll::Ready(None));
+}
+
+#[test]
+fn what_does_not_hurry_wakes_nobody_and_goes_with_the_next_or_once_it_is_reminded_of() {
+    let (outbox, (waker, woken)) = (Outbox::new(1_000), counting());
+    let poll = |outbox: &Outbox<u32>| match outbox.poll(&Context::from_waker(&waker), 100, |_, _| true) {
+        Poll::Ready(Some(Ok(run))) => run.items,
+        _ => vec![],
+    };
+    assert!(poll(&outbox).is_empty());
+    assert!(outbox.push_unhurried(1, 1), "somebody must promise to remind");
+    assert!(!outbox.push_unhurried(3, 1), "somebody has");
+    assert_eq!(woken(), 0);
+    outbox.push(5, 1);
+    assert_eq!((woken(), poll(&outbox)), (1, vec![1, 3, 5]));
+
+    assert!(poll(&outbox).is_empty());
+    outbox.push_unhurried(7, 1);
+    assert_eq!(woken(), 1);
+    outbox.remind();
+    assert_eq!((woken(), poll(&outbox)), (2, vec![7]));
+    assert!(outbox.push_unhurried(9, 1), "the next one is to be reminded of again");
 }
 
 #[test]
