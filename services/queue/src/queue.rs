@@ -44,7 +44,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::clock::Clock;
-use self::core::{Commands, Core};
+use self::core::Core;
 use self::tag::{SettleTag, SettleTo, Tag};
 use self::together::Together;
 use crate::config::Config;
@@ -55,6 +55,7 @@ use crate::store::sqlite::Sqlite;
 use crate::store::{Batch, Change, Command, Raise, Settle, Store};
 
 pub(crate) use self::calls::{CallAnswer, CallStream, CallWhat};
+pub(crate) use self::core::Commands;
 pub use self::enqueue::Submission;
 pub(crate) use self::grant::Work;
 pub use self::grant::{Grant, Renewal};

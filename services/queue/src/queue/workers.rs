@@ -168,23 +168,30 @@ impl WorkSession {
         self.outbox.tell(Work::Renewed(renewals));
     }
 
-    /// Ends a lease; answered on the stream.
-    pub(crate) fn settle(&self, token: String, ending: Ending) {
+    /// Ends a lease, with what else goes to the store; answered on the stream.
+    pub(crate) fn settle(&self, token: String, ending: Ending, commands: &mut Commands) {
         self.outbox.owe();
         let to = SettleTo::Worker { outbox: Arc::clone(&self.outbox), token: token.clone() };
         match self.shared.settlement(self.tenant.as_deref(), &token, ending, to) {
-            Ok(command) => self.shared.send(vec![command]),
+            Ok(command) => commands.push(command),
             Err((error, _)) => self.outbox.answer(token, Err(error)),
         }
     }
 
-    /// Adds an event; answered on the stream.
-    pub(crate) fn tell(&self, token: String, telling: Telling) {
+    /// Adds an event, with what else goes to the store; answered on the stream.
+    pub(crate) fn tell(&self, token: String, telling: Telling, commands: &mut Commands) {
         self.outbox.owe();
         let to = TellTo::Worker { outbox: Arc::clone(&self.outbox), token: token.clone() };
         match self.shared.report(self.tenant.as_deref(), &token, telling, to) {
-            Ok(command) => self.shared.send(vec![command]),
+            Ok(command) => commands.push(command),
             Err((error, _)) => self.outbox.answer(token, Err(error)),
+        }
+    }
+
+    /// Hands over what was read together.
+    pub(crate) fn send(&self, commands: Commands) {
+        if !commands.is_empty() {
+            self.shared.send(commands);
         }
     }
 
