@@ -22,7 +22,8 @@ pub(super) fn today() -> i64 {
     i64::try_from(now.as_micros()).unwrap_or(i64::MAX) / DAY
 }
 
-/// Makes the partitions of today and of some days ahead, where they are missing.
+/// Makes the partitions of today and of some days ahead, where they are missing. Each waits for whoever reads its table's
+/// rest (a dump, for instance), and everybody waits behind it: rather another time than long, also at a start.
 pub(super) async fn make_ahead(pool: &PgPool) -> sqlx::Result<()> {
     let first = today();
     let missing: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NULL")
@@ -32,14 +33,28 @@ pub(super) async fn make_ahead(pool: &PgPool) -> sqlx::Result<()> {
     if !missing {
         return Ok(());
     }
-    let mut tx = pool.begin().await?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *tx).await?;
     for day in first..=first + AHEAD {
-        for table in TABLES {
-            make(&mut tx, table, day).await?;
+        let mut tx = pool.begin().await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1), set_config('lock_timeout', '200ms', true)")
+            .bind(LOCK)
+            .execute(&mut *tx)
+            .await?;
+        match make_day(&mut tx, day).await {
+            Ok(()) => tx.commit().await?,
+            Err(error) => {
+                tracing::info!(day, %error, "the partitions of a day could not be made now");
+                return tx.rollback().await;
+            }
         }
     }
-    tx.commit().await
+    Ok(())
+}
+
+async fn make_day(tx: &mut PgConnection, day: i64) -> sqlx::Result<()> {
+    for table in TABLES {
+        make(tx, table, day).await?;
+    }
+    Ok(())
 }
 
 /// Rows of that day that stand in the rest already would have to move; the day stays with the rest then.

@@ -49,3 +49,20 @@ async fn a_day_whose_work_has_ended_is_dropped_and_what_has_not_moves_aside() {
     accept(&port, &of_that_day(30)).await;
     batch(&port, vec![settle_command(all[19].id, Change::Expire)]).await;
 }
+
+#[tokio::test]
+async fn a_long_read_keeps_no_process_from_starting_and_days_are_made_after_it() {
+    let server = Shared::start().await;
+    let _first = server.process("s").await;
+    let ahead = today() + 3;
+    server.0.query(&format!("DROP TABLE s.invocations_day_{ahead}")).await;
+    let there = format!("SELECT to_regclass('s.invocations_day_{ahead}') IS NOT NULL");
+    let mut reader = PgConnection::connect(&server.0.url()).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT count(*) FROM s.invocations").execute(&mut reader).await.unwrap();
+    let port: Port = server.process("s").await;
+    assert_eq!(server.0.query(&there).await, "f");
+    accept(&port, &accepted()).await;
+    sqlx::raw_sql("COMMIT").execute(&mut reader).await.unwrap();
+    port.sweep(Sweep { litter: Litter::Invocations, before: 0, from: None, limit: 1 }).await.unwrap();
+    assert_eq!(server.0.query(&there).await, "t");
+}
