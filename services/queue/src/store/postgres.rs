@@ -19,7 +19,7 @@ mod sweep;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -58,6 +58,8 @@ pub struct Postgres<T> {
     id: WriterId,
     beats: AtomicI64,
     last_rank: Arc<AtomicI64>,
+    /// Others have forgotten this process, and it came back.
+    forgotten: Arc<AtomicBool>,
     announcer: Announcer,
     wire: Wire,
 }
@@ -88,7 +90,8 @@ impl<T: Send + 'static> Postgres<T> {
         let wire = Wire::start(&pool, schema.to_owned(), id, announcer.clone());
         let last_rank = Arc::new(AtomicI64::new(0));
         let counters = Counters { writer: id, rank: 0, seq: 0 };
-        let ledger = QueueLedger::new(counters, Arc::clone(&last_rank), announcer.clone());
+        let forgotten = Arc::new(AtomicBool::new(false));
+        let ledger = QueueLedger::new(counters, Arc::clone(&last_rank), Arc::clone(&forgotten), announcer.clone());
         let options = WriterOptions {
             name: "queue-writer",
             waiting_max: WAITING_MAX,
@@ -96,7 +99,7 @@ impl<T: Send + 'static> Postgres<T> {
             batch_max: BATCH_MAX,
         };
         let writer = PgWriter::start(options, &database, ledger, deliver)?;
-        Ok(Self { writer, pool, id, beats: AtomicI64::new(0), last_rank, announcer, wire })
+        Ok(Self { writer, pool, id, beats: AtomicI64::new(0), last_rank, forgotten, announcer, wire })
     }
 }
 
@@ -169,7 +172,11 @@ impl<T: Send + 'static> Shared for Postgres<T> {
         let beat = self.beats.fetch_add(1, Ordering::Relaxed) + 1;
         let last_rank = self.last_rank.load(Ordering::Relaxed);
         let own = Member { writer: self.id, beat, drain_rate, last_rank, left: false };
-        members::beat(&self.pool, own).map(said).boxed()
+        members::beat(&self.pool, own, &self.forgotten).map(said).boxed()
+    }
+
+    fn was_forgotten(&self) -> bool {
+        self.forgotten.swap(false, Ordering::Relaxed)
     }
 
     fn tail(&self, seen: Vec<ReadyKey>, limit: usize) -> BoxFuture<'_, Result<Vec<Candidate>, Failure>> {

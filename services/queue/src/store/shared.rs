@@ -148,6 +148,10 @@ pub trait Shared: Send + Sync + 'static {
     /// there again, under its number.
     fn beat(&self, drain_rate: f64) -> BoxFuture<'_, Result<Vec<Member>, Failure>>;
 
+    /// Whether others took this process for dead, and what it kept over, since this was last asked: it was forgotten, and
+    /// came back. What they left it notes of is forgotten with it.
+    fn was_forgotten(&self) -> bool;
+
     /// What other writers made ready after these keys (one for each writer), by writer and rank, at most so many of each.
     /// Writers that are not named are read from their beginning where they are newer than all that are named, and not at
     /// all where they are older: those were gone before the caller came, and add nothing any more.

@@ -39,7 +39,8 @@ pub(super) async fn run(shared: Arc<Shared>, stop: Stop) {
         let silent = last.elapsed() > SILENT_MAX;
         last = Instant::now();
         shared.meet(&members);
-        if silent || std::mem::take(&mut shared.core.lock().in_doubt) {
+        let forgotten = shared.others().was_forgotten();
+        if silent || forgotten || std::mem::take(&mut shared.core.lock().in_doubt) {
             shared.reconcile().await;
         }
         beats = beats.wrapping_add(1);

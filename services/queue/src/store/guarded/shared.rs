@@ -25,6 +25,10 @@ impl<S: Store<Slot>, T: GiveUp> Shared for Guarded<S, T> {
         self.guard.writes.call(move || self.inner_shared().beat(drain_rate)).boxed()
     }
 
+    fn was_forgotten(&self) -> bool {
+        self.inner_shared().was_forgotten()
+    }
+
     fn tail(&self, seen: Vec<ReadyKey>, limit: usize) -> BoxFuture<'_, Result<Vec<Candidate>, Failure>> {
         self.guard.reads.call(move || self.inner_shared().tail(seen, limit)).boxed()
     }

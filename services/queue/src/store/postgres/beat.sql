@@ -1,3 +1,1 @@
-INSERT INTO processes (writer, beat, drain_rate, last_rank) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4)
-ON CONFLICT (writer) DO UPDATE
-SET beat = excluded.beat, drain_rate = excluded.drain_rate, last_rank = excluded.last_rank, is_buried = false
+UPDATE processes SET beat = $2, drain_rate = $3, last_rank = $4 WHERE writer = $1 AND NOT is_buried

@@ -1,7 +1,7 @@
 //! One batch of commands in one transaction: loaded, decided in memory, stored.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use holdfast_storage::{Applied, Failure, Ledger, Trouble};
 use sqlx::PgConnection;
@@ -20,14 +20,21 @@ pub(super) struct QueueLedger {
     next: Counters,
     /// The last rank that is committed, for whoever asks.
     last_rank: Arc<AtomicI64>,
+    /// Others have forgotten this process, and it came back.
+    forgotten: Arc<AtomicBool>,
     /// Whether the batch in hand leaves notes for other processes.
     noted: bool,
     announcer: Announcer,
 }
 
 impl QueueLedger {
-    pub(super) fn new(counters: Counters, last_rank: Arc<AtomicI64>, announcer: Announcer) -> Self {
-        Self { counters, next: counters, last_rank, noted: false, announcer }
+    pub(super) fn new(
+        counters: Counters,
+        last_rank: Arc<AtomicI64>,
+        forgotten: Arc<AtomicBool>,
+        announcer: Announcer,
+    ) -> Self {
+        Self { counters, next: counters, last_rank, forgotten, noted: false, announcer }
     }
 
     async fn register(&self, tx: &mut PgConnection) -> Result<(), Trouble> {
@@ -53,6 +60,7 @@ impl Ledger for QueueLedger {
         let answers = commands.iter().map(|command| apply(&mut set, command)).collect::<Result<Vec<_>, Failure>>()?;
         let Saved { transaction, is_forgotten } = save(tx, &set).await?;
         if is_forgotten {
+            self.forgotten.store(true, Ordering::Relaxed);
             self.register(tx).await?;
         }
         (self.next, self.noted) = (set.counters, !set.news.notes.is_empty());

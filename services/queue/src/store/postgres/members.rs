@@ -1,5 +1,7 @@
 //! Queue processes: who is there, what they leave each other, what they kept.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use holdfast_storage::Failure;
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
@@ -13,14 +15,15 @@ pub(super) async fn register(pool: &PgPool) -> Result<WriterId, Failure> {
 }
 
 /// Shows that this process lives; all that are there. One that was buried while it was paused is there again.
-pub(super) async fn beat(pool: &PgPool, own: Member) -> sqlx::Result<Vec<Member>> {
-    sqlx::query(include_str!("beat.sql"))
-        .bind(own.writer)
-        .bind(own.beat)
-        .bind(own.drain_rate)
-        .bind(own.last_rank)
-        .execute(pool)
-        .await?;
+pub(super) async fn beat(pool: &PgPool, own: Member, forgotten: &AtomicBool) -> sqlx::Result<Vec<Member>> {
+    let show = async |statement: &'static str| {
+        let shown = sqlx::query(statement).bind(own.writer).bind(own.beat).bind(own.drain_rate).bind(own.last_rank);
+        Ok::<_, sqlx::Error>(shown.execute(pool).await?.rows_affected())
+    };
+    if show(include_str!("beat.sql")).await? == 0 {
+        forgotten.store(true, Ordering::Relaxed);
+        show(include_str!("beat_again.sql")).await?;
+    }
     let found = sqlx::query(
         "SELECT writer, beat, drain_rate, last_rank, is_leaving FROM processes WHERE NOT is_buried ORDER BY writer",
     )

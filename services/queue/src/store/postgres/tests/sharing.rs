@@ -175,11 +175,15 @@ async fn a_process_is_forgotten_only_when_it_keeps_nothing_and_what_it_made_read
     let late = accepted();
     accept(&ours, &late).await;
     assert!(there().await);
+    assert!(shared(&ours).was_forgotten(), "what it had in memory may be others' by now");
     assert_eq!(ids(&shared(&theirs).tail(Vec::new(), 9).await.unwrap()), [waiting.id, late.id]);
     shared(&ours).leave().await.unwrap();
     assert!(!there().await, "it keeps nothing");
+    assert!(!shared(&ours).was_forgotten());
     shared(&ours).beat(2.0).await.unwrap();
-    assert!(there().await);
+    assert!(there().await && shared(&ours).was_forgotten());
+    shared(&ours).beat(2.0).await.unwrap();
+    assert!(!shared(&ours).was_forgotten(), "it is asked once");
 }
 
 #[tokio::test]
