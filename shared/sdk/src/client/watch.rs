@@ -25,15 +25,28 @@ pub struct Events {
     next: u64,
     stream: Option<Streaming<WatchInvocationResponse>>,
     breaks: u32,
+    seen: bool,
+    /// The last state that was seen is an end. It is the last word only if the stream ends too: what was redriven goes on.
+    settled: bool,
     ended: bool,
 }
 
 impl Events {
     pub(crate) fn new(client: Client, invocation_id: String, from_offset: u64) -> Self {
-        Self { client, invocation_id, next: from_offset, stream: None, breaks: 0, ended: false }
+        Self {
+            client,
+            invocation_id,
+            next: from_offset,
+            stream: None,
+            breaks: 0,
+            seen: false,
+            settled: false,
+            ended: false,
+        }
     }
 
-    /// The next event, waiting for it; `None` after the terminal one.
+    /// The next event, waiting for it; `None` after the last one, which is a terminal one. Where an invocation was redriven,
+    /// terminal events stand in between too.
     ///
     /// # Errors
     /// [`Error::NotFound`], and what a connection made anew cannot mend.
@@ -53,16 +66,23 @@ impl Events {
                     }
                     self.next = event.offset + 1;
                     self.breaks = 0;
-                    self.ended = is_terminal(&event);
+                    self.seen = true;
+                    self.settled = is_terminal(&event).unwrap_or(self.settled);
                     return Ok(Some(event));
                 }
                 Ok(Some(_)) => {}
-                // A stream that ends early (a gateway that drains) is opened again elsewhere.
+                Ok(None) if self.settled || self.is_past_the_end().await? => self.ended = true,
+                // A stream that ends early is opened again elsewhere.
                 Ok(None) => self.broke(None).await?,
                 Err(status) => self.broke(Some(status.into())).await?,
             }
         }
         Ok(None)
+    }
+
+    /// Whether there was nothing to see, because the first offset that was wanted is after the last one.
+    async fn is_past_the_end(&self) -> Result<bool, Error> {
+        Ok(!self.seen && is_end(self.client.get(&self.invocation_id).await?.state()))
     }
 
     async fn open(&self) -> Result<Streaming<WatchInvocationResponse>, Error> {
@@ -93,10 +113,17 @@ impl Events {
     }
 }
 
-fn is_terminal(event: &InvocationEvent) -> bool {
-    let Some(Event::StateChanged(changed)) = &event.event else { return false };
+/// Whether the state that it changed to is an end; `None` where it changed none.
+fn is_terminal(event: &InvocationEvent) -> Option<bool> {
+    match &event.event {
+        Some(Event::StateChanged(changed)) => Some(is_end(changed.state())),
+        _ => None,
+    }
+}
+
+fn is_end(state: InvocationState) -> bool {
     matches!(
-        changed.state(),
+        state,
         InvocationState::Succeeded | InvocationState::Failed | InvocationState::Cancelled | InvocationState::Dead
     )
 }

@@ -5,6 +5,7 @@ use holdfast_sdk::{Client, Error, invocation};
 use serde_json::json;
 
 use crate::standin::Mesh;
+use crate::standin::gateway::{PAST_THE_END, REDRIVEN};
 
 fn spec() -> holdfast_sdk::proto::queue::v1::InvocationSpec {
     invocation("echo", &json!({})).expect("plain JSON")
@@ -141,6 +142,26 @@ async fn a_watcher_misses_nothing_and_sees_nothing_twice_over_a_broken_stream() 
     }
     assert_eq!(offsets, [1, 2, 3]);
     assert_eq!(*mesh.gateway.watched_from.lock(), [0, 3]);
+}
+
+#[tokio::test]
+async fn a_watcher_goes_on_over_the_end_of_what_was_redriven() {
+    let mesh = Mesh::start().await;
+    let client = Client::connect(&mesh.url(), "").expect("well-formed");
+    let mut events = client.watch("redriven", REDRIVEN);
+    let mut offsets = Vec::new();
+    while let Some(event) = events.next().await.expect("it is there") {
+        offsets.push(event.offset);
+    }
+    assert_eq!(offsets, [REDRIVEN, REDRIVEN + 1, REDRIVEN + 2]);
+}
+
+#[tokio::test]
+async fn a_watcher_that_begins_after_the_last_event_is_done() {
+    let mesh = Mesh::start().await;
+    let client = Client::connect(&mesh.url(), "").expect("well-formed");
+    assert!(client.watch("ended", PAST_THE_END).next().await.expect("it is there").is_none());
+    assert_eq!(mesh.gateway.watched_from.lock().len(), 1, "asking again would not show more");
 }
 
 #[tokio::test]

@@ -30,6 +30,11 @@ pub struct Gateway {
     pub watched_from: Mutex<Vec<u64>>,
 }
 
+/// Watching from here, a redriven invocation shows two ends.
+pub const REDRIVEN: u64 = 100;
+/// After the last event.
+pub const PAST_THE_END: u64 = 1_000;
+
 type Watched = Result<pb::WatchInvocationResponse, Status>;
 
 fn event(offset: u64, state: InvocationState) -> Watched {
@@ -79,6 +84,13 @@ impl InvocationService for Gateway {
                 event(2, InvocationState::Leased),
                 Err(Status::unavailable("the gateway drains")),
             ],
+            PAST_THE_END => vec![],
+            // It was cancelled and redriven.
+            REDRIVEN => vec![
+                event(REDRIVEN, InvocationState::Cancelled),
+                event(REDRIVEN + 1, InvocationState::Queued),
+                event(REDRIVEN + 2, InvocationState::Succeeded),
+            ],
             // A server may begin earlier than asked.
             _ => vec![event(2, InvocationState::Leased), event(3, InvocationState::Succeeded)],
         };
@@ -94,8 +106,12 @@ impl InvocationService for Gateway {
 
     async fn get_invocation(
         &self,
-        _: Request<pb::GetInvocationRequest>,
+        request: Request<pb::GetInvocationRequest>,
     ) -> Result<Response<pb::GetInvocationResponse>, Status> {
+        if request.into_inner().invocation_id == "ended" {
+            let invocation = Invocation { state: InvocationState::Succeeded.into(), ..Default::default() };
+            return Ok(Response::new(pb::GetInvocationResponse { invocation: Some(invocation) }));
+        }
         Err(Error::not_found("such invocation").into())
     }
 
