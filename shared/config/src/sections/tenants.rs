@@ -51,6 +51,10 @@ impl Tenants {
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {
         for (name, tenant) in &self.0 {
+            if !is_name(name) {
+                let why = "cannot be a tenant's name: letters, digits, '.', '_' and '-', at most 128";
+                return Err(Invalid::new(format!("tenants.{name}"), why));
+            }
             let rules = [
                 ((1..=1_000).contains(&tenant.weight), "weight", "must be from 1 to 1000"),
                 (tenant.depth_max != Some(0), "depth_max", "must be 1 at least"),
@@ -64,6 +68,12 @@ impl Tenants {
         }
         Ok(())
     }
+}
+
+/// What `gateway.keys` takes for a tenant: terms under any other name would hold for nobody.
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    name.len() <= 128 && name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.bytes().all(plain)
 }
 
 #[cfg(test)]
@@ -87,6 +97,7 @@ mod tests {
             ("[tenants.big]\nweight = 0", "tenants.big.weight"),
             ("[tenants.big]\nrate = 0.0", "tenants.big.rate"),
             ("[tenants.big]\nspeed = 1", "tenants.big.speed"),
+            ("[tenants.\"a b\"]\nweight = 2", "tenants.a b"),
         ] {
             assert_eq!(parse(text).unwrap_err().key.as_deref(), Some(key), "{text}");
         }
