@@ -200,13 +200,15 @@ impl Calls {
         }
     }
 
-    /// The caller of a call has left.
-    pub(crate) fn close(&mut self, id: u64) {
-        let Some(call) = self.remove(id) else { return };
+    /// The caller of a call has left; true when the queue is to be told.
+    pub(crate) fn close(&mut self, id: u64) -> bool {
+        let Some(call) = self.remove(id) else { return false };
         let queue_knows = matches!(call.stage, Stage::Sent { .. } | Stage::Accepted { .. });
-        if call.waits && queue_knows && matches!(self.connection, Connection::Up { .. }) {
+        let tell = call.waits && queue_knows && matches!(self.connection, Connection::Up { .. });
+        if tell {
             self.outbox.push_back(Outgoing::Forget(id));
         }
+        tell
     }
 
     /// A stream is open: what the broken one left behind goes out first, in its old order.

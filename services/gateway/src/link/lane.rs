@@ -119,7 +119,13 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.lane.change(|shared| shared.calls.close(self.id));
+        let mut shared = self.lane.shared.lock();
+        // A call that was answered, as most are, leaves nothing to be sent: its stream sleeps on.
+        let waker = shared.calls.close(self.id).then(|| shared.waker.take()).flatten();
+        drop(shared);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }
 
@@ -144,5 +150,54 @@ impl Stream for Outgoing {
                 Poll::Pending
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use pb::enqueue_stream_response::Answer;
+    use pb::enqueue_stream_response::answer::Answer as What;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_stream_is_woken_for_what_is_to_be_sent_and_for_nothing_else() {
+        let lane = Lane::new(Limits {
+            calls_max: 10,
+            waits_max: 10,
+            bytes_max: 1_000,
+            message_calls_max: 10,
+            message_bytes: 1_000,
+            resend_within: Duration::ZERO,
+        });
+        let mut outgoing = lane.outgoing();
+        lane.connected();
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut sleeps = move || Pin::new(&mut outgoing).poll_next(&mut Context::from_waker(&waker)).is_pending();
+        let count = || woken.0.load(Ordering::Relaxed);
+        assert!(sleeps());
+
+        let answered = lane.open(pb::EnqueueRequest::default(), true).expect("there is room");
+        let left = lane.open(pb::EnqueueRequest::default(), true).expect("there is room");
+        assert_eq!((count(), sleeps(), sleeps()), (1, false, true), "both go out");
+        let answer = Answer { call_id: 1, answer: Some(What::Ended(Box::default())) };
+        lane.hear(pb::EnqueueStreamResponse { answers: vec![answer] });
+        drop(answered);
+        assert_eq!(count(), 1, "nothing is to be sent");
+        drop(left);
+        assert_eq!((count(), sleeps()), (2, false), "the queue waits for nobody");
     }
 }
