@@ -28,7 +28,7 @@ const NORMAL_TENANTS: usize = 9;
 const WAIT_FACTOR_MAX: f64 = 2.0;
 const LIGHT_MORE_MAX: f64 = 1.0;
 /// Below these floors nothing has been shown.
-const BUSY_MIN: f64 = 0.85;
+const BUSY_MIN: f64 = 0.75;
 const DONE_MIN: f64 = 100.0;
 
 /// Floods a mesh: one with two queue processes, where the store is one that they can share.

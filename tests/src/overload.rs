@@ -63,7 +63,7 @@ pub async fn run(size: Size, store: Store) -> Findings {
     for times in SURGES {
         levels.push(stage.level(&format!("{times}x"), f64::from(times), seconds).await);
     }
-    let after = stage.level("after", CALM, size.of(40, 15)).await;
+    let after = stage.level("after", CALM, size.of(40, 20)).await;
 
     let pool = &stage.pool;
     let (calm, after) = (calm.settled(pool).await, after.settled(pool).await);

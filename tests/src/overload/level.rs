@@ -11,6 +11,8 @@ const BEGINS_WITHIN: Duration = Duration::from_secs(20);
 const NORMAL: (f64, f64) = (2.0, 10.0);
 /// A second is normal when no more than this part of its calls was not: the p99 of a calm time is beyond its own bound too.
 const ABNORMAL_PART: f64 = 0.02;
+/// So many normal seconds in a row end a surge.
+const NORMAL_SECONDS: usize = 5;
 
 /// A level of load, and what the workers did meanwhile.
 #[derive(Debug)]
@@ -125,8 +127,8 @@ impl Settled {
         hints::judge(refusals, &self.waits)
     }
 
-    /// Seconds from the beginning of this level until the end of the last one that was not normal: in which more than one
-    /// or two in a hundred were refused, or waited longer than in calm.
+    /// Seconds from the beginning of this level until all is normal and stays so for a while: hardly any call of a second
+    /// is refused, or waits longer than in calm. All of the level, where that does not come.
     pub(super) fn normal_after_s(&self, calm_wait_ms: f64) -> f64 {
         let normal = Duration::from_secs_f64((calm_wait_ms * NORMAL.0 + NORMAL.1) / 1e3);
         let calls = self.level.answers.iter().filter(|answer| answer.outcome != Outcome::Accepted);
@@ -139,7 +141,8 @@ impl Settled {
             seconds[second].0 += 1;
             seconds[second].1 += u32::from(!is_normal);
         }
-        let abnormal = |(all, abnormal): &(u32, u32)| f64::from(*abnormal) > f64::from(*all) * ABNORMAL_PART;
-        seconds.iter().rposition(abnormal).map_or(0.0, |second| (second + 1) as f64)
+        let normal = |(all, abnormal): &(u32, u32)| f64::from(*abnormal) <= f64::from(*all) * ABNORMAL_PART;
+        let begins = seconds.windows(NORMAL_SECONDS).position(|seconds| seconds.iter().all(normal));
+        begins.unwrap_or(seconds.len()) as f64
     }
 }
