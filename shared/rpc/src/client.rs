@@ -4,6 +4,7 @@ mod address;
 mod connector;
 mod lent;
 mod several;
+mod unanswered;
 
 use std::{
     pin::Pin,
@@ -18,8 +19,9 @@ use tokio::time::Instant;
 use tonic::{Request, Status};
 use tower::Service;
 
+pub use self::unanswered::Unanswered;
 use self::{
-    address::{Address, settle, unreachable},
+    address::{Address, settle},
     several::Several,
 };
 use crate::{Caller, Error, HttpRequest, HttpResponse, caller, deadline, lease, trace};
@@ -124,7 +126,7 @@ impl Service<HttpRequest> for Channel {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         match &mut self.way {
             Way::One(address) => {
-                address.connection.poll_ready(cx).map_err(|error| unreachable(self.peer, &error).into())
+                address.connection.poll_ready(cx).map_err(|error| unanswered::failed(self.peer, &error))
             }
             Way::Several(_) => Poll::Ready(Ok(())),
         }
@@ -164,8 +166,8 @@ impl Service<HttpRequest> for Channel {
         let permit = match address.breaker.acquire() {
             Ok(permit) => permit,
             Err(refused) => {
-                let error = Error::unavailable(format!("the {peer} cannot be reached"), refused.retry_after);
-                return Box::pin(std::future::ready(Err(error.into())));
+                let refusal = unanswered::not_reached(peer, refused.retry_after);
+                return Box::pin(std::future::ready(Err(refusal)));
             }
         };
         let answer = address.connection.call(request);

@@ -5,7 +5,7 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use tonic::{Code, Status, body::Body};
 
@@ -24,7 +24,14 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    pub(crate) fn new(inner: Body, deadline: Option<Instant>, on_end: Option<OnEnd>) -> Self {
+    pub(crate) fn new(inner: Body, deadline: Option<Instant>, mut on_end: Option<OnEnd>) -> Self {
+        // What is over in its headers, as refusals are, must say so: an empty frame after them ends the call, and clients
+        // made of gRPC's C core throw the refusal away.
+        if inner.is_end_stream()
+            && let Some(on_end) = on_end.take()
+        {
+            on_end(Code::Ok);
+        }
         Self { inner, deadline: deadline.map(|at| Box::pin(tokio::time::sleep_until(at))), on_end, over: false }
     }
 
@@ -93,4 +100,29 @@ impl Drop for Watched {
 /// The gRPC code in headers or trailers.
 pub(crate) fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_over_in_its_headers_has_no_frame() {
+        let ended = Arc::new(AtomicU32::new(0));
+        let on_end: OnEnd = Box::new({
+            let ended = ended.clone();
+            move |_| {
+                ended.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let watched = Watched::new(Body::empty(), None, Some(on_end));
+        assert!(watched.is_end_stream());
+        drop(watched);
+        assert_eq!(ended.load(Ordering::SeqCst), 1, "it is told once that the call is over");
+    }
 }

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use holdfast_resilience::{Backoff, RetryBudget};
-use holdfast_rpc::deadline;
+use holdfast_rpc::{client::Unanswered, deadline};
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -22,14 +22,56 @@ const SERVED: Duration = Duration::from_secs(10);
 /// Retries in a row that a client has before it has earned any: a command that makes one call may retry too.
 const FIRST_SAVINGS: u32 = 10;
 
+/// Calls that may be asked again when their connection broke: one that breaks takes all of its calls along at once.
+const BROKEN_AT_ONCE: u32 = 256;
+
 /// Who calls, and therefore how long it goes on.
 #[derive(Debug, Clone)]
 pub(crate) enum Caller {
     /// A client: retries are on a budget, so that a failing mesh gets little more than the calls made. Only what is full and
     /// says when there will be room is waited for without: it is not failing.
-    Client(Arc<RetryBudget>),
+    Client(Arc<Budgets>),
     /// The holder of a lease: pauses as long as the lease may live. One call of each handler waits, no more.
     Holder(Arc<Held>),
+}
+
+/// What a client's retries are paid from.
+#[derive(Debug)]
+pub(crate) struct Budgets {
+    /// Attempts that were answered, badly or too late.
+    failing: RetryBudget,
+    /// Attempts whose connection broke.
+    broken: RetryBudget,
+}
+
+impl Budgets {
+    fn new() -> Self {
+        let budgets = Self { failing: RetryBudget::default(), broken: RetryBudget::new(10, BROKEN_AT_ONCE) };
+        // A tenth of a retry is earned by each call.
+        (0..FIRST_SAVINGS * 10).for_each(|_| budgets.failing.deposit());
+        (0..BROKEN_AT_ONCE * 10).for_each(|_| budgets.broken.deposit());
+        budgets
+    }
+
+    fn deposit(&self) {
+        self.failing.deposit();
+        self.broken.deposit();
+    }
+
+    /// What was never sent has asked nobody, so another attempt costs nothing.
+    fn allow(&self, unanswered: Option<Unanswered>) -> bool {
+        match unanswered {
+            Some(Unanswered::NeverSent) => true,
+            Some(Unanswered::Broken) => self.broken.withdraw(),
+            None => self.failing.withdraw(),
+        }
+    }
+}
+
+/// A failed attempt.
+struct Failed {
+    error: Error,
+    unanswered: Option<Unanswered>,
 }
 
 /// The limits of one call.
@@ -45,10 +87,7 @@ pub(crate) struct Limits {
 
 impl Caller {
     pub(crate) fn client() -> Self {
-        let budget = RetryBudget::default();
-        // A tenth of a retry is earned by each call.
-        (0..FIRST_SAVINGS * 10).for_each(|_| budget.deposit());
-        Self::Client(Arc::new(budget))
+        Self::Client(Arc::new(Budgets::new()))
     }
 
     /// Calls until it succeeds, until it cannot, or until the limits. `attempt` must be safe to repeat.
@@ -58,8 +97,8 @@ impl Caller {
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
         let end = end_of(limits.whole);
-        if let Self::Client(budget) = self {
-            budget.deposit();
+        if let Self::Client(budgets) = self {
+            budgets.deposit();
         }
         let mut failed = 0;
         let mut away = None;
@@ -67,9 +106,9 @@ impl Caller {
         loop {
             self.ready(end).await?;
             let begun = Instant::now();
-            let error = match within(limits.attempt, end, attempt()).await {
+            let Failed { error, unanswered } = match within(limits.attempt, end, attempt()).await {
                 Ok(response) => return Ok(response.into_inner()),
-                Err(error) => error,
+                Err(failed) => failed,
             };
             failed += 1;
             may_have_happened |= error.may_have_happened();
@@ -77,7 +116,7 @@ impl Caller {
                 held.lose(reason);
             }
             let patient_until = *away.get_or_insert_with(Instant::now) + limits.patience;
-            let wait = match self.wait_after(&error, failed, begun.elapsed() >= SERVED) {
+            let wait = match self.wait_after(&error, unanswered, failed, begun.elapsed() >= SERVED) {
                 Some(wait) if Instant::now() + wait < end.min(patient_until) => wait,
                 _ => return Err(error.or_earlier(may_have_happened)),
             };
@@ -97,16 +136,16 @@ impl Caller {
     }
 
     /// How long to wait before the next attempt; `None` where there is to be none.
-    fn wait_after(&self, error: &Error, failed: u32, served: bool) -> Option<Duration> {
+    fn wait_after(&self, error: &Error, unanswered: Option<Unanswered>, failed: u32, served: bool) -> Option<Duration> {
         let again = matches!(error, Error::Busy { .. } | Error::Unavailable { .. } | Error::Deadline { .. });
         let hint = error.retry_after().map(|hint| hint.mul_f64(1.0 + HINT_JITTER * rand::random::<f64>()));
         let pause = BACKOFF.delay(failed, &mut rand::rng());
         match (self, hint) {
             _ if !again => None,
             (_, Some(hint)) if matches!(error, Error::Busy { .. }) => Some(hint),
-            (Self::Client(budget), hint) => {
+            (Self::Client(budgets), hint) => {
                 // What fails again and again is asked ever more rarely, so that the budget lasts.
-                (served || budget.withdraw()).then(|| hint.unwrap_or_default().max(pause))
+                (served || budgets.allow(unanswered)).then(|| hint.unwrap_or_default().max(pause))
             }
             // Where a call may have got through and broken something, later tries come later.
             (Self::Holder(_), Some(hint)) if error.may_have_happened() => Some(hint.max(pause)),
@@ -132,13 +171,18 @@ pub(crate) fn end_of(whole: Duration) -> Instant {
 }
 
 /// One attempt, with a deadline of its own that travels with it.
-async fn within<T, F>(limit: Duration, end: Instant, attempt: F) -> Result<tonic::Response<T>, Error>
+async fn within<T, F>(limit: Duration, end: Instant, attempt: F) -> Result<tonic::Response<T>, Failed>
 where
     F: Future<Output = Result<tonic::Response<T>, Status>>,
 {
     let at = end.min(Instant::now() + limit);
     match tokio::time::timeout_at(at, deadline::scope(Some(at), attempt)).await {
-        Ok(answer) => answer.map_err(Error::from),
-        Err(_) => Err(Error::Deadline { may_have_happened: true, message: "no answer in time".into() }),
+        Ok(answer) => {
+            answer.map_err(|status| Failed { unanswered: Unanswered::of(&status), error: Error::from(status) })
+        }
+        Err(_) => {
+            let error = Error::Deadline { may_have_happened: true, message: "no answer in time".into() };
+            Err(Failed { error, unanswered: None })
+        }
     }
 }

@@ -1,14 +1,14 @@
-use std::{error::Error as StdError, time::Duration};
+use std::time::Duration;
 
 use holdfast_resilience::{Breaker, Permit, Settings};
 use tokio::time::Instant;
 use tonic::{
-    ConnectError, Status, TimeoutExpired,
+    Status, TimeoutExpired,
     body::Body,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
-use super::connector::Connector;
+use super::{connector::Connector, unanswered};
 use crate::{Error, HttpResponse, watched::Watched};
 
 /// Opening a connection ends within this long; sooner where another address can be tried.
@@ -20,8 +20,6 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// HTTP/2 windows, as the server has them.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
-/// When to come back to a peer that cannot be reached: connections are tried anew with each call.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// A peer that cannot be reached so many times in a row is left alone for the open time: callers are told at once.
 const FAILURES_IN_A_ROW: u32 = 5;
 const OPEN: Duration = Duration::from_millis(250);
@@ -115,25 +113,11 @@ where
             permit.success();
             Ok(response.map(|body| Body::new(Watched::new(body, at, None))))
         }
-        Ok(Err(error)) if !caused_by::<TimeoutExpired>(&error) => {
+        Ok(Err(error)) if !unanswered::caused_by::<TimeoutExpired>(&error) => {
             permit.failure();
-            Err(Failed::Transport(unreachable(peer, &error).into()))
+            Err(Failed::Transport(unanswered::failed(peer, &error)))
         }
         // The caller's deadline was short, or the peer is slow: no word about whether it can be reached.
         Ok(Err(_)) | Err(_) => Err(Failed::Deadline),
     }
-}
-
-/// A transport error as UNAVAILABLE. A connection that was never made has sent nothing.
-pub(super) fn unreachable(peer: &str, error: &(dyn StdError + 'static)) -> Error {
-    let wait = RETRY_AFTER.mul_f64(0.5 + rand::random::<f64>());
-    if caused_by::<ConnectError>(error) {
-        return Error::unavailable(format!("the {peer} cannot be reached"), wait);
-    }
-    Error::unavailable(format!("the connection to the {peer} broke"), wait).maybe_happened()
-}
-
-fn caused_by<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
-    std::iter::successors(Some(error), |error: &&(dyn StdError + 'static)| (*error).source())
-        .any(|error| error.is::<E>())
 }

@@ -16,8 +16,9 @@ use tower::ServiceExt as _;
 use super::{
     address::{Address, Failed, settle},
     lent::Lender,
+    unanswered,
 };
-use crate::{Error, HttpRequest, HttpResponse, watched::code};
+use crate::{HttpRequest, HttpResponse, watched::code};
 
 /// How long an address that answered UNAVAILABLE comes after the others.
 const AVOIDED: Duration = Duration::from_secs(1);
@@ -91,7 +92,7 @@ impl Several {
             }
         }
         let open = open.unwrap_or_default();
-        Err(refused.unwrap_or_else(|| Error::unavailable(format!("the {peer} cannot be reached"), open).into()))
+        Err(refused.unwrap_or_else(|| unanswered::not_reached(peer, open)))
     }
 
     /// All addresses, from home on; those to be avoided come last.
