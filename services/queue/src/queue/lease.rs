@@ -221,6 +221,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
+    #[expect(clippy::disallowed_methods, reason = "it is the pause itself: the whole process must stand still")]
     #[tokio::test]
     async fn a_queue_that_was_paused_frees_nothing_before_it_has_listened() {
         let directory = tempfile::tempdir().unwrap();

@@ -72,6 +72,7 @@ impl Harness {
     }
 
     /// Holds everything in the process up for a while, as a paused one is.
+    #[expect(clippy::disallowed_methods, reason = "it is the pause itself: the process's one thread must stand still")]
     pub(crate) fn pause(&self, span: Duration) {
         let process = self.process.as_ref().expect("it runs");
         process.runtime.spawn(async move { std::thread::sleep(span) });
