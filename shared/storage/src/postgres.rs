@@ -47,6 +47,7 @@ const SETTINGS: [(&str, &str); 11] = [
 pub struct Postgres {
     options: PgConnectOptions,
     reads: PgPool,
+    duties: PgPool,
 }
 
 /// Whose the schema is.
@@ -60,6 +61,8 @@ pub struct PostgresOptions<'a> {
     pub name: &'a str,
     /// Connections for reads.
     pub reads_max: u32,
+    /// Connections for what the process does of its own accord.
+    pub duties_max: u32,
 }
 
 impl Postgres {
@@ -76,18 +79,27 @@ impl Postgres {
             .options([("search_path", wanted.schema)])
             .options(SETTINGS);
         migrate::run(&options, wanted.schema, migrations).await?;
-        let reads = PgPoolOptions::new()
-            .max_connections(wanted.reads_max)
-            .acquire_timeout(ACQUIRE_WITHIN)
-            .idle_timeout(IDLE_FOR)
-            .connect_lazy_with(options.clone());
-        Ok(Self { options, reads })
+        let pool = |connections_max| {
+            PgPoolOptions::new()
+                .max_connections(connections_max)
+                .acquire_timeout(ACQUIRE_WITHIN)
+                .idle_timeout(IDLE_FOR)
+                .connect_lazy_with(options.clone())
+        };
+        let (reads, duties) = (pool(wanted.reads_max), pool(wanted.duties_max));
+        Ok(Self { options, reads, duties })
     }
 
-    /// Connections for reads, and for writes that nobody waits for.
+    /// Connections for what callers read.
     #[must_use]
     pub fn reads(&self) -> &PgPool {
         &self.reads
+    }
+
+    /// Connections for what the process does of its own accord: however much callers read, it does not wait behind that.
+    #[must_use]
+    pub fn duties(&self) -> &PgPool {
+        &self.duties
     }
 
     /// A connection apart from those.

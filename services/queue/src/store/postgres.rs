@@ -39,8 +39,11 @@ use crate::domain::time::Micros;
 
 /// The schema, so that other services can share the database.
 pub const SCHEMA: &str = "holdfast_queue";
-/// Connections for reads, the listener's included.
+/// Connections for what callers read.
 const READS_MAX: u32 = 5;
+/// Connections for beats, notes, ready rows and announcements, the listener's included: a process that waited for them behind
+/// its callers' reads would let work lie, and be taken for dead.
+const DUTIES_MAX: u32 = 4;
 /// Commands that may wait for a commit: the last resort, as on SQLite.
 const WAITING_MAX: usize = 1 << 20;
 /// Their bytes.
@@ -55,6 +58,7 @@ const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("../../migrations/postgre
 pub struct Postgres<T> {
     writer: PgWriter<T, Command>,
     pool: PgPool,
+    duties: PgPool,
     id: WriterId,
     beats: AtomicI64,
     last_rank: Arc<AtomicI64>,
@@ -80,14 +84,15 @@ impl<T: Send + 'static> Postgres<T> {
         schema: &str,
         deliver: impl FnMut(Batch<T>) + Send + 'static,
     ) -> Result<Self, OpenError> {
-        let wanted = PostgresOptions { url, schema, name: "holdfast-queue", reads_max: READS_MAX };
+        let wanted =
+            PostgresOptions { url, schema, name: "holdfast-queue", reads_max: READS_MAX, duties_max: DUTIES_MAX };
         let database = Database::open(wanted, &MIGRATIONS).await?;
         let unusable = |failure| OpenError::Server { server: schema.to_owned(), failure };
-        let pool = database.reads().clone();
-        let id = members::register(&pool).await.map_err(unusable)?;
-        partitions::make_ahead(&pool).await.map_err(|error| unusable(error.into()))?;
+        let (pool, duties) = (database.reads().clone(), database.duties().clone());
+        let id = members::register(&duties).await.map_err(unusable)?;
+        partitions::make_ahead(&duties).await.map_err(|error| unusable(error.into()))?;
         let announcer = Announcer::default();
-        let wire = Wire::start(&pool, schema.to_owned(), id, announcer.clone());
+        let wire = Wire::start(&duties, schema.to_owned(), id, announcer.clone());
         let last_rank = Arc::new(AtomicI64::new(0));
         let counters = Counters { writer: id, rank: 0, seq: 0 };
         let forgotten = Arc::new(AtomicBool::new(false));
@@ -99,7 +104,7 @@ impl<T: Send + 'static> Postgres<T> {
             batch_max: BATCH_MAX,
         };
         let writer = PgWriter::start(options, &database, ledger, deliver)?;
-        Ok(Self { writer, pool, id, beats: AtomicI64::new(0), last_rank, forgotten, announcer, wire })
+        Ok(Self { writer, pool, duties, id, beats: AtomicI64::new(0), last_rank, forgotten, announcer, wire })
     }
 }
 
@@ -147,7 +152,7 @@ impl<T: Send + 'static> Store<T> for Postgres<T> {
     }
 
     fn raises(&self, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<Raise>, Failure>> {
-        read::raises(&self.pool, self.id, after, limit).map(said).boxed()
+        read::raises(&self.duties, self.id, after, limit).map(said).boxed()
     }
 
     fn sweep(&self, sweep: Sweep) -> BoxFuture<'_, Result<Swept, Failure>> {
@@ -172,7 +177,7 @@ impl<T: Send + 'static> Shared for Postgres<T> {
         let beat = self.beats.fetch_add(1, Ordering::Relaxed) + 1;
         let last_rank = self.last_rank.load(Ordering::Relaxed);
         let own = Member { writer: self.id, beat, drain_rate, last_rank, left: false };
-        members::beat(&self.pool, own, &self.forgotten).map(said).boxed()
+        members::beat(&self.duties, own, &self.forgotten).map(said).boxed()
     }
 
     fn was_forgotten(&self) -> bool {
@@ -180,43 +185,43 @@ impl<T: Send + 'static> Shared for Postgres<T> {
     }
 
     fn tail(&self, seen: Vec<ReadyKey>, limit: usize) -> BoxFuture<'_, Result<Vec<Candidate>, Failure>> {
-        ready::tail(&self.pool, self.id, seen, limit).map(said).boxed()
+        ready::tail(&self.duties, self.id, seen, limit).map(said).boxed()
     }
 
     fn line(&self, line: Line, after: Vec<ReadyKey>, limit: usize) -> BoxFuture<'_, Result<Vec<Candidate>, Failure>> {
-        ready::line(&self.pool, line, after, limit).map(said).boxed()
+        ready::line(&self.duties, line, after, limit).map(said).boxed()
     }
 
     fn lines(&self) -> BoxFuture<'_, Result<Vec<Line>, Failure>> {
-        ready::lines(&self.pool).map(said).boxed()
+        ready::lines(&self.duties).map(said).boxed()
     }
 
     fn counts(&self) -> BoxFuture<'_, Result<Vec<Count>, Failure>> {
-        ready::counts(&self.pool).map(said).boxed()
+        ready::counts(&self.duties).map(said).boxed()
     }
 
     fn due(&self, now: Micros, limit: usize) -> BoxFuture<'_, Result<Due, Failure>> {
-        ready::due(&self.pool, now, limit).map(said).boxed()
+        ready::due(&self.duties, now, limit).map(said).boxed()
     }
 
     fn notes(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Note>, Failure>> {
-        members::notes(&self.pool, self.id, limit).map(said).boxed()
+        members::notes(&self.duties, self.id, limit).map(said).boxed()
     }
 
     fn leases_of(&self, writer: WriterId, limit: usize) -> BoxFuture<'_, Result<Vec<KeptLease>, Failure>> {
-        members::leases_of(&self.pool, writer, limit).map(said).boxed()
+        members::leases_of(&self.duties, writer, limit).map(said).boxed()
     }
 
     fn progress(&self, ids: Vec<Uuid>) -> BoxFuture<'_, Result<Vec<Progress>, Failure>> {
-        read::progress(&self.pool, ids).map(said).boxed()
+        read::progress(&self.duties, ids).map(said).boxed()
     }
 
     fn leave(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        members::leave(&self.pool, self.id).map(said).boxed()
+        members::leave(&self.duties, self.id).map(said).boxed()
     }
 
     fn bury(&self, writer: WriterId) -> BoxFuture<'_, Result<(), Failure>> {
-        members::bury(&self.pool, writer).map(said).boxed()
+        members::bury(&self.duties, writer).map(said).boxed()
     }
 
     fn announce(&self) {
