@@ -14,8 +14,8 @@ use crate::store::{Adopt, AdoptFrom, Command, KeptLease, WriterId};
 
 /// Leases that are moved at once.
 pub(super) const MOVE_MAX: usize = 500;
-/// Leases that are compared with memory: more than one process can keep.
-const COMPARE_MAX: usize = 1 << 20;
+/// Leases that are read at once, which reads all that has not ended: more than one process can keep.
+pub(super) const COMPARE_MAX: usize = 1 << 20;
 
 impl Shared {
     /// Moves leases to this process; what the store says of each, none where it says nothing.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::super::Shared;
 use super::gone::Gone;
+use super::leases::{COMPARE_MAX, MOVE_MAX};
 use crate::store::{Member, WriterId};
 
 /// Between two beats.
@@ -90,11 +91,14 @@ impl Shared {
     async fn take_over_from(self: &Arc<Self>, writer: WriterId) -> Result<(), Failure> {
         let mut taken = 0;
         loop {
-            let leases = self.others().leases_of(writer, super::leases::MOVE_MAX).await?;
+            let leases = self.others().leases_of(writer, COMPARE_MAX).await?;
             if leases.is_empty() {
                 break;
             }
-            let moved = self.move_orphans(leases, writer).await;
+            let mut moved = 0;
+            for leases in leases.chunks(MOVE_MAX) {
+                moved += self.move_orphans(leases.to_vec(), writer).await;
+            }
             if moved == 0 {
                 // Another process is at it, or the store fails.
                 return Ok(());
