@@ -11,6 +11,7 @@ mod members;
 mod notes;
 mod recount;
 mod refill;
+mod scan;
 mod tail;
 
 use std::sync::Arc;
@@ -52,6 +53,8 @@ pub(super) struct Together {
     sooner: Notify,
     /// When it was last known to.
     soonest: Mutex<Option<Moment>>,
+    /// What reading lines from their beginnings took since all lines were asked for.
+    read_anew: Mutex<Duration>,
 }
 
 impl Together {
@@ -66,6 +69,7 @@ impl Together {
             news: Notify::new(),
             sooner: Notify::new(),
             soonest: Mutex::new(None),
+            read_anew: Mutex::new(Duration::ZERO),
         }
     }
 
@@ -107,6 +111,7 @@ impl Queue {
         let shared = || Arc::clone(&self.shared);
         vec![
             tokio::spawn(tail::run(shared())),
+            tokio::spawn(scan::run(shared())),
             tokio::spawn(refill::run(shared())),
             tokio::spawn(due::run(shared())),
             tokio::spawn(notes::run(shared())),

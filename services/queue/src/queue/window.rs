@@ -33,11 +33,13 @@ pub(crate) struct Bounds {
     pub(crate) total_max: usize,
     /// Lines that are remembered. Beyond them all lines must be asked for again.
     pub(crate) lines_max: usize,
+    /// How far below the first one that was found a read from the beginning starts.
+    pub(crate) margin: i64,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { line_max: 256, total_max: 1 << 16, lines_max: 1 << 16 }
+        Self { line_max: 256, total_max: 1 << 16, lines_max: 1 << 16, margin: 1_024 }
     }
 }
 
@@ -53,6 +55,9 @@ pub(crate) struct Window {
     crowded: bool,
     lines: BTreeMap<Arc<Line>, InSight>,
     held: HashMap<Uuid, (Arc<Line>, ReadyKey)>,
+    /// Nothing at or below these ranks is ready in a line any more, nor ever will be: what becomes ready again gets a new
+    /// rank. Reads from the beginning start here, and not at what was taken long ago.
+    floors: HashMap<Arc<Line>, Cursors>,
     /// What came by was seen up to here, of each writer.
     passed: Cursors,
     wanted: HashSet<Arc<str>>,
@@ -86,9 +91,11 @@ pub(crate) struct Read {
     pub(crate) limit: usize,
     /// From its first one on, not from the last one seen: what is not there any more is dropped.
     whole: bool,
-    /// From the very beginning.
-    anew: bool,
+    /// From the very beginning: what was seen counts as not seen.
+    pub(crate) anew: bool,
     seen_before: Cursors,
+    /// How far each writer was when it began.
+    passed: Cursors,
 }
 
 /// What a read changes.
@@ -107,6 +114,7 @@ impl Window {
             crowded: false,
             lines: BTreeMap::new(),
             held: HashMap::new(),
+            floors: HashMap::new(),
             passed,
             wanted: HashSet::new(),
             needy: BTreeSet::new(),
@@ -305,13 +313,19 @@ impl Window {
         let (_, line) = self.needy.first()?.clone();
         let room = self.bounds.total_max.saturating_sub(self.held.len()).max(CROWDED_OUT);
         let (crowded, line_max) = (self.crowded, self.bounds.line_max.min(room));
+        let floors = self.floors.get(&line).cloned().unwrap_or_default();
+        let passed = self.passed.clone();
         Some(self.change(&line, |sight| {
             let whole = crowded || sight.anew;
-            let after = if whole { sight.start() } else { keys(&sight.seen) };
+            let mut after = if whole { sight.start() } else { sight.seen.clone() };
+            for (writer, floor) in floors {
+                let rank = after.entry(writer).or_insert(floor);
+                *rank = floor.max(*rank);
+            }
             let limit = if whole { line_max } else { line_max.saturating_sub(sight.held.len()).max(1) };
             let seen_before = sight.seen.clone();
             let anew = sight.begin_read();
-            Read { line: Arc::clone(&line), after, limit, whole, anew, seen_before }
+            Read { line: Arc::clone(&line), after: keys(&after), limit, whole, anew, seen_before, passed }
         }))
     }
 
@@ -320,6 +334,9 @@ impl Window {
         let (crowded, me, limit) = (self.crowded, self.me, read.limit);
         let line_max = self.bounds.line_max;
         let room = self.bounds.total_max.saturating_sub(self.held.len()).max(CROWDED_OUT);
+        if read.anew {
+            self.raise_floors(read, &found);
+        }
         let mut changes = self.change(&read.line, |sight| {
             let mut changes = Changes::default();
             let ends = line::ends(&found, limit);
@@ -370,13 +387,41 @@ impl Window {
         changes
     }
 
-    /// A line could not be read.
+    /// A line could not be read. One from the very beginning may take longer than anybody waits: it goes on from what was
+    /// seen, until all lines are asked for again.
     pub(crate) fn unread(&mut self, read: &Read) {
         self.change(&read.line, |sight| {
             sight.more = true;
-            sight.anew |= read.anew;
+            if read.anew {
+                sight.seen.clone_from(&read.seen_before);
+            }
             sight.end_read();
         });
+    }
+
+    /// A line was read from the beginning. A writer's ranks become visible in their order, so below its first one, or
+    /// below how far it was known to be where it has none, there is nothing and nothing comes.
+    fn raise_floors(&mut self, read: &Read, found: &[Candidate]) {
+        let mut lowest = Cursors::new();
+        for Candidate { key, .. } in found {
+            let rank = lowest.entry(key.writer).or_insert(key.rank);
+            *rank = key.rank.min(*rank);
+        }
+        lowest.values_mut().for_each(|rank| *rank -= 1);
+        for (writer, rank) in &read.passed {
+            lowest.entry(*writer).or_insert(*rank);
+        }
+        if self.floors.len() >= self.bounds.lines_max && !self.floors.contains_key(&read.line) {
+            self.floors.clear();
+        }
+        let floors = self.floors.entry(Arc::clone(&read.line)).or_default();
+        for (writer, rank) in lowest {
+            let floor = rank.saturating_sub(self.bounds.margin);
+            if floor > 0 {
+                let known = floors.entry(writer).or_insert(floor);
+                *known = floor.max(*known);
+            }
+        }
     }
 
     fn known(&self, line: &Line) -> Option<Arc<Line>> {

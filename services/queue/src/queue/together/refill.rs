@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use holdfast_storage::Failure;
+use tokio::time::Instant;
 
 use super::super::Shared;
 use super::super::core::Commands;
@@ -44,7 +45,11 @@ impl Shared {
     }
 
     async fn read_line(&self, read: Read) -> Found {
+        let began = Instant::now();
         let found = self.others().line((*read.line).clone(), read.after.clone(), read.limit).await;
+        if read.anew {
+            *self.together.read_anew.lock() += began.elapsed();
+        }
         (read, found)
     }
 
@@ -73,6 +78,7 @@ impl Shared {
     /// Brings everything into sight that is ready of these agent types: for a caller who does not want to wait.
     pub(in crate::queue) async fn look_for(self: &Arc<Self>, agents: &[Arc<str>]) {
         let looking = async {
+            let _ = self.scan().await;
             while let Ok(true) = self.look().await {}
             loop {
                 let refilled = self.together.refilled.notified();

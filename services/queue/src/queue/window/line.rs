@@ -149,15 +149,19 @@ impl InSight {
     /// Lets go of all but what is being claimed: it is in the store.
     pub(super) fn let_go(&mut self) -> Vec<Uuid> {
         let mut gone = Vec::new();
-        self.held.retain(|_, (id, claimed)| {
+        let seen = &mut self.seen;
+        self.held.retain(|key, (id, claimed)| {
             if !*claimed {
                 gone.push(*id);
+                // It is read on from before the first of them.
+                seen.entry(key.writer).and_modify(|rank| *rank = (key.rank - 1).min(*rank));
             }
             *claimed
         });
         if !gone.is_empty() {
             self.more = true;
-            self.anew = true;
+            // A read that is under way goes on behind them.
+            self.anew |= self.reading;
             self.passed_by = self.reading;
         }
         gone
@@ -196,9 +200,9 @@ impl InSight {
     }
 
     /// Nothing before these keys is both ready and not held.
-    pub(super) fn start(&self) -> Vec<ReadyKey> {
+    pub(super) fn start(&self) -> Cursors {
         if self.anew {
-            return Vec::new();
+            return Cursors::new();
         }
         let first = |writer: WriterId| {
             let from = ReadyKey { writer, rank: i64::MIN };
@@ -206,9 +210,8 @@ impl InSight {
             held.map(|(key, _)| key.rank - 1)
         };
         // After a read from the very beginning there may be something between what was seen and what was held before.
-        let start = |(writer, rank): (&WriterId, &i64)| ReadyKey {
-            writer: *writer,
-            rank: first(*writer).map_or(*rank, |first| first.min(*rank)),
+        let start = |(writer, rank): (&WriterId, &i64)| {
+            (*writer, first(*writer).map_or(*rank, |first| first.min(*rank)))
         };
         self.seen.iter().map(start).collect()
     }

@@ -25,7 +25,7 @@ pub(super) fn candidate(writer: WriterId, rank: i64, line: Line) -> Candidate {
 }
 
 fn small() -> Bounds {
-    Bounds { line_max: 4, total_max: 10, lines_max: 100 }
+    Bounds { line_max: 4, total_max: 10, lines_max: 100, margin: 0 }
 }
 
 fn window(bounds: Bounds) -> Window {
@@ -190,6 +190,45 @@ fn a_line_that_nobody_wants_any_more_may_be_found_empty() {
     assert!(window.lines.is_empty());
 }
 
+/// Reads a line from its beginning, of whose writers some have been seen before.
+fn read_anew(window: &mut Window, ranks: impl IntoIterator<Item = i64>) -> Read {
+    window.scanned(Some(&[line("a", "t")]));
+    let read = window.next_read().expect("all that has something is read");
+    let found = ranks.into_iter().map(|rank| candidate(OTHER, rank, line("a", "t"))).collect();
+    window.read(&read, found);
+    read
+}
+
+#[test]
+fn a_line_is_never_read_again_over_what_was_taken_long_ago() {
+    let mut window = Window::new(ME, small(), Cursors::from([(ME, 40), (OTHER, 900)]));
+    window.want(&"a".into());
+    assert!(read_anew(&mut window, [700, 800]).after.is_empty(), "nothing is known of it");
+    for rank in [700, 800] {
+        window.forget(candidate(OTHER, rank, line("a", "t")).id);
+    }
+    assert!(window.lines.is_empty(), "nothing of it is left in sight");
+    let read = read_anew(&mut window, []);
+    assert_eq!(read.after, keys(&Cursors::from([(ME, 40), (OTHER, 699)])));
+    assert_eq!(read_anew(&mut window, []).after, keys(&Cursors::from([(ME, 40), (OTHER, 900)])));
+}
+
+#[test]
+fn a_line_that_cannot_be_read_from_its_beginning_is_read_on_from_where_it_was_seen() {
+    let mut window = window(small());
+    fill(&mut window, OTHER, 1..=5);
+    window.scanned(Some(&[line("a", "t")]));
+    for rank in 1..=4 {
+        window.forget(candidate(OTHER, rank, line("a", "t")).id);
+    }
+    let read = window.next_read().expect("nothing is held, and there is more");
+    assert!(read.anew && read.after.is_empty());
+    window.unread(&read);
+    let read = window.next_read().expect("it still has more");
+    assert!(!read.anew);
+    assert_eq!(read.after.iter().find(|key| key.writer == OTHER).map(|key| key.rank), Some(4));
+}
+
 #[test]
 fn two_processes_try_in_different_orders() {
     let order = |me: WriterId| {
@@ -227,7 +266,7 @@ proptest! {
         steps in proptest::collection::vec((0_u8..14, any::<u32>()), 1..400),
         lines_max in 3_usize..6,
     ) {
-        let mut world = World::new(Bounds { line_max: 4, total_max: 10, lines_max });
+        let mut world = World::new(Bounds { line_max: 4, total_max: 10, lines_max, margin: 0 });
         for (step, dice) in steps {
             world.step(step, dice as usize);
             world.check();
