@@ -4,6 +4,7 @@
 //! holds hints only.
 
 mod announce;
+mod due;
 mod ledger;
 mod list;
 mod load;
@@ -29,6 +30,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use self::announce::{Announcer, Wire};
+use self::due::Looked;
 use self::ledger::QueueLedger;
 use self::set::Counters;
 use super::{
@@ -64,6 +66,7 @@ pub struct Postgres<T> {
     last_rank: Arc<AtomicI64>,
     /// Others have forgotten this process, and it came back.
     forgotten: Arc<AtomicBool>,
+    looked: Looked,
     announcer: Announcer,
     wire: Wire,
 }
@@ -104,7 +107,8 @@ impl<T: Send + 'static> Postgres<T> {
             batch_max: BATCH_MAX,
         };
         let writer = PgWriter::start(options, &database, ledger, deliver)?;
-        Ok(Self { writer, pool, duties, id, beats: AtomicI64::new(0), last_rank, forgotten, announcer, wire })
+        let (beats, looked) = (AtomicI64::new(0), Looked::default());
+        Ok(Self { writer, pool, duties, id, beats, last_rank, forgotten, looked, announcer, wire })
     }
 }
 
@@ -201,7 +205,7 @@ impl<T: Send + 'static> Shared for Postgres<T> {
     }
 
     fn due(&self, now: Micros, limit: usize) -> BoxFuture<'_, Result<Due, Failure>> {
-        ready::due(&self.duties, now, limit).map(said).boxed()
+        due::due(&self.duties, &self.looked, now, limit).map(said).boxed()
     }
 
     fn notes(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Note>, Failure>> {

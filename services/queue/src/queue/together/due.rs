@@ -54,7 +54,8 @@ impl Shared {
             *self.together.soonest.lock() = None;
         }
         let due = self.others().due(now.wall, DUE_MAX).await.map_err(|failure| refusal::store(&failure))?;
-        if let Some(next) = due.next {
+        // What is next by the server's clock may be over by one that is ahead: it is left to the next look.
+        if let Some(next) = due.next.filter(|next| *next > now.wall) {
             let mut core = self.core.lock();
             core.comes_up(Some(next), now);
             if let Some(window) = &core.window {

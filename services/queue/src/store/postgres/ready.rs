@@ -1,11 +1,10 @@
-//! What is ready, what is due, how much there is.
+//! What is ready, how much there is.
 
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 
-use super::super::{Candidate, Count, Due, Line, ReadyKey, WriterId};
+use super::super::{Candidate, Count, Line, ReadyKey, WriterId};
 use super::rows;
-use crate::domain::time::Micros;
 
 /// What other writers made ready after these keys.
 pub(super) async fn tail(
@@ -59,25 +58,9 @@ pub(super) async fn counts(pool: &PgPool) -> sqlx::Result<Vec<Count>> {
         .collect()
 }
 
-/// What time has done by now.
-pub(super) async fn due(pool: &PgPool, now: Micros, limit: usize) -> sqlx::Result<Due> {
-    let found = sqlx::query(DUE).bind(now).bind(limit as i64).fetch_all(pool).await?;
-    let mut due = Due::default();
-    for row in &found {
-        let at: Micros = row.try_get(2)?;
-        match (row.try_get::<bool, _>(0)?, at <= now) {
-            (true, true) => due.expired.push(row.try_get(1)?),
-            (false, true) => due.delayed.push(row.try_get(1)?),
-            (_, false) => due.next = Some(due.next.map_or(at, |next| next.min(at))),
-        }
-    }
-    Ok(due)
-}
-
 pub(super) const TAIL: &str = include_str!("tail.sql");
 pub(super) const LINE: &str = include_str!("line.sql");
 pub(super) const LINES: &str = include_str!("lines.sql");
-pub(super) const DUE: &str = include_str!("due.sql");
 
 fn keys(keys: &[ReadyKey]) -> (Vec<WriterId>, Vec<i64>) {
     keys.iter().map(|key| (key.writer, key.rank)).unzip()

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::Shared;
-use crate::store::postgres::{load, ready, rows};
+use crate::store::postgres::{due, load, ready, rows};
 
 /// With the settings that the store gives to its sessions.
 async fn connect(server: &Shared) -> PgConnection {
@@ -34,7 +34,7 @@ async fn assert_plans(connection: &mut PgConnection, state: &str) {
         ("line", ready::LINE, format!("{none}, 10, 'a', 't', 0"), &["ready_lines"]),
         ("lines", ready::LINES, String::new(), &["ready_lines"]),
         ("keys", load::READ_KEYS, "'{}', '{}', '{}'".to_owned(), &["idempotency_keys_pkey", "live_pkey"]),
-        ("due", ready::DUE, "1, 10".to_owned(), &["live_deadlines", "delayed_pkey"]),
+        ("due", due::DUE, "1, 10, 0, 5".to_owned(), &["live_deadlines", "delayed_pkey"]),
     ];
     for (name, sql, arguments, indexes) in cases {
         let arguments = if arguments.is_empty() { "" } else { &arguments };

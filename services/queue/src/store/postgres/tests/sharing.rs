@@ -217,3 +217,37 @@ async fn processes_do_not_tell_state_of_the_same_fences() {
     assert!(here.iter().all(|raise| !there.contains(raise)));
     assert_eq!(ours.raises(0, 2).await.unwrap(), here, "they stay with who took them");
 }
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_expires_nothing_early() {
+    let server = Shared::start().await;
+    let port: Port = server.process("s").await;
+    let hour = 3_600_000_000;
+    let now = crate::domain::time::Micros::try_from(
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros(),
+    )
+    .unwrap();
+    let one = Accepted { deadline: Some(now + hour), ..accepted() };
+    accept(&port, &one).await;
+    let due = shared(&port).due(now + 2 * hour, 10).await.unwrap();
+    assert!(due.expired.is_empty() && due.next.is_none(), "{due:?}");
+}
+
+#[tokio::test]
+async fn what_is_due_is_found_until_it_is_done_and_long_ended_work_is_not_walked_over() {
+    let server = Shared::start().await;
+    let port: Port = server.process("s").await;
+    let second = 1_000_000;
+    let late = |at| Accepted { deadline: Some(NOW + at * second), ..accepted() };
+    let (old, new) = (late(0), late(100));
+    accept(&port, &old).await;
+    for _ in 0..2 {
+        assert_eq!(shared(&port).due(NOW + 100 * second, 10).await.unwrap().expired, [old.id], "nobody ended it");
+    }
+    settle(&port, old.id, crate::store::Change::Expire).await;
+    assert!(shared(&port).due(NOW + 100 * second, 10).await.unwrap().expired.is_empty());
+    accept(&port, &new).await;
+    accept(&port, &late(2)).await;
+    let due = shared(&port).due(NOW + 100 * second, 10).await.unwrap();
+    assert_eq!(due.expired, [new.id], "what is far behind is left to the next whole look");
+}
