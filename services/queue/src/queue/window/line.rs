@@ -210,9 +210,8 @@ impl InSight {
             held.map(|(key, _)| key.rank - 1)
         };
         // After a read from the very beginning there may be something between what was seen and what was held before.
-        let start = |(writer, rank): (&WriterId, &i64)| {
-            (*writer, first(*writer).map_or(*rank, |first| first.min(*rank)))
-        };
+        let start =
+            |(writer, rank): (&WriterId, &i64)| (*writer, first(*writer).map_or(*rank, |first| first.min(*rank)));
         self.seen.iter().map(start).collect()
     }
 

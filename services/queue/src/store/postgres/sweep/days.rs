@@ -65,14 +65,14 @@ async fn take_down(tx: &mut PgConnection, day: i64, (from, until): (Uuid, Uuid),
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *tx).await?;
     }
     let ended = name("ended", day);
-    let staying = format!(
-        "SELECT id FROM live WHERE id >= '{from}' AND id < '{until}'
-         UNION ALL SELECT id FROM {ended} WHERE at >= {before}"
-    );
-    for table in TABLES {
-        let partition = name(table, day);
-        let sql = format!("INSERT INTO {table} SELECT * FROM {partition} WHERE id IN ({staying});");
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *tx).await?;
+    // Everybody waits for this: who stays is looked for once, for all tables.
+    let staying =
+        format!("SELECT id FROM live WHERE id >= $1 AND id < $2 UNION ALL SELECT id FROM {ended} WHERE at >= $3");
+    let staying: Vec<Uuid> =
+        sqlx::query_scalar(AssertSqlSafe(staying)).bind(from).bind(until).bind(before).fetch_all(&mut *tx).await?;
+    for table in TABLES.into_iter().filter(|_| !staying.is_empty()) {
+        let sql = format!("INSERT INTO {table} SELECT * FROM {} WHERE id = ANY ($1)", name(table, day));
+        sqlx::query(AssertSqlSafe(sql)).bind(&staying).execute(&mut *tx).await?;
     }
     for table in TABLES {
         sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {}", name(table, day)))).execute(&mut *tx).await?;
