@@ -18,7 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long until a server that could not say what became of a commit is asked again.
 const HEALING: Duration = Duration::from_millis(100);
 /// How often a batch is tried that others came in between of.
-const TRIES: usize = 10;
+const TRIES: u32 = 10;
+/// What a try waits longer than the one before the last; the first is made again almost at once.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What a store does with a batch of commands.
 pub trait Ledger: Send + 'static {
@@ -127,6 +129,11 @@ impl<T, C> Drop for PgWriter<T, C> {
     }
 }
 
+/// Whether a batch failed at something that one of its commands alone may be at fault for.
+fn is_of_one(trouble: &Trouble) -> bool {
+    matches!(trouble, Trouble::Again(_)) || trouble.failure().class() == Class::Statement
+}
+
 struct Worker<L: Ledger, T, D> {
     inbox: Arc<Inbox<(T, L::Command)>>,
     batch_max: usize,
@@ -156,20 +163,21 @@ impl<L: Ledger, T, D: FnMut(Batch<T, L::Answer>)> Worker<L, T, D> {
     async fn commit(&mut self, commands: &[L::Command], more: bool) -> Vec<Result<L::Answer, Failure>> {
         match self.attempts(commands, more).await {
             Ok(answers) => answers.into_iter().map(Ok).collect(),
-            // One bad command must not take its neighbours along: find it.
-            Err(failure) if failure.class() == Class::Statement && commands.len() > 1 => {
+            // One bad command must not take its neighbours along, nor one that never gets through: find it.
+            Err(trouble) if is_of_one(&trouble) && commands.len() > 1 => {
                 let mut answers = Vec::with_capacity(commands.len());
                 for command in commands {
                     let answer = self.attempts(std::slice::from_ref(command), false).await;
-                    answers.push(answer.map(|mut answers| answers.remove(0)));
+                    answers
+                        .push(answer.map(|mut answers| answers.remove(0)).map_err(|trouble| trouble.failure().clone()));
                 }
                 answers
             }
-            Err(failure) => commands.iter().map(|_| Err(failure.clone())).collect(),
+            Err(trouble) => commands.iter().map(|_| Err(trouble.failure().clone())).collect(),
         }
     }
 
-    async fn attempts(&mut self, commands: &[L::Command], more: bool) -> Result<Vec<L::Answer>, Failure> {
+    async fn attempts(&mut self, commands: &[L::Command], more: bool) -> Result<Vec<L::Answer>, Trouble> {
         let mut tries = 1;
         loop {
             let trouble = match self.transaction(commands, more).await {
@@ -184,10 +192,12 @@ impl<L: Ledger, T, D: FnMut(Batch<T, L::Answer>)> Worker<L, T, D> {
             if matches!(trouble, Trouble::Again(_)) && tries < TRIES {
                 tracing::debug!(error = %failure, "a batch met another process's, and is tried again");
                 tries += 1;
+                // Whoever it met may need a moment.
+                tokio::time::sleep(PAUSE * (tries / 2)).await;
                 continue;
             }
             tracing::error!(error = %failure, commands = commands.len(), "a batch could not be stored");
-            return Err(failure);
+            return Err(trouble);
         }
     }
 

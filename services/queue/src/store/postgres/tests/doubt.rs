@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Shared, process_at};
 use crate::store::Answer;
-use crate::store::conformance::{Port, accept, accept_command, accepted};
+use crate::store::conformance::{Port, accept, accept_command, accepted, cancel, settle_command};
 
 /// Every commit that stores something waits for a lock first.
 const HOLD: &str = "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -77,4 +77,25 @@ async fn a_commit_that_is_not_stored_is_a_failure_and_the_next_one_passes() {
     sqlx::query("SELECT pg_advisory_unlock(42)").execute(&mut held.gate).await.unwrap();
     accept(&held.port, &accepted()).await;
     drop(held.server);
+}
+
+#[tokio::test]
+async fn a_row_that_is_inconsistent_does_not_fail_its_neighbours() {
+    let server = Shared::start().await;
+    let port: Port = server.process("s").await;
+    let (broken, neighbour) = (accepted(), accepted());
+    accept(&port, &broken).await;
+    server.0.query(&format!("DELETE FROM s.live WHERE id = '{}'", broken.id)).await;
+    let commands = [settle_command(broken.id, cancel()), accept_command(&neighbour)];
+    let (answers, commands): (Vec<_>, Vec<_>) = commands
+        .into_iter()
+        .map(|command| {
+            let (waiter, answer) = oneshot::channel();
+            (answer, (waiter, command))
+        })
+        .unzip();
+    assert!(port.submit(commands).is_ok());
+    let answers = futures::future::join_all(answers).await;
+    assert!(answers[0].as_ref().unwrap().is_err(), "it has neither a life nor an end");
+    assert!(matches!(answers[1].as_ref().unwrap(), Ok(Answer::Accepted(_))));
 }
