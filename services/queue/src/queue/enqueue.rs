@@ -120,7 +120,8 @@ impl Shared {
             }
             let promise = core.promise_new(&accepted, &payload, now);
             let awaited = matches!(to, AcceptTo::Call { wait: true, .. });
-            let command = Accept { accepted: Arc::clone(&accepted), payload: payload.clone(), digest, awaited, keys_since };
+            let command =
+                Accept { accepted: Arc::clone(&accepted), payload: payload.clone(), digest, awaited, keys_since };
             let tag = AcceptTag { accepted, payload, to, span };
             commands.push((Tag::Accept(Box::new(tag)), Command::Accept(Box::new(command))));
             commands.extend(promise);
