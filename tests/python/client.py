@@ -48,7 +48,7 @@ def refusal(gateway):
     try:
         gateway.SubmitInvocation(gateway_pb2.SubmitInvocationRequest(spec=spec), timeout=10)
     except grpc.RpcError as error:
-        return [error.code().name, "spec.agent" in (error.details() or "")]
+        return [error.code().name, "extra_agents" in (error.details() or "")]
     return "accepted"
 
 
