@@ -51,6 +51,6 @@ async fn a_python_caller_and_a_python_worker_do_an_invocation() {
     assert_eq!(report["progress"], json!(["shouting"]));
     assert_eq!(report["offsets"], json!([1, 2, 3, 4]));
     assert_eq!((&report["created"], &report["same_id"]), (&json!([true, false]), &json!(true)));
-    assert_eq!(report["unknown_agent"], json!(["INVALID_ARGUMENT", true]), "a refusal arrives whole");
+    assert_eq!(report["unknown_agent"], json!(["NOT_FOUND", true]), "a refusal arrives whole");
     assert!(working.wait().await.unwrap().success());
 }

@@ -44,11 +44,12 @@ def state_name(state):
 
 
 def refusal(gateway):
-    spec = invocation_pb2.InvocationSpec(agent="nobody-knows-this-agent")
+    payload = invocation_pb2.Payload(data=b"{}")
+    spec = invocation_pb2.InvocationSpec(agent="nobody-knows-this-agent", payload=payload)
     try:
         gateway.SubmitInvocation(gateway_pb2.SubmitInvocationRequest(spec=spec), timeout=10)
     except grpc.RpcError as error:
-        return [error.code().name, "extra_agents" in (error.details() or "")]
+        return [error.code().name, "extra_agents" in error.details()]
     return "accepted"
 
 
