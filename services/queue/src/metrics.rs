@@ -7,8 +7,8 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 
 use crate::domain::depth::{Full, Mark};
 use crate::domain::invocation::Status;
-use crate::store::Litter;
 use crate::queue::refusal;
+use crate::store::Litter;
 
 /// Gives the metrics their help texts.
 pub fn describe() {
@@ -28,7 +28,11 @@ pub fn describe() {
     );
     // A counter that has not counted yet is 0, not absent.
     counter!("holdfast_queue_accepted_total").increment(0);
-    describe_counter!("holdfast_queue_refused_total", Unit::Count, "Submissions for which there was no room, by limit and mark.");
+    describe_counter!(
+        "holdfast_queue_refused_total",
+        Unit::Count,
+        "Submissions for which there was no room, by limit and mark."
+    );
     describe_counter!("holdfast_queue_ended_total", Unit::Count, "Invocations that ended, by state.");
     describe_counter!("holdfast_queue_leases_lost_total", Unit::Count, "Leases whose worker was lost.");
     describe_counter!("holdfast_queue_retries_total", Unit::Count, "Failed attempts that are repeated.");

@@ -13,7 +13,14 @@ async fn malformed_json_is_a_mistake_on_the_command_line() {
 async fn an_unreachable_gateway_is_told_at_once_with_what_to_do() {
     let address = format!("http://127.0.0.1:{}", free_ports());
     let id = "01920000-0000-7000-8000-000000000000";
-    for command in [["submit", "disputes", "{}"].as_slice(), &["get", id], &["watch", id], &["list"], &["redrive", id], &["circuits"]] {
+    for command in [
+        ["submit", "disputes", "{}"].as_slice(),
+        &["get", id],
+        &["watch", id],
+        &["list"],
+        &["redrive", id],
+        &["circuits"],
+    ] {
         let ended = Place::new().run(&[&["--address", &address], command].concat()).await;
         assert_eq!(ended.code, 3, "{command:?}: {ended:?}");
         assert!(ended.err.contains(&address) && ended.err.contains("holdfast up"), "{ended:?}");

@@ -204,8 +204,7 @@ async fn a_silent_disk_keeps_nobody_waiting_and_loses_nothing_that_it_did() {
     let (let_go, hold) = std::sync::mpsc::channel();
     bench.set(Disk::Silent(Arc::new(Mutex::new(hold))));
 
-    let (accepted, completed) =
-        tokio::join!(queue.enqueue(waiting), queue.settle(None, &grant.token, done()));
+    let (accepted, completed) = tokio::join!(queue.enqueue(waiting), queue.settle(None, &grant.token, done()));
     for refused in [accepted.unwrap_err(), completed.unwrap_err()] {
         assert_eq!(refused.code(), Code::Unavailable);
         assert!(refused.retry_after().is_some() && refused.may_have_happened(), "{refused:?}");

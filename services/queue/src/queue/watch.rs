@@ -54,12 +54,7 @@ impl Queue {
     }
 }
 
-async fn follow(
-    mut bell: Bell,
-    id: Uuid,
-    from: u64,
-    events: &mpsc::Sender<Result<Event, Error>>,
-) -> Result<(), Error> {
+async fn follow(mut bell: Bell, id: Uuid, from: u64, events: &mpsc::Sender<Result<Event, Error>>) -> Result<(), Error> {
     let mut seen = Seen::from(from);
     loop {
         let history = bell.shared.store.history(id, None, seen.next(), WINDOW).await;

@@ -173,7 +173,13 @@ pub(super) async fn one(store: &Port, command: Command) -> Answer {
 
 pub(super) fn accept_command(accepted: &Accepted) -> Command {
     let digest = accepted.idempotency_key.is_some().then_some([7; 32]);
-    let accept = Accept { accepted: Arc::new(accepted.clone()), payload: payload("input"), digest, awaited: false, keys_since: 0 };
+    let accept = Accept {
+        accepted: Arc::new(accepted.clone()),
+        payload: payload("input"),
+        digest,
+        awaited: false,
+        keys_since: 0,
+    };
     Command::Accept(Box::new(accept))
 }
 

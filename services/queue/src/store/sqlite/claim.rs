@@ -14,7 +14,8 @@ use crate::domain::record::Live;
 use crate::domain::schedule::Place;
 
 /// Put together once: every transition reads by it.
-static LIVE_BY_ID: LazyLock<String> = LazyLock::new(|| format!("SELECT {}, live.deadline FROM live WHERE id = ?1", rows::LIVE));
+static LIVE_BY_ID: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {}, live.deadline FROM live WHERE id = ?1", rows::LIVE));
 static INPUT_BY_SEQ: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {}, payload FROM invocations WHERE seq = ?1", rows::ACCEPTED));
 
