@@ -18,7 +18,7 @@ mod text;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use holdfast_storage::Failure as StoreFailure;
+use holdfast_storage::{Failure as StoreFailure, WriterOptions};
 use uuid::Uuid;
 
 use crate::domain::record::Record;
@@ -31,6 +31,11 @@ pub use shared::{Candidate, Count, Due, KeptLease, Line, Member, Note, Progress,
 
 /// Whether a database works, as those see it who use it.
 pub type Calm = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// The writer of any store. What callers add is bounded by the depth limit, what workers add by their leases; these are the
+/// last resort.
+const WRITER: WriterOptions =
+    WriterOptions { name: "queue-writer", waiting_max: 1 << 20, bytes_max: 256 << 20, batch_max: 1_024 };
 
 /// Answers that became durable together, each with the tag of its command.
 pub type Batch<T> = holdfast_storage::Batch<T, Answer>;

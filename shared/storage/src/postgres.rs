@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use crate::{Class, Failure, OpenError};
 pub use failure::Trouble;
-pub use writer::{Applied, Ledger, PgWriter, TransactionId};
+pub use writer::{Applied, Ledger, TransactionId};
 
 /// How long a new connection may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);

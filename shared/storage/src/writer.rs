@@ -104,7 +104,12 @@ impl<T: Send + 'static, C: Send + 'static> Writer<T, C> {
                 failure: Failure::new(Class::Io, source.to_string()),
             },
         )?;
-        Ok(Self { inbox, size: J::size, thread: Some(thread) })
+        Ok(Self::handle(inbox, J::size, thread))
+    }
+
+    /// The handle of a thread that empties the inbox until it is closed.
+    pub(crate) fn handle(inbox: Arc<Inbox<(T, C)>>, size: fn(&C) -> usize, thread: JoinHandle<()>) -> Self {
+        Self { inbox, size, thread: Some(thread) }
     }
 
     /// Hands one command over.

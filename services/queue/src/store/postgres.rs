@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use holdfast_storage::{Failure, OpenError, PgWriter, Postgres as Database, PostgresOptions, WriterOptions};
+use holdfast_storage::{Failure, OpenError, Postgres as Database, PostgresOptions, Writer};
 use sqlx::PgPool;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -35,7 +35,7 @@ use self::ledger::QueueLedger;
 use self::set::Counters;
 use super::{
     Batch, Calm, Candidate, Command, Count, Due, Filter, History, KeptLease, Line, Member, Note, Progress, Raise,
-    ReadyKey, Record, Shared, Store, Sweep, Swept, Waiting, Window, WriterId,
+    ReadyKey, Record, Shared, Store, Sweep, Swept, WRITER, Waiting, Window, WriterId,
 };
 use crate::domain::time::Micros;
 
@@ -46,19 +46,13 @@ const READS_MAX: u32 = 5;
 /// Connections for beats, notes, ready rows and announcements, the listener's included: a process that waited for them behind
 /// its callers' reads would let work lie, and be taken for dead.
 const DUTIES_MAX: u32 = 4;
-/// Commands that may wait for a commit: the last resort, as on SQLite.
-const WAITING_MAX: usize = 1 << 20;
-/// Their bytes.
-const WAITING_BYTES_MAX: usize = 256 << 20;
-/// Commands in one transaction.
-const BATCH_MAX: usize = 1_024;
 
 /// The tables, version by version.
 const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("../../migrations/postgres/1_queue.sql"))];
 
 /// The queue in a database that processes share.
 pub struct Postgres<T> {
-    writer: PgWriter<T, Command>,
+    writer: Writer<T, Command>,
     pool: PgPool,
     duties: PgPool,
     id: WriterId,
@@ -100,13 +94,7 @@ impl<T: Send + 'static> Postgres<T> {
         let counters = Counters { writer: id, rank: 0, seq: 0 };
         let forgotten = Arc::new(AtomicBool::new(false));
         let ledger = QueueLedger::new(counters, Arc::clone(&last_rank), Arc::clone(&forgotten), announcer.clone());
-        let options = WriterOptions {
-            name: "queue-writer",
-            waiting_max: WAITING_MAX,
-            bytes_max: WAITING_BYTES_MAX,
-            batch_max: BATCH_MAX,
-        };
-        let writer = PgWriter::start(options, &database, ledger, deliver)?;
+        let writer = Writer::start_on_postgres(WRITER, &database, ledger, deliver)?;
         let (beats, looked) = (AtomicI64::new(0), Looked::default());
         Ok(Self { writer, pool, duties, id, beats, last_rank, forgotten, looked, announcer, wire })
     }

@@ -17,21 +17,14 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use holdfast_storage::{Database, Failure, Journal, OpenError, Reader, Writer, WriterOptions};
+use holdfast_storage::{Database, Failure, Journal, OpenError, Reader, Writer};
 use rusqlite_migration::{M, Migrations};
 use uuid::Uuid;
 
-use super::{Answer, Batch, Command, Filter, History, Raise, Record, Store, Sweep, Swept, Waiting, Window};
+use super::{Answer, Batch, Command, Filter, History, Raise, Record, Store, Sweep, Swept, WRITER, Waiting, Window};
 use crate::domain::time::Micros;
 pub(crate) use journal::QueueJournal;
 
-/// Commands that may wait for a commit. What callers add is bounded by the depth limit, what workers add by their leases;
-/// this is the last resort.
-const WAITING_MAX: usize = 1 << 20;
-/// Their bytes.
-const WAITING_BYTES_MAX: usize = 256 << 20;
-/// Commands in one transaction.
-const BATCH_MAX: usize = 1_024;
 /// Reads that may wait.
 const READS_MAX: usize = 4_096;
 /// Lists that may wait: they have a thread of their own, so that nobody waits behind one for a single invocation.
@@ -73,18 +66,12 @@ impl<T: Send + 'static> Sqlite<T> {
         deliver: impl FnMut(Batch<T>) + Send + 'static,
     ) -> Result<Self, OpenError> {
         let database = Database::open(directory, NAME, &migrations())?;
-        let options = WriterOptions {
-            name: "queue-writer",
-            waiting_max: WAITING_MAX,
-            bytes_max: WAITING_BYTES_MAX,
-            batch_max: BATCH_MAX,
-        };
         let reader = |name, reads_max| {
             Reader::start(name, database.clone(), reads_max)
                 .map_err(|source| OpenError::Directory { path: directory.to_path_buf(), source })
         };
         let (reader, lister) = (reader("queue-reader", READS_MAX)?, reader("queue-lister", LISTS_MAX)?);
-        Ok(Self { writer: Writer::start(options, database, journal, deliver)?, reader, lister })
+        Ok(Self { writer: Writer::start(WRITER, database, journal, deliver)?, reader, lister })
     }
 }
 

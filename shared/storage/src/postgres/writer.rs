@@ -1,7 +1,6 @@
 //! Group commit on PostgreSQL: one thread, one connection, one transaction for whatever has queued.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
@@ -11,7 +10,7 @@ use super::doubt::{Fate, fate};
 use super::session::Session;
 use super::{Postgres, Trouble};
 use crate::inbox::{CloseOnDrop, Inbox};
-use crate::{Batch, Class, Failure, OpenError, Refused, WriterOptions};
+use crate::{Batch, Class, Failure, OpenError, Writer, WriterOptions};
 
 /// How long a transaction may take: past it, the connection is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,21 +63,13 @@ pub struct Applied<A> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransactionId(pub String);
 
-/// The handle of a writer thread. Dropping it lets the thread finish what was submitted, and waits for it.
-#[derive(Debug)]
-pub struct PgWriter<T, C> {
-    inbox: Arc<Inbox<(T, C)>>,
-    size: fn(&C) -> usize,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl<T: Send + 'static, C: Send + 'static> PgWriter<T, C> {
-    /// Starts the thread. `deliver` is called on it once for each batch, after the commit: hand the batch over in one
+impl<T: Send + 'static, C: Send + 'static> Writer<T, C> {
+    /// Starts the thread of a store on PostgreSQL. `deliver` is called on it once for each batch, after the commit: hand the batch over in one
     /// message there, and return.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start<L: Ledger<Command = C>>(
+    pub fn start_on_postgres<L: Ledger<Command = C>>(
         options: WriterOptions,
         database: &Postgres,
         ledger: L,
@@ -98,34 +89,7 @@ impl<T: Send + 'static, C: Send + 'static> PgWriter<T, C> {
             .name(options.name.to_owned())
             .spawn(move || worker.run(&runtime))
             .map_err(unstartable)?;
-        Ok(Self { inbox, size: L::size, thread: Some(thread) })
-    }
-
-    /// Hands several commands over, all or none.
-    ///
-    /// # Errors
-    /// What was offered, when too much waits already or the writer is gone.
-    pub fn submit_all(&self, commands: Vec<(T, C)>) -> Result<(), Refused<Vec<(T, C)>>> {
-        let bytes = commands.iter().map(|(_, command)| (self.size)(command)).sum();
-        self.inbox.put(commands, bytes)
-    }
-
-    /// Commands that wait for the next commit.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.inbox.waiting()
-    }
-}
-
-impl<T, C> Drop for PgWriter<T, C> {
-    fn drop(&mut self) {
-        self.inbox.close();
-        if let Some(thread) = self.thread.take()
-            && thread.thread().id() != std::thread::current().id()
-        {
-            // Its panic was reported when it happened.
-            let _ = thread.join();
-        }
+        Ok(Self::handle(inbox, L::size, thread))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The promises of the shared store, over a real server.
 
 use holdfast_storage::{
-    Applied, Class, Failure, Ledger, OpenError, PgWriter, Postgres, PostgresOptions, TransactionId, Trouble, Waiter,
+    Applied, Class, Failure, Ledger, OpenError, Postgres, PostgresOptions, TransactionId, Trouble, Waiter,
     WriterOptions, waiters,
 };
 use holdfast_testkit::Postgres as Server;
@@ -40,7 +40,7 @@ impl Ledger for Numbers {
     }
 }
 
-type Writer = PgWriter<Waiter<usize>, i64>;
+type Writer = holdfast_storage::Writer<Waiter<usize>, i64>;
 
 async fn open(url: &str, migrations: &[(i64, &'static str)]) -> Result<Postgres, OpenError> {
     Postgres::open(PostgresOptions { url, schema: "numbers", name: "test", reads_max: 2, duties_max: 2 }, migrations)
@@ -50,7 +50,7 @@ async fn open(url: &str, migrations: &[(i64, &'static str)]) -> Result<Postgres,
 fn start(database: &Postgres, ledger: Numbers) -> Writer {
     let (deliver, answer) = waiters();
     tokio::spawn(answer);
-    PgWriter::start(OPTIONS, database, ledger, deliver).unwrap()
+    Writer::start_on_postgres(OPTIONS, database, ledger, deliver).unwrap()
 }
 
 async fn insert(writer: &Writer, numbers: &[i64]) -> Vec<Result<usize, Failure>> {
