@@ -2,10 +2,13 @@
 //! one process that owns its store, or several that share one. The same seed gives the same history, and a checker looks
 //! at every event of it.
 
+mod callers;
 mod checker;
+mod duties;
 mod fault;
 mod history;
 mod process;
+mod serving;
 mod shares;
 mod store;
 mod tests;

@@ -4,8 +4,12 @@
 //! Robin", SIGCOMM 1995), with every invocation of the same size: in each round a tenant may have as many picks as its
 //! weight is times the least weight of the round, and what is left of a pick it keeps for the next. So the quantum is one
 //! pick at least, and no turn passes without one. The least weight is taken when a round begins: were it taken at each
-//! turn, a light tenant that comes and goes could give some turns of one round more than others. Who comes is heard in
-//! the next round. Without work a tenant leaves, and its credit is gone.
+//! turn, a light tenant that comes and goes could give some turns of one round more than others.
+//!
+//! Who comes has its first turn before the round (the new flows of RFC 8290), for a tenant that asks for little should not
+//! wait for those that always want more. Then it stands behind all of the round, also where it has nothing left: only one
+//! whose turn there comes while it has nothing leaves, and may come anew. So nobody has more turns for coming and going
+//! than who stays, and nobody waits for more than one turn of each other tenant. Without work a tenant saves up nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -19,11 +23,20 @@ use super::Entry;
 /// Sorts the next one of a tenant first: the smallest key, then the order of acceptance.
 type Turn = (i64, i64, Uuid);
 
+/// A tenant's place among the tenants: those who come stand before those who have had a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ticket {
+    New(u64),
+    Old(u64),
+}
+
 #[derive(Debug, Default)]
 pub(super) struct AgentQueue {
     tenants: HashMap<Arc<str>, TenantQueue>,
-    /// The tenants with ready work, by their tickets: the first has its turn.
-    round: BTreeMap<u64, Arc<str>>,
+    /// All that is ready, of all tenants.
+    ready: usize,
+    /// The tenants that have had ready work since something was always ready, by their tickets: the first has its turn.
+    round: BTreeMap<Ticket, Arc<str>>,
     /// The weights of those, counted.
     weights: BTreeMap<u32, usize>,
     last_ticket: u64,
@@ -33,7 +46,7 @@ pub(super) struct AgentQueue {
     pick: u32,
 }
 
-/// One tenant's work of one agent type. None is kept empty.
+/// One tenant's work of one agent type. None is kept that neither waits nor has a ticket.
 #[derive(Debug)]
 struct TenantQueue {
     weight: u32,
@@ -42,8 +55,8 @@ struct TenantQueue {
     waiting: BTreeSet<(Moment, Uuid)>,
     /// Picks that are left of its turn; less than one between turns.
     deficit: f64,
-    /// Its place in the round, while it has ready work.
-    ticket: Option<u64>,
+    /// Its place in the round.
+    ticket: Option<Ticket>,
 }
 
 impl AgentQueue {
@@ -62,7 +75,7 @@ impl AgentQueue {
     pub(super) fn waits_no_more(&mut self, entry: &Entry) {
         if let Some(queue) = self.tenants.get_mut(&entry.tenant) {
             queue.waiting.remove(&(entry.accepted_at, entry.id));
-            if queue.waiting.is_empty() {
+            if queue.waiting.is_empty() && queue.ticket.is_none() {
                 self.tenants.remove(&entry.tenant);
             }
         }
@@ -71,21 +84,22 @@ impl AgentQueue {
     /// One that waits is ready; true when it is the tenant's only one.
     pub(super) fn ready(&mut self, entry: &Entry) -> bool {
         let Some(queue) = self.tenants.get_mut(&entry.tenant) else { return false };
-        queue.ready.insert(turn_of(entry));
-        if queue.ticket.is_some() {
-            return false;
+        self.ready += usize::from(queue.ready.insert(turn_of(entry)));
+        let is_only = queue.ready.len() == 1;
+        if queue.ticket.is_none() {
+            self.last_ticket += 1;
+            let ticket = Ticket::New(self.last_ticket);
+            queue.ticket = Some(ticket);
+            *self.weights.entry(queue.weight).or_default() += 1;
+            self.round.insert(ticket, Arc::clone(&entry.tenant));
         }
-        self.last_ticket += 1;
-        queue.ticket = Some(self.last_ticket);
-        *self.weights.entry(queue.weight).or_default() += 1;
-        self.round.insert(self.last_ticket, Arc::clone(&entry.tenant));
-        true
+        is_only
     }
 
     /// One is ready no more; true when the tenant has no other.
     pub(super) fn unready(&mut self, entry: &Entry) -> bool {
         let Some(queue) = self.tenants.get_mut(&entry.tenant) else { return false };
-        queue.ready.remove(&turn_of(entry)) && queue.ready.is_empty() && self.rests(&entry.tenant)
+        queue.ready.remove(&turn_of(entry)) && self.was_last(&entry.tenant)
     }
 
     /// The next one, and whether it was its tenant's last one that was ready. What is taken for a worker that is confined
@@ -93,37 +107,64 @@ impl AgentQueue {
     pub(super) fn take(&mut self, tenant: Option<&str>) -> Option<(Uuid, bool)> {
         let Some(tenant) = tenant else { return self.take_next() };
         let (_, _, id) = self.tenants.get_mut(tenant)?.ready.pop_first()?;
-        Some((id, self.rests_if_done(tenant)))
+        Some((id, self.was_last(tenant)))
     }
 
     fn take_next(&mut self) -> Option<(Uuid, bool)> {
-        let (&ticket, tenant) = self.round.first_key_value()?;
-        let tenant = Arc::clone(tenant);
-        if ticket > self.round_end {
-            self.round_end = self.last_ticket;
-            self.pick = *self.weights.first_key_value()?.0;
-        }
+        let (ticket, tenant) = self.whose_turn()?;
+        let pick = self.cost_of_a_pick(ticket)?;
         let queue = self.tenants.get_mut(&tenant)?;
         if queue.deficit < 1.0 {
-            queue.deficit += f64::from(queue.weight) / f64::from(self.pick);
+            queue.deficit += f64::from(queue.weight) / f64::from(pick);
         }
         queue.deficit -= 1.0;
         let (_, _, id) = queue.ready.pop_first()?;
         if queue.deficit < 1.0 {
-            self.last_ticket += 1;
-            queue.ticket = Some(self.last_ticket);
-            self.round.remove(&ticket);
-            self.round.insert(self.last_ticket, Arc::clone(&tenant));
+            self.moves_back(ticket, &tenant);
         }
-        Some((id, self.rests_if_done(&tenant)))
+        Some((id, self.was_last(&tenant)))
+    }
+
+    /// The first tenant that has something. Those before it that have nothing lose their turns.
+    fn whose_turn(&mut self) -> Option<(Ticket, Arc<str>)> {
+        while self.ready > 0 {
+            let (&ticket, tenant) = self.round.first_key_value()?;
+            let tenant = Arc::clone(tenant);
+            let queue = self.tenants.get_mut(&tenant)?;
+            if !queue.ready.is_empty() {
+                return Some((ticket, tenant));
+            }
+            let had_some = std::mem::take(&mut queue.deficit) >= 1.0;
+            match ticket {
+                Ticket::Old(_) if !had_some => self.leaves(ticket),
+                _ => self.moves_back(ticket, &tenant),
+            }
+        }
+        None
+    }
+
+    /// What each pick of this turn costs. The next round begins where the turn is its first.
+    fn cost_of_a_pick(&mut self, ticket: Ticket) -> Option<u32> {
+        let least = *self.weights.first_key_value()?.0;
+        match ticket {
+            Ticket::New(_) => return Some(least),
+            Ticket::Old(number) if number > self.round_end => (self.round_end, self.pick) = (self.last_ticket, least),
+            Ticket::Old(_) => {}
+        }
+        Some(self.pick)
     }
 
     pub(super) fn has_ready(&self) -> bool {
-        !self.round.is_empty()
+        self.ready > 0
     }
 
     pub(super) fn ready_of(&self, tenant: &str) -> usize {
         self.tenants.get(tenant).map_or(0, |queue| queue.ready.len())
+    }
+
+    #[cfg(test)]
+    pub(super) fn tenants(&self) -> usize {
+        self.tenants.len()
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -139,23 +180,44 @@ impl AgentQueue {
         }
     }
 
-    fn rests_if_done(&mut self, tenant: &str) -> bool {
-        self.ready_of(tenant) == 0 && self.rests(tenant)
+    /// A tenant has one less that is ready. Whether that was its last one.
+    fn was_last(&mut self, tenant: &str) -> bool {
+        self.ready -= 1;
+        let was_last = self.ready_of(tenant) == 0;
+        // Nobody has waited for anybody: nothing need be remembered.
+        while self.ready == 0
+            && let Some((&ticket, _)) = self.round.first_key_value()
+        {
+            self.leaves(ticket);
+        }
+        was_last
     }
 
-    /// A tenant without ready work leaves the round, and keeps no credit.
-    fn rests(&mut self, tenant: &str) -> bool {
-        let Some(queue) = self.tenants.get_mut(tenant) else { return false };
-        let Some(ticket) = queue.ticket.take() else { return false };
-        queue.deficit = 0.0;
-        self.round.remove(&ticket);
+    /// A tenant goes behind all others.
+    fn moves_back(&mut self, from: Ticket, tenant: &Arc<str>) {
+        self.last_ticket += 1;
+        let ticket = Ticket::Old(self.last_ticket);
+        self.round.remove(&from);
+        self.round.insert(ticket, Arc::clone(tenant));
+        if let Some(queue) = self.tenants.get_mut(tenant) {
+            queue.ticket = Some(ticket);
+        }
+    }
+
+    /// A tenant without ready work goes, and keeps no credit.
+    fn leaves(&mut self, ticket: Ticket) {
+        let Some(tenant) = self.round.remove(&ticket) else { return };
+        let Some(queue) = self.tenants.get_mut(&tenant) else { return };
+        (queue.ticket, queue.deficit) = (None, 0.0);
         if let Some(count) = self.weights.get_mut(&queue.weight) {
             *count -= 1;
             if *count == 0 {
                 self.weights.remove(&queue.weight);
             }
         }
-        true
+        if queue.waiting.is_empty() {
+            self.tenants.remove(&tenant);
+        }
     }
 }
 

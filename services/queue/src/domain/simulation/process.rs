@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::fault::Fault;
 use super::history::Happened;
 use super::store::{Row, Store};
-use super::{AGAIN, GRACE, LEASE, LOST_MAX, TENANTS, limits, weights};
+use super::{AGAIN, LEASE, TENANTS, limits, weights};
 use crate::domain::demand::{Demand, WorkerId};
 use crate::domain::depth::{Count, Depths};
 use crate::domain::invocation::Lease;
@@ -18,14 +17,10 @@ use crate::domain::leases::{Confines, Held, Leases};
 use crate::domain::record::Phase;
 use crate::domain::schedule::{Entry, Schedule};
 use crate::domain::time::{Moment, Now};
-use crate::domain::transition::{Grant, NotHeld, Step};
+use crate::domain::transition::{Grant, Step};
 
 /// Entries in a window.
 const WINDOW: usize = 40;
-/// A gap between two of its steps by which a process knows that it was paused.
-const PAUSED: Duration = Duration::from_secs(2);
-/// How long a process's beat is seen unchanged until it is taken for dead.
-const DEAD: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
 pub(super) struct Process {
@@ -36,14 +31,23 @@ pub(super) struct Process {
     pub(super) skew: i64,
     pub(super) beat: u64,
     /// The others' beats, and since when they are unchanged.
-    seen: BTreeMap<usize, (u64, Moment)>,
+    pub(super) seen: BTreeMap<usize, (u64, Moment)>,
     pub(super) schedule: Schedule,
     pub(super) demand: Demand,
     pub(super) leases: Leases,
     pub(super) depths: Depths,
     /// Promises whose commit is on its way.
-    pub(super) in_flight: Vec<(WorkerId, Uuid)>,
-    stepped_at: Moment,
+    pub(super) in_flight: Vec<Promise>,
+    pub(super) stepped_at: Moment,
+}
+
+/// What a worker shall have, once that is durable.
+#[derive(Debug)]
+pub(super) struct Promise {
+    pub(super) worker: WorkerId,
+    pub(super) id: Uuid,
+    /// When it was made.
+    pub(super) at: Now,
 }
 
 impl Process {
@@ -101,7 +105,7 @@ impl Process {
     }
 
     /// Times a lease that it did not grant.
-    fn keep(&mut self, row: &Row, lease: &Lease, until: Moment, confines: Confines) {
+    pub(super) fn keep(&mut self, row: &Row, lease: &Lease, until: Moment, confines: Confines) {
         self.begin(row, lease, until);
         if let Some(stream) = lease.stream {
             self.leases.broke(stream, Arc::clone(&lease.worker), confines, until);
@@ -167,20 +171,20 @@ impl Process {
         }
     }
 
-    /// Commits a promise. The lease, where it is one.
-    pub(super) fn claim(&mut self, store: &mut Store, pick: (WorkerId, Uuid), grant: &Grant, now: Now) -> bool {
-        let (worker, id) = pick;
-        let claimed = store.claim(id, grant, self.number, self.now(now)).is_some();
+    /// Commits a promise; whether it is a lease now. Whether it may be one is decided by the time of the promise.
+    pub(super) fn claim(&mut self, store: &mut Store, promise: &Promise, grant: &Grant, now: Moment) -> bool {
+        let Promise { worker, id, at } = *promise;
+        let claimed = store.claim(id, grant, self.number, self.now(at), now).is_some();
         if !claimed {
             self.demand.add(worker, 1);
             match store.shared {
                 true => drop(self.schedule.forget(id)),
-                false => self.schedule.requeued(id, Some(now.moment.after(AGAIN)), now.moment),
+                false => self.schedule.requeued(id, Some(now.after(AGAIN)), now),
             }
             return false;
         }
         if let Some(entry) = self.schedule.get(id) {
-            self.depths.claimed(&entry.agent, &entry.tenant, entry.bytes, now.moment);
+            self.depths.claimed(&entry.agent, &entry.tenant, entry.bytes, now);
         }
         match store.shared {
             true => drop(self.schedule.forget(id)),
@@ -188,7 +192,7 @@ impl Process {
         }
         let row = &store.rows[&id];
         if let Some(Phase::Leased(lease)) = row.live().map(|live| &live.phase) {
-            self.leases.begin(lease.id, held(row, lease), now.moment.after(LEASE));
+            self.leases.begin(lease.id, held(row, lease), now.after(LEASE));
         }
         true
     }
@@ -219,95 +223,6 @@ impl Process {
                 self.schedule.ended(id, now.moment);
             }
         }
-    }
-
-    /// Does what is due. `fails` says whether the store fails this time.
-    pub(super) fn reap(&mut self, store: &mut Store, mut fails: impl FnMut() -> bool, now: Now) {
-        let was_paused = now.moment.since(self.stepped_at) > PAUSED && store.shared;
-        self.stepped_at = now.moment;
-        self.beat += 1;
-        for (_, lease) in store.notes.extract_if(.., |(process, _)| *process == self.number) {
-            self.leases.end(lease);
-        }
-        if was_paused {
-            // Nobody could renew anything meanwhile.
-            self.leases.begin_again(now.moment.after(LEASE), now.moment.after(LEASE));
-        }
-        let due = self.leases.due(now.moment);
-        if store.has(Fault::LeaseFreedEarly) {
-            let some =
-                self.leases.next_due().and_then(|_| self.leases.due(now.moment.after(LEASE / 2)).first().copied());
-            some.into_iter().for_each(|lease| self.free(store, lease, now));
-        }
-        let never = store.has(Fault::LeaseNotFreed);
-        for lease in due {
-            if !never && !fails() {
-                self.free(store, lease, now);
-            }
-            self.leases.keep(lease, now.moment.after(AGAIN));
-        }
-        let expired = match store.shared {
-            false => self.schedule.due(now.moment),
-            true => {
-                let passed = |row: &&Row| row.deadline_wall.is_some_and(|at| at <= self.now(now).wall);
-                store.live_rows().filter(passed).map(|row| row.id).collect()
-            }
-        };
-        let ignored = store.has(Fault::DeadlineIgnored);
-        for id in expired.into_iter().filter(|_| !ignored) {
-            if fails() {
-                self.schedule.expire_again(id, now.moment.after(AGAIN));
-            } else if let Ok(step) = store.change(id, now, |live| Ok(live.expired(now.wall))) {
-                self.stepped(store, id, &step, now);
-            }
-        }
-    }
-
-    /// Frees a lease, if it is still its keeper's and its stream's.
-    pub(super) fn free(&mut self, store: &mut Store, lease: Uuid, now: Now) {
-        let Some(held) = self.leases.get(lease).cloned() else { return };
-        self.leases.free(lease);
-        let keeper = store.rows.get(&held.invocation).and_then(|row| row.keeper);
-        let step = match keeper == Some(self.number) {
-            true => store.change(held.invocation, now, |live| live.lost(lease, held.stream, LOST_MAX, now.wall)),
-            false => Err(NotHeld),
-        };
-        match step {
-            Ok(step) => self.stepped(store, held.invocation, &step, now),
-            // Another process has it, or it has ended there.
-            Err(NotHeld) => self.leases.freed_elsewhere(lease),
-        }
-    }
-
-    /// Takes over the leases of processes whose beat it has seen unchanged for too long.
-    pub(super) fn watch(&mut self, others: &[(usize, u64)], store: &mut Store, now: Now) {
-        for &(other, beat) in others {
-            let seen = self.seen.entry(other).or_insert((beat, now.moment));
-            if seen.0 != beat {
-                *seen = (beat, now.moment);
-            }
-            if now.moment.since(seen.1) < DEAD {
-                continue;
-            }
-            let theirs = |row: &&Row| row.keeper == Some(other);
-            let rows: Vec<Row> = store.live_rows().filter(theirs).cloned().collect();
-            for row in rows {
-                let Some(lease) = row.live().and_then(|live| live.lease().cloned()) else { continue };
-                self.keep(&row, &lease, now.moment.after(LEASE), Confines::Unknown);
-                store.rows.entry(row.id).and_modify(|row| row.keeper = Some(self.number));
-                store.notes.push((other, lease.id));
-                store.says(Happened::Renewed { lease: lease.id, at: now.moment });
-                // Where its worker is, the new keeper does not know: to it the stream is broken.
-                let broken = lease.stream.map(|stream| Happened::Broke { stream, at: now.moment });
-                broken.into_iter().for_each(|broken| store.says(broken));
-            }
-        }
-    }
-
-    /// A stream of it breaks.
-    pub(super) fn broke(&mut self, stream: Uuid, worker: &str, now: Now) {
-        self.demand.leave(stream);
-        self.leases.broke(stream, worker.into(), Confines::To(None), now.moment.after(GRACE));
     }
 }
 

@@ -128,12 +128,12 @@ impl Store {
         row.is_queued() && !waits && !expired && self.is_head(row)
     }
 
-    /// Leases it, if it waits. The lease's fence.
-    pub(super) fn claim(&mut self, id: Uuid, grant: &Grant, keeper: usize, now: Now) -> Option<u64> {
+    /// Leases it, if it waits. Times count as they were `then`, when it was promised. The lease's fence.
+    pub(super) fn claim(&mut self, id: Uuid, grant: &Grant, keeper: usize, then: Now, now: Moment) -> Option<u64> {
         let row = self.rows.get(&id)?;
         let live = row.live()?.clone();
         let in_order = match self.shared {
-            true => self.is_ready(row, now.wall),
+            true => self.is_ready(row, then.wall),
             false => self.is_head(row),
         };
         if !in_order && !self.has(Fault::BlindClaim) {
@@ -144,13 +144,17 @@ impl Store {
         let granted = if self.has(Fault::FenceNotRising) {
             Live { fence: 0, ..live }.granted(grant, 0, 0)
         } else if self.has(Fault::BlindClaim) {
-            Live { phase: Phase::Queued { next_at: None }, ..live }.granted(grant, last, now.wall)
+            Live { phase: Phase::Queued { next_at: None }, ..live }.granted(grant, last, then.wall)
         } else {
-            live.granted(grant, last, now.wall)
+            live.granted(grant, last, then.wall)
         }?;
         let (late, early) = match self.shared {
-            true => (row.deadline_wall.is_some_and(|at| at <= now.wall), row.next_at().is_some_and(|at| at > now.wall)),
-            false => (row.deadline.is_some_and(|at| at <= now.moment), row.ready_at.is_some_and(|at| at > now.moment)),
+            true => {
+                (row.deadline_wall.is_some_and(|at| at <= then.wall), row.next_at().is_some_and(|at| at > then.wall))
+            }
+            false => {
+                (row.deadline.is_some_and(|at| at <= then.moment), row.ready_at.is_some_and(|at| at > then.moment))
+            }
         };
         let fence = granted.fence;
         if let Some(session) = session {
@@ -159,7 +163,7 @@ impl Store {
         let row = self.rows.get_mut(&id)?;
         row.standing = Standing::Live(granted);
         row.keeper = Some(keeper);
-        let (lease, stream, at) = (grant.lease, grant.stream, now.moment);
+        let (lease, stream, at) = (grant.lease, grant.stream, now);
         self.says(Happened::Leased { id, lease, stream, fence, at, late, early });
         Some(fence)
     }
