@@ -95,7 +95,7 @@ async fn state_of(mesh: &Mesh, id: &str) -> InvocationState {
 async fn nothing_happened(mesh: &Mesh) {
     for key in ["put", "batch"] {
         let address = Address { namespace: "frozen".into(), partition: "p".into(), key: key.into() };
-        let got = mesh.state().get(GetRequest { address: Some(address) }).await;
+        let got = mesh.state().get(GetRequest { address: Some(address), ..Default::default() }).await;
         assert_eq!(got.unwrap_err().code(), Code::NotFound, "{key}");
     }
     let counts: Value = serde_json::from_str(&mesh.http(Peer::Simulator, "GET", "/admin/counts", "").await).unwrap();

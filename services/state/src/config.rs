@@ -6,7 +6,7 @@ use holdfast_config::{ConfigError, Document, Invalid, Size, Span};
 use holdfast_rpc::service::Settings;
 use serde::Deserialize;
 
-use crate::{domain::SHARDS, store::Bound, window::WindowLimits, write::Durability};
+use crate::{domain::SHARDS, embedded::window::WindowLimits, store::Bound, write::Durability};
 
 /// What a batch may hold beside its values: names, versions, the message around them.
 const BATCH_WRITES_MAX: usize = 100;

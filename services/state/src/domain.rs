@@ -8,7 +8,7 @@ pub mod history;
 pub mod record;
 pub mod version;
 
-pub use address::{Address, BadName, Partition, SHARDS, ShardId};
+pub use address::{Address, BadName, HIDDEN, LAST_HIDDEN, Partition, SHARDS, ShardId};
 pub use decide::{Verdict, decide};
 pub use epoch::{Ended, EpochId, Epochs};
 pub use fence::{Fence, Standing};

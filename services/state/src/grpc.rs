@@ -30,7 +30,7 @@ impl StateService for Api {
         let address = convert::address(Caller::of(&request).tenant()?, request.get_ref().address.as_ref(), "address")?;
         let found = self.state.get(&address).await.map_err(fail::status)?;
         let edition = found.ok_or_else(|| fail::not_there(&address))?;
-        Ok(Response::new(pb::GetResponse { record: Some(convert::record(&address, &edition)) }))
+        Ok(Response::new(pb::GetResponse { record: Some(convert::record(&address, &edition)), staleness: None }))
     }
 
     async fn batch_get(&self, request: Request<pb::BatchGetRequest>) -> Result<Response<pb::BatchGetResponse>, Status> {
@@ -40,7 +40,7 @@ impl StateService for Api {
             .iter()
             .zip(&found)
             .filter_map(|(address, edition)| Some(convert::record(address, edition.as_ref()?)));
-        Ok(Response::new(pb::BatchGetResponse { records: records.collect() }))
+        Ok(Response::new(pb::BatchGetResponse { records: records.collect(), staleness: None }))
     }
 
     async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {
@@ -75,6 +75,45 @@ impl StateService for Api {
         let query = convert::page_query(&tenant, request.into_inner())?;
         let page = self.state.list(query).await.map_err(fail::status)?;
         Ok(Response::new(convert::page(&page)))
+    }
+
+    async fn sync(&self, request: Request<pb::SyncRequest>) -> Result<Response<pb::SyncResponse>, Status> {
+        let tenant = Caller::of(&request).tenant()?.to_owned();
+        let partition = convert::partition(&tenant, &request.get_ref().namespace, &request.get_ref().partition)?;
+        self.state.sync(&partition).await.map_err(fail::status)?;
+        Ok(Response::new(pb::SyncResponse {}))
+    }
+
+    async fn history(&self, _: Request<pb::HistoryRequest>) -> Result<Response<pb::HistoryResponse>, Status> {
+        Err(Status::unimplemented("History"))
+    }
+
+    type WatchStream = futures::stream::Pending<Result<pb::WatchResponse, Status>>;
+
+    async fn watch(&self, _: Request<pb::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("Watch"))
+    }
+
+    async fn acquire_lock(
+        &self,
+        _: Request<pb::AcquireLockRequest>,
+    ) -> Result<Response<pb::AcquireLockResponse>, Status> {
+        Err(Status::unimplemented("AcquireLock"))
+    }
+
+    async fn renew_lock(&self, _: Request<pb::RenewLockRequest>) -> Result<Response<pb::RenewLockResponse>, Status> {
+        Err(Status::unimplemented("RenewLock"))
+    }
+
+    async fn release_lock(
+        &self,
+        _: Request<pb::ReleaseLockRequest>,
+    ) -> Result<Response<pb::ReleaseLockResponse>, Status> {
+        Err(Status::unimplemented("ReleaseLock"))
+    }
+
+    async fn list_locks(&self, _: Request<pb::ListLocksRequest>) -> Result<Response<pb::ListLocksResponse>, Status> {
+        Err(Status::unimplemented("ListLocks"))
     }
 
     async fn register_fence(

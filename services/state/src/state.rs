@@ -1,138 +1,101 @@
-//! The use cases: what the service does, apart from how it is asked.
-
-mod close;
-mod failed;
-mod fencing;
-mod reads;
-mod repeat;
-mod writes;
+//! The use cases: what the service does, apart from how it is asked and from where it is decided.
 
 use std::sync::Arc;
 
-use holdfast_storage::Failure;
-use parking_lot::Mutex;
-use tokio::sync::watch;
-use tracing::warn;
-
 use crate::{
-    config::Config,
-    domain::ShardId,
-    fences::Fences,
-    flusher::{Chores, Decks, Flusher},
-    metrics::Metrics,
-    shard::{Shard, Shared},
-    store::{LostEpoch, Opened, Shelf},
-    window::Window,
+    decider::Decider,
+    domain::{Address, Edition, Partition},
+    failed::Failed,
+    store::{FenceScope, HistoryQuery, Page, PageQuery},
+    write::{Command, Holder, Written},
 };
-
-pub use failed::Failed;
 
 /// The state service.
 #[derive(Clone)]
 pub struct State {
-    decks: Arc<Decks>,
-    shelf: Arc<dyn Shelf>,
-    /// The last flush that is visible.
-    released: watch::Receiver<u64>,
-    epochs: Arc<Mutex<Arc<crate::domain::Epochs>>>,
-    flusher: Arc<Mutex<Option<Flusher>>>,
+    decider: Arc<dyn Decider>,
 }
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("waiting", &self.decks.shared.window.waiting()).finish_non_exhaustive()
+        f.debug_struct("State").finish_non_exhaustive()
     }
 }
 
 impl State {
-    /// Starts on an opened store. Dropping the last clone without [`Self::close`] is a crash: what is not stored is gone.
+    /// The use cases over a place that decides.
+    pub fn over(decider: Arc<dyn Decider>) -> Self {
+        Self { decider }
+    }
+
+    /// Where it is decided.
+    pub fn decider(&self) -> &Arc<dyn Decider> {
+        &self.decider
+    }
+
+    /// A record as it stands; `None` where there is none.
     ///
     /// # Errors
-    /// The system gives no thread.
-    pub fn start(opened: Opened, config: &Config) -> std::io::Result<Self> {
-        let Opened { journal, shelf, recovered, backend } = opened;
-        let metrics = Metrics::new(backend);
-        report(&metrics, recovered.lost.as_ref());
-        let shared = Arc::new(Shared::new(Window::new(config.window()), &recovered));
-        let epochs = Arc::new(recovered.epochs);
-        let shards = ShardId::all().zip(recovered.floors).map(|(id, floor)| {
-            Arc::new(Shard::new(id, Arc::clone(&shared), Arc::clone(&epochs), floor, config.cache_share()))
-        });
-        let decks = Arc::new(Decks {
-            shards: shards.collect(),
-            fences: Fences::new(config.fences_cached, recovered.fence_floor),
-            shared,
-            metrics,
-            chores: Chores::default(),
-        });
-        let (released, visible) = watch::channel(recovered.flushes);
-        let flusher = Flusher::start(Arc::clone(&decks), journal, recovered.flushes, released)?;
-        Ok(Self {
-            decks,
-            shelf,
-            released: visible,
-            epochs: Arc::new(Mutex::new(epochs)),
-            flusher: Arc::new(Mutex::new(Some(flusher))),
-        })
+    /// The stores cannot be read.
+    pub async fn get(&self, address: &Address) -> Result<Option<Arc<Edition>>, Failed> {
+        let found = self.decider.get(std::slice::from_ref(address)).await?;
+        Ok(found.into_iter().flatten().find(|edition| edition.is_live()))
     }
 
-    /// Ends when the flusher has: by [`Self::close`], or by a fault of ours, after which nothing is stored any more.
-    pub async fn ended(&self) {
-        let mut released = self.released.clone();
-        while released.changed().await.is_ok() {}
+    /// Several records.
+    ///
+    /// # Errors
+    /// The stores cannot be read.
+    pub async fn get_all(&self, addresses: &[Address]) -> Result<Vec<Option<Arc<Edition>>>, Failed> {
+        let found = self.decider.get(addresses).await?;
+        Ok(found.into_iter().map(|edition| edition.filter(|edition| edition.is_live())).collect())
     }
 
-    /// What is counted.
-    pub fn metrics(&self) -> &Metrics {
-        &self.decks.metrics
+    /// Takes a command, or says why not.
+    ///
+    /// # Errors
+    /// See [`Failed`].
+    pub async fn write(&self, command: &Command, holder: Option<&Holder>) -> Result<Written, Failed> {
+        self.decider.write(command, holder).await
     }
 
-    /// What the background duties work on.
-    pub(crate) fn decks(&self) -> &Arc<Decks> {
-        &self.decks
+    /// A page of a partition.
+    ///
+    /// # Errors
+    /// The stores cannot be read, or what was decided cannot be stored.
+    pub async fn list(&self, query: PageQuery) -> Result<Page, Failed> {
+        self.decider.list(query).await
     }
 
-    pub(crate) fn shelf(&self) -> &dyn Shelf {
-        &*self.shelf
+    /// A record's history, newest first.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn history(&self, query: HistoryQuery) -> Result<Vec<Arc<Edition>>, Failed> {
+        self.decider.history(query).await
     }
 
-    /// Makes lost epochs whose time is over count as folded: in the store first, then here.
-    pub(crate) async fn fold_epochs(&self, horizon: crate::domain::Micros) -> Result<usize, Failure> {
-        let due = self.epochs.lock().due(horizon);
-        if due.is_empty() {
-            return Ok(0);
-        }
-        let folded = due.clone();
-        match self.decks.chore(move |journal| journal.fold_epochs(&folded)).await {
-            Some(stored) => stored?,
-            None => return Ok(0),
-        }
-        let mut epochs = self.epochs.lock();
-        let mut next = (**epochs).clone();
-        due.iter().for_each(|epoch| next.fold(*epoch));
-        *epochs = Arc::new(next);
-        self.decks.shards.iter().for_each(|shard| shard.learn(&epochs));
-        Ok(due.len())
+    /// Returns once everything acknowledged in a partition is stored.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    pub async fn sync(&self, partition: &Partition) -> Result<(), Failed> {
+        self.decider.sync(partition).await
     }
 
-    /// The faults that are planted in it.
-    #[cfg(feature = "planted-faults")]
-    pub fn faults(&self) -> &crate::faults::FaultPlan {
-        &self.decks.shared.faults
+    /// Makes a lease's fence the one that counts in its scope, durably.
+    ///
+    /// # Errors
+    /// [`Failed::Fenced`] where a newer one counts, or the store is in trouble.
+    pub async fn register_fence(&self, holder: &Holder) -> Result<(), Failed> {
+        self.decider.register_fence(holder).await
     }
-}
 
-/// A loss is told at once, not only when somebody presents a lost version.
-fn report(metrics: &Metrics, lost: Option<&LostEpoch>) {
-    metrics.epoch_lost(lost);
-    if let Some(lost) = lost {
-        let shards: Vec<_> = lost.shards.iter().map(|shard| shard.index()).collect();
-        warn!(
-            epoch = %lost.ended.epoch,
-            ?shards,
-            writes_max = lost.bound.writes,
-            bytes_max = lost.bound.bytes,
-            "the service ended without storing its CACHED writes: the newest of these shards may be lost, so many at most"
-        );
+    /// Ends every lease of a scope up to a fence, durably.
+    ///
+    /// # Errors
+    /// The store is in trouble.
+    pub async fn raise_fence(&self, scope: &FenceScope, number: u64) -> Result<(), Failed> {
+        self.decider.raise_fence(scope, number).await
     }
 }

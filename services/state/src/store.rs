@@ -106,9 +106,55 @@ pub struct PageQuery {
     pub bytes: usize,
 }
 
+/// Which part of a record's history.
+#[derive(Debug, Clone)]
+pub struct HistoryQuery {
+    /// Whose.
+    pub address: Address,
+    /// Only writes before this place; `None`: from the newest on.
+    pub before: Option<Seq>,
+    /// At most this many …
+    pub editions: usize,
+    /// … and about this many bytes.
+    pub bytes: usize,
+}
+
+/// Which changes of a partition.
+#[derive(Debug, Clone)]
+pub struct ChangesQuery {
+    /// Of which partition.
+    pub partition: Partition,
+    /// Only those behind this place; `None` asks only where the newest is.
+    pub after: Option<Seq>,
+    /// At most so many rows of the shard's history are looked at …
+    pub rows: usize,
+    /// … and about so many bytes returned.
+    pub bytes: usize,
+}
+
+/// What changed in a partition.
+#[derive(Debug, Clone)]
+pub enum Changes {
+    /// These, in their order.
+    Here {
+        /// Hidden records included.
+        changes: Vec<(Address, Arc<Edition>)>,
+        /// Where the next query goes on.
+        until: Seq,
+        /// Whether more is there already.
+        more: bool,
+        /// The last flush that it shows.
+        flushes: u64,
+    },
+    /// The history does not go back so far.
+    Cut,
+}
+
 /// What a walk back through a record's history looks for.
 #[derive(Debug, Clone)]
 pub struct TrailQuery {
+    /// The record's shard.
+    pub shard: ShardId,
     /// The newest write to look at.
     pub from: Seq,
     /// The version at which it ends; `None`: at the record's first write.
@@ -140,6 +186,18 @@ pub trait Shelf: Send + Sync + 'static {
 
     /// The highest fence below `horizon`.
     fn newest_fence_below(&self, horizon: u64) -> BoxFuture<'_, Result<Option<u64>, Failure>>;
+
+    /// A record's history, newest first.
+    fn history(&self, query: HistoryQuery) -> BoxFuture<'_, Result<Vec<Edition>, Failure>>;
+
+    /// The edition with this version, as far as the history is kept.
+    fn edition_at(&self, address: Address, vector: Vector) -> BoxFuture<'_, Result<Option<Edition>, Failure>>;
+
+    /// What changed in a partition.
+    fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes, Failure>>;
+
+    /// Live records that expire before `now`, with their versions.
+    fn expired(&self, now: Micros, most: usize) -> BoxFuture<'_, Result<Vec<(Address, Vector)>, Failure>>;
 
     /// Tombstones decided before `horizon`, oldest first.
     fn tombstones(&self, horizon: Micros, most: usize) -> BoxFuture<'_, Result<Vec<Address>, Failure>>;

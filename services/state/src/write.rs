@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::domain::{Address, Edition, Micros, Note, Precondition, Value, Vector};
+use crate::{
+    domain::{Address, Edition, Micros, Note, Precondition, Value, Vector},
+    store::FenceScope,
+};
 
 /// How safe a write is before it is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -25,6 +28,29 @@ pub struct Write {
     pub precondition: Precondition,
     /// The new content; absent to delete the record.
     pub value: Option<Value>,
+    /// When the record expires by itself.
+    pub expires: Option<Micros>,
+}
+
+/// A lock under which a command is made: the lock's record, in the partition of its writes, must be live and have this
+/// revision.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    /// The lock's record.
+    pub address: Address,
+    /// The lock's fence.
+    pub revision: u64,
+}
+
+/// A lease as far as fences are concerned.
+#[derive(Debug, Clone)]
+pub struct Holder {
+    /// Where its fence counts.
+    pub scope: FenceScope,
+    /// The fence.
+    pub number: u64,
+    /// The lease's id.
+    pub lease: Arc<str>,
 }
 
 impl Write {
@@ -42,6 +68,8 @@ impl Write {
 pub struct Command {
     /// At least one, each address once.
     pub writes: Vec<Write>,
+    /// The lock that must be held.
+    pub guard: Option<Guard>,
     /// The caller's id for it; its repeat gets the first answer.
     pub write_id: Option<Uuid>,
     /// The invocation under whose lease it is; empty outside of one.
@@ -122,6 +150,11 @@ pub enum Refusal {
         presented: Vector,
         /// What the record is now.
         current: Current,
+    },
+    /// The lock that guards it is another's, or nobody's.
+    LockLost {
+        /// The lock's record.
+        address: Address,
     },
     /// There is nothing to delete.
     NotThere {

@@ -76,7 +76,10 @@ impl Journal {
 
     /// The record of a call.
     pub(crate) async fn find(&self, slot: &Slot) -> Result<Option<Box<Found>>, Error> {
-        let request = client::for_tenant(Request::new(GetRequest { address: Some(address(slot)) }), &slot.tenant)?;
+        let request = client::for_tenant(
+            Request::new(GetRequest { address: Some(address(slot)), ..Default::default() }),
+            &slot.tenant,
+        )?;
         let mut state = self.client.clone();
         match self.within(state.get(request)).await {
             Ok(answer) => answer.into_inner().record.map(read).transpose(),
@@ -168,6 +171,7 @@ fn put(slot: &Slot, record: &Record, version: Option<&Bytes>) -> Result<PutReque
         // A repeat of this very write gets its first answer, so a lost reply does no harm.
         write_id: id::new(),
         durability: Durability::Durable.into(),
+        ..Default::default()
     })
 }
 

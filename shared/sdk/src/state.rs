@@ -105,7 +105,7 @@ impl State {
         let answer = self
             .caller
             .call(self.limits(), || {
-                let request = pb::GetRequest { address: Some(address.into()) };
+                let request = pb::GetRequest { address: Some(address.into()), ..Default::default() };
                 let mut client = self.client.clone();
                 async move { client.get(request).await }
             })
@@ -137,6 +137,7 @@ impl State {
             precondition: write.precondition.into(),
             write_id: write.write_id,
             durability: pb::Durability::from(write.durability).into(),
+            ..Default::default()
         };
         let answer = self
             .caller
@@ -158,6 +159,7 @@ impl State {
             precondition: precondition.into(),
             write_id: id::new(),
             durability: pb::Durability::Unspecified.into(),
+            ..Default::default()
         };
         self.caller
             .call(self.limits(), || {

@@ -42,7 +42,7 @@ async fn go_on(channel: Channel, token: &str, tool: String) -> Map<String, serde
     let mut tools = ToolServiceClient::new(channel);
     let key = |key: &str| Address { namespace: "frozen".into(), partition: "p".into(), key: key.into() };
     let value = Some(Value { data: b"1".to_vec().into(), content_type: String::new() });
-    let write = batch_put_request::Write { key: "batch".into(), precondition: None, value: value.clone() };
+    let write = batch_put_request::Write { key: "batch".into(), precondition: None, value: value.clone(), ttl: None };
     let put = PutRequest { address: Some(key("put")), value, ..Default::default() };
     let batch = BatchPutRequest {
         namespace: "frozen".into(),

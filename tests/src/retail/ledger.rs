@@ -148,7 +148,7 @@ impl Ledger {
     }
 
     async fn batch_get(&self, addresses: Vec<Address>) -> Result<Vec<Record>, Status> {
-        let answer = patiently(BatchGetRequest { addresses }, |request| {
+        let answer = patiently(BatchGetRequest { addresses, ..Default::default() }, |request| {
             let mut state = self.state.clone();
             async move { state.batch_get(request).await }
         });
@@ -208,7 +208,12 @@ fn address(namespace: &str, key: String) -> Address {
 
 fn write(key: String, json: String, version: Option<Vec<u8>>) -> Write {
     let precondition = version.map(|version| Precondition { precondition: Some(Holds::Version(version.into())) });
-    Write { key, precondition, value: Some(Content { data: json.into_bytes().into(), content_type: String::new() }) }
+    Write {
+        key,
+        precondition,
+        value: Some(Content { data: json.into_bytes().into(), content_type: String::new() }),
+        ttl: None,
+    }
 }
 
 /// The same call has the same write id, wherever it is repeated (FNV-1a over namespace and call).

@@ -103,6 +103,28 @@ impl StateService for Raises {
     async fn list(&self, _: Request<pb::ListRequest>) -> Answer<pb::ListResponse> {
         no()
     }
+    async fn history(&self, _: Request<pb::HistoryRequest>) -> Answer<pb::HistoryResponse> {
+        no()
+    }
+    async fn sync(&self, _: Request<pb::SyncRequest>) -> Answer<pb::SyncResponse> {
+        no()
+    }
+    async fn acquire_lock(&self, _: Request<pb::AcquireLockRequest>) -> Answer<pb::AcquireLockResponse> {
+        no()
+    }
+    async fn renew_lock(&self, _: Request<pb::RenewLockRequest>) -> Answer<pb::RenewLockResponse> {
+        no()
+    }
+    async fn release_lock(&self, _: Request<pb::ReleaseLockRequest>) -> Answer<pb::ReleaseLockResponse> {
+        no()
+    }
+    async fn list_locks(&self, _: Request<pb::ListLocksRequest>) -> Answer<pb::ListLocksResponse> {
+        no()
+    }
+    type WatchStream = futures::stream::Pending<Result<pb::WatchResponse, Status>>;
+    async fn watch(&self, _: Request<pb::WatchRequest>) -> Answer<Self::WatchStream> {
+        no()
+    }
     async fn register_fence(&self, _: Request<pb::RegisterFenceRequest>) -> Answer<pb::RegisterFenceResponse> {
         no()
     }

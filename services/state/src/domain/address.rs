@@ -10,6 +10,12 @@ pub const SHARDS: usize = 64;
 /// The longest name, in bytes.
 const NAME_BYTES_MAX: usize = 512;
 
+/// What the keys of hidden records begin with: no name has control characters.
+pub const HIDDEN: char = '\u{1}';
+
+/// The last key before those of callers.
+pub const LAST_HIDDEN: &str = "\u{1f}";
+
 /// One of the [`SHARDS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(u8);
@@ -86,6 +92,22 @@ impl Partition {
         shard_of(&self.text)
     }
 
+    /// The address of one of its records. The key is one that was checked when it first came, or a hidden one.
+    pub fn record(&self, key: &str) -> Address {
+        Address {
+            text: format!("{}\0{key}", self.text).into(),
+            tenant_end: self.tenant_end,
+            namespace_end: self.namespace_end,
+            partition_end: self.text.len() as u16,
+        }
+    }
+
+    /// A record that is the service's own: its key begins with a control character, so no caller can name it, and every
+    /// key of a caller sorts behind it.
+    pub fn hidden(&self, kind: &str, name: &str) -> Address {
+        self.record(&format!("{HIDDEN}{kind}{HIDDEN}{name}"))
+    }
+
     /// Whether a record belongs to it.
     pub fn contains(&self, address: &Address) -> bool {
         address.text[..usize::from(address.partition_end)] == *self.text
@@ -144,6 +166,20 @@ impl Address {
     /// The record within its partition.
     pub fn key(&self) -> &str {
         &self.text[usize::from(self.partition_end) + 1..]
+    }
+
+    /// Its partition.
+    pub fn in_partition(&self) -> Partition {
+        Partition {
+            text: self.text[..usize::from(self.partition_end)].into(),
+            tenant_end: self.tenant_end,
+            namespace_end: self.namespace_end,
+        }
+    }
+
+    /// Whether it is the service's own.
+    pub fn is_hidden(&self) -> bool {
+        self.key().starts_with(HIDDEN)
     }
 
     /// The shard that decides about it: its partition's.

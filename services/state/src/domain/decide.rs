@@ -55,6 +55,7 @@ mod tests {
             value: live.then(|| Value { data: Bytes::new(), content_type: "".into() }),
             writer: Writer { write_id: Uuid::nil(), invocation_id: "".into(), time: 0 },
             blind: false,
+            expires: None,
         }
     }
 

@@ -55,6 +55,8 @@ pub struct Edition {
     pub writer: Writer,
     /// Whether it overwrote blindly.
     pub blind: bool,
+    /// When the record expires by itself.
+    pub expires: Option<Micros>,
 }
 
 impl Edition {

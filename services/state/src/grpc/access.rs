@@ -3,7 +3,10 @@
 use holdfast_rpc::{Caller, Error, Role};
 
 use super::convert;
-use crate::{config::Config, fences::Holder, write::Command};
+use crate::{
+    config::Config,
+    write::{Command, Holder},
+};
 
 /// Namespaces of the mesh itself.
 const RESERVED: &str = "holdfast.";

@@ -10,10 +10,9 @@ use holdfast_rpc::{
 };
 
 use crate::{
-    domain::{self, Address, BadName, Edition, Partition},
-    fences::Holder,
+    domain::{self, Address, BadName, Edition, LAST_HIDDEN, Partition},
     store::{FenceScope, Page, PageQuery},
-    write::{Command, Durability, Written},
+    write::{Command, Durability, Holder, Written},
 };
 
 pub(super) use commands::{batch_put, delete, put};
@@ -42,14 +41,29 @@ pub(super) fn addresses(tenant: &str, list: &[pb::Address]) -> Result<Vec<Addres
     each.map(|(place, one)| address(tenant, Some(one), &format!("addresses[{place}]"))).collect()
 }
 
+pub(super) fn partition(tenant: &str, namespace: &str, partition: &str) -> Result<Partition, Error> {
+    Partition::new(tenant, namespace, partition).map_err(|bad| named("", &bad))
+}
+
 pub(super) fn page_query(tenant: &str, request: pb::ListRequest) -> Result<PageQuery, Error> {
-    let partition = Partition::new(tenant, &request.namespace, &request.partition).map_err(|bad| named("", &bad))?;
+    let partition = partition(tenant, &request.namespace, &request.partition)?;
     let records = match request.page_size as usize {
         0 => PAGE_DEFAULT,
         size if size > PAGE_MAX => return Err(Error::invalid("page_size", format!("is more than {PAGE_MAX}"))),
         size => size,
     };
-    Ok(PageQuery { partition, prefix: request.key_prefix, after: request.page_token, records, bytes: PAGE_BYTES })
+    Ok(PageQuery {
+        partition,
+        prefix: request.key_prefix,
+        after: behind_hidden(request.page_token),
+        records,
+        bytes: PAGE_BYTES,
+    })
+}
+
+/// Records of the service's own are on no page of a caller's.
+fn behind_hidden(token: String) -> String {
+    if token.as_str() < LAST_HIDDEN { LAST_HIDDEN.to_owned() } else { token }
 }
 
 pub(super) fn page(page: &Page) -> pb::ListResponse {
@@ -79,6 +93,7 @@ pub(super) fn record(address: &Address, edition: &Edition) -> pb::Record {
         revision: edition.revision,
         writer: Some(writer(&edition.writer)),
         value_omitted: false,
+        expire_time: edition.expires.map(timestamp),
     }
 }
 

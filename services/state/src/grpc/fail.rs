@@ -10,8 +10,8 @@ use tonic::Status;
 
 use super::convert;
 use crate::{
-    domain::{Address, Note, Standing},
-    state::Failed,
+    domain::{Address, HIDDEN, Note, Standing},
+    failed::Failed,
     store::Unstored,
     write::{Current, Refusal},
 };
@@ -59,6 +59,10 @@ fn refused(refusal: Refusal) -> Error {
             Error::data_loss(message, &detail)
         }
         Refusal::NotThere { address } => not_there(&address),
+        Refusal::LockLost { address } => {
+            let name = address.key().rsplit(HIDDEN).next().unwrap_or_default();
+            Error::precondition("LOCK_LOST", format!("the lock {name:?} is another's, or nobody's"))
+        }
     }
 }
 

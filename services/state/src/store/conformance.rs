@@ -52,6 +52,7 @@ fn change(key: &str, record: RecordId, seq: Seq, previous: Seq, text: Option<&st
             .map(|text| Value { data: Bytes::copy_from_slice(text.as_bytes()), content_type: "text/plain".into() }),
         writer: Writer { write_id: Uuid::from_u128(seq.into()), invocation_id: "inv".into(), time: seq as Micros },
         blind: false,
+        expires: None,
     };
     Change { address: at(key), edition: Arc::new(edition), creates: previous == 0 }
 }
@@ -110,7 +111,7 @@ async fn coalesced(backend: &dyn Backend) {
     store.journal.commit(0, &writes(all)).unwrap();
     let gone = read(&store, "k").await.expect("a tombstone");
     assert!(!gone.is_live() && gone.revision == 3);
-    let trail = store.shelf.trail(TrailQuery { from: 3, until: None, most: 10 }).await.unwrap();
+    let trail = store.shelf.trail(TrailQuery { shard: at("k").shard(), from: 3, until: None, most: 10 }).await.unwrap();
     assert_eq!(trail.notes.iter().map(|note| note.revision).collect::<Vec<_>>(), [3, 2, 1]);
     assert_eq!(store.shelf.tombstones(4, 10).await.unwrap(), [at("k")]);
     assert!(store.shelf.tombstones(3, 10).await.unwrap().is_empty());
@@ -126,7 +127,7 @@ async fn trails_end(backend: &dyn Backend) {
     let (first, second) = (change("k", 1, 1, 0, Some("1")), change("k", 1, 2, 1, Some("2")));
     let presented = first.edition.vector.clone();
     store.journal.commit(0, &writes([first, second, change("k", 1, 3, 2, Some("3"))])).unwrap();
-    let walk = |from, until, most| store.shelf.trail(TrailQuery { from, until, most });
+    let walk = |from, until, most| store.shelf.trail(TrailQuery { shard: at("k").shard(), from, until, most });
     let trail = walk(3, Some(presented), 10).await.unwrap();
     assert_eq!((trail.notes.len(), trail.end), (2, TrailEnd::Presented));
     assert_eq!(walk(3, None, 10).await.unwrap().end, TrailEnd::Beginning);

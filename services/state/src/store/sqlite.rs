@@ -1,6 +1,7 @@
 //! The embedded store: one SQLite file, `state.db`, for one process.
 
 mod journal;
+mod past;
 mod rows;
 mod shelf;
 
@@ -24,7 +25,10 @@ const READS_MAX: usize = 16_384;
 /// # Errors
 /// Each names the path and what to do.
 pub fn open(directory: &Path, now: Micros) -> Result<Opened, OpenError> {
-    let migrations = Migrations::from_iter([M::up(include_str!("../../migrations/sqlite/0001_records.sql"))]);
+    let migrations = Migrations::from_iter([
+        M::up(include_str!("../../migrations/sqlite/0001_records.sql")),
+        M::up(include_str!("../../migrations/sqlite/0002_history.sql")),
+    ]);
     let database = Database::open(directory, NAME, &migrations)?;
     let failed = |failure| OpenError::File { path: database.path().to_path_buf(), failure };
     let mut connection = database.writer().map_err(failed)?;

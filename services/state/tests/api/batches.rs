@@ -11,11 +11,12 @@ fn batch(writes: Vec<Write>) -> pb::BatchPutRequest {
         writes,
         write_id: String::new(),
         durability: 0,
+        lock: None,
     }
 }
 
 fn write(key: &str, read: Option<&[u8]>, data: Option<&str>) -> Write {
-    Write { key: key.into(), precondition: read.and_then(version), value: data.map(value) }
+    Write { key: key.into(), precondition: read.and_then(version), value: data.map(value), ttl: None }
 }
 
 #[tokio::test]

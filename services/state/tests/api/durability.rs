@@ -81,7 +81,7 @@ async fn records_beyond_the_cache_are_read_from_the_store() {
         assert_eq!(data(&state.get(&n.to_string()).await.unwrap()), format!("{n}{large}"));
     }
     let addresses = (0..20).map(|n| address(&n.to_string())).chain([address("absent")]).collect();
-    let request = tonic::Request::new(pb::BatchGetRequest { addresses });
+    let request = tonic::Request::new(pb::BatchGetRequest { addresses, ..Default::default() });
     let request = holdfast_rpc::client::for_tenant(request, "acme").unwrap();
     let records = state.client.clone().batch_get(request).await.unwrap().into_inner().records;
     let keys: Vec<_> = records.iter().map(|record| record.address.as_ref().unwrap().key.clone()).collect();

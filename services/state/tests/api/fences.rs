@@ -1,6 +1,6 @@
 use holdfast_proto::state::v1 as pb;
 use holdfast_rpc::{status, time::now_micros};
-use holdfast_state::upkeep;
+use holdfast_state::embedded::upkeep;
 use tonic::{Code, Request, Status};
 
 use crate::harness::*;
@@ -102,7 +102,7 @@ async fn forgotten_fences_leave_their_tokens_refused() {
     let held = lease(now(), "a");
     state.register(&held).await.unwrap();
     let eight_days = 8 * 24 * 3_600 * 1_000_000;
-    upkeep::once(&state.state, &state.config, now_micros() + eight_days).await;
+    upkeep::once(&state.embedded, &state.config, now_micros() + eight_days).await;
     fenced(state.put_under(&held, put("k", "1", None)).await);
     let state = state.restart().await;
     // The clock is back where it was: what was forgotten stays refused, and what is new is not.

@@ -13,7 +13,7 @@ use holdfast_rpc::{
     time::now_micros,
 };
 use holdfast_state::{
-    Api, Config, State,
+    Api, Config, Decider as _, Embedded, State,
     store::{Opened, sqlite},
 };
 use pb::state_service_server::StateServiceServer;
@@ -25,7 +25,7 @@ use crate::gate::{Gate, Gated};
 pub(crate) type Client = StateServiceClient<Channel>;
 
 pub(crate) struct Harness {
-    pub(crate) state: State,
+    pub(crate) embedded: Embedded,
     pub(crate) config: Config,
     pub(crate) gate: Gate,
     pub(crate) client: Client,
@@ -52,13 +52,14 @@ impl Harness {
         let gate = Gate::new();
         let opened = sqlite::open(directory.path(), now_micros()).expect("nobody else has it");
         let opened = Opened { journal: Box::new(Gated { journal: opened.journal, gate: gate.clone() }), ..opened };
-        let state = State::start(opened, &config).expect("a thread for the flusher");
+        let embedded = Embedded::start(opened, &config).expect("a thread for the flusher");
+        let state = State::over(Arc::new(embedded.clone()));
         let api = StateServiceServer::new(Api::new(state.clone(), config.clone()));
         let routes = Routes::new(api.max_decoding_message_size(config.message_max.bytes()));
         let server = tokio::spawn(async move { host.serve(routes).await.expect("the listener holds") });
         let channel = Channel::connect("state", &format!("http://{address}"), None, None).expect("a URL");
         let client = StateServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-        Self { state, config, gate, client, leases, directory, stop, server }
+        Self { embedded, config, gate, client, leases, directory, stop, server }
     }
 
     /// As SIGTERM does it, and started again.
@@ -69,11 +70,11 @@ impl Harness {
 
     /// Drains and ends.
     pub(crate) async fn shut(self) -> (Arc<tempfile::TempDir>, Config) {
-        let Self { state, config, directory, stop, server, client, .. } = self;
+        let Self { embedded, config, directory, stop, server, client, .. } = self;
         drop(client);
         stop.cancel();
         server.await.expect("the server ends");
-        state.close().await;
+        embedded.close().await;
         (directory, config)
     }
 
@@ -86,12 +87,12 @@ impl Harness {
     /// As kill -9 does it.
     pub(crate) async fn kill(self) -> (Arc<tempfile::TempDir>, Config) {
         self.gate.fill();
-        let Self { state, config, gate, directory, stop, server, client, .. } = self;
+        let Self { embedded, config, gate, directory, stop, server, client, .. } = self;
         drop(client);
         stop.cancel();
         server.await.expect("the server ends");
         // Nothing is stored any more, and dropping the last handle ends the flusher as it is.
-        drop((state, gate));
+        drop((embedded, gate));
         (directory, config)
     }
 
@@ -100,7 +101,7 @@ impl Harness {
     }
 
     pub(crate) async fn get(&self, key: &str) -> Result<pb::Record, Status> {
-        let request = pb::GetRequest { address: Some(address(key)) };
+        let request = pb::GetRequest { address: Some(address(key)), ..Default::default() };
         let response = self.client.clone().get(for_tenant(Request::new(request), "acme")?).await?;
         Ok(response.into_inner().record.expect("a record"))
     }

@@ -30,7 +30,7 @@ async fn bad_input_names_its_field() {
     }
     state.put(put("k", &"x".repeat(1_024), None)).await.expect("the limit itself is allowed");
 
-    let many = pb::BatchGetRequest { addresses: vec![address("k"); 1_001] };
+    let many = pb::BatchGetRequest { addresses: vec![address("k"); 1_001], ..Default::default() };
     let refused = state.client.clone().batch_get(for_tenant(Request::new(many), "acme").unwrap()).await.unwrap_err();
     assert_eq!(status::field(&refused).as_deref(), Some("addresses"));
 }

@@ -1,6 +1,6 @@
 use holdfast_proto::state::v1 as pb;
 use holdfast_rpc::status;
-use holdfast_state::{Config, upkeep};
+use holdfast_state::{Config, embedded::upkeep};
 
 use crate::harness::*;
 
@@ -79,12 +79,23 @@ async fn a_repeated_batch_gets_its_first_answer() {
         namespace: "accounts".into(),
         partition: "C-1".into(),
         writes: vec![
-            pb::batch_put_request::Write { key: "a".into(), precondition: version(&first), value: Some(value("2")) },
-            pb::batch_put_request::Write { key: "b".into(), precondition: None, value: Some(value("2")) },
-            pb::batch_put_request::Write { key: "c".into(), precondition: overwrite(), value: Some(value("2")) },
+            pb::batch_put_request::Write {
+                key: "a".into(),
+                precondition: version(&first),
+                value: Some(value("2")),
+                ttl: None,
+            },
+            pb::batch_put_request::Write { key: "b".into(), precondition: None, value: Some(value("2")), ttl: None },
+            pb::batch_put_request::Write {
+                key: "c".into(),
+                precondition: overwrite(),
+                value: Some(value("2")),
+                ttl: None,
+            },
         ],
         write_id: uuid::Uuid::from_u128(5).to_string(),
         durability: 0,
+        lock: None,
     };
     let answer = state.batch(batch.clone()).await.unwrap();
     assert_eq!(state.batch(batch.clone()).await.unwrap(), answer);
@@ -106,7 +117,7 @@ async fn beyond_the_history_a_repeat_may_have_happened() {
     for n in 3..8 {
         at = state.put(put("k", &n.to_string(), Some(&at))).await.unwrap().version;
     }
-    let sweep = upkeep::Sweep::new(&state.state, &state.config.keep);
+    let sweep = upkeep::Sweep::new(&state.embedded, &state.config.keep);
     let removed = sweep.round(holdfast_rpc::time::now_micros(), std::time::Duration::ZERO).await;
     assert_eq!(removed, 5, "two editions of seven are kept");
     let refused = state.put(write).await.unwrap_err();

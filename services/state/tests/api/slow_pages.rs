@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt as _};
 use holdfast_state::{
-    Config, State,
-    domain::{Address, Edition, Fence, Micros, Note, Partition, Precondition, RecordId, Trail, Value},
-    store::{FenceScope, Opened, Page, PageQuery, Shelf, TrailQuery, sqlite},
+    Config, Embedded, State,
+    domain::{Address, Edition, Fence, Micros, Note, Partition, Precondition, RecordId, Trail, Value, Vector},
+    store::{Changes, ChangesQuery, FenceScope, HistoryQuery, Opened, Page, PageQuery, Shelf, TrailQuery, sqlite},
     write::{Command, Durability, Write},
 };
 use holdfast_storage::Failure;
@@ -55,6 +55,22 @@ impl Shelf for SlowPages {
         self.shelf.newest_fence_below(horizon)
     }
 
+    fn history(&self, query: HistoryQuery) -> BoxFuture<'_, Result<Vec<Edition>, Failure>> {
+        self.shelf.history(query)
+    }
+
+    fn edition_at(&self, address: Address, vector: Vector) -> BoxFuture<'_, Result<Option<Edition>, Failure>> {
+        self.shelf.edition_at(address, vector)
+    }
+
+    fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes, Failure>> {
+        self.shelf.changes(query)
+    }
+
+    fn expired(&self, now: Micros, most: usize) -> BoxFuture<'_, Result<Vec<(Address, Vector)>, Failure>> {
+        self.shelf.expired(now, most)
+    }
+
     fn tombstones(&self, horizon: Micros, most: usize) -> BoxFuture<'_, Result<Vec<Address>, Failure>> {
         self.shelf.tombstones(horizon, most)
     }
@@ -63,7 +79,13 @@ impl Shelf for SlowPages {
 fn overwrite(data: &'static str) -> Command {
     let value = Value { data: data.into(), content_type: "".into() };
     Command {
-        writes: vec![Write { address: address(), precondition: Precondition::Overwrite, value: Some(value) }],
+        writes: vec![Write {
+            address: address(),
+            precondition: Precondition::Overwrite,
+            value: Some(value),
+            expires: None,
+        }],
+        guard: None,
         write_id: None,
         invocation_id: "".into(),
         durability: Durability::Durable,
@@ -84,7 +106,8 @@ async fn a_list_shows_nothing_before_every_read_shows_it() {
         Arc::new(SlowPages { shelf: opened.shelf, asked: Notify::new(), go_on: Notify::new(), read: Notify::new() });
     let journal = Box::new(Gated { journal: opened.journal, gate: gate.clone() });
     let shelf = Arc::clone(&pages) as Arc<dyn Shelf>;
-    let state = State::start(Opened { journal, shelf, ..opened }, &Config::default()).unwrap();
+    let embedded = Embedded::start(Opened { journal, shelf, ..opened }, &Config::default()).unwrap();
+    let state = State::over(Arc::new(embedded));
     state.write(&overwrite("1"), None).await.unwrap();
 
     let partition = Partition::new("acme", "n", "p").unwrap();
@@ -113,5 +136,5 @@ async fn a_list_shows_nothing_before_every_read_shows_it() {
     assert_eq!(page.records[0].1.revision, 2);
     assert_eq!(state.get(&address()).await.unwrap().unwrap().revision, 2);
     write.await.unwrap().unwrap();
-    state.close().await;
+    state.decider().close().await;
 }

@@ -11,7 +11,7 @@ async fn nothing_crosses_tenants() {
     let mut client = state.client.clone();
     let other = |request| for_tenant(request, "other").unwrap();
 
-    let get = Request::new(pb::GetRequest { address: Some(address("k")) });
+    let get = Request::new(pb::GetRequest { address: Some(address("k")), ..Default::default() });
     let absent = for_tenant(get, "other").unwrap();
     assert_eq!(client.get(absent).await.unwrap_err().code(), Code::NotFound);
     let list = pb::ListRequest { namespace: "accounts".into(), partition: "C-1".into(), ..Default::default() };

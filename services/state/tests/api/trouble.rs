@@ -18,10 +18,10 @@ async fn a_full_disk_refuses_writes_serves_reads_and_heals_alone() {
     assert_eq!(data(&state.get("k").await.unwrap()), "1");
     let list = pb::ListRequest { namespace: "accounts".into(), partition: "C-1".into(), ..Default::default() };
     assert_eq!(state.list(list).await.unwrap().records.len(), 1);
-    assert!(!state.state.is_healthy());
+    assert!(!state.embedded.is_healthy());
     state.gate.open();
     state.put(put("k", "2", Some(&at))).await.expect("it heals by itself");
-    assert!(state.state.is_healthy());
+    assert!(state.embedded.is_healthy());
 }
 
 #[tokio::test]

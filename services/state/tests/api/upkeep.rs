@@ -1,6 +1,6 @@
 use holdfast_proto::state::v1 as pb;
 use holdfast_rpc::time::now_micros;
-use holdfast_state::upkeep;
+use holdfast_state::embedded::upkeep;
 use tonic::Code;
 
 use crate::harness::*;
@@ -18,7 +18,7 @@ async fn a_record_made_anew_after_its_tombstone_is_forgotten_repeats_no_version(
         ..pb::DeleteRequest::default()
     };
     state.delete(delete).await.unwrap();
-    upkeep::once(&state.state, &state.config, now_micros() + EIGHT_DAYS).await;
+    upkeep::once(&state.embedded, &state.config, now_micros() + EIGHT_DAYS).await;
     let tombstones = "SELECT count(*) FROM records";
     assert_eq!(ask(&state, tombstones), 0, "the tombstone is gone");
 
@@ -45,9 +45,9 @@ async fn young_tombstones_and_live_records_are_kept() {
         ..pb::DeleteRequest::default()
     };
     state.delete(delete).await.unwrap();
-    upkeep::once(&state.state, &state.config, now_micros()).await;
+    upkeep::once(&state.embedded, &state.config, now_micros()).await;
     assert_eq!(ask(&state, "SELECT count(*) FROM records"), 2);
-    upkeep::once(&state.state, &state.config, now_micros() + EIGHT_DAYS).await;
+    upkeep::once(&state.embedded, &state.config, now_micros() + EIGHT_DAYS).await;
     assert_eq!(ask(&state, "SELECT count(*) FROM records"), 1);
     assert_eq!(state.get("gone").await.unwrap_err().code(), Code::NotFound);
     state.put(put("live", "2", Some(&live))).await.unwrap();

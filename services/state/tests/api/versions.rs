@@ -1,6 +1,6 @@
 use holdfast_proto::state::v1 as pb;
 use holdfast_rpc::status;
-use holdfast_state::upkeep;
+use holdfast_state::embedded::upkeep;
 use tonic::Code;
 
 use crate::harness::*;
@@ -68,7 +68,7 @@ async fn a_version_of_a_lost_write_is_a_loss_and_never_an_overwrite() {
     conflict(&state.put(put("k", "again", Some(&kept.version))).await.unwrap_err());
 
     // A week later, lost is as good as stale.
-    upkeep::once(&state.state, &state.config, holdfast_rpc::time::now_micros() + WEEK_MICROS + 1_000_000).await;
+    upkeep::once(&state.embedded, &state.config, holdfast_rpc::time::now_micros() + WEEK_MICROS + 1_000_000).await;
     conflict(&state.put(put("k", "again", Some(&lost.version))).await.unwrap_err());
     let later = state.put(put("k", "later", Some(&next.version))).await.unwrap();
     assert_eq!(later.revision, 3);

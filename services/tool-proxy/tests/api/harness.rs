@@ -192,7 +192,7 @@ impl Harness {
 
     async fn read(&self, partition: &str, key: &str) -> Option<Record> {
         let address = Address { namespace: "holdfast.calls".into(), partition: partition.into(), key: key.into() };
-        let request = Request::new(GetRequest { address: Some(address) });
+        let request = Request::new(GetRequest { address: Some(address), ..Default::default() });
         let request = client::for_tenant(request, "acme").expect("a plain name");
         self.state().get(request).await.ok()?.into_inner().record
     }

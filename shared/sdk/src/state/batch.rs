@@ -53,6 +53,7 @@ impl BatchWrite {
             key,
             precondition: precondition.into(),
             value: value.map(Into::into),
+            ..Default::default()
         });
         self
     }
@@ -88,7 +89,8 @@ impl State {
     /// # Errors
     /// As [`State::get`].
     pub async fn batch_get(&self, addresses: &[Address]) -> Result<Vec<Record>, Error> {
-        let request = pb::BatchGetRequest { addresses: addresses.iter().map(Into::into).collect() };
+        let request =
+            pb::BatchGetRequest { addresses: addresses.iter().map(Into::into).collect(), ..Default::default() };
         let answer = self
             .caller
             .call(self.limits(), || {
@@ -110,6 +112,7 @@ impl State {
             writes: batch.writes,
             write_id: batch.write_id,
             durability: pb::Durability::from(batch.durability).into(),
+            ..Default::default()
         };
         let answer = self
             .caller

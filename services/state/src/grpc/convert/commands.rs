@@ -28,6 +28,7 @@ pub(in crate::grpc) fn put(
     let write = Write {
         precondition: precondition(request.precondition.as_ref(), &address, "precondition")?,
         value: Some(content(value, config, "value")?),
+        expires: None,
         address,
     };
     command(caller, vec![write], &request.write_id, request.durability, config, now)
@@ -70,7 +71,9 @@ pub(in crate::grpc) fn batch_put(
         let precondition = precondition(write.precondition.as_ref(), &address, &field("precondition"))?;
         writes.push(match write.value {
             None => deletion(address, precondition, &field("precondition"))?,
-            Some(value) => Write { address, precondition, value: Some(content(value, config, &field("value"))?) },
+            Some(value) => {
+                Write { address, precondition, value: Some(content(value, config, &field("value"))?), expires: None }
+            }
         });
     }
     command(caller, writes, &request.write_id, request.durability, config, now)
@@ -79,7 +82,7 @@ pub(in crate::grpc) fn batch_put(
 fn deletion(address: Address, precondition: Precondition, field: &str) -> Result<Write, Error> {
     match precondition {
         Precondition::Absent => Err(Error::invalid(field, "is missing: a record that is deleted must exist")),
-        precondition => Ok(Write { address, precondition, value: None }),
+        precondition => Ok(Write { address, precondition, value: None, expires: None }),
     }
 }
 
@@ -106,7 +109,7 @@ fn command(
     };
     let invocation_id =
         caller.lease.as_ref().map_or_else(|| Arc::from(""), |lease| lease.invocation_id.as_str().into());
-    Ok(Command { writes, write_id, invocation_id, durability, now })
+    Ok(Command { writes, guard: None, write_id, invocation_id, durability, now })
 }
 
 fn content(value: pb::Value, config: &Config, field: &str) -> Result<domain::Value, Error> {

@@ -83,6 +83,9 @@ impl Journal for Sqlite {
                 keep.horizon,
                 signed(keep.editions),
             ))?;
+            if removed > 0 {
+                tx.prepare_cached("UPDATE decider SET swept = max(swept, ?1)")?.execute([last])?;
+            }
             Ok(Swept { next: last.cast_unsigned(), removed })
         })
         .map_err(|unstored| unstored.failure)
@@ -167,6 +170,7 @@ fn append_change(append: &mut CachedStatement<'_>, change: &Change) -> rusqlite:
         edition.blind,
         content_type,
         value,
+        edition.expires,
     ))?;
     Ok(())
 }
@@ -179,9 +183,9 @@ fn store_records<'c>(tx: &Transaction<'_>, newest: impl Iterator<Item = (bool, &
         let deleted = !edition.is_live();
         if creates {
             let place = (address.tenant(), address.namespace(), address.partition(), address.key());
-            make.execute((id, place.0, place.1, place.2, place.3, head, revision, deleted))?;
+            make.execute((id, place.0, place.1, place.2, place.3, head, revision, deleted, edition.expires))?;
         } else {
-            change_head.execute((id, head, revision, deleted))?;
+            change_head.execute((id, head, revision, deleted, edition.expires))?;
         }
     }
     Ok(())

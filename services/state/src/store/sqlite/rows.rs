@@ -6,13 +6,13 @@ use rusqlite::{
 };
 use uuid::Uuid;
 
-use crate::domain::{Edition, Note, ShardId, Value, Vector, Writer};
+use crate::domain::{Address, Edition, Note, Partition, ShardId, Value, Vector, Writer};
 
 /// The columns of the history that [`note`] reads, in its order.
 pub(super) const NOTE: &str = "h.revision, h.vector, h.write_id, h.invocation, h.time";
 /// The columns of the history that [`edition`] reads, in its order: a note's, and more.
 pub(super) const EDITION: &str = "h.revision, h.vector, h.write_id, h.invocation, h.time, \
-                                  h.seq, h.record, h.previous, h.blind, h.content_type, h.value";
+                                  h.seq, h.record, h.previous, h.blind, h.content_type, h.value, h.expires";
 
 /// SQLite's integers are signed: the same 64 bits.
 pub(super) fn signed(number: u64) -> i64 {
@@ -68,7 +68,16 @@ pub(super) fn edition(row: &Row<'_>) -> rusqlite::Result<Edition> {
         value,
         writer,
         blind: row.get(8)?,
+        expires: row.get(11)?,
     })
+}
+
+/// The names of a record in the first four columns; hidden ones too.
+pub(super) fn address(row: &Row<'_>) -> rusqlite::Result<Address> {
+    let part = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+    Partition::new(part(0)?, part(1)?, part(2)?)
+        .map(|partition| partition.record(part(3).unwrap_or_default()))
+        .map_err(|bad| rusqlite::Error::ToSqlConversionFailure(Box::new(bad)))
 }
 
 fn unreadable(column: usize, error: FromSqlError) -> rusqlite::Error {

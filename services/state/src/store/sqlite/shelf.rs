@@ -7,10 +7,13 @@ use holdfast_storage::{Failure, Reader};
 use rusqlite::{OptionalExtension as _, Transaction};
 use uuid::Uuid;
 
-use super::rows::{self, number, signed};
+use super::{
+    past,
+    rows::{self, number, signed},
+};
 use crate::{
-    domain::{Address, Edition, Fence, Micros, Note, RecordId, Trail, TrailEnd},
-    store::{FenceScope, Page, PageQuery, Shelf, TrailQuery},
+    domain::{Address, Edition, Fence, Micros, Note, RecordId, Trail, TrailEnd, Vector},
+    store::{Changes, ChangesQuery, FenceScope, HistoryQuery, Page, PageQuery, Shelf, TrailQuery},
 };
 
 static RECORD: LazyLock<String> = LazyLock::new(|| {
@@ -104,13 +107,25 @@ impl Shelf for Sqlite {
     fn tombstones(&self, horizon: Micros, most: usize) -> BoxFuture<'_, Result<Vec<Address>, Failure>> {
         self.read(move |tx| {
             tx.prepare_cached(include_str!("tombstones.sql"))?
-                .query_map((horizon, rows::count(most)), |row| {
-                    let part = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
-                    Address::new(part(0)?, part(1)?, part(2)?, part(3)?)
-                        .map_err(|bad| rusqlite::Error::ToSqlConversionFailure(Box::new(bad)))
-                })?
+                .query_map((horizon, rows::count(most)), rows::address)?
                 .collect()
         })
+    }
+
+    fn history(&self, query: HistoryQuery) -> BoxFuture<'_, Result<Vec<Edition>, Failure>> {
+        self.read(move |tx| past::history(tx, &query))
+    }
+
+    fn edition_at(&self, address: Address, vector: Vector) -> BoxFuture<'_, Result<Option<Edition>, Failure>> {
+        self.read(move |tx| past::edition_at(tx, &address, &vector))
+    }
+
+    fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes, Failure>> {
+        self.read(move |tx| past::changes(tx, &query))
+    }
+
+    fn expired(&self, now: Micros, most: usize) -> BoxFuture<'_, Result<Vec<(Address, Vector)>, Failure>> {
+        self.read(move |tx| past::expired(tx, now, most))
     }
 }
 
@@ -154,7 +169,7 @@ fn page(tx: &Transaction<'_>, query: &PageQuery) -> rusqlite::Result<Page> {
         rows::count(query.records + 1),
     ))?;
     while let Some(row) = found.next()? {
-        let key = row.get_ref(11)?.as_str()?;
+        let key = row.get_ref(12)?.as_str()?;
         if !key.starts_with(&query.prefix) {
             break;
         }
@@ -162,8 +177,7 @@ fn page(tx: &Transaction<'_>, query: &PageQuery) -> rusqlite::Result<Page> {
             page.more = true;
             break;
         }
-        let address = Address::new(at.tenant(), at.namespace(), at.name(), key)
-            .map_err(|bad| rusqlite::Error::ToSqlConversionFailure(Box::new(bad)))?;
+        let address = at.record(key);
         let edition = rows::edition(row)?;
         bytes += edition.bytes() + address.bytes();
         page.records.push((address, Arc::new(edition)));

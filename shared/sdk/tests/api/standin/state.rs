@@ -110,7 +110,7 @@ impl StateService for State {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let record = self.inner.lock().records.get(&place(request.into_inner().address)).cloned();
         match record {
-            Some(record) => Ok(Response::new(pb::GetResponse { record: Some(record) })),
+            Some(record) => Ok(Response::new(pb::GetResponse { record: Some(record), staleness: None })),
             None => Err(Error::not_found("such record").into()),
         }
     }
@@ -153,12 +153,49 @@ impl StateService for State {
             revision: revision + 1,
             writer: Some(writer),
             value_omitted: false,
+            expire_time: None,
         };
         inner.records.insert(place, record);
         let answer = pb::PutResponse { version: version.into(), revision: revision + 1, durability: put.durability };
         inner.writes.insert(put.write_id, answer.clone());
         drop(inner);
         self.lost_answer(answer)
+    }
+
+    async fn history(&self, _: Request<pb::HistoryRequest>) -> Result<Response<pb::HistoryResponse>, Status> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn sync(&self, _: Request<pb::SyncRequest>) -> Result<Response<pb::SyncResponse>, Status> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn acquire_lock(
+        &self,
+        _: Request<pb::AcquireLockRequest>,
+    ) -> Result<Response<pb::AcquireLockResponse>, Status> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn renew_lock(&self, _: Request<pb::RenewLockRequest>) -> Result<Response<pb::RenewLockResponse>, Status> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn release_lock(
+        &self,
+        _: Request<pb::ReleaseLockRequest>,
+    ) -> Result<Response<pb::ReleaseLockResponse>, Status> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn list_locks(&self, _: Request<pb::ListLocksRequest>) -> Result<Response<pb::ListLocksResponse>, Status> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    type WatchStream = futures::stream::Pending<Result<pb::WatchResponse, Status>>;
+
+    async fn watch(&self, _: Request<pb::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("not in this test"))
     }
 
     async fn register_fence(

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Failed, State, writes::settled};
+use super::{Embedded, writes::settled};
+use crate::failed::Failed;
 use crate::{
     domain::{Note, Precondition, Trail, TrailEnd, Vector},
-    shard::{Late, Shard, TrailStart},
+    embedded::shard::{Late, Shard, TrailStart},
     store::TrailQuery,
     write::{Command, Durability, Refusal, Write, Written},
 };
@@ -23,7 +24,7 @@ struct Earlier {
     stored: bool,
 }
 
-impl State {
+impl Embedded {
     /// The first answer of a command that was taken before; `None` where none of its writes is in the history.
     pub(super) async fn first_answer(
         &self,
@@ -34,7 +35,7 @@ impl State {
         let Some(write_id) = command.write_id else { return Ok(None) };
         let mut earlier = Vec::with_capacity(trails.len());
         for (write, start) in command.writes.iter().zip(trails) {
-            match self.earlier(write, start, write_id).await? {
+            match self.earlier(shard, write, start, write_id).await? {
                 Some(found) => earlier.push(found),
                 // A batch is in the history as a whole, but for what the history has forgotten since.
                 None => return Ok(None),
@@ -47,7 +48,7 @@ impl State {
     pub(super) async fn explain(&self, shard: &Arc<Shard>, command: &Command, late: Late) -> Result<Written, Failed> {
         let Late { index, current, trails } = late;
         let write = &command.writes[index];
-        let trail = self.walk(&trails[index], write.presented()).await?;
+        let trail = self.walk(shard, &trails[index], write.presented()).await?;
         let mut may_have_happened = false;
         if let Some(write_id) = command.write_id {
             if trail.find(write_id).is_some() {
@@ -63,7 +64,13 @@ impl State {
         Err(Failed::Refused(Box::new(Refusal::Conflict { current, since, may_have_happened })))
     }
 
-    async fn earlier(&self, write: &Write, start: &TrailStart, write_id: Uuid) -> Result<Option<Earlier>, Failed> {
+    async fn earlier(
+        &self,
+        shard: &Shard,
+        write: &Write,
+        start: &TrailStart,
+        write_id: Uuid,
+    ) -> Result<Option<Earlier>, Failed> {
         if let Some(note) = start.unstored.iter().find(|note| note.writer.write_id == write_id) {
             return Ok(Some(Earlier { note: note.clone(), stored: false }));
         }
@@ -73,7 +80,8 @@ impl State {
         let found = if write.precondition == Precondition::Overwrite {
             self.shelf.blind_write(start.record, write_id).await?
         } else {
-            let query = TrailQuery { from: start.from, until: write.presented().cloned(), most: WALK_MAX };
+            let query =
+                TrailQuery { shard: shard.id(), from: start.from, until: write.presented().cloned(), most: WALK_MAX };
             self.shelf.trail(query).await?.find(write_id).cloned()
         };
         Ok(found.map(|note| Earlier { note, stored: true }))
@@ -100,7 +108,7 @@ impl State {
     }
 
     /// A record's trail, from what is not stored yet into the history.
-    async fn walk(&self, start: &TrailStart, until: Option<&Vector>) -> Result<Trail, Failed> {
+    async fn walk(&self, shard: &Shard, start: &TrailStart, until: Option<&Vector>) -> Result<Trail, Failed> {
         if let Some(trail) = start.at_hand(until) {
             return Ok(trail);
         }
@@ -109,7 +117,7 @@ impl State {
         if notes.len() < start.unstored.len() {
             return Ok(Trail { notes, end: TrailEnd::Presented });
         }
-        let older = TrailQuery { from: start.from, until: until.cloned(), most: WALK_MAX };
+        let older = TrailQuery { shard: shard.id(), from: start.from, until: until.cloned(), most: WALK_MAX };
         let Trail { notes: stored, end } = self.shelf.trail(older).await?;
         notes.extend(stored);
         Ok(Trail { notes, end })

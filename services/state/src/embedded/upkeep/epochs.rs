@@ -2,10 +2,10 @@
 
 use tracing::{info, warn};
 
-use crate::{domain::Micros, state::State};
+use crate::{domain::Micros, embedded::Embedded};
 
-pub(super) async fn fold(state: &State, horizon: Micros) {
-    match state.fold_epochs(horizon).await {
+pub(super) async fn fold(embedded: &Embedded, horizon: Micros) {
+    match embedded.fold_epochs(horizon).await {
         Ok(0) => {}
         Ok(epochs) => info!(epochs, "epochs that ended with loss are folded"),
         Err(failure) => warn!(error = %failure, "epochs cannot be folded"),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use holdfast_rpc::{service::Stop, time::now_micros};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-use crate::{config::Config, domain::Micros, state::State};
+use crate::{config::Config, domain::Micros, embedded::Embedded};
 
 pub use history::Sweep;
 
@@ -21,31 +21,31 @@ const TICK: Duration = Duration::from_secs(1);
 const SLOW_TICK: Duration = Duration::from_secs(60);
 
 /// Does the duties until it is told to stop.
-pub async fn run(state: State, config: Config, stop: Stop) {
-    let sweep = Sweep::new(&state, &config.keep);
-    tokio::join!(quick(&state, &config, &stop), slow(&state, &config, &stop), sweep.run(&stop));
+pub async fn run(embedded: Embedded, config: Config, stop: Stop) {
+    let sweep = Sweep::new(&embedded, &config.keep);
+    tokio::join!(quick(&embedded, &config, &stop), slow(&embedded, &config, &stop), sweep.run(&stop));
 }
 
-async fn quick(state: &State, config: &Config, stop: &Stop) {
+async fn quick(embedded: &Embedded, config: &Config, stop: &Stop) {
     let mut ticks = every(TICK);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        marks::clean_idle(state, Instant::now().checked_sub(config.idle())).await;
-        marks::gauge(state);
+        marks::clean_idle(embedded, Instant::now().checked_sub(config.idle())).await;
+        marks::gauge(embedded);
     }
 }
 
-async fn slow(state: &State, config: &Config, stop: &Stop) {
+async fn slow(embedded: &Embedded, config: &Config, stop: &Stop) {
     let mut ticks = every(SLOW_TICK);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        once(state, config, now_micros()).await;
+        once(embedded, config, now_micros()).await;
     }
 }
 
 /// Every duty that goes by the wall clock, once.
-pub async fn once(state: &State, config: &Config, now: Micros) {
-    tombstones::forget(state, horizon(now, &config.keep.tombstones)).await;
-    fences::forget(state, horizon(now, &config.keep.fences)).await;
-    epochs::fold(state, horizon(now, &config.keep.lost_epochs)).await;
+pub async fn once(embedded: &Embedded, config: &Config, now: Micros) {
+    tombstones::forget(embedded, horizon(now, &config.keep.tombstones)).await;
+    fences::forget(embedded, horizon(now, &config.keep.fences)).await;
+    epochs::fold(embedded, horizon(now, &config.keep.lost_epochs)).await;
 }
 
 fn every(period: Duration) -> Interval {

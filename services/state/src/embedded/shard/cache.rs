@@ -161,7 +161,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shard::tests::{address, edition};
+    use crate::embedded::shard::tests::{address, edition};
 
     fn filled(bytes_max: usize, keys: &[&str]) -> Cache {
         let mut cache = Cache::new(bytes_max);

@@ -1,17 +1,15 @@
 //! Fences as use cases.
 
-use super::{Failed, State, writes::settled};
-use crate::{
-    fences::{Change, Holder},
-    store::FenceScope,
-};
+use super::{Embedded, writes::settled};
+use crate::failed::Failed;
+use crate::{embedded::fences::Change, store::FenceScope, write::Holder};
 
-impl State {
+impl Embedded {
     /// Makes a lease's fence the one that counts in its scope, durably.
     ///
     /// # Errors
     /// [`Failed::Fenced`] where a newer one counts, or the store is in trouble.
-    pub async fn register_fence(&self, holder: &Holder) -> Result<(), Failed> {
+    pub(super) async fn settle_registration(&self, holder: &Holder) -> Result<(), Failed> {
         let registered = self.settle_fence(&holder.scope, || self.decks.fences.register(holder)).await;
         if let Err(Failed::Fenced(_)) = &registered {
             self.decks.metrics.fence_refusals.increment(1);
@@ -23,7 +21,7 @@ impl State {
     ///
     /// # Errors
     /// The store is in trouble.
-    pub async fn raise_fence(&self, scope: &FenceScope, number: u64) -> Result<(), Failed> {
+    pub(super) async fn settle_raise(&self, scope: &FenceScope, number: u64) -> Result<(), Failed> {
         self.settle_fence(scope, || self.decks.fences.raise(scope, number)).await
     }
 

@@ -10,7 +10,7 @@ use super::horizon;
 use crate::{
     config::Keep,
     domain::{Micros, Seq},
-    state::State,
+    embedded::Embedded,
     store::{Retention, Swept},
 };
 
@@ -24,14 +24,14 @@ const REST: Duration = Duration::from_secs(60);
 /// A sweep, round after round.
 #[derive(Debug)]
 pub struct Sweep<'s> {
-    state: &'s State,
+    embedded: &'s Embedded,
     keep: &'s Keep,
 }
 
 impl<'s> Sweep<'s> {
     /// A sweep by these limits.
-    pub fn new(state: &'s State, keep: &'s Keep) -> Self {
-        Self { state, keep }
+    pub fn new(embedded: &'s Embedded, keep: &'s Keep) -> Self {
+        Self { embedded, keep }
     }
 
     pub(super) async fn run(&self, stop: &Stop) {
@@ -63,7 +63,7 @@ impl<'s> Sweep<'s> {
 
     async fn step(&self, after: Seq, now: Micros) -> Option<Swept> {
         let keep = Retention { editions: self.keep.editions, horizon: horizon(now, &self.keep.history) };
-        match self.state.decks().chore(move |journal| journal.sweep_history(after, ROWS, keep)).await? {
+        match self.embedded.decks().chore(move |journal| journal.sweep_history(after, ROWS, keep)).await? {
             Ok(swept) => Some(swept),
             Err(failure) => {
                 warn!(error = %failure, "the history cannot be swept");

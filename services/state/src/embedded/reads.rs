@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Failed, State, writes::settled};
+use super::{Embedded, writes::settled};
+use crate::failed::Failed;
 use crate::{
     domain::{Address, Edition, Partition},
-    shard::{Filled, Look, Shard, Ticket},
+    embedded::shard::{Filled, Look, Shard, Ticket},
     store::{Page, PageQuery, Step},
 };
 
@@ -33,31 +34,9 @@ impl Drop for Pins<'_> {
     }
 }
 
-impl State {
-    /// A record as it stands, tombstones left out.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn get(&self, address: &Address) -> Result<Option<Arc<Edition>>, Failed> {
-        let started = Instant::now();
-        let shard = self.shard_of(address);
-        let (found, from_cache) = match shard.look(address) {
-            Look::Here(edition) => (edition, true),
-            Look::Filling(filled) => (read(filled).await?, false),
-            Look::Fill(ticket, filled) => {
-                self.fill(vec![(address.clone(), ticket)]);
-                (read(filled).await?, false)
-            }
-        };
-        self.decks.metrics.read(from_cache, started.elapsed());
-        Ok(found.filter(|edition| edition.is_live()))
-    }
-
-    /// Several records; what is not in the cache is read together.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn get_all(&self, addresses: &[Address]) -> Result<Vec<Option<Arc<Edition>>>, Failed> {
+impl Embedded {
+    /// Records as they stand; what is not in the cache is read together.
+    pub(super) async fn read_all(&self, addresses: &[Address]) -> Result<Vec<Option<Arc<Edition>>>, Failed> {
         let started = Instant::now();
         let mut found = vec![None; addresses.len()];
         let (mut waits, mut missing) = (Vec::new(), Vec::new());
@@ -77,25 +56,35 @@ impl State {
             found[place] = read(filled).await?;
         }
         self.decks.metrics.read(from_cache, started.elapsed());
-        Ok(found.into_iter().map(|edition| edition.filter(|edition| edition.is_live())).collect())
+        Ok(found)
     }
 
     /// A page of a partition, with everything in it that was decided before.
-    ///
-    /// # Errors
-    /// The store cannot be read, or what was decided cannot be stored.
-    pub async fn list(&self, query: PageQuery) -> Result<Page, Failed> {
+    pub(super) async fn page(&self, query: PageQuery) -> Result<Page, Failed> {
         let started = Instant::now();
-        let shard = &self.decks.shards[query.partition.shard().index()];
-        if let Some(stored) = shard.barrier(|step| concerns(step, &query.partition)) {
-            settled(stored, false).await?;
-        }
+        self.barrier(&query.partition).await?;
         let page = self.shelf.page(query).await?;
-        // The page may show a flush that no other read shows yet: nobody may see it before all do.
-        let mut released = self.released.clone();
-        let seen = released.wait_for(|flushes| *flushes >= page.flushes).await.is_ok();
+        self.until_released(page.flushes).await?;
         self.decks.metrics.listed(started.elapsed());
-        if seen { Ok(page) } else { Err(Failed::Closed { in_doubt: false }) }
+        Ok(page)
+    }
+
+    /// Waits until everything that is decided about a partition is stored.
+    pub(super) async fn barrier(&self, partition: &Partition) -> Result<(), Failed> {
+        let shard = &self.decks.shards[partition.shard().index()];
+        match shard.barrier(|step| concerns(step, partition)) {
+            Some(stored) => settled(stored, false).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What the store shows may not be shown by other reads yet: nobody may see it before all do.
+    pub(super) async fn until_released(&self, shown: u64) -> Result<(), Failed> {
+        let mut released = self.released.clone();
+        match released.wait_for(|flushes| *flushes >= shown).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Failed::Closed { in_doubt: false }),
+        }
     }
 
     /// Brings records into the cache, and keeps them there until the pins are dropped.
@@ -125,18 +114,18 @@ impl State {
         if missing.is_empty() {
             return;
         }
-        let state = self.clone();
+        let embedded = self.clone();
         tokio::spawn(async move {
             let addresses = missing.iter().map(|(address, _)| address.clone()).collect();
-            match state.shelf.editions(addresses).await {
+            match embedded.shelf.editions(addresses).await {
                 Ok(editions) => {
                     for ((address, ticket), edition) in missing.iter().zip(editions) {
-                        state.shard_of(address).install(address, *ticket, Ok(edition.map(Arc::new)));
+                        embedded.shard_of(address).install(address, *ticket, Ok(edition.map(Arc::new)));
                     }
                 }
                 Err(failure) => {
                     for (address, ticket) in &missing {
-                        state.shard_of(address).install(address, *ticket, Err(failure.clone()));
+                        embedded.shard_of(address).install(address, *ticket, Err(failure.clone()));
                     }
                 }
             }

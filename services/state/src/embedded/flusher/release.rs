@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use super::Decks;
 use crate::{
     domain::ShardId,
-    fences::{Fences, Pending},
+    embedded::fences::{Fences, Pending},
     store::Unstored,
 };
 

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     domain::{Address, EpochId, Precondition, Value, Writer},
+    embedded::window::WindowLimits,
     store::Bound,
-    window::WindowLimits,
     write::{Command, Durability, Refusal, Write},
 };
 
@@ -29,6 +29,7 @@ pub(super) fn edition(revision: u64, bytes: usize) -> Arc<Edition> {
         value: Some(value(bytes)),
         writer: Writer { write_id: Uuid::nil(), invocation_id: "".into(), time: 0 },
         blind: false,
+        expires: None,
     })
 }
 
@@ -126,8 +127,8 @@ impl Bench {
 }
 
 fn command(key: &str, precondition: Precondition, durability: Durability) -> Command {
-    let write = Write { address: address(key), precondition, value: Some(value(10)) };
-    Command { writes: vec![write], write_id: None, invocation_id: "".into(), durability, now: 0 }
+    let write = Write { address: address(key), precondition, value: Some(value(10)), expires: None };
+    Command { writes: vec![write], guard: None, write_id: None, invocation_id: "".into(), durability, now: 0 }
 }
 
 fn unstored() -> Unstored {
@@ -330,7 +331,12 @@ async fn a_batch_is_judged_as_a_whole() {
     let (bench, first) = Bench::with_record();
     bench.fill("other");
     let mut batch = command("other", Precondition::Absent, Durability::Durable);
-    batch.writes.push(Write { address: address("k"), precondition: Precondition::Absent, value: Some(value(1)) });
+    batch.writes.push(Write {
+        address: address("k"),
+        precondition: Precondition::Absent,
+        value: Some(value(1)),
+        expires: None,
+    });
     assert!(matches!(bench.shard.decide(&batch, &mut None), Decision::Late(late) if late.index == 1));
     batch.writes[1].precondition = version(&first);
     let _ = pending(bench.shard.decide(&batch, &mut None));

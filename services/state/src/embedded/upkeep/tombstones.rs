@@ -4,15 +4,15 @@ use std::collections::HashSet;
 
 use tracing::{debug, warn};
 
-use crate::{domain::Micros, state::State};
+use crate::{domain::Micros, embedded::Embedded};
 
 /// Tombstones in one go.
 const BATCH: usize = 500;
 
-pub(super) async fn forget(state: &State, horizon: Micros) {
+pub(super) async fn forget(embedded: &Embedded, horizon: Micros) {
     let mut seen = HashSet::new();
     loop {
-        let found = match state.shelf().tombstones(horizon, BATCH).await {
+        let found = match embedded.shelf().tombstones(horizon, BATCH).await {
             Ok(found) => found,
             Err(failure) => return warn!(error = %failure, "tombstones cannot be read"),
         };
@@ -21,10 +21,10 @@ pub(super) async fn forget(state: &State, horizon: Micros) {
             return;
         }
         // Only what the cache holds is decided about.
-        if let Err(failed) = state.get_all(&fresh).await {
+        if let Err(failed) = embedded.read_all(&fresh).await {
             return warn!(error = ?failed, "tombstones cannot be read");
         }
-        let shards = &state.decks().shards;
+        let shards = &embedded.decks().shards;
         let drops: Vec<_> =
             fresh.iter().filter_map(|address| shards[address.shard().index()].forget(address)).collect();
         let mut forgotten = 0;

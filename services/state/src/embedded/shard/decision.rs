@@ -64,6 +64,9 @@ impl Inner {
         if let Some(missing) = self.missing(command) {
             return Decision::Load(missing);
         }
+        if let Some(refused) = self.lock_lost(command) {
+            return refused;
+        }
         if let Some(write_id) = command.write_id
             && claim.is_none()
             && command.writes.iter().any(|write| self.shows_repeat_by_id_only(write))
@@ -89,10 +92,20 @@ impl Inner {
             .writes
             .iter()
             .map(|write| &write.address)
+            .chain(command.guard.iter().map(|guard| &guard.address))
             .filter(|address| self.cache.get(address).is_none())
             .cloned()
             .collect();
         (!missing.is_empty()).then_some(missing)
+    }
+
+    /// Refuses a command whose lock is another's. A lock that changes hands hides nothing: it is always DURABLE, and its
+    /// newest edition counts, stored or not.
+    fn lock_lost(&mut self, command: &Command) -> Option<Decision> {
+        let guard = command.guard.as_ref()?;
+        let lock = self.cache.get(&guard.address)?.newest();
+        let held = lock.is_some_and(|lock| lock.is_live() && lock.revision == guard.revision);
+        (!held).then(|| Decision::Refused(Box::new(Refusal::LockLost { address: guard.address.clone() })))
     }
 
     /// Whether a repeat of this write would pass its precondition, or fail it without a trace.
@@ -196,6 +209,7 @@ impl Inner {
                     time: command.now,
                 },
                 blind: write.precondition == Precondition::Overwrite,
+                expires: write.expires,
             });
             let creates = before.is_none();
             slot.unflushed += 1;

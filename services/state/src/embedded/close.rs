@@ -5,15 +5,15 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info};
 
-use super::State;
+use super::Embedded;
 
 /// How long a drain tries to store what a failing disk does not take.
 const GIVING_UP: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(200);
 
-impl State {
+impl Embedded {
     /// Stores everything, clears the dirty marks, and ends the flusher. No call may be under way.
-    pub async fn close(&self) {
+    pub(super) async fn end(&self) {
         let until = Instant::now() + GIVING_UP;
         while !self.settle_all().await {
             if Instant::now() >= until {

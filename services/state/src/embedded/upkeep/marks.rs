@@ -3,11 +3,11 @@
 use tokio::time::Instant;
 use tracing::debug;
 
-use crate::state::State;
+use crate::embedded::Embedded;
 
-pub(super) async fn clean_idle(state: &State, idle_since: Option<Instant>) {
+pub(super) async fn clean_idle(embedded: &Embedded, idle_since: Option<Instant>) {
     let Some(idle_since) = idle_since else { return };
-    let marks: Vec<_> = state.decks().shards.iter().filter_map(|shard| shard.clean(idle_since)).collect();
+    let marks: Vec<_> = embedded.decks().shards.iter().filter_map(|shard| shard.clean(idle_since)).collect();
     for cleaned in marks {
         // A mark that stays is cleaned another time.
         let cleaned = matches!(cleaned.await, Ok(Ok(())));
@@ -15,8 +15,8 @@ pub(super) async fn clean_idle(state: &State, idle_since: Option<Instant>) {
     }
 }
 
-pub(super) fn gauge(state: &State) {
-    let (decks, metrics) = (state.decks(), state.metrics());
+pub(super) fn gauge(embedded: &Embedded) {
+    let (decks, metrics) = (embedded.decks(), embedded.metrics());
     let dirty = decks.shared.window.dirty();
     metrics.dirty_writes.set(dirty.writes as f64);
     metrics.dirty_bytes.set(dirty.bytes as f64);

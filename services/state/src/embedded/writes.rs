@@ -7,12 +7,13 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Failed, State, reads::Pins};
+use super::{Embedded, reads::Pins};
+use crate::failed::Failed;
 use crate::{
     domain::Precondition,
-    fences::{Check, Holder},
-    shard::{Claim, Decision, Shard, Stored},
-    write::{Command, Durability, Refusal, Written},
+    embedded::fences::Check,
+    embedded::shard::{Claim, Decision, Shard, Stored},
+    write::{Command, Durability, Holder, Refusal, Written},
 };
 
 /// When to come back to a log that is full: it empties within a few flushes.
@@ -25,14 +26,11 @@ enum Attempt {
     Register,
 }
 
-impl State {
+impl Embedded {
     /// Takes a command, or says why not. A lease that comes with it must hold its scope's fence.
-    ///
-    /// # Errors
-    /// See [`Failed`].
-    pub async fn write(&self, command: &Command, holder: Option<&Holder>) -> Result<Written, Failed> {
+    pub(super) async fn take(&self, command: &Command, holder: Option<&Holder>) -> Result<Written, Failed> {
         let started = Instant::now();
-        let written = self.take(command, holder).await;
+        let written = self.decide(command, holder).await;
         match &written {
             Ok(written) => self.count_written(command, written, started.elapsed()),
             Err(failed) => self.count_failed(failed),
@@ -40,7 +38,7 @@ impl State {
         written
     }
 
-    async fn take(&self, command: &Command, holder: Option<&Holder>) -> Result<Written, Failed> {
+    async fn decide(&self, command: &Command, holder: Option<&Holder>) -> Result<Written, Failed> {
         let Some(first) = command.writes.first() else {
             return Ok(Written { records: Vec::new(), durability: command.durability });
         };
@@ -116,7 +114,7 @@ impl State {
             Failed::Refused(refusal) => match **refusal {
                 Refusal::Conflict { .. } => metrics.conflicts.increment(1),
                 Refusal::Lost { .. } => metrics.losses.increment(1),
-                Refusal::NotThere { .. } => {}
+                Refusal::NotThere { .. } | Refusal::LockLost { .. } => {}
             },
             Failed::Fenced(_) => metrics.fence_refusals.increment(1),
             Failed::Store(_) | Failed::Full { .. } | Failed::Closed { .. } => {}

@@ -21,8 +21,9 @@ use crate::{
         Fence, Standing,
         fence::{raise, standing},
     },
-    shard::Stored,
+    embedded::shard::Stored,
     store::{FenceChange, FenceScope, Unstored},
+    write::Holder,
 };
 
 const STRIPES: usize = 16;
@@ -64,17 +65,6 @@ pub struct Fences {
     stripe_max: usize,
     log: Mutex<Vec<Pending>>,
     floor: AtomicU64,
-}
-
-/// A lease as far as fences are concerned.
-#[derive(Debug, Clone)]
-pub struct Holder {
-    /// Where its fence counts.
-    pub scope: FenceScope,
-    /// The fence.
-    pub number: u64,
-    /// The lease's id.
-    pub lease: Arc<str>,
 }
 
 /// A fence that cannot rise while this is held.

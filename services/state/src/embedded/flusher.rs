@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use tracing::{error, info};
 
 use crate::{
-    fences::Fences,
+    embedded::fences::Fences,
+    embedded::shard::{Shard, Shared},
     metrics::Metrics,
-    shard::{Shard, Shared},
     store::{Flush, Journal, Unstored},
 };
 

@@ -26,8 +26,8 @@ use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     domain::{Edition, Epochs, RecordId, Seq, ShardId, Vector},
+    embedded::window::Window,
     store::{Recovered, Step, Unstored},
-    window::Window,
 };
 
 use cache::Cache;
@@ -49,7 +49,7 @@ pub struct Shared {
     /// The bounds on what waits.
     pub window: Window,
     /// Which shards have something for the flusher.
-    pub bell: crate::bell::Bell,
+    pub bell: crate::embedded::bell::Bell,
     /// Whether the last flush was stored: while the store fails, nothing is acknowledged before it is stored.
     pub healthy: AtomicBool,
     /// Faults planted by tests.
@@ -64,7 +64,7 @@ impl Shared {
     pub fn new(window: Window, recovered: &Recovered) -> Self {
         Self {
             window,
-            bell: crate::bell::Bell::default(),
+            bell: crate::embedded::bell::Bell::default(),
             healthy: AtomicBool::new(true),
             #[cfg(feature = "planted-faults")]
             faults: crate::faults::FaultPlan::default(),
@@ -120,6 +120,11 @@ impl Shard {
             last_cached: Instant::now(),
         };
         Self { id, shared, inner: Mutex::new(inner) }
+    }
+
+    /// Which one it is.
+    pub fn id(&self) -> ShardId {
+        self.id
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
