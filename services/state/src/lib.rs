@@ -8,6 +8,7 @@ pub mod failed;
 #[cfg(feature = "planted-faults")]
 pub mod faults;
 pub mod metrics;
+pub mod place;
 pub mod state;
 pub mod store;
 pub mod write;

@@ -33,12 +33,12 @@ fn the_schema_restates_the_invariants() {
     for wrong in [
         "INSERT INTO epochs (epoch, state, begun) VALUES (1, 'current', 0)",
         "UPDATE epochs SET state = 'lost'",
-        "INSERT INTO decider VALUES (2, 1, 0, 0)",
+        "INSERT INTO decider VALUES (2, 1, 0, 0, 0)",
         "INSERT INTO shards (shard) VALUES (64)",
         "UPDATE shards SET dirty = 2",
-        "INSERT INTO records VALUES (1, 't', 'n', 'p', 'k', 1, 0, 0)",
-        "INSERT INTO history VALUES (1, 1, 1, 1, x'', 0, zeroblob(16), '', 0, NULL, NULL)",
-        "INSERT INTO history VALUES (2, 1, 1, 1, x'', 0, zeroblob(16), '', 0, 'text/plain', NULL)",
+        "INSERT INTO records VALUES (1, 't', 'n', 'p', 'k', 1, 0, 0, NULL)",
+        "INSERT INTO history VALUES (1, 1, 1, 1, x'', 0, zeroblob(16), '', 0, NULL, NULL, NULL)",
+        "INSERT INTO history VALUES (2, 1, 1, 1, x'', 0, zeroblob(16), '', 0, 'text/plain', NULL, NULL)",
         "INSERT INTO fences VALUES ('t', 's', -1, NULL)",
     ] {
         let refused = connection.execute(wrong, []).expect_err(wrong);

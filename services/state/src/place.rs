@@ -1,0 +1,186 @@
+//! The port to a place of decision that processes share, in front of the persistent store: a Redis, or for the simulation a
+//! model of one.
+//!
+//! A shard's part of it holds records, each with what is *visible* and what is decided on top of it (the *tip*); a log of
+//! what is decided and not stored; copies of fences; and tickets. Each call below is one step that nothing comes in between
+//! of. All of it belongs to one epoch: what another epoch left there does not exist, and a call for an epoch that is not open
+//! there is answered [`Trouble::Closed`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use holdfast_storage::Failure;
+
+use crate::{
+    domain::{Address, Edition, EpochId, Fence, Seq, ShardId},
+    store::FenceScope,
+};
+
+/// What one call comes to.
+pub type Told<'p, T> = BoxFuture<'p, Result<T, Trouble>>;
+
+/// Why a place did not do it.
+#[derive(Debug, Clone)]
+pub enum Trouble {
+    /// It does not answer, or says what it should not. What was asked may have happened where `in_doubt`.
+    Away {
+        /// What went wrong.
+        failure: Failure,
+        /// Whether a write may have been decided.
+        in_doubt: bool,
+    },
+    /// This epoch is not open there: it is another Redis, or an empty one, or a newer epoch is.
+    Closed,
+}
+
+/// Which life of a place this is: what changes with a restart (`run`) and what changes with a failover (`lineage`), for each
+/// master.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity(pub String);
+
+/// What a place knows of a record.
+#[derive(Debug, Clone)]
+pub enum Seen {
+    /// Nothing: it is to be filled from the store.
+    Missing,
+    /// This.
+    Here {
+        /// What readers see; `None`: there is no such record.
+        visible: Option<Arc<Edition>>,
+        /// What is decided and not stored yet, on top of that.
+        tip: Option<Arc<Edition>>,
+    },
+}
+
+/// One record's part of a write, with the state that it was judged by.
+#[derive(Debug, Clone)]
+pub struct Move {
+    /// Where.
+    pub address: Address,
+    /// The place of the newest edition (tip or visible) on which this one stands; 0 where there is none. Anything else there,
+    /// and nothing is taken.
+    pub expected: Seq,
+    /// What it becomes; its `seq` and `previous` are given by the place.
+    pub edition: Edition,
+}
+
+/// A write that is judged, to be taken if nothing has changed since.
+#[derive(Debug, Clone)]
+pub struct Moves {
+    /// All of one shard; taken together or not at all.
+    pub moves: Vec<Move>,
+    /// The record and revision of a lock that must still be held.
+    pub guard: Option<(Address, u64)>,
+    /// The fence that must be this lease's.
+    pub fence: Option<(FenceScope, Fence)>,
+    /// Whether it may be visible at once (CACHED). Refused ([`Taken::Full`]) past the window.
+    pub cached: bool,
+    /// The window on CACHED writes of this shard that are not stored.
+    pub window_writes: u64,
+    /// In bytes.
+    pub window_bytes: u64,
+}
+
+/// What became of it.
+#[derive(Debug, Clone)]
+pub enum Taken {
+    /// Decided; the places given to its editions, in their order, the last of which ends its entry in the log.
+    Taken(Vec<Seq>),
+    /// A record or the lock is not as expected, or not there: look again.
+    Changed,
+    /// The copy of the fence is missing or lower: fill it from its home.
+    FenceUnknown,
+    /// Another lease's fence counts.
+    Fenced,
+    /// The window is full: to be asked for again as DURABLE.
+    Full,
+}
+
+/// One entry of a shard's log.
+#[derive(Debug, Clone)]
+pub struct Logged {
+    /// Its editions, with their places.
+    pub editions: Vec<(Address, Arc<Edition>)>,
+    /// Whether it was acknowledged as CACHED.
+    pub cached: bool,
+}
+
+/// The right to install what the store had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket(pub Bytes);
+
+/// Where a shard's log stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// The last place given.
+    pub decided: Seq,
+    /// The last place that is stored and visible.
+    pub stored: Seq,
+    /// CACHED writes that are not stored, and their bytes.
+    pub dirty: (u64, u64),
+}
+
+/// The place. Every implementation passes one list of checks (`place/conformance.rs`).
+pub trait Place: Send + Sync + 'static {
+    /// Which life of it answers now. Every new connection asks this before anything else, and a change ends the epoch.
+    fn identity(&self) -> Told<'_, Identity>;
+
+    /// Opens a shard for an epoch, empty, with the store's last place. What other epochs left there is thrown away, but for
+    /// logs that [`Self::survivors`] has not been asked for.
+    fn open(&self, shard: ShardId, epoch: EpochId, stored: Seq) -> Told<'_, ()>;
+
+    /// Closes a shard: an epoch takes nothing any more.
+    fn close(&self, shard: ShardId, epoch: EpochId) -> Told<'_, ()>;
+
+    /// What is left of an ended epoch's log, in its order; empty where nothing is.
+    fn survivors(&self, shard: ShardId, epoch: EpochId) -> Told<'_, Vec<Logged>>;
+
+    /// Records of one shard.
+    fn look<'p>(&'p self, shard: ShardId, epoch: EpochId, addresses: &'p [Address]) -> Told<'p, Vec<Seen>>;
+
+    /// Takes a write if nothing has changed.
+    fn take<'p>(&'p self, shard: ShardId, epoch: EpochId, moves: &'p Moves) -> Told<'p, Taken>;
+
+    /// Leaves a ticket for each record that is missing.
+    fn tickets<'p>(&'p self, shard: ShardId, epoch: EpochId, addresses: &'p [Address]) -> Told<'p, Vec<Ticket>>;
+
+    /// Installs what the store had, where the ticket is still there and the record still missing.
+    fn install<'p>(
+        &'p self,
+        shard: ShardId,
+        epoch: EpochId,
+        found: &'p [(Address, Ticket, Option<Arc<Edition>>)],
+    ) -> Told<'p, ()>;
+
+    /// The entries of the log behind a place, about so many bytes at most.
+    fn log(&self, shard: ShardId, epoch: EpochId, after: Seq, bytes: usize) -> Told<'_, Vec<Logged>>;
+
+    /// Everything up to a place is stored: tips up to it become visible, its entries leave the log. Never goes back.
+    fn mark(&self, shard: ShardId, epoch: EpochId, stored: Seq) -> Told<'_, ()>;
+
+    /// Where the log stands.
+    fn standing(&self, shard: ShardId, epoch: EpochId) -> Told<'_, Standing>;
+
+    /// Leaves a ticket for a fence's copy.
+    fn fence_ticket<'p>(&'p self, shard: ShardId, epoch: EpochId, scope: &'p FenceScope) -> Told<'p, Ticket>;
+
+    /// Installs a fence's copy, where the ticket is still there.
+    fn install_fence<'p>(
+        &'p self,
+        shard: ShardId,
+        epoch: EpochId,
+        scope: &'p FenceScope,
+        ticket: &'p Ticket,
+        fence: &'p Fence,
+    ) -> Told<'p, ()>;
+
+    /// Replaces a fence's copy by a newer one (never by an older), and voids its tickets.
+    fn raise_fence<'p>(
+        &'p self,
+        shard: ShardId,
+        epoch: EpochId,
+        scope: &'p FenceScope,
+        fence: &'p Fence,
+    ) -> Told<'p, ()>;
+}
