@@ -162,6 +162,9 @@ fn check_room(section: &Section) -> Result<(), Invalid> {
     if section.calls_max == 0 {
         return invalid("calls_max", "must be at least 1");
     }
+    if section.waiting_max == 0 {
+        return invalid("waiting_max", "must be at least 1");
+    }
     if section.waiting_max.saturating_add(section.workers_max()) >= section.calls_max {
         let key = if section.workers_max.is_some() { "workers_max" } else { "waiting_max" };
         return invalid(key, "leaves no room: waiting_max and workers_max together must be less than calls_max");

@@ -55,6 +55,7 @@ pub(crate) fn check(
     }
     time("spec.not_before", spec.not_before.as_ref())?;
     time("spec.deadline", spec.deadline.as_ref())?;
+    in_order(spec.not_before.as_ref(), spec.deadline.as_ref())?;
     retry_policy(spec.retry_policy.as_ref())?;
     labels(spec)?;
     if !spec.parent_id.is_empty() {
@@ -127,6 +128,16 @@ fn time(field: &'static str, time: Option<&Timestamp>) -> Check {
     match time {
         Some(time) if !SECONDS.contains(&time.seconds) || !(0..1_000_000_000).contains(&time.nanos) => {
             Err(bad(field, "is not a time after 1970"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What must not start before its deadline would never start.
+fn in_order(not_before: Option<&Timestamp>, deadline: Option<&Timestamp>) -> Check {
+    match (not_before, deadline) {
+        (Some(first), Some(last)) if (first.seconds, first.nanos) >= (last.seconds, last.nanos) => {
+            Err(bad("spec.not_before", "must be before spec.deadline, or it never starts"))
         }
         _ => Ok(()),
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use holdfast_config::Peer;
+use holdfast_proto::queue::v1::InvocationState;
 
 use crate::times;
 
@@ -178,8 +179,9 @@ pub(crate) struct Watch {
     pub(crate) from: u64,
 }
 
+/// Which invocations are meant. What is given must all hold.
 #[derive(Debug, Args)]
-pub(crate) struct List {
+pub(crate) struct Filter {
     /// Only this agent type
     #[arg(long)]
     pub(crate) agent: Option<String>,
@@ -188,7 +190,7 @@ pub(crate) struct List {
     pub(crate) session: Option<String>,
     /// Only these states: queued, leased, succeeded, failed, cancelled, dead
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = crate::output::parse_state)]
-    pub(crate) state: Vec<holdfast_proto::queue::v1::InvocationState>,
+    pub(crate) state: Vec<InvocationState>,
     /// Only with this label; several must all be there
     #[arg(long, value_name = "NAME=VALUE", value_parser = times::label)]
     pub(crate) label: Vec<(String, String)>,
@@ -198,6 +200,12 @@ pub(crate) struct List {
     /// Only those accepted before
     #[arg(long, value_name = "TIME", value_parser = times::past)]
     pub(crate) until: Option<SystemTime>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) filter: Filter,
     /// At most this many
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub(crate) limit: usize,
@@ -205,30 +213,17 @@ pub(crate) struct List {
 
 /// Without ids, at least one part of the filter must be given: `--state dead` means all that is dead.
 #[derive(Debug, Args)]
+#[command(mut_arg("state", |state| state.help("Only these states: failed, cancelled, dead; without it, dead")))]
+#[command(mut_arg("since", |since| since.help("Only those that ended since: a span back from now, or a moment")))]
+#[command(mut_arg("until", |until| until.help("Only those that ended before")))]
 #[command(group(ArgGroup::new("which").required(true).multiple(true)
     .args(["ids", "agent", "session", "state", "label", "since", "until"])))]
 pub(crate) struct Redrive {
     /// These invocations
     #[arg(value_name = "ID", conflicts_with_all = ["agent", "session", "state", "label", "since", "until"])]
     pub(crate) ids: Vec<String>,
-    /// Only this agent type
-    #[arg(long)]
-    pub(crate) agent: Option<String>,
-    /// Only this session
-    #[arg(long)]
-    pub(crate) session: Option<String>,
-    /// Only these states: failed, cancelled, dead; without it, dead
-    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = crate::output::parse_state)]
-    pub(crate) state: Vec<holdfast_proto::queue::v1::InvocationState>,
-    /// Only with this label; several must all be there
-    #[arg(long, value_name = "NAME=VALUE", value_parser = times::label)]
-    pub(crate) label: Vec<(String, String)>,
-    /// Only those that ended since: a span back from now, such as 2h, or a moment in RFC 3339
-    #[arg(long, value_name = "TIME", value_parser = times::past)]
-    pub(crate) since: Option<SystemTime>,
-    /// Only those that ended before
-    #[arg(long, value_name = "TIME", value_parser = times::past)]
-    pub(crate) until: Option<SystemTime>,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
     /// At most this many of the filter's, the oldest first
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub(crate) limit: usize,
@@ -256,30 +251,4 @@ pub(crate) struct Check {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_service_of_the_mesh_is_a_command_of_its_own_name() {
-        for peer in Peer::ALL {
-            let cli = Cli::try_parse_from(["holdfast", peer.name()]).expect("it is a command");
-            let Command::Service(service) = cli.command else { panic!("{} is a service", peer.name()) };
-            assert_eq!(service.peer(), peer);
-        }
-    }
-
-    #[test]
-    fn the_global_options_stand_before_or_after_a_command() {
-        for words in [["holdfast", "--json", "submit", "a", "{}"], ["holdfast", "submit", "a", "{}", "--json"]] {
-            let cli = Cli::try_parse_from(words).expect("it is well-formed");
-            assert!(cli.global.json && matches!(cli.command, Command::Client(Client::Submit(_))));
-        }
-    }
-}
+mod tests;

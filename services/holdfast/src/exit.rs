@@ -97,7 +97,10 @@ fn listed(errors: &[ConfigError]) -> String {
 fn refusal(error: &Error) -> String {
     match error {
         Error::Denied(message) => format!("{message} (name a key with --api-key env:NAME or file:PATH)"),
-        Error::AlreadyExists { first_id: Some(first), message } => format!("{message}: it is {first}"),
+        // The queue names it in its sentence, too.
+        Error::AlreadyExists { first_id: Some(first), message } if !message.contains(first.as_str()) => {
+            format!("{message}: it is {first}")
+        }
         Error::Unavailable { may_have_happened: true, message, .. } => {
             format!("{message}; it may have been done all the same")
         }
@@ -126,6 +129,8 @@ mod tests {
         let used = Error::AlreadyExists { first_id: Some("i-1".into()), message: "another payload".into() };
         let failure = Failure::from(used);
         assert_eq!(failure.document()["error"]["first_id"], json!("i-1"));
-        assert!(failure.to_string().contains("i-1"));
+        assert_eq!(failure.to_string(), "another payload: it is i-1");
+        let named = Error::AlreadyExists { first_id: Some("i-1".into()), message: "used for i-1".into() };
+        assert_eq!(Failure::from(named).to_string(), "used for i-1");
     }
 }

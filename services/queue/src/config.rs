@@ -15,6 +15,10 @@ use crate::store::Keep;
 /// Larger payloads belong into a store of their own, with a reference in the payload.
 const PAYLOAD_MAX: Size = Size::from_mib(64);
 
+/// A part cannot have more than all.
+const OVER_ITEMS: &str = "must not be more than queue.depth_max, which bounds it too";
+const OVER_BYTES: &str = "must not be more than queue.depth_bytes_max, which bounds it too";
+
 /// The queue's settings.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -160,6 +164,7 @@ impl Config {
     /// # Errors
     /// The first setting that does not hold.
     pub fn validate(&self) -> Result<(), Invalid> {
+        let holds_one = |limit: Option<Size>| limit.is_none_or(|limit| limit >= self.payload_max);
         let rules = [
             (self.lease_ttl.0 >= Duration::from_millis(100), "lease_ttl", "must be 100ms at least"),
             (self.stream_grace.0 <= self.lease_ttl.0, "stream_grace", "must not be longer than queue.lease_ttl"),
@@ -178,7 +183,11 @@ impl Config {
             ((1.0..=100.0).contains(&self.backoff_multiplier), "backoff_multiplier", "must be from 1 to 100"),
             (is_payload(self.payload_max), "payload_max", "must be at least 1B and at most 64MiB"),
             (is_payload(self.result_max), "result_max", "must be at least 1B and at most 64MiB"),
-            (self.chunk_max <= self.report_bytes_max, "chunk_max", "must fit into queue.report_bytes_max"),
+            (
+                self.chunk_max.bytes() > 0 && self.chunk_max <= self.report_bytes_max,
+                "chunk_max",
+                "must be at least 1B, and fit into queue.report_bytes_max",
+            ),
             (self.reports_max > 0, "reports_max", "must be 1 at least"),
             (self.report_ttl.0 <= self.retention.0, "report_ttl", "must not be longer than queue.retention"),
             (self.idempotency_ttl.0 <= self.retention.0, "idempotency_ttl", "must not be longer than queue.retention"),
@@ -186,12 +195,20 @@ impl Config {
             (self.depth_max > 0, "depth_max", "must be 1 at least"),
             (self.agent_depth_max != Some(0), "agent_depth_max", "must be 1 at least"),
             (self.tenant_depth_max != Some(0), "tenant_depth_max", "must be 1 at least"),
+            (holds_one(self.agent_depth_bytes_max), "agent_depth_bytes_max", "must hold at least one payload"),
+            (holds_one(self.tenant_depth_bytes_max), "tenant_depth_bytes_max", "must hold at least one payload"),
+            (self.agent_depth_max <= Some(self.depth_max), "agent_depth_max", OVER_ITEMS),
+            (self.tenant_depth_max <= Some(self.depth_max), "tenant_depth_max", OVER_ITEMS),
+            (self.agent_depth_bytes_max <= Some(self.depth_bytes_max), "agent_depth_bytes_max", OVER_BYTES),
+            (self.tenant_depth_bytes_max <= Some(self.depth_bytes_max), "tenant_depth_bytes_max", OVER_BYTES),
             (self.depth_soft > 0.0 && self.depth_soft <= 1.0, "depth_soft", "must be more than 0 and at most 1"),
             (self.retry_after_max.0 >= Duration::from_millis(100), "retry_after_max", "must be 100ms at least"),
             (self.payload_max <= self.depth_bytes_max, "depth_bytes_max", "must hold at least one payload"),
             (self.credits_max > 0, "credits_max", "must be 1 at least"),
             (self.workers_max > 0, "workers_max", "must be 1 at least"),
             (self.calls_per_stream_max > 0, "calls_per_stream_max", "must be 1 at least"),
+            (self.watches_max > 0, "watches_max", "must be 1 at least"),
+            (!self.lease_wait_max.is_zero(), "lease_wait_max", "must be longer than nothing"),
             (
                 self.unread_bytes_max >= self.payload_max.max(self.result_max),
                 "unread_bytes_max",
@@ -201,8 +218,22 @@ impl Config {
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {
             Some((_, key, why)) => Err(Invalid::new(format!("queue.{key}"), why)),
-            None => Ok(()),
+            None => self.validate_tenants(),
         }
+    }
+
+    /// What is agreed with a tenant must be possible.
+    fn validate_tenants(&self) -> Result<(), Invalid> {
+        for (name, agreed) in self.tenants.iter() {
+            let rules = [
+                (agreed.depth_max <= Some(self.depth_max), "depth_max", OVER_ITEMS),
+                (agreed.depth_bytes_max <= Some(self.depth_bytes_max), "depth_bytes_max", OVER_BYTES),
+            ];
+            if let Some((_, key, why)) = rules.into_iter().find(|(holds, ..)| !holds) {
+                return Err(Invalid::new(format!("tenants.{name}.{key}"), why));
+            }
+        }
+        Ok(())
     }
 
     /// The policy where a submission names none.
@@ -260,44 +291,4 @@ fn is_payload(size: Size) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Config, ConfigError> {
-        Config::from_document(&Document::parse("test", text, std::iter::empty())?)
-    }
-
-    #[test]
-    fn the_defaults_hold() {
-        let config = parse("").unwrap();
-        assert_eq!(config.lease_ttl.0, Duration::from_secs(10));
-        assert_eq!(config.stream_grace.0, Duration::from_secs(2));
-    }
-
-    #[test]
-    fn a_setting_that_does_not_hold_is_named() {
-        for (text, key) in [
-            ("[queue]\nlease_ttl = \"1ms\"", "queue.lease_ttl"),
-            ("[queue]\nstream_grace = \"1m\"", "queue.stream_grace"),
-            ("[queue]\nattempts = 0", "queue.attempts"),
-            ("[queue]\nbackoff_multiplier = 0.5", "queue.backoff_multiplier"),
-            ("[queue]\ndepth_soft = 1.5", "queue.depth_soft"),
-            ("[queue]\nagent_depth_max = 0", "queue.agent_depth_max"),
-            ("[queue]\npayload_max = \"1000MiB\"", "queue.payload_max"),
-            ("[queue]\nretention = \"1h\"", "queue.report_ttl"),
-            ("[queue]\nretention = \"2d\"\nidempotency_ttl = \"3d\"", "queue.idempotency_ttl"),
-            ("[queue]\nunread_bytes_max = \"1KiB\"", "queue.unread_bytes_max"),
-            ("[queue]\nstore_patience = \"0s\"", "queue.store_patience"),
-        ] {
-            let error = parse(text).unwrap_err();
-            assert_eq!(error.key.as_deref(), Some(key), "{error}");
-        }
-    }
-
-    #[test]
-    fn one_tenant_alone_does_not_fill_the_queue_unless_that_is_agreed() {
-        let limits = parse("[queue]\ndepth_max = 100\n[tenants.big]\ndepth_max = 100\nweight = 3").unwrap().limits();
-        assert_eq!((limits.total.items, limits.agent.items, limits.tenant.items), (100, 100, 80));
-        assert_eq!(limits.tenants["big"].items, 100);
-    }
-}
+mod tests;

@@ -89,6 +89,7 @@ fn limits_that_contradict_each_other_are_refused_by_name() {
         ("[gateway]\npayload_max = \"65MiB\"\n", "gateway.payload_max"),
         ("[gateway]\nbytes_max = \"1KiB\"\n", "gateway.bytes_max"),
         ("[gateway]\nwaiting_max = 30000\n", "gateway.waiting_max"),
+        ("[gateway]\nwaiting_max = 0\n", "gateway.waiting_max"),
         ("[gateway]\nworkers_max = 10000\n", "gateway.workers_max"),
         ("[gateway]\ntenant_rate = -1.0\n", "gateway.tenant_rate"),
         ("[gateway]\ntenant_burst = 5\n", "gateway.tenant_burst"),

@@ -28,6 +28,7 @@ fn a_plain_submission_passes() {
 fn each_refusal_names_its_field() {
     let far = Some(Timestamp { seconds: i64::MAX, nanos: 0 });
     let back = Some(Duration { seconds: -1, nanos: 0 });
+    let at = |seconds, nanos| Some(Timestamp { seconds, nanos });
     let policy = |policy: pb::RetryPolicy| move |spec: &mut pb::InvocationSpec| spec.retry_policy = Some(policy);
     let cases: Vec<(&str, BadField)> = vec![
         ("spec", check(None, PAYLOAD_MAX).expect_err("nothing is asked")),
@@ -42,6 +43,7 @@ fn each_refusal_names_its_field() {
         ("spec.priority", refused(|spec| spec.priority = 101)),
         ("spec.not_before", refused(|spec| spec.not_before = far)),
         ("spec.deadline", refused(|spec| spec.deadline = far)),
+        ("spec.not_before", refused(|spec| (spec.not_before, spec.deadline) = (at(60, 1), at(60, 1)))),
         (
             "spec.retry_policy.initial_backoff",
             refused(policy(pb::RetryPolicy { initial_backoff: back, ..Default::default() })),

@@ -21,7 +21,7 @@ use crate::source::{Overrides, Source};
 const REACH_WITHIN: Duration = Duration::from_secs(3);
 
 /// A command that does not wait for an invocation's end is answered, retries included, within this long.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// The variable that holds a key where `--api-key` names none.
 const KEY_VARIABLE: &str = "HOLDFAST_API_KEY";

@@ -1,7 +1,7 @@
 //! `submit`, `get`, `watch`, `list` and `cancel`.
 
 use std::io::Read as _;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use holdfast_proto::gateway::v1::ListInvocationsRequest;
 use holdfast_proto::queue::v1::invocation_event::Event;
@@ -9,7 +9,7 @@ use holdfast_proto::queue::v1::{Invocation, InvocationEvent, InvocationSpec, Inv
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::gateway::Gateway;
+use super::gateway::{ANSWER_WITHIN, Gateway};
 use crate::cli::{Cancel, List, Submit, Watch};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Output, event_json, invocation_json};
@@ -24,8 +24,10 @@ const PAGE_MAX: usize = 1_000;
 /// Submits; with `--wait`, waits for the end and prints the answer.
 pub(super) async fn submit(gateway: &Gateway, arguments: &Submit, output: Output) -> Result<Exit, Failure> {
     let spec = specification(arguments)?;
+    let begun = Instant::now();
     let client = gateway.client().await?;
-    let accepted = client.submit(spec.clone()).await?;
+    let within = answer_within(arguments.deadline, begun.elapsed());
+    let accepted = client.clone().timeout(within).submit(spec.clone()).await?;
     if !arguments.wait {
         output.print(
             || json!({"invocation_id": accepted.invocation_id, "created": accepted.created}),
@@ -41,6 +43,12 @@ pub(super) async fn submit(gateway: &Gateway, arguments: &Submit, output: Output
     let ended = client.timeout(wait).run(spec).await?;
     output.print(|| invocation_json(&ended), || output::answer(&ended));
     Ok(exit_of(ended.state()))
+}
+
+/// How long a submission is tried for, once so much time is spent. What is not accepted by its deadline need not be:
+/// nobody would start it.
+fn answer_within(deadline: Option<Duration>, spent: Duration) -> Duration {
+    deadline.map_or(ANSWER_WITHIN, |span| span.saturating_sub(spent).min(ANSWER_WITHIN))
 }
 
 /// What the command line asks for, checked as far as that can be done here.
@@ -109,19 +117,20 @@ pub(super) async fn watch(gateway: &Gateway, arguments: &Watch, output: Output) 
 /// Prints invocations, newest first.
 pub(super) async fn list(gateway: &Gateway, arguments: &List, output: Output) -> Result<Exit, Failure> {
     let client = gateway.client().await?;
+    let filter = &arguments.filter;
     let mut left = arguments.limit;
     let mut page_token = String::new();
     while left > 0 {
         let page = client
             .list(ListInvocationsRequest {
-                agent: arguments.agent.clone().unwrap_or_default(),
-                session: arguments.session.clone().unwrap_or_default(),
-                states: arguments.state.iter().map(|state| *state as i32).collect(),
+                agent: filter.agent.clone().unwrap_or_default(),
+                session: filter.session.clone().unwrap_or_default(),
+                states: filter.state.iter().map(|state| *state as i32).collect(),
                 page_size: left.min(PAGE_MAX) as u32,
                 page_token,
-                labels: arguments.label.iter().cloned().collect(),
-                created_after: arguments.since.map(Into::into),
-                created_before: arguments.until.map(Into::into),
+                labels: filter.label.iter().cloned().collect(),
+                created_after: filter.since.map(Into::into),
+                created_before: filter.until.map(Into::into),
                 ..Default::default()
             })
             .await?;
@@ -156,5 +165,18 @@ fn exit_after(event: &InvocationEvent) -> Exit {
             _ => Exit::Done,
         },
         _ => Exit::Done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_submission_is_given_up_at_its_deadline() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        assert_eq!(answer_within(Some(second), Duration::from_millis(300)), Duration::from_millis(700));
+        assert_eq!(answer_within(Some(second), minute), Duration::ZERO);
+        assert_eq!((answer_within(Some(minute), second), answer_within(None, second)), (ANSWER_WITHIN, ANSWER_WITHIN));
     }
 }

@@ -1,12 +1,14 @@
 //! `redrive`.
 
+use std::time::Duration;
+
 use holdfast_proto::gateway::v1::RedriveInvocationsRequest;
 use holdfast_proto::queue::v1::redrive_invocations_request::Filter;
 use holdfast_proto::queue::v1::redrive_invocations_response::Refusal;
 use serde_json::{Value, json};
 
 use super::gateway::Gateway;
-use crate::cli::Redrive;
+use crate::cli::{self, Redrive};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Output};
 
@@ -24,7 +26,7 @@ pub(super) async fn redrive(gateway: &Gateway, arguments: &Redrive, output: Outp
     };
     let (mut redriven, mut refusals) = (Vec::new(), Vec::new());
     if arguments.ids.is_empty() {
-        request.filter = Some(filter(arguments));
+        request.filter = Some(filter(&arguments.filter));
         let mut left = arguments.limit;
         while left > 0 {
             request.limit = left.min(PAGE_MAX) as u32;
@@ -52,7 +54,7 @@ pub(super) async fn redrive(gateway: &Gateway, arguments: &Redrive, output: Outp
     Ok(if refusals.is_empty() { Exit::Done } else { Exit::Refused })
 }
 
-fn filter(arguments: &Redrive) -> Filter {
+fn filter(arguments: &cli::Filter) -> Filter {
     Filter {
         agent: arguments.agent.clone().unwrap_or_default(),
         session: arguments.session.clone().unwrap_or_default(),
@@ -82,14 +84,21 @@ fn document(redriven: &[String], refusals: &[Refusal], dry_run: bool) -> Value {
 fn report(redriven: &[String], refusals: &[Refusal], dry_run: bool) -> String {
     let word = if dry_run { "would be redriven" } else { "redriven" };
     let done = redriven.iter().map(|id| format!("{id}  {word}"));
-    let not = refusals
-        .iter()
-        .map(|refusal| format!("{}  not: {}: {}", refusal.invocation_id, refusal.reason, refusal.message));
+    let not = refusals.iter().map(not_done);
     let sum = match refusals.len() {
         0 => format!("{} {word}", redriven.len()),
         not => format!("{} {word}, {not} not", redriven.len()),
     };
     done.chain(not).chain([sum]).collect::<Vec<_>>().join("\n")
+}
+
+/// What was not redriven, why, and when to come back where that would help.
+fn not_done(refusal: &Refusal) -> String {
+    let Refusal { invocation_id, reason, message, retry_after } = refusal;
+    let again = retry_after
+        .as_ref()
+        .map(|span| format!("; try again in {:?}", Duration::from_millis(output::millis(span).unsigned_abs())));
+    format!("{invocation_id}  not: {reason}: {message}{}", again.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -109,5 +118,16 @@ mod tests {
             "a  redriven\nb  not: NOT_ENDED: it runs\n1 redriven, 1 not"
         );
         assert_eq!(report(&[], &[], true), "0 would be redriven");
+    }
+
+    #[test]
+    fn where_there_is_no_room_it_says_when_to_come_back() {
+        let refusal = Refusal {
+            invocation_id: "b".into(),
+            reason: "QUEUE_FULL".into(),
+            message: "the queue is full".into(),
+            retry_after: Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 }),
+        };
+        assert_eq!(not_done(&refusal), "b  not: QUEUE_FULL: the queue is full; try again in 1.5s");
     }
 }

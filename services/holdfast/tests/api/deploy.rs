@@ -58,6 +58,19 @@ async fn the_configuration_passes_its_check_with_the_secrets_that_the_script_mak
 }
 
 #[tokio::test]
+async fn the_database_that_it_shows_passes_too_once_it_is_there() {
+    let place = installed();
+    let shown = read("holdfast.toml").replace("# [database]", "[database]").replace("# url = ", "url = ");
+    place.file("holdfast.toml", &shown);
+    place.file("secrets/database-url", "postgres://holdfast:pw@db.internal:5432/holdfast\n");
+    let ended = place.run(&["check", "holdfast.toml"]).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    place.file("secrets/database-url", "postgres://holdfast:pw@\n");
+    let ended = place.run(&["check", "holdfast.toml"]).await;
+    assert!(ended.code == 2 && ended.err.contains("database.url: names no host"), "{ended:?}");
+}
+
+#[tokio::test]
 async fn without_the_secrets_the_check_names_what_is_missing() {
     let place = Place::new();
     place.file("holdfast.toml", &read("holdfast.toml"));

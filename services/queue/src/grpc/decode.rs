@@ -45,6 +45,11 @@ impl Decoder {
         if !(-100..=100).contains(&spec.priority) {
             return Err(Error::invalid("spec.priority", "must be from -100 to 100"));
         }
+        let not_before = optional_time("spec.not_before", spec.not_before)?;
+        let deadline = optional_time("spec.deadline", spec.deadline)?;
+        if not_before.zip(deadline).is_some_and(|(not_before, deadline)| not_before >= deadline) {
+            return Err(Error::invalid("spec.not_before", "must be before spec.deadline, or it never starts"));
+        }
         Ok(Submission {
             tenant: tenant.into(),
             agent: name("spec.agent", &spec.agent)?.into(),
@@ -52,8 +57,8 @@ impl Decoder {
             session: optional_key("spec.session", spec.session)?,
             idempotency_key: optional_key("spec.idempotency_key", spec.idempotency_key)?,
             priority: spec.priority,
-            not_before: optional_time("spec.not_before", spec.not_before)?,
-            deadline: optional_time("spec.deadline", spec.deadline)?,
+            not_before,
+            deadline,
             retry: self.retry(spec.retry_policy)?,
             labels: self.labels(spec.labels)?,
             parent: (!spec.parent_id.is_empty()).then(|| id("spec.parent_id", &spec.parent_id)).transpose()?,

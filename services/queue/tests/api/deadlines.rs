@@ -52,9 +52,9 @@ async fn a_running_worker_is_told_that_the_deadline_passed() {
 #[tokio::test]
 async fn an_expired_head_releases_its_session() {
     let queue = Harness::start().await;
-    let not_before = Some(in_future(Duration::from_secs(3_600)));
-    let deadline = Some(in_future(Duration::from_millis(200)));
-    queue.enqueue(InvocationSpec { not_before, deadline, ..in_session("s") }).await;
+    let head = queue.enqueue(InvocationSpec { session: "s".into(), ..due_in(200) }).await;
     let follower = queue.enqueue(in_session("s")).await;
+    let mut events = queue.watch(&head, 0).await;
+    while events.message().await.unwrap().is_some() {}
     assert_eq!(id_of(&queue.lease_one().await), follower);
 }

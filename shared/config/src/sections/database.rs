@@ -37,16 +37,28 @@ impl<'de> Deserialize<'de> for DatabaseUrl {
         } else {
             Secret::resolve(&text).map_err(|why| de::Error::custom(format!("{why}, or \"postgres://HOST/NAME\"")))?
         };
-        if is_postgres(secret.reveal()) {
-            Ok(Self(secret))
-        } else {
-            Err(de::Error::custom(format!("{} does not hold a postgres:// URL", secret.reference())))
+        if !is_postgres(secret.reveal()) {
+            return Err(de::Error::custom(format!("{} does not hold a postgres:// URL", secret.reference())));
         }
+        if !names_a_host(secret.reveal()) {
+            return Err(de::Error::custom("names no host: \"postgres://HOST/NAME\", or ?host=/DIRECTORY for a socket"));
+        }
+        Ok(Self(secret))
     }
 }
 
 fn is_postgres(text: &str) -> bool {
     text.starts_with("postgres://") || text.starts_with("postgresql://")
+}
+
+/// Without a host a client would take whatever listens on this machine.
+fn names_a_host(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://") else { return false };
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = place.split('/').next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let named = |part: &str| part.split_once('=').is_some_and(|(key, value)| key == "host" && !value.is_empty());
+    !(host.is_empty() || host.starts_with(':')) || query.split('&').any(named)
 }
 
 #[cfg(test)]
@@ -70,5 +82,17 @@ mod tests {
         let error = parse("[database]\nurl = \"mysql://db/holdfast\"").unwrap_err();
         assert_eq!(error.key.as_deref(), Some("database.url"));
         assert!(error.to_string().contains("postgres://"), "{error}");
+    }
+
+    #[test]
+    fn a_url_without_a_host_is_refused_and_not_printed() {
+        for url in ["postgres://", "postgres://me:hush@", "postgres://me:hush@/db", "postgres://me:hush@:5432/db"] {
+            let error = parse(&format!("[database]\nurl = {url:?}")).unwrap_err();
+            assert_eq!(error.key.as_deref(), Some("database.url"));
+            assert!(error.to_string().contains("names no host") && !error.to_string().contains("hush"), "{error}");
+        }
+        for url in ["postgres://db", "postgres://me:hush@[::1]:5432/db", "postgres:///db?host=/run/postgresql"] {
+            assert!(parse(&format!("[database]\nurl = {url:?}")).is_ok(), "{url}");
+        }
     }
 }

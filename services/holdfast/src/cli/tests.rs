@@ -1,0 +1,32 @@
+use clap::CommandFactory as _;
+
+use super::*;
+
+#[test]
+fn the_command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_service_of_the_mesh_is_a_command_of_its_own_name() {
+    for peer in Peer::ALL {
+        let cli = Cli::try_parse_from(["holdfast", peer.name()]).expect("it is a command");
+        let Command::Service(service) = cli.command else { panic!("{} is a service", peer.name()) };
+        assert_eq!(service.peer(), peer);
+    }
+}
+
+#[test]
+fn the_global_options_stand_before_or_after_a_command() {
+    for words in [["holdfast", "--json", "submit", "a", "{}"], ["holdfast", "submit", "a", "{}", "--json"]] {
+        let cli = Cli::try_parse_from(words).expect("it is well-formed");
+        assert!(cli.global.json && matches!(cli.command, Command::Client(Client::Submit(_))));
+    }
+}
+
+#[test]
+fn a_redrive_says_of_the_filter_what_it_means_there() {
+    let mut command = Cli::command();
+    let mut help = |name: &str| command.find_subcommand_mut(name).expect("it is one").render_long_help().to_string();
+    assert!(help("redrive").contains("Only those that ended since") && help("list").contains("accepted since"));
+}
