@@ -56,6 +56,13 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
         ("Put",              WORKER),
         ("BatchPut",         WORKER),
         ("Delete",           WORKER),
+        ("History",          CALLER),
+        ("Watch",            CALLER),
+        ("Sync",             WORKER),
+        ("AcquireLock",      WORKER),
+        ("RenewLock",        WORKER),
+        ("ReleaseLock",      WORKER),
+        ("ListLocks",        CALLER),
         ("RegisterFence",    WORKER),
         ("RaiseFence",       MeshOnly), // ends leases: the queue's word alone
     ]),

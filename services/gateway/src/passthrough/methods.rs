@@ -6,17 +6,25 @@ use crate::outflow::Slow;
 const WORK: &str = "/holdfast.queue.v1.QueueService/Work";
 
 /// Streams of events: a reader may go on from any place.
-const EVENTS: [&str; 2] =
-    ["/holdfast.queue.v1.QueueService/WatchInvocation", "/holdfast.tool.v1.ToolService/WatchCircuits"];
+const EVENTS: [&str; 3] = [
+    "/holdfast.queue.v1.QueueService/WatchInvocation",
+    "/holdfast.state.v1.StateService/Watch",
+    "/holdfast.tool.v1.ToolService/WatchCircuits",
+];
+
+/// Stands in line for as long as its caller likes.
+const LOCK: &str = "/holdfast.state.v1.StateService/AcquireLock";
 
 /// What ends or renews work that is under way: refusing it would only make more work.
-const COMPLETES: [&str; 6] = [
+const COMPLETES: [&str; 8] = [
     "/holdfast.queue.v1.QueueService/Heartbeat",
     "/holdfast.queue.v1.QueueService/ReportProgress",
     "/holdfast.queue.v1.QueueService/Complete",
     "/holdfast.queue.v1.QueueService/Fail",
     "/holdfast.queue.v1.QueueService/Release",
     "/holdfast.state.v1.StateService/RegisterFence",
+    "/holdfast.state.v1.StateService/RenewLock",
+    "/holdfast.state.v1.StateService/ReleaseLock",
 ];
 
 /// How a call counts.
@@ -31,7 +39,7 @@ pub(super) enum Load {
 pub(super) fn load(path: &str) -> Load {
     match path {
         WORK | "/holdfast.queue.v1.QueueService/Lease" => Load::Kind(Kind::Worker),
-        path if EVENTS.contains(&path) => Load::Kind(Kind::Wait),
+        path if path == LOCK || EVENTS.contains(&path) => Load::Kind(Kind::Wait),
         path if COMPLETES.contains(&path) => Load::Completes,
         _ => Load::Kind(Kind::Call),
     }
@@ -53,13 +61,14 @@ mod tests {
 
     #[test]
     fn every_method_that_is_named_here_is_one() {
-        for path in EVENTS.iter().chain(&COMPLETES).chain(&[WORK]) {
+        for path in EVENTS.iter().chain(&COMPLETES).chain(&[WORK, LOCK]) {
             assert!(access::access(path).is_some(), "{path}");
         }
     }
 
     #[test]
-    fn a_workers_wait_is_no_call_and_a_completion_always_passes() {
+    fn who_waits_is_no_call_and_a_completion_always_passes() {
+        assert_eq!(load(LOCK), Load::Kind(Kind::Wait));
         assert_eq!(load("/holdfast.queue.v1.QueueService/Lease"), Load::Kind(Kind::Worker));
         assert_eq!(load("/holdfast.queue.v1.QueueService/Complete"), Load::Completes);
         assert_eq!(load("/holdfast.queue.v1.QueueService/GetInvocation"), Load::Kind(Kind::Call));
