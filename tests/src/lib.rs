@@ -3,6 +3,7 @@
 pub mod backlog;
 pub mod counting;
 pub mod fairness;
+pub mod histories;
 pub mod kill_storm;
 pub mod load;
 pub mod overload;
