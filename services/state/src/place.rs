@@ -74,7 +74,8 @@ pub struct Moves {
     pub guard: Option<(Address, u64)>,
     /// The fence that must be this lease's.
     pub fence: Option<(FenceScope, Fence)>,
-    /// Whether it may be visible at once (CACHED). Refused ([`Taken::Full`]) past the window.
+    /// Whether it may be visible at once (CACHED). Refused ([`Taken::Full`]) past the window, and while the shard is not
+    /// armed ([`Place::arm`]).
     pub cached: bool,
     /// The window on CACHED writes of this shard that are not stored.
     pub window_writes: u64,
@@ -93,7 +94,7 @@ pub enum Taken {
     FenceUnknown,
     /// Another lease's fence counts.
     Fenced,
-    /// The window is full: to be asked for again as DURABLE.
+    /// The window is full, or the shard is not armed: to be asked for again as DURABLE.
     Full,
 }
 
@@ -158,6 +159,13 @@ pub trait Place: Send + Sync + 'static {
 
     /// Everything up to a place is stored: tips up to it become visible, its entries leave the log. Never goes back.
     fn mark(&self, shard: ShardId, epoch: EpochId, stored: Seq) -> Told<'_, ()>;
+
+    /// Says whether the store's row of the shard is marked dirty, as of the place `at` up to which it is stored; a shard
+    /// that is just opened is not armed. CACHED writes are taken in an armed shard only. News older than what was told
+    /// last (`at` is below its, or equal and `armed`) change nothing; a shard with CACHED writes that are not stored is
+    /// never disarmed. Returns whether it is as told now. So a mark that is cleared and one that is set again can cross
+    /// on the way, and no CACHED write is taken in a shard that the store believes clean.
+    fn arm(&self, shard: ShardId, epoch: EpochId, at: Seq, armed: bool) -> Told<'_, bool>;
 
     /// Where the log stands.
     fn standing(&self, shard: ShardId, epoch: EpochId) -> Told<'_, Standing>;
