@@ -11,6 +11,11 @@ use crate::{domain::SHARDS, embedded::window::WindowLimits, store::Bound, write:
 /// What a batch may hold beside its values: names, versions, the message around them.
 const BATCH_WRITES_MAX: usize = 100;
 
+/// The shortest time to live: the clocks of processes differ by less.
+pub const TTL_MIN: Duration = Duration::from_secs(1);
+/// The longest: what lives longer lives for ever.
+pub const TTL_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3_600);
+
 /// The settings of the state service.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -81,6 +86,8 @@ pub struct Keep {
 pub struct Namespace {
     /// How safe writes are that do not say it themselves.
     pub durability: Option<Durability>,
+    /// How long records live that do not say it themselves; for ever where it is absent.
+    pub ttl: Option<Span>,
     /// Only operators write to it.
     pub read_only: bool,
 }
@@ -154,6 +161,11 @@ impl Config {
         if let Some(name) = self.namespaces.keys().find(|name| name.is_empty() || name.len() > 512) {
             return invalid(&format!("namespaces.{name:?}"), "a namespace has 1 to 512 bytes".into());
         }
+        for (name, settings) in &self.namespaces {
+            if settings.ttl.is_some_and(|ttl| !(TTL_MIN..=TTL_MAX).contains(&*ttl)) {
+                return invalid(&format!("namespaces.{name}.ttl"), "must be between 1 s and 10 years".into());
+            }
+        }
         Ok(())
     }
 
@@ -223,6 +235,8 @@ mod tests {
             ("[state.waiting]\nbytes_max = \"1MiB\"\n", "state.waiting.bytes_max"),
             ("[state.keep]\ntombstones = \"1h\"\n", "state.keep.tombstones"),
             ("[state.namespaces.x]\ndurability = \"sometimes\"\n", "state.namespaces.x.durability"),
+            ("[state.namespaces.x]\nttl = \"10ms\"\n", "state.namespaces.x.ttl"),
+            ("[state.namespaces.\"a.b\"]\nttl = \"9000d\"\n", "state.namespaces.a.b.ttl"),
         ] {
             let error = parse(text).unwrap_err();
             assert_eq!(error.key.as_deref(), Some(key), "{error}");

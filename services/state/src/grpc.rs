@@ -27,9 +27,13 @@ impl Api {
 #[tonic::async_trait]
 impl StateService for Api {
     async fn get(&self, request: Request<pb::GetRequest>) -> Result<Response<pb::GetResponse>, Status> {
-        let address = convert::address(Caller::of(&request).tenant()?, request.get_ref().address.as_ref(), "address")?;
-        let found = self.state.get(&address).await.map_err(fail::status)?;
-        let edition = found.ok_or_else(|| fail::not_there(&address))?;
+        let asked = request.get_ref();
+        let address = convert::address(Caller::of(&request).tenant()?, asked.address.as_ref(), "address")?;
+        let found = match convert::at_version(&asked.at_version, &address, "at_version")? {
+            Some(version) => self.state.get_at(&address, &version).await,
+            None => self.state.get(&address).await,
+        };
+        let edition = found.map_err(fail::status)?.ok_or_else(|| fail::not_there(&address))?;
         Ok(Response::new(pb::GetResponse { record: Some(convert::record(&address, &edition)), staleness: None }))
     }
 
@@ -84,8 +88,10 @@ impl StateService for Api {
         Ok(Response::new(pb::SyncResponse {}))
     }
 
-    async fn history(&self, _: Request<pb::HistoryRequest>) -> Result<Response<pb::HistoryResponse>, Status> {
-        Err(Status::unimplemented("History"))
+    async fn history(&self, request: Request<pb::HistoryRequest>) -> Result<Response<pb::HistoryResponse>, Status> {
+        let query = convert::history_query(Caller::of(&request).tenant()?, request.get_ref())?;
+        let editions = self.state.history(query.clone()).await.map_err(fail::status)?;
+        Ok(Response::new(convert::history(&query, &editions)))
     }
 
     type WatchStream = futures::stream::Pending<Result<pb::WatchResponse, Status>>;

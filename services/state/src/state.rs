@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     decider::Decider,
-    domain::{Address, Edition, Partition},
+    domain::{Address, Edition, Partition, Vector},
     failed::Failed,
     store::{FenceScope, HistoryQuery, Page, PageQuery},
     write::{Command, Holder, Written},
@@ -49,6 +49,15 @@ impl State {
     pub async fn get_all(&self, addresses: &[Address]) -> Result<Vec<Option<Arc<Edition>>>, Failed> {
         let found = self.decider.get(addresses).await?;
         Ok(found.into_iter().map(|edition| edition.filter(|edition| edition.is_live())).collect())
+    }
+
+    /// A record as it was at a version; `None` where the history has it no more, or it was deleted then.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn get_at(&self, address: &Address, version: &Vector) -> Result<Option<Arc<Edition>>, Failed> {
+        let found = self.decider.edition_at(address, version).await?;
+        Ok(found.filter(|edition| edition.is_live()))
     }
 
     /// Takes a command, or says why not.

@@ -1,6 +1,8 @@
 //! Between the wire and the domain.
 
 mod commands;
+mod past;
+pub(super) mod spans;
 
 use holdfast_proto::state::v1 as pb;
 use holdfast_rpc::{
@@ -16,6 +18,7 @@ use crate::{
 };
 
 pub(super) use commands::{batch_put, delete, put};
+pub(super) use past::{at_version, history, history_query};
 
 const BATCH_GET_MAX: usize = 1_000;
 const PAGE_DEFAULT: usize = 100;
@@ -46,19 +49,29 @@ pub(super) fn partition(tenant: &str, namespace: &str, partition: &str) -> Resul
 }
 
 pub(super) fn page_query(tenant: &str, request: pb::ListRequest) -> Result<PageQuery, Error> {
-    let partition = partition(tenant, &request.namespace, &request.partition)?;
-    let records = match request.page_size as usize {
-        0 => PAGE_DEFAULT,
-        size if size > PAGE_MAX => return Err(Error::invalid("page_size", format!("is more than {PAGE_MAX}"))),
-        size => size,
-    };
     Ok(PageQuery {
-        partition,
+        partition: partition(tenant, &request.namespace, &request.partition)?,
         prefix: request.key_prefix,
         after: behind_hidden(request.page_token),
-        records,
+        records: page_size(request.page_size)?,
         bytes: PAGE_BYTES,
     })
+}
+
+/// How many are on a page.
+fn page_size(asked: u32) -> Result<usize, Error> {
+    match asked as usize {
+        0 => Ok(PAGE_DEFAULT),
+        size if size > PAGE_MAX => Err(Error::invalid("page_size", format!("is more than {PAGE_MAX}"))),
+        size => Ok(size),
+    }
+}
+
+/// The record of a lock, whose name obeys the rules of keys.
+fn lock_address(partition: &Partition, name: &str, field: &str) -> Result<Address, Error> {
+    Address::new(partition.tenant(), partition.namespace(), partition.name(), name)
+        .map_err(|bad| Error::invalid(field, bad.why))?;
+    Ok(partition.hidden("lock", name))
 }
 
 /// Records of the service's own are on no page of a caller's.

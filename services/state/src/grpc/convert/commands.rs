@@ -7,11 +7,11 @@ use holdfast_proto::state::v1::{self as pb, precondition};
 use holdfast_rpc::{Caller, Error};
 use uuid::Uuid;
 
-use super::{address, named};
+use super::{address, lock_address, named, spans};
 use crate::{
     config::Config,
     domain::{self, Address, Micros, Partition, Precondition, Vector},
-    write::{Command, Durability, Write},
+    write::{Command, Durability, Guard, Write},
 };
 
 const BATCH_PUT_MAX: usize = 100;
@@ -25,13 +25,15 @@ pub(in crate::grpc) fn put(
 ) -> Result<Command, Error> {
     let address = address(caller.tenant()?, request.address.as_ref(), "address")?;
     let value = request.value.ok_or_else(|| Error::invalid("value", "is missing; to delete a record, call Delete"))?;
+    let namespace = config.namespace(address.namespace());
     let write = Write {
         precondition: precondition(request.precondition.as_ref(), &address, "precondition")?,
         value: Some(content(value, config, "value")?),
-        expires: None,
+        expires: spans::expiry(request.ttl.as_ref(), namespace, now, "ttl")?,
         address,
     };
-    command(caller, vec![write], &request.write_id, request.durability, config, now)
+    let terms = Terms { write_id: &request.write_id, durability: request.durability, lock: request.lock.as_ref() };
+    terms.command(caller, vec![write], config, now)
 }
 
 pub(in crate::grpc) fn delete(
@@ -43,7 +45,8 @@ pub(in crate::grpc) fn delete(
     let address = address(caller.tenant()?, request.address.as_ref(), "address")?;
     let precondition = precondition(request.precondition.as_ref(), &address, "precondition")?;
     let write = deletion(address, precondition, "precondition")?;
-    command(caller, vec![write], &request.write_id, request.durability, config, now)
+    let terms = Terms { write_id: &request.write_id, durability: request.durability, lock: request.lock.as_ref() };
+    terms.command(caller, vec![write], config, now)
 }
 
 pub(in crate::grpc) fn batch_put(
@@ -59,6 +62,7 @@ pub(in crate::grpc) fn batch_put(
         many if many > BATCH_PUT_MAX => return Err(Error::invalid("writes", format!("are more than {BATCH_PUT_MAX}"))),
         _ => {}
     }
+    let namespace = config.namespace(&request.namespace);
     let mut keys = HashSet::new();
     let mut writes = Vec::with_capacity(request.writes.len());
     for (place, write) in request.writes.into_iter().enumerate() {
@@ -70,13 +74,18 @@ pub(in crate::grpc) fn batch_put(
         }
         let precondition = precondition(write.precondition.as_ref(), &address, &field("precondition"))?;
         writes.push(match write.value {
+            None if write.ttl.is_some() => return Err(Error::invalid(field("ttl"), "is for a record that is written")),
             None => deletion(address, precondition, &field("precondition"))?,
-            Some(value) => {
-                Write { address, precondition, value: Some(content(value, config, &field("value"))?), expires: None }
-            }
+            Some(value) => Write {
+                precondition,
+                value: Some(content(value, config, &field("value"))?),
+                expires: spans::expiry(write.ttl.as_ref(), namespace, now, &field("ttl"))?,
+                address,
+            },
         });
     }
-    command(caller, writes, &request.write_id, request.durability, config, now)
+    let terms = Terms { write_id: &request.write_id, durability: request.durability, lock: request.lock.as_ref() };
+    terms.command(caller, writes, config, now)
 }
 
 fn deletion(address: Address, precondition: Precondition, field: &str) -> Result<Write, Error> {
@@ -86,30 +95,44 @@ fn deletion(address: Address, precondition: Precondition, field: &str) -> Result
     }
 }
 
-fn command(
-    caller: &Caller,
-    writes: Vec<Write>,
-    write_id: &str,
+/// What every kind of write says of itself.
+struct Terms<'r> {
+    write_id: &'r str,
     durability: i32,
-    config: &Config,
-    now: Micros,
-) -> Result<Command, Error> {
-    let write_id = match write_id {
-        "" => None,
-        text => Some(Uuid::try_parse(text).map_err(|_| Error::invalid("write_id", "is not a UUID"))?),
-    };
-    let namespace = writes.first().and_then(|write| config.namespace(write.address.namespace()));
-    let durability = match pb::Durability::try_from(durability) {
-        Ok(pb::Durability::Unspecified) => {
-            namespace.and_then(|settings| settings.durability).unwrap_or(Durability::Durable)
-        }
-        Ok(pb::Durability::Durable) => Durability::Durable,
-        Ok(pb::Durability::Cached) => Durability::Cached,
-        Err(_) => return Err(Error::invalid("durability", "is none that this service knows")),
-    };
-    let invocation_id =
-        caller.lease.as_ref().map_or_else(|| Arc::from(""), |lease| lease.invocation_id.as_str().into());
-    Ok(Command { writes, guard: None, write_id, invocation_id, durability, now })
+    lock: Option<&'r pb::LockGuard>,
+}
+
+impl Terms<'_> {
+    fn command(&self, caller: &Caller, writes: Vec<Write>, config: &Config, now: Micros) -> Result<Command, Error> {
+        let write_id = match self.write_id {
+            "" => None,
+            text => Some(Uuid::try_parse(text).map_err(|_| Error::invalid("write_id", "is not a UUID"))?),
+        };
+        let first = writes.first().map(|write| &write.address);
+        let namespace = first.and_then(|address| config.namespace(address.namespace()));
+        let durability = match pb::Durability::try_from(self.durability) {
+            Ok(pb::Durability::Unspecified) => {
+                namespace.and_then(|settings| settings.durability).unwrap_or(Durability::Durable)
+            }
+            Ok(pb::Durability::Durable) => Durability::Durable,
+            Ok(pb::Durability::Cached) => Durability::Cached,
+            Err(_) => return Err(Error::invalid("durability", "is none that this service knows")),
+        };
+        let guard = match (self.lock, first) {
+            (Some(lock), Some(address)) => Some(guard(&address.in_partition(), lock)?),
+            _ => None,
+        };
+        let invocation_id =
+            caller.lease.as_ref().map_or_else(|| Arc::from(""), |lease| lease.invocation_id.as_str().into());
+        Ok(Command { writes, guard, write_id, invocation_id, durability, now })
+    }
+}
+
+fn guard(partition: &Partition, lock: &pb::LockGuard) -> Result<Guard, Error> {
+    if lock.fence == 0 {
+        return Err(Error::invalid("lock.fence", "is missing: carry the one that AcquireLock gave"));
+    }
+    Ok(Guard { address: lock_address(partition, &lock.name, "lock.name")?, revision: lock.fence })
 }
 
 fn content(value: pb::Value, config: &Config, field: &str) -> Result<domain::Value, Error> {
