@@ -17,10 +17,6 @@ use crate::load::echo::Baseline;
 use crate::load::{Caller, Findings, Hold, Key, Memory, Pool, Size, Store, configured, telling};
 use level::{Level, Settled};
 
-/// The capacity is this part of the echo's rate.
-const PART_OF_ECHO: f64 = 50.0;
-/// What a build that is not optimised can do too, on a machine with much else to do.
-const CAPACITY_MIN: f64 = 100.0;
 /// A worker holds an invocation for so long.
 const HOLD: Duration = Duration::from_millis(50);
 /// How long what may wait takes to be done: so the queue fills within seconds.
@@ -46,14 +42,11 @@ const COMPARED_MIN: f64 = 0.9;
 pub async fn run(size: Size, store: Store) -> Findings {
     let mut findings = Findings::default();
     let echo = Baseline::start().await;
-    let echo_rate = echo.rate(size.of(Duration::from_secs(3), Duration::from_secs(1))).await;
-    let capacity = (echo_rate / PART_OF_ECHO).round().max(CAPACITY_MIN);
+    let capacity = echo.capacity(size, &mut findings).await;
     let surge = capacity * f64::from(SURGES[SURGES.len() - 1]);
     let beside = echo.times(surge, size.of(Duration::from_secs(5), Duration::from_secs(1))).await;
     drop(echo);
-    findings.tell("echo_per_s", echo_rate);
     findings.tell("echo_ms_p99", beside.p99());
-    findings.tell("capacity_per_s", capacity);
 
     let server = store.server().await;
     let mut stage = Stage::set(capacity, server.as_ref()).await;
@@ -98,10 +91,10 @@ impl Stage {
         let mut mesh = configured(&key, &format!("[queue]\ndepth_max = {depth}\n"), server).start().await;
         let workers = (capacity * HOLD.as_secs_f64()).round().max(1.0) as u32;
         telling(format!("{workers} workers hold each invocation for {HOLD:?}; {depth} may wait"));
-        let pool = Pool::start(&mesh.queue_urls(), workers, Hold::Fixed(HOLD)).await;
+        let pool = Pool::start(&mesh.urls(Peer::Queue), workers, Hold::Fixed(HOLD)).await;
         let mut memory = vec![("gateway".to_owned(), Memory::of(mesh.process(Peer::Gateway).id()))];
         for number in 0..mesh.queues() {
-            memory.push((format!("queue_{number}"), Memory::of(mesh.queue_process(number).id())));
+            memory.push((format!("queue_{number}"), Memory::of(mesh.process_of(Peer::Queue, number).id())));
         }
         let caller = Caller::each(&mesh, &key).remove(0);
         Self { capacity, caller, pool, memory, _mesh: mesh }

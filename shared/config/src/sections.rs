@@ -43,6 +43,7 @@ impl Common {
         tenants.validate().map_err(|invalid| document.locate(invalid))?;
         let mesh: Mesh = document.section("mesh")?;
         mesh.queue.validate("mesh.queue").map_err(|invalid| document.locate(invalid))?;
+        mesh.state.validate("mesh.state").map_err(|invalid| document.locate(invalid))?;
         Ok(Self {
             data,
             database: document.section("database")?,
@@ -136,8 +137,8 @@ pub struct Mesh {
     pub gateway: String,
     /// Base URL of the queue, or of each of its processes where they share a database.
     pub queue: Urls,
-    /// Base URL of the state service.
-    pub state: String,
+    /// Base URL of the state service, or of each of its processes where they share a database.
+    pub state: Urls,
     /// Base URL of the tool-proxy.
     pub tool_proxy: String,
     /// Base URL of the llm-proxy.
@@ -154,10 +155,11 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    /// The base URLs of a peer: several for the queue only.
+    /// The base URLs of a peer: several for the queue and the state service only.
     pub fn urls(&self, peer: Peer) -> Vec<&str> {
         match peer {
             Peer::Queue => self.queue.all().iter().map(String::as_str).collect(),
+            Peer::State => self.state.all().iter().map(String::as_str).collect(),
             other => vec![self.url(other)],
         }
     }
@@ -167,7 +169,7 @@ impl Mesh {
         match peer {
             Peer::Gateway => &self.gateway,
             Peer::Queue => self.queue.first(),
-            Peer::State => &self.state,
+            Peer::State => self.state.first(),
             Peer::ToolProxy => &self.tool_proxy,
             Peer::LlmProxy => &self.llm_proxy,
             Peer::Agent => &self.agent,
@@ -191,7 +193,7 @@ impl Default for Mesh {
         Self {
             gateway: url(Peer::Gateway),
             queue: url(Peer::Queue).into(),
-            state: url(Peer::State),
+            state: url(Peer::State).into(),
             tool_proxy: url(Peer::ToolProxy),
             llm_proxy: url(Peer::LlmProxy),
             agent: url(Peer::Agent),

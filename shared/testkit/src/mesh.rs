@@ -1,4 +1,4 @@
-mod queues;
+mod several;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -26,7 +26,8 @@ pub struct MeshBuilder {
     env: BTreeMap<String, String>,
     secured: Option<Secured>,
     files: BTreeMap<String, String>,
-    more_queues: u16,
+    /// Processes of a service beyond the first, by its name.
+    more: BTreeMap<&'static str, u16>,
 }
 
 /// A mesh that strangers could reach.
@@ -80,16 +81,16 @@ impl MeshBuilder {
     /// Where one of them does not.
     pub async fn start(mut self) -> Mesh {
         let scratch = Scratch::new("mesh");
-        let port_base = ports::free_range(Peer::ALL.len() as u16 + self.more_queues);
+        let port_base = ports::free_range(Peer::ALL.len() as u16 + self.more.values().sum::<u16>());
         if let Some(config) = self.config.take() {
             self.files.insert("holdfast.toml".into(), config);
         }
         for (name, content) in &self.files {
             std::fs::write(scratch.path().join(name), content).expect("the test's directory can be written");
         }
-        let (env, secured, more_queues) = (self.env, self.secured, self.more_queues);
+        let (env, secured, more) = (self.env, self.secured, self.more);
         let mut mesh =
-            Mesh { processes: BTreeMap::new(), queues: BTreeMap::new(), more_queues, env, secured, port_base, scratch };
+            Mesh { processes: BTreeMap::new(), further: BTreeMap::new(), more, env, secured, port_base, scratch };
         let wanted = Peer::ALL.into_iter().filter(|peer| !self.without.contains(peer));
         for peer in wanted.clone() {
             mesh.spawn(peer);
@@ -97,7 +98,7 @@ impl MeshBuilder {
         for peer in wanted {
             mesh.ready(peer).await;
         }
-        mesh.start_more_queues().await;
+        mesh.start_further().await;
         mesh
     }
 }
@@ -106,9 +107,9 @@ impl MeshBuilder {
 #[derive(Debug)]
 pub struct Mesh {
     processes: BTreeMap<&'static str, Process>,
-    /// Queue processes beside the first, by their number.
-    queues: BTreeMap<u16, Process>,
-    more_queues: u16,
+    /// Processes beyond the first, by service and number.
+    further: BTreeMap<(&'static str, u16), Process>,
+    more: BTreeMap<&'static str, u16>,
     env: BTreeMap<String, String>,
     secured: Option<Secured>,
     port_base: u16,
@@ -245,9 +246,9 @@ impl Mesh {
             command.env(format!("HOLDFAST_MESH__{section}"), self.url(other));
             command.env(format!("HOLDFAST_{section}__ADDRESS"), self.address(other).to_string());
         }
-        if self.more_queues > 0 {
+        for peer in [Peer::Queue, Peer::State].into_iter().filter(|peer| self.several(*peer) > 1) {
             // Strings in quotes and brackets: as TOML writes a list, too.
-            command.env("HOLDFAST_MESH__QUEUE", format!("{:?}", self.queue_urls()));
+            command.env(format!("HOLDFAST_MESH__{}", peer.section().to_uppercase()), format!("{:?}", self.urls(peer)));
         }
         command.envs(&self.env);
         command

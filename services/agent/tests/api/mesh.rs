@@ -88,7 +88,7 @@ impl Mesh {
             router.serve_with_incoming_shutdown(TcpListenerStream::new(standins), stop.clone().cancelled_owned()),
         );
 
-        common.mesh.state = up("state", &common, "", &stop, holdfast_state::serve).await;
+        common.mesh.state = up("state", &common, "", &stop, holdfast_state::serve).await.into();
         common.mesh.queue = up("queue", &common, QUICK, &stop, holdfast_queue::serve).await.into();
         Self { models, tools, common, agents: agents.to_owned(), stop, _data: data, submitted: AtomicU64::new(0) }
     }

@@ -97,7 +97,7 @@ impl Harness {
         })
         .await;
         let state_link = FaultProxy::to(state.address).await;
-        common.mesh = Mesh { state: format!("http://{}", state_link.address()), ..Mesh::default() };
+        common.mesh = Mesh { state: format!("http://{}", state_link.address()).into(), ..Mesh::default() };
         let key = LeaseKey::load(&common).expect("the key was minted");
         let proxy = launch(&common, &config).await;
         let tools = connect(&proxy);

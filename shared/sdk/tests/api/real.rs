@@ -35,7 +35,7 @@ impl Mesh {
         let mut common = Common::default();
         common.data.dir = data.path().to_owned();
         let host = bind("state", "127.0.0.1:0", &common).await;
-        common.mesh.state = format!("http://{}", host.address());
+        common.mesh.state = format!("http://{}", host.address()).into();
         tokio::spawn(run(holdfast_state::serve, common.clone(), "", host));
         let mut mesh = Self { common, queue: None, _data: data };
         mesh.start_queue("127.0.0.1:0").await;
