@@ -29,7 +29,7 @@ impl StateService for Api {
     async fn get(&self, request: Request<pb::GetRequest>) -> Result<Response<pb::GetResponse>, Status> {
         let asked = request.get_ref();
         let address = convert::address(Caller::of(&request).tenant()?, asked.address.as_ref(), "address")?;
-        let found = match convert::at_version(&asked.at_version, &address, "at_version")? {
+        let found = match convert::at_version(asked, &address)? {
             Some(version) => self.state.get_at(&address, &version).await,
             None => self.state.get(&address).await,
         };

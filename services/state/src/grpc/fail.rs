@@ -36,6 +36,10 @@ fn error(failed: Failed) -> Error {
         Failed::Fenced(standing) => Error::precondition("FENCED", fenced(standing)),
         Failed::Store(unstored) => store(unstored),
         Failed::Full { retry_after } => Error::exhausted("too many writes wait for the store", retry_after),
+        Failed::LockHeld { retry_after } => {
+            Error::precondition("LOCK_HELD", "another has the lock").retry_after(retry_after)
+        }
+        Failed::HistoryGone => Error::out_of_range("HISTORY_GONE", "the history does not go back so far: read again"),
         Failed::Closed { in_doubt } => doubt(Error::unavailable("the state service is ending", RESTART), in_doubt),
     }
 }

@@ -10,11 +10,16 @@ use crate::{
 };
 
 /// The version at which a record is to be read; `None` where it is wanted as it stands.
-pub(in crate::grpc) fn at_version(version: &[u8], address: &Address, field: &str) -> Result<Option<Vector>, Error> {
-    if version.is_empty() {
+pub(in crate::grpc) fn at_version(request: &pb::GetRequest, address: &Address) -> Result<Option<Vector>, Error> {
+    if request.at_version.is_empty() {
         return Ok(None);
     }
-    Vector::from_version(version, address.tag()).map(Some).map_err(|bad| Error::invalid(field, bad.to_string()))
+    if request.max_staleness.is_some() {
+        return Err(Error::invalid("max_staleness", "does not go with at_version: what was does not grow older"));
+    }
+    Vector::from_version(&request.at_version, address.tag())
+        .map(Some)
+        .map_err(|bad| Error::invalid("at_version", bad.to_string()))
 }
 
 /// One edition more than the page has is asked for: it says whether there is another page.
