@@ -3,6 +3,7 @@
 mod count;
 mod database;
 mod failure;
+pub mod gate;
 mod inbox;
 mod lock;
 mod postgres;

@@ -8,7 +8,6 @@
 //! - Whoever waits for longer than the store's patience is answered; what the store says later still reaches memory, in
 //!   the order of commits, so nothing that became durable is lost to it.
 
-mod gate;
 mod rounds;
 mod shared;
 
@@ -17,35 +16,26 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use holdfast_resilience::breaker::Settings;
-use holdfast_storage::{Class, Failure};
+use holdfast_resilience::breaker::{Settings, State};
+use holdfast_storage::{
+    Failure,
+    gate::{Gate, silence},
+};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::gate::Gate;
 use self::rounds::Rounds;
 pub use self::rounds::Slot;
 use super::{Batch, Command, Filter, History, Raise, Record, Store, Sweep, Swept, Waiting, Window};
 use crate::domain::time::Micros;
+use crate::metrics;
+pub use holdfast_storage::gate::settings;
 
 /// A tag whose command the store does not answer in time: somebody may wait for the answer.
 pub trait GiveUp: Send + 'static {
     /// Tells whoever waits. The tag goes on without them: the store's own answer still comes.
     fn give_up(&mut self, failure: &Failure);
-}
-
-/// When a database counts as gone, and how it is tried again.
-pub fn settings() -> Settings {
-    Settings {
-        minimum_calls: 20,
-        // A batch that fails counts once: one broken connection is not an outage.
-        consecutive_failures: Some(3),
-        // A try costs one connection: those who wait shall not wait for long after it is back.
-        open: Duration::from_millis(500),
-        open_max: Duration::from_secs(2),
-        ..Settings::default()
-    }
 }
 
 /// What stands between a store and its user.
@@ -60,8 +50,8 @@ impl<T: GiveUp> Guard<T> {
     #[must_use]
     pub fn new(settings: &Settings, patience: Duration) -> Arc<Self> {
         Arc::new(Self {
-            writes: Gate::new("queue-database-writes", settings.clone(), patience),
-            reads: Gate::new("queue-database-reads", settings.clone(), patience),
+            writes: gate("queue-database-writes", settings, patience),
+            reads: gate("queue-database-reads", settings, patience),
             rounds: Mutex::default(),
         })
     }
@@ -117,6 +107,11 @@ async fn keep_time<T: GiveUp>(guard: Weak<Guard<T>>) {
         let Some(next) = guard.upgrade().map(|guard| guard.lose_patience(Instant::now())) else { return };
         tokio::time::sleep_until(next).await;
     }
+}
+
+fn gate(circuit: &'static str, settings: &Settings, patience: Duration) -> Gate {
+    metrics::circuit_stands(circuit, State::Closed);
+    Gate::new(circuit, settings.clone(), patience, metrics::circuit_changed)
 }
 
 /// A guarded store.
@@ -198,11 +193,6 @@ impl<S: Store<Slot>, T: GiveUp> Store<T> for Guarded<S, T> {
     fn shared(&self) -> Option<&dyn super::Shared> {
         self.inner.shared().map(|_| self as &dyn super::Shared)
     }
-}
-
-/// The store said nothing in time.
-fn silence() -> Failure {
-    Failure::new(Class::Silent, "it did not answer in time")
 }
 
 #[cfg(test)]

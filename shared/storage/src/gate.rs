@@ -1,67 +1,99 @@
-//! One breaker with what its callers are told: the last trouble, and when to come back.
+//! A circuit breaker in front of a database, with what its callers are told: the last trouble, and when to come back.
+
+mod pass;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use holdfast_resilience::breaker::{Breaker, Permit, Refused, Settings, Snapshot, State};
-use holdfast_storage::{Class, Failure};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::silence;
-use crate::metrics;
+use crate::{Class, Failure};
+
+pub use self::pass::{Pass, judge_together};
 
 /// A caller that goes away after this part of the patience was let down: with callers that wait for less than all of it, a
 /// database that answers nobody would else never be seen to fail.
 const LET_DOWN: u32 = 5;
 
+/// When a database counts as gone, and how it is tried again.
+#[must_use]
+pub fn settings() -> Settings {
+    Settings {
+        minimum_calls: 20,
+        // A batch that fails counts once: one broken connection is not an outage.
+        consecutive_failures: Some(3),
+        // A try costs one connection: those who wait shall not wait for long after it is back.
+        open: Duration::from_millis(500),
+        open_max: Duration::from_secs(2),
+        ..Settings::default()
+    }
+}
+
+/// The database said nothing in time.
+#[must_use]
+pub fn silence() -> Failure {
+    Failure::new(Class::Silent, "it did not answer in time")
+}
+
 /// The way to one kind of calls.
-pub(super) struct Gate {
+#[derive(Debug)]
+pub struct Gate {
     breaker: Breaker,
     patience: Duration,
     last: Arc<Mutex<Option<Failure>>>,
 }
 
 impl Gate {
-    pub(super) fn new(circuit: &'static str, settings: Settings, patience: Duration) -> Self {
+    /// A closed gate, by the name of its circuit. `changed` hears of each change; it must be quick.
+    #[must_use]
+    pub fn new(
+        circuit: &'static str,
+        settings: Settings,
+        patience: Duration,
+        changed: impl Fn(&'static str, State) + Send + Sync + 'static,
+    ) -> Self {
         let last: Arc<Mutex<Option<Failure>>> = Arc::default();
         let why = Arc::clone(&last);
-        metrics::circuit_stands(circuit, State::Closed);
-        let breaker = Breaker::with_listener(settings, move |now| changed(circuit, now, why.lock().as_ref()));
+        let breaker = Breaker::with_listener(settings, move |now| {
+            changed(circuit, now.state);
+            say(circuit, now, why.lock().as_ref());
+        });
         Self { breaker, patience, last }
     }
 
-    pub(super) const fn patience(&self) -> Duration {
+    /// How long a call may take.
+    #[must_use]
+    pub const fn patience(&self) -> Duration {
         self.patience
     }
 
     /// Says whether the breaker is closed.
-    pub(super) fn calm(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+    pub fn calm(&self) -> impl Fn() -> bool + Send + Sync + use<> {
         let breaker = self.breaker.clone();
         move || breaker.snapshot().state == State::Closed
     }
 
     /// Leave for one call.
-    pub(super) fn enter(&self) -> Result<Permit, Failure> {
+    ///
+    /// # Errors
+    /// The last trouble, and what is left of the open time.
+    pub fn enter(&self) -> Result<Permit, Failure> {
         self.breaker.acquire().map_err(|refused| self.refusal(refused))
     }
 
     /// What a call came to.
-    pub(super) fn judge(&self, permit: Permit, failure: Option<&Failure>) {
-        match failure {
-            Some(failure) if failure.is_outage() => {
-                *self.last.lock() = Some(failure.clone());
-                permit.failure();
-            }
-            Some(failure) if failure.class() != Class::Statement => drop(permit),
-            // One refused statement says that the database works.
-            Some(_) | None => permit.success(),
-        }
+    pub fn judge(&self, permit: Permit, failure: Option<&Failure>) {
+        judge(&self.last, permit, failure);
     }
 
     /// One call, ended by the patience.
-    pub(super) async fn call<'a, R>(
+    ///
+    /// # Errors
+    /// What the call came to, or that there was no leave for it.
+    pub async fn call<'a, R>(
         &'a self,
         begin: impl FnOnce() -> BoxFuture<'a, Result<R, Failure>> + Send,
     ) -> Result<R, Failure> {
@@ -73,6 +105,18 @@ impl Gate {
 
     fn refusal(&self, refused: Refused) -> Failure {
         self.last.lock().clone().unwrap_or_else(silence).healing_in(refused.retry_after)
+    }
+}
+
+fn judge(last: &Mutex<Option<Failure>>, permit: Permit, failure: Option<&Failure>) {
+    match failure {
+        Some(failure) if failure.is_outage() => {
+            *last.lock() = Some(failure.clone());
+            permit.failure();
+        }
+        Some(failure) if failure.class() != Class::Statement => drop(permit),
+        // One refused statement says that the database works.
+        Some(_) | None => permit.success(),
     }
 }
 
@@ -99,8 +143,7 @@ impl Drop for Pending<'_> {
     }
 }
 
-fn changed(circuit: &'static str, now: &Snapshot, why: Option<&Failure>) {
-    metrics::circuit_changed(circuit, now.state);
+fn say(circuit: &'static str, now: &Snapshot, why: Option<&Failure>) {
     match now.state {
         State::Open => tracing::error!(
             circuit, reason = %now.reason, error = why.map(tracing::field::display),
