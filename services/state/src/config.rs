@@ -28,6 +28,8 @@ pub struct Config {
     pub message_max: Size,
     /// Records in memory, all shards together.
     pub cache: Size,
+    /// Records in memory for reads that allow staleness.
+    pub stale_cache: Size,
     /// Scopes of fences in memory.
     pub fences_cached: usize,
     /// What CACHED writes may lose in a crash.
@@ -99,6 +101,7 @@ impl Default for Config {
             value_max: Size::from_mib(1),
             message_max: Size::from_mib(16),
             cache: Size::from_mib(256),
+            stale_cache: Size::from_mib(32),
             fences_cached: 100_000,
             cached: Cached::default(),
             waiting: Waiting::default(),

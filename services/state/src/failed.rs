@@ -5,7 +5,7 @@ use holdfast_storage::{Class, Failure};
 use crate::{domain::Standing, store::Unstored, write::Refusal};
 
 /// Why the service did not do what it was asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Failed {
     /// The write was judged and not taken.
     Refused(Box<Refusal>),
@@ -18,6 +18,13 @@ pub enum Failed {
         /// When to come back.
         retry_after: Duration,
     },
+    /// The lock is another's, and the wait for it is over.
+    LockHeld {
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The history does not go back so far: read again, and watch from there.
+    HistoryGone,
     /// The service is ending; whether a write that was on its way is stored cannot be said.
     Closed {
         /// Whether there was one.

@@ -4,13 +4,17 @@ pub mod config;
 pub mod decider;
 pub mod domain;
 pub mod embedded;
+pub mod expiry;
 pub mod failed;
 #[cfg(feature = "planted-faults")]
 pub mod faults;
+pub mod locks;
 pub mod metrics;
 pub mod place;
+pub mod stale;
 pub mod state;
 pub mod store;
+pub mod watch;
 pub mod write;
 
 mod grpc;

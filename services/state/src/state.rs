@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::{
+    config::Config,
     decider::Decider,
     domain::{Address, Edition, Partition, Vector},
     failed::Failed,
+    stale::Stale,
     store::{FenceScope, HistoryQuery, Page, PageQuery},
     write::{Command, Holder, Written},
 };
@@ -14,6 +18,7 @@ use crate::{
 #[derive(Clone)]
 pub struct State {
     decider: Arc<dyn Decider>,
+    stale: Arc<Stale>,
 }
 
 impl std::fmt::Debug for State {
@@ -23,9 +28,14 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
-    /// The use cases over a place that decides.
+    /// The use cases over a place that decides, by the default settings.
     pub fn over(decider: Arc<dyn Decider>) -> Self {
-        Self { decider }
+        Self::with(decider, &Config::default())
+    }
+
+    /// The use cases over a place that decides.
+    pub fn with(decider: Arc<dyn Decider>, config: &Config) -> Self {
+        Self { decider, stale: Arc::new(Stale::new(config.stale_cache.bytes())) }
     }
 
     /// Where it is decided.
@@ -33,13 +43,16 @@ impl State {
         &self.decider
     }
 
+    pub(crate) fn stale(&self) -> &Stale {
+        &self.stale
+    }
+
     /// A record as it stands; `None` where there is none.
     ///
     /// # Errors
     /// The stores cannot be read.
     pub async fn get(&self, address: &Address) -> Result<Option<Arc<Edition>>, Failed> {
-        let found = self.decider.get(std::slice::from_ref(address)).await?;
-        Ok(found.into_iter().flatten().find(|edition| edition.is_live()))
+        Ok(self.get_all(std::slice::from_ref(address)).await?.pop().flatten())
     }
 
     /// Several records.
@@ -47,8 +60,11 @@ impl State {
     /// # Errors
     /// The stores cannot be read.
     pub async fn get_all(&self, addresses: &[Address]) -> Result<Vec<Option<Arc<Edition>>>, Failed> {
+        let sent = Instant::now();
         let found = self.decider.get(addresses).await?;
-        Ok(found.into_iter().map(|edition| edition.filter(|edition| edition.is_live())).collect())
+        let live: Vec<_> = found.into_iter().map(|edition| edition.filter(|edition| edition.is_live())).collect();
+        self.stale.refresh(addresses, &live, sent);
+        Ok(live)
     }
 
     /// A record as it was at a version; `None` where the history has it no more, or it was deleted then.
@@ -65,7 +81,10 @@ impl State {
     /// # Errors
     /// See [`Failed`].
     pub async fn write(&self, command: &Command, holder: Option<&Holder>) -> Result<Written, Failed> {
-        self.decider.write(command, holder).await
+        let written = self.decider.write(command, holder).await;
+        // Also where it failed: it may have happened.
+        self.stale.forget(command.writes.iter().map(|write| &write.address));
+        written
     }
 
     /// A page of a partition.

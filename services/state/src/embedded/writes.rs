@@ -117,7 +117,7 @@ impl Embedded {
                 Refusal::NotThere { .. } | Refusal::LockLost { .. } => {}
             },
             Failed::Fenced(_) => metrics.fence_refusals.increment(1),
-            Failed::Store(_) | Failed::Full { .. } | Failed::Closed { .. } => {}
+            _ => {}
         }
     }
 

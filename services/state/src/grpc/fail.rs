@@ -6,7 +6,7 @@ use holdfast_proto::state::v1 as pb;
 use holdfast_rpc::Error;
 use holdfast_storage::Class;
 use prost::Message as _;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::convert;
 use crate::{
@@ -36,10 +36,11 @@ fn error(failed: Failed) -> Error {
         Failed::Fenced(standing) => Error::precondition("FENCED", fenced(standing)),
         Failed::Store(unstored) => store(unstored),
         Failed::Full { retry_after } => Error::exhausted("too many writes wait for the store", retry_after),
-        Failed::LockHeld { retry_after } => {
-            Error::precondition("LOCK_HELD", "another has the lock").retry_after(retry_after)
+        Failed::LockHeld { .. } => Error::precondition("LOCK_HELD", "another has the lock"),
+        Failed::HistoryGone => {
+            let why = "the history does not go back so far: read again, and watch from there";
+            Error::new(Code::OutOfRange, "HISTORY_GONE", why)
         }
-        Failed::HistoryGone => Error::out_of_range("HISTORY_GONE", "the history does not go back so far: read again"),
         Failed::Closed { in_doubt } => doubt(Error::unavailable("the state service is ending", RESTART), in_doubt),
     }
 }
