@@ -6,6 +6,9 @@
 //! of. All of it belongs to one epoch: what another epoch left there does not exist, and a call for an epoch that is not open
 //! there is answered [`Trouble::Closed`].
 
+#[cfg(any(test, feature = "planted-faults"))]
+pub mod model;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -30,7 +33,7 @@ pub enum Trouble {
         /// Whether a write may have been decided.
         in_doubt: bool,
     },
-    /// This epoch is not open there: it is another Redis, or an empty one, or a newer epoch is.
+    /// It is another life of it than was accepted, or the epoch is not open there.
     Closed,
 }
 
@@ -74,8 +77,8 @@ pub struct Moves {
     pub guard: Option<(Address, u64)>,
     /// The fence that must be this lease's.
     pub fence: Option<(FenceScope, Fence)>,
-    /// Whether it may be visible at once (CACHED). Refused ([`Taken::Full`]) past the window, and while the shard is not
-    /// armed ([`Place::arm`]).
+    /// Whether it may be visible at once (CACHED). Refused ([`Taken::Full`]) past the window, while the shard is not armed
+    /// ([`Place::arm`]), and on top of a tip, which its version would reveal.
     pub cached: bool,
     /// The window on CACHED writes of this shard that are not stored.
     pub window_writes: u64,
@@ -94,8 +97,15 @@ pub enum Taken {
     FenceUnknown,
     /// Another lease's fence counts.
     Fenced,
-    /// The window is full, or the shard is not armed: to be asked for again as DURABLE.
+    /// The window is full, the shard is not armed, or a record has a tip: to be asked for again as DURABLE.
     Full,
+}
+
+impl Move {
+    /// What it counts in the window, and about what it takes in the place.
+    pub fn bytes(&self) -> u64 {
+        (self.address.bytes() + self.edition.bytes()) as u64
+    }
 }
 
 /// One entry of a shard's log.
@@ -118,24 +128,35 @@ pub struct Standing {
     pub decided: Seq,
     /// The last place that is stored and visible.
     pub stored: Seq,
-    /// CACHED writes that are not stored, and their bytes.
+    /// CACHED writes that are not stored, each record of a batch counted, and their bytes ([`Move::bytes`]).
     pub dirty: (u64, u64),
 }
 
 /// The place. Every implementation passes one list of checks (`place/conformance.rs`).
 pub trait Place: Send + Sync + 'static {
-    /// Which life of it answers now. Every new connection asks this before anything else, and a change ends the epoch.
+    /// Which life of it answers now. Every new connection asks this before anything else.
     fn identity(&self) -> Told<'_, Identity>;
 
-    /// Opens a shard for an epoch, empty, with the store's last place. What other epochs left there is thrown away, but for
-    /// logs that [`Self::survivors`] has not been asked for.
+    /// From now on calls of this process are for this life of it. Under any other, and before this is called first, every
+    /// call but [`Self::identity`] is [`Trouble::Closed`].
+    fn accept(&self, identity: &Identity);
+
+    /// Opens a shard for an epoch, empty, with the store's last place. Nothing happens where the epoch has been opened
+    /// there before, even if it is closed since: a call that was delayed on the way undoes nothing. Other epochs are left
+    /// as they are, so that one who comes late to a change of epochs does no harm; [`Self::clear`] removes them.
     fn open(&self, shard: ShardId, epoch: EpochId, stored: Seq) -> Told<'_, ()>;
 
     /// Closes a shard: an epoch takes nothing any more.
     fn close(&self, shard: ShardId, epoch: EpochId) -> Told<'_, ()>;
 
-    /// What is left of an ended epoch's log, in its order; empty where nothing is.
-    fn survivors(&self, shard: ShardId, epoch: EpochId) -> Told<'_, Vec<Logged>>;
+    /// What is left of an epoch's log behind a place, in its order, about so many bytes at most but one entry at least;
+    /// empty where nothing is. Closes the epoch, so that nothing comes behind what was asked for.
+    fn survivors(&self, shard: ShardId, epoch: EpochId, after: Seq, bytes: usize) -> Told<'_, Vec<Logged>>;
+
+    /// Throws away what all epochs but this one left in a shard, except for logs that [`Self::survivors`] was never asked
+    /// for: those are kept for a while, and their epochs are named. Only for who knows that this epoch decides; closed, it
+    /// throws nothing away.
+    fn clear(&self, shard: ShardId, epoch: EpochId) -> Told<'_, Vec<EpochId>>;
 
     /// Records of one shard.
     fn look<'p>(&'p self, shard: ShardId, epoch: EpochId, addresses: &'p [Address]) -> Told<'p, Vec<Seen>>;
@@ -143,10 +164,13 @@ pub trait Place: Send + Sync + 'static {
     /// Takes a write if nothing has changed.
     fn take<'p>(&'p self, shard: ShardId, epoch: EpochId, moves: &'p Moves) -> Told<'p, Taken>;
 
-    /// Leaves a ticket for each record that is missing.
+    /// Leaves a ticket for each record that is missing, or joins the one that is there. While a ticket is there, its record
+    /// has been missing since it was left: what the store had at any time between is what it has now. There is a bound on
+    /// tickets; one that is dropped is asked for again.
     fn tickets<'p>(&'p self, shard: ShardId, epoch: EpochId, addresses: &'p [Address]) -> Told<'p, Vec<Ticket>>;
 
-    /// Installs what the store had, where the ticket is still there and the record still missing.
+    /// Installs what the store had, where the ticket is still there and the record still missing, and takes the ticket
+    /// away. None of the records that are installed together makes place for another of them.
     fn install<'p>(
         &'p self,
         shard: ShardId,
@@ -154,10 +178,12 @@ pub trait Place: Send + Sync + 'static {
         found: &'p [(Address, Ticket, Option<Arc<Edition>>)],
     ) -> Told<'p, ()>;
 
-    /// The entries of the log behind a place, about so many bytes at most.
+    /// The entries of the log behind a place, about so many bytes at most but one entry at least.
     fn log(&self, shard: ShardId, epoch: EpochId, after: Seq, bytes: usize) -> Told<'_, Vec<Logged>>;
 
-    /// Everything up to a place is stored: tips up to it become visible, its entries leave the log. Never goes back.
+    /// Everything up to a place, which ends an entry, is stored: tips up to it become visible, its entries leave the log.
+    /// Never goes back. A place that was never given here says that this is not the life it was given in: the epoch is
+    /// closed.
     fn mark(&self, shard: ShardId, epoch: EpochId, stored: Seq) -> Told<'_, ()>;
 
     /// Says whether the store's row of the shard is marked dirty, as of the place `at` up to which it is stored; a shard
@@ -183,7 +209,8 @@ pub trait Place: Send + Sync + 'static {
         fence: &'p Fence,
     ) -> Told<'p, ()>;
 
-    /// Replaces a fence's copy by a newer one (never by an older), and voids its tickets.
+    /// Replaces a fence's copy by a newer one (never by an older; an equal one that nobody holds is newer), and voids
+    /// its tickets. There is a bound on copies; one that is dropped is asked for again.
     fn raise_fence<'p>(
         &'p self,
         shard: ShardId,

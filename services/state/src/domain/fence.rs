@@ -38,6 +38,13 @@ pub fn standing(held: Option<&Fence>, floor: u64, number: u64, lease: &str) -> S
     }
 }
 
+impl Fence {
+    /// Whether it takes the place of another: it is higher, or ends the lease that holds the same.
+    pub fn supersedes(&self, held: &Self) -> bool {
+        self.number > held.number || (self.number == held.number && self.lease.is_none() && held.lease.is_some())
+    }
+}
+
 /// The fence after ending every lease up to `number`; `None` where nothing changes.
 pub fn raise(held: Option<&Fence>, number: u64) -> Option<Fence> {
     let raised = Fence { number, lease: None };

@@ -1,0 +1,223 @@
+//! What a place holds of one shard for one epoch, and the steps on it.
+//!
+//! Invariants:
+//! - `stored` ≤ `decided`; the log's entries are those behind `stored`, contiguous, in their order;
+//! - a record with an edition in the log is there: it is never evicted;
+//! - a ticket's record is missing.
+
+mod fences;
+mod records;
+mod wanted;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::super::{Logged, Move, Moves, Seen, Standing, Taken, Ticket, Trouble};
+use crate::{
+    domain::{Address, Edition, Fence, Seq},
+    store::FenceScope,
+};
+
+use fences::Fences;
+use records::Records;
+use wanted::{Wanted, Wants};
+
+/// One shard's part for one epoch.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    open: bool,
+    /// Whether somebody has asked for what is left of the log.
+    asked: bool,
+    /// Whether the store's row is marked dirty, and as of when that is known.
+    armed: (bool, Option<Seq>),
+    standing: Standing,
+    records: Records,
+    log: VecDeque<Entry>,
+    log_bytes: u64,
+    fences: Fences,
+    wants: Wants,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    logged: Logged,
+    last: Seq,
+    bytes: u64,
+}
+
+impl Part {
+    pub(super) fn new(stored: Seq) -> Self {
+        Self {
+            open: true,
+            asked: false,
+            armed: (false, None),
+            standing: Standing { decided: stored, stored, dirty: (0, 0) },
+            records: Records::default(),
+            log: VecDeque::new(),
+            log_bytes: 0,
+            fences: Fences::default(),
+            wants: Wants::default(),
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    pub(super) fn close(&mut self) {
+        self.open = false;
+    }
+
+    /// Whether its log is to be kept though its epoch is over.
+    pub(super) fn is_set_aside(&self) -> bool {
+        !self.asked && !self.log.is_empty()
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.records.bytes() + self.log_bytes
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    pub(super) fn survivors(&mut self, after: Seq, bytes: usize) -> Vec<Logged> {
+        self.close();
+        self.asked = true;
+        self.log(after, bytes)
+    }
+
+    pub(super) fn log(&self, after: Seq, bytes: usize) -> Vec<Logged> {
+        let mut room = bytes as u64;
+        let mut page: Vec<Logged> = Vec::new();
+        for entry in self.log.iter().filter(|entry| entry.last > after) {
+            if entry.bytes > room && !page.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(entry.bytes);
+            page.push(entry.logged.clone());
+        }
+        page
+    }
+
+    pub(super) fn look(&mut self, address: &Address) -> Seen {
+        self.records.look(address)
+    }
+
+    pub(super) fn take(&mut self, moves: &Moves, share_bytes: u64) -> Taken {
+        if let Some(refused) = self.refuse(moves) {
+            return refused;
+        }
+        let bytes = moves.moves.iter().map(Move::bytes).sum();
+        if moves.cached {
+            self.standing.dirty.0 += moves.moves.len() as u64;
+            self.standing.dirty.1 += bytes;
+        }
+        let mut editions = Vec::with_capacity(moves.moves.len());
+        for one in &moves.moves {
+            self.standing.decided += 1;
+            let edition =
+                Arc::new(Edition { seq: self.standing.decided, previous: one.expected, ..one.edition.clone() });
+            self.records.decide(&one.address, &edition, moves.cached);
+            editions.push((one.address.clone(), edition));
+        }
+        let places = editions.iter().map(|(_, edition)| edition.seq).collect();
+        let logged = Logged { editions, cached: moves.cached };
+        self.log.push_back(Entry { logged, last: self.standing.decided, bytes });
+        self.log_bytes += bytes;
+        self.records.evict(share_bytes.saturating_sub(self.log_bytes), &[]);
+        Taken::Taken(places)
+    }
+
+    fn refuse(&self, moves: &Moves) -> Option<Taken> {
+        if let Some((scope, fence)) = &moves.fence {
+            match self.fences.get(scope) {
+                Some(held) if held == fence => {}
+                Some(held) if held.number >= fence.number => return Some(Taken::Fenced),
+                _ => return Some(Taken::FenceUnknown),
+            }
+        }
+        if let Some((lock, revision)) = &moves.guard {
+            let held = self.records.newest(lock).flatten();
+            if !held.is_some_and(|held| held.is_live() && held.revision == *revision) {
+                return Some(Taken::Changed);
+            }
+        }
+        let stands = |one: &Move| {
+            let newest = self.records.newest(&one.address);
+            newest.map(|edition| edition.map_or(0, |edition| edition.seq)) == Some(one.expected)
+        };
+        if !moves.moves.iter().all(stands) {
+            return Some(Taken::Changed);
+        }
+        (moves.cached && !self.admits_cached(moves)).then_some(Taken::Full)
+    }
+
+    fn admits_cached(&self, moves: &Moves) -> bool {
+        let bytes: u64 = moves.moves.iter().map(Move::bytes).sum();
+        self.armed.0
+            && self.standing.dirty.0 + moves.moves.len() as u64 <= moves.window_writes
+            && self.standing.dirty.1 + bytes <= moves.window_bytes
+            && moves.moves.iter().all(|one| !self.records.has_tip(&one.address))
+    }
+
+    pub(super) fn ticket(&mut self, address: &Address) -> Ticket {
+        if self.records.newest(address).is_some() {
+            return wanted::void();
+        }
+        self.wants.ticket(Wanted::Record(address.clone()))
+    }
+
+    pub(super) fn install(&mut self, found: &[(Address, Ticket, Option<Arc<Edition>>)], share_bytes: u64) {
+        for (address, ticket, edition) in found {
+            if self.wants.redeem(&Wanted::Record(address.clone()), ticket) {
+                self.records.install(address, edition.clone());
+            }
+        }
+        let together: Vec<_> = found.iter().map(|(address, ..)| address).collect();
+        self.records.evict(share_bytes.saturating_sub(self.log_bytes), &together);
+    }
+
+    pub(super) fn mark(&mut self, stored: Seq, share_bytes: u64) -> Result<(), Trouble> {
+        if stored > self.standing.decided {
+            self.close();
+            return Err(Trouble::Closed);
+        }
+        while let Some(entry) = self.log.pop_front_if(|entry| entry.last <= stored) {
+            self.standing.stored = entry.last;
+            self.log_bytes -= entry.bytes;
+            if entry.logged.cached {
+                self.standing.dirty.0 -= entry.logged.editions.len() as u64;
+                self.standing.dirty.1 -= entry.bytes;
+            }
+            for (address, edition) in &entry.logged.editions {
+                self.records.stored(address, edition, entry.logged.cached);
+            }
+        }
+        self.records.evict(share_bytes.saturating_sub(self.log_bytes), &[]);
+        Ok(())
+    }
+
+    pub(super) fn arm(&mut self, at: Seq, armed: bool) -> bool {
+        let old = self.armed.1.is_some_and(|known| at < known || (at == known && armed));
+        let unsafe_to_disarm = !armed && self.standing.dirty.0 > 0;
+        if !old && !unsafe_to_disarm {
+            self.armed = (armed, Some(at));
+        }
+        self.armed.0 == armed
+    }
+
+    pub(super) fn fence_ticket(&mut self, scope: &FenceScope) -> Ticket {
+        self.wants.ticket(Wanted::Fence(scope.clone()))
+    }
+
+    pub(super) fn install_fence(&mut self, scope: &FenceScope, ticket: &Ticket, fence: &Fence) {
+        if self.wants.redeem(&Wanted::Fence(scope.clone()), ticket) {
+            self.fences.raise(scope, fence);
+        }
+    }
+
+    pub(super) fn raise_fence(&mut self, scope: &FenceScope, fence: &Fence) {
+        self.wants.void(&Wanted::Fence(scope.clone()));
+        self.fences.raise(scope, fence);
+    }
+}
