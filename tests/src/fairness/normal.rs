@@ -4,14 +4,12 @@ use futures::future::join_all;
 
 use crate::load::{Answer, Arrivals, Caller, Outcome, Pool, offer};
 
-/// What light tenants use of the capacity together: each a third of its share.
-const LIGHT_LOAD: f64 = 0.3;
 /// What each of the busy tenants has in hand.
 const IN_HAND: usize = 4;
 
-/// Each tenant submits now and then, whatever became of what it submitted before.
-pub(super) async fn light(tenants: &[Caller], capacity: f64, length: Duration) -> Vec<Vec<Answer>> {
-    let each = capacity * LIGHT_LOAD / tenants.len() as f64;
+/// Each tenant submits now and then, whatever became of what it submitted before: so many a second together.
+pub(super) async fn light(tenants: &[Caller], per_s: f64, length: Duration) -> Vec<Vec<Answer>> {
+    let each = per_s / tenants.len() as f64;
     let offered = tenants.iter().map(|caller| offer(Arrivals::new(each, length), || caller.submit()));
     join_all(offered).await.into_iter().map(|offered| offered.answers).collect()
 }

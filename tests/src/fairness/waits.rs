@@ -11,11 +11,16 @@ pub(super) struct Waits {
     tenants: Vec<Vec<Duration>>,
     /// Not accepted, or not begun in a long time.
     pub(super) lost: usize,
+    /// Completions of all tenants, while these submitted.
+    pub(super) done_per_s: f64,
 }
 
 impl Waits {
-    /// Once all that was accepted has begun, or never will have.
-    pub(super) async fn of(tenants: Vec<Vec<Answer>>, pool: &Pool) -> Self {
+    /// Of a load, once all that was accepted has begun, or never will have.
+    pub(super) async fn of(load: impl Future<Output = Vec<Vec<Answer>>>, pool: &Pool) -> Self {
+        let (begun, before) = (Instant::now(), pool.completed());
+        let tenants = load.await;
+        let done_per_s = (pool.completed() - before) as f64 / begun.elapsed().as_secs_f64();
         let until = Instant::now() + BEGINS_WITHIN;
         let accepted = |answer: &&Answer| answer.outcome == Outcome::Accepted;
         let waits = |answer: &Answer| pool.began(answer.number).is_none();
@@ -27,7 +32,7 @@ impl Waits {
         let tenants: Vec<Vec<_>> =
             tenants.iter().map(|answers| answers.iter().filter(accepted).filter_map(wait).collect()).collect();
         let lost = answered - tenants.iter().map(Vec::len).sum::<usize>();
-        Self { tenants, lost }
+        Self { tenants, lost, done_per_s }
     }
 
     pub(super) fn count(&self) -> usize {

@@ -11,7 +11,7 @@ use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status};
 
 use super::submission::connections;
-use super::{Arrivals, Offered, Spread, offer};
+use super::{Arrivals, Findings, Offered, Size, Spread, offer};
 
 #[allow(unused_qualifications, reason = "generated")]
 mod wire {
@@ -24,6 +24,11 @@ use wire::echo_server::{Echo, EchoServer};
 
 const CALLERS: usize = 256;
 const WARM_UP: Duration = Duration::from_millis(500);
+
+/// A pool of workers is given this part of the echo's rate.
+const PART_OF_ECHO: f64 = 50.0;
+/// What a build that is not optimised can do too, on a machine with much else to do.
+const CAPACITY_MIN: f64 = 100.0;
 
 struct Stock;
 
@@ -71,11 +76,21 @@ impl Baseline {
         Self { _process: process, _log: log, channels }
     }
 
-    /// Calls a second, of callers who call again as soon as they are answered.
+    /// What a pool of workers shall be able to do a second, so that it bounds a mesh on any machine: a part of what the echo
+    /// does just now.
     ///
     /// # Panics
     /// Where a call is not answered.
-    pub async fn rate(&self, length: Duration) -> f64 {
+    pub async fn capacity(&self, size: Size, findings: &mut Findings) -> f64 {
+        let echo_rate = self.rate(size.of(Duration::from_secs(3), Duration::from_secs(1))).await;
+        let capacity = (echo_rate / PART_OF_ECHO).round().max(CAPACITY_MIN);
+        findings.tell("echo_per_s", echo_rate);
+        findings.tell("capacity_per_s", capacity);
+        capacity
+    }
+
+    /// Calls a second, of callers who call again as soon as they are answered.
+    async fn rate(&self, length: Duration) -> f64 {
         let from = Instant::now() + WARM_UP;
         let until = from + length;
         let mut callers = JoinSet::new();
