@@ -11,6 +11,7 @@ pub mod faults;
 pub mod locks;
 pub mod metrics;
 pub mod place;
+pub mod recall;
 pub mod stale;
 pub mod state;
 pub mod store;

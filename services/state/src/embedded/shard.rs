@@ -33,12 +33,11 @@ use crate::{
 use cache::Cache;
 pub use claim::Claim;
 use claim::Claims;
-pub use decision::{Decision, Late};
+pub use decision::Decision;
 use fill::Fills;
 pub use fill::{Filled, Look, Ticket};
 use log::{Entry, Log};
 use mark::Mark;
-pub use trail::TrailStart;
 
 /// What somebody who waits for the store is told.
 pub type Stored = Result<(), Unstored>;

@@ -5,9 +5,10 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
 
-use super::{Claim, Entry, Inner, Mark, Shard, Shared, Stored, TrailStart};
+use super::{Claim, Entry, Inner, Mark, Shard, Shared, Stored};
 use crate::{
     domain::{self, Address, Edition, Precondition, Verdict},
+    recall::{Late, TrailStart},
     store::{Change, Step},
     write::{Command, Current, Durability, Refusal, Write},
 };
@@ -33,17 +34,6 @@ pub enum Decision {
     Refused(Box<Refusal>),
     /// Too much waits for the store.
     Full,
-}
-
-/// A command that came too late.
-#[derive(Debug)]
-pub struct Late {
-    /// Which of its writes.
-    pub index: usize,
-    /// What the record is now.
-    pub current: Current,
-    /// Where the histories of all its writes start.
-    pub trails: Vec<TrailStart>,
 }
 
 impl Shard {

@@ -2,50 +2,8 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::Inner;
-use crate::{
-    domain::{Address, Edition, Note, RecordId, Seq, Trail, TrailEnd, Vector},
-    store::Step,
-    write::Command,
-};
-
-/// Where a walk back through one record's history starts.
-#[derive(Debug, Clone, Default)]
-pub struct TrailStart {
-    /// Visible writes that are not stored yet, newest first.
-    pub unstored: Vec<Note>,
-    /// The newest stored edition; 0 where there is none.
-    pub from: Seq,
-    /// The record's number; 0 where there is none.
-    pub record: RecordId,
-    /// The visible edition …
-    newest: Option<Arc<Edition>>,
-    /// … and the version that it followed, where it is known.
-    before: Option<Vector>,
-}
-
-impl TrailStart {
-    /// The trail back to a version (`None`: to the record's first write), where nobody has to read for it.
-    pub fn at_hand(&self, until: Option<&Vector>) -> Option<Trail> {
-        let Some(newest) = &self.newest else {
-            return Some(Trail { notes: Vec::new(), end: TrailEnd::Beginning });
-        };
-        let end = match until {
-            Some(_) if self.before.as_ref() == until => TrailEnd::Presented,
-            None if newest.previous == 0 => TrailEnd::Beginning,
-            _ => return None,
-        };
-        Some(Trail { notes: vec![(&**newest).into()], end })
-    }
-
-    /// The visible edition, where it is this write's.
-    pub fn newest_of(&self, write_id: Uuid) -> Option<Note> {
-        let newest = self.newest.as_ref().filter(|newest| newest.writer.write_id == write_id)?;
-        Some((&**newest).into())
-    }
-}
+use crate::{domain::Address, recall::TrailStart, store::Step, write::Command};
 
 impl Inner {
     pub(super) fn trails(&mut self, command: &Command) -> Vec<TrailStart> {
@@ -69,7 +27,8 @@ impl Inner {
             .collect();
         TrailStart {
             from: unstored.last().map_or(visible.seq, |oldest| oldest.previous),
-            unstored: unstored.iter().map(|edition| (&**edition).into()).collect(),
+            at_hand: unstored.iter().map(|edition| (&**edition).into()).collect(),
+            stored: false,
             record: visible.record,
             newest: Some(visible),
             before,
