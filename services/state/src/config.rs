@@ -32,6 +32,8 @@ pub struct Config {
     pub stale_cache: Size,
     /// Scopes of fences in memory.
     pub fences_cached: usize,
+    /// Streams of changes at a time.
+    pub watches_max: usize,
     /// What CACHED writes may lose in a crash.
     pub cached: Cached,
     /// What may wait for the store before writes are refused.
@@ -103,6 +105,7 @@ impl Default for Config {
             cache: Size::from_mib(256),
             stale_cache: Size::from_mib(32),
             fences_cached: 100_000,
+            watches_max: 4_096,
             cached: Cached::default(),
             waiting: Waiting::default(),
             keep: Keep::default(),
@@ -153,6 +156,9 @@ impl Config {
         }
         if self.waiting.writes_max == 0 {
             return invalid("waiting.writes_max", "must be at least 1".into());
+        }
+        if self.watches_max == 0 {
+            return invalid("watches_max", "must be at least 1".into());
         }
         if self.keep.editions == 0 {
             return invalid("keep.editions", "must be at least 1: the current one".into());

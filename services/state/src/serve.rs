@@ -30,7 +30,7 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     let duties = tokio::spawn(upkeep::run(embedded.clone(), config.clone(), drained.clone()));
 
     let state = State::over(Arc::new(embedded));
-    let api = StateServiceServer::new(Api::new(state.clone(), config.clone()))
+    let api = StateServiceServer::new(Api::new(state.clone(), config.clone(), host.stop()))
         .max_decoding_message_size(config.message_max.bytes())
         .max_encoding_message_size(usize::MAX);
     let served = tokio::select! {

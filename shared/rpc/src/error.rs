@@ -113,6 +113,12 @@ impl Error {
         Self { may_have_happened: true, ..self }
     }
 
+    /// Says when to come back, where the code alone does not.
+    #[must_use]
+    pub fn come_back_in(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
     /// Names what the error is about, such as the invocation that goes on after its waiter's deadline.
     #[must_use]
     pub fn about(self, id: impl Into<String>) -> Self {

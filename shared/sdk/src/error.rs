@@ -59,8 +59,10 @@ pub enum Error {
     /// The state of things forbids it (`FAILED_PRECONDITION`).
     #[error("{message}")]
     Precondition {
-        /// A stable word.
+        /// A stable word: `LOCK_HELD`, `LOCK_LOST`, `HISTORY_GONE`, …
         reason: String,
+        /// When to come back, where the mesh said.
+        retry_after: Option<Duration>,
         /// For people.
         message: String,
     },
@@ -92,6 +94,14 @@ impl Error {
         }
     }
 
+    fn precondition(refused: &Status) -> Self {
+        Self::Precondition {
+            reason: status::reason(refused).unwrap_or_else(|| "FAILED_PRECONDITION".into()),
+            retry_after: status::retry_after(refused),
+            message: refused.message().to_owned(),
+        }
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Busy { .. } | Self::Unavailable { .. } | Self::Deadline { .. } | Self::Internal(_))
@@ -100,7 +110,9 @@ impl Error {
     /// When the mesh asked to be called again.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Busy { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::Busy { retry_after, .. }
+            | Self::Unavailable { retry_after, .. }
+            | Self::Precondition { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
@@ -156,12 +168,11 @@ impl From<Status> for Error {
             Code::DataLoss => Self::DataLoss(Box::new(status::detail::<pb::Loss>(&refused).unwrap_or_default().into())),
             Code::NotFound => Self::NotFound(message),
             Code::AlreadyExists => Self::AlreadyExists { first_id: status::id(&refused), message },
+            Code::OutOfRange if status::reason(&refused).is_some() => Self::precondition(&refused),
             Code::InvalidArgument | Code::OutOfRange => Self::Invalid(message),
             Code::FailedPrecondition => match status::reason(&refused) {
                 Some(reason) if LEASE_GONE.contains(&reason.as_str()) => Self::LeaseGone { reason },
-                reason => {
-                    Self::Precondition { reason: reason.unwrap_or_else(|| "FAILED_PRECONDITION".into()), message }
-                }
+                _ => Self::precondition(&refused),
             },
             Code::DeadlineExceeded => {
                 Self::Deadline { may_have_happened: status::may_have_happened(&refused), message }

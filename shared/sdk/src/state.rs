@@ -1,16 +1,24 @@
 //! Shared state: records that are read with a version and written on condition of it.
 
 mod batch;
+mod lock;
+mod reads;
 mod record;
 mod update;
+mod watch;
+mod write;
 
 use std::time::Duration;
 
 use holdfast_proto::state::v1::{self as pb, state_service_client::StateServiceClient};
-use holdfast_rpc::id;
+use holdfast_rpc::time;
 
-pub use batch::{BatchWrite, Listing, Page};
-pub use record::{Address, Conflict, Loss, Precondition, Record, Value, Version, Writer, Written};
+pub use batch::BatchWrite;
+pub use lock::{Lock, LockInfo, LockPage, LockRequest};
+pub use reads::{Editions, Listing, Page, Seen};
+pub use record::{Address, Conflict, Edition, Loss, Precondition, Record, Value, Version, Writer, Written};
+pub use watch::{Change, Changes, Watching};
+pub use write::{Deletion, Durability, Guard, Write};
 
 use crate::{
     Error,
@@ -39,52 +47,6 @@ pub struct State {
     caller: Caller,
 }
 
-/// One record's write.
-#[derive(Debug, Clone)]
-pub struct Write {
-    /// Where.
-    pub address: Address,
-    /// The new content.
-    pub value: Value,
-    /// What must hold.
-    pub precondition: Precondition,
-    /// The write's id: its repeat gets its first answer.
-    pub write_id: String,
-    /// Whether it may be acknowledged from the cache, before it is in the store.
-    pub durability: Durability,
-}
-
-/// How safe a write is before it is acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Durability {
-    /// The namespace's setting, which is durable unless configured.
-    #[default]
-    AsConfigured,
-    /// In the persistent store.
-    Durable,
-    /// In the cache, flushed behind within bounds.
-    Cached,
-}
-
-impl Write {
-    /// A write with an id of its own.
-    pub fn new(address: Address, value: Value, precondition: Precondition) -> Self {
-        Self { address, value, precondition, write_id: id::new(), durability: Durability::AsConfigured }
-    }
-
-    /// The same under an id that a repeat, in another attempt or process, can give again.
-    #[must_use]
-    pub fn with_id(self, write_id: impl Into<String>) -> Self {
-        Self { write_id: write_id.into(), ..self }
-    }
-
-    /// The same with a wish about its safety.
-    #[must_use]
-    pub fn with_durability(self, durability: Durability) -> Self {
-        Self { durability, ..self }
-    }
-}
-
 impl State {
     pub(crate) fn new(link: Link, caller: Caller) -> Self {
         Self { client: StateServiceClient::new(link).max_decoding_message_size(ANSWER_BYTES_MAX), caller }
@@ -94,26 +56,6 @@ impl State {
         match self.caller {
             Caller::Client(_) => FREE,
             Caller::Holder(_) => HELD,
-        }
-    }
-
-    /// One record, or `None` where there is none.
-    ///
-    /// # Errors
-    /// What [`Error`] lists for reads: unavailable, past the deadline, denied.
-    pub async fn get(&self, address: &Address) -> Result<Option<Record>, Error> {
-        let answer = self
-            .caller
-            .call(self.limits(), || {
-                let request = pb::GetRequest { address: Some(address.into()), ..Default::default() };
-                let mut client = self.client.clone();
-                async move { client.get(request).await }
-            })
-            .await;
-        match answer {
-            Ok(answer) => Ok(answer.record.map(Into::into)),
-            Err(Error::NotFound(_)) => Ok(None),
-            Err(error) => Err(error),
         }
     }
 
@@ -129,7 +71,8 @@ impl State {
     ///
     /// # Errors
     /// [`Error::Conflict`] where the record has moved on, [`Error::DataLoss`] where the version names a write that is
-    /// gone, [`Error::LeaseGone`] where a newer lease writes.
+    /// gone, [`Error::LeaseGone`] where a newer lease writes, [`Error::Precondition`] (`LOCK_LOST`) where the lock under
+    /// which it was to be is another's.
     pub async fn write(&self, write: Write) -> Result<Written, Error> {
         let request = pb::PutRequest {
             address: Some((&write.address).into()),
@@ -137,7 +80,8 @@ impl State {
             precondition: write.precondition.into(),
             write_id: write.write_id,
             durability: pb::Durability::from(write.durability).into(),
-            ..Default::default()
+            ttl: write.ttl.map(time::duration),
+            lock: write.lock.map(Into::into),
         };
         let answer = self
             .caller
@@ -154,17 +98,40 @@ impl State {
     /// # Errors
     /// As [`State::write`].
     pub async fn delete(&self, address: &Address, precondition: Precondition) -> Result<(), Error> {
+        self.remove(Deletion::new(address.clone(), precondition)).await
+    }
+
+    /// Deletes one record. An answer that got lost is asked for again under the same id.
+    ///
+    /// # Errors
+    /// As [`State::write`], and [`Error::NotFound`].
+    pub async fn remove(&self, deletion: Deletion) -> Result<(), Error> {
         let request = pb::DeleteRequest {
-            address: Some(address.into()),
-            precondition: precondition.into(),
-            write_id: id::new(),
-            durability: pb::Durability::Unspecified.into(),
-            ..Default::default()
+            address: Some((&deletion.address).into()),
+            precondition: deletion.precondition.into(),
+            write_id: deletion.write_id,
+            durability: pb::Durability::from(deletion.durability).into(),
+            lock: deletion.lock.map(Into::into),
         };
         self.caller
             .call(self.limits(), || {
                 let (request, mut client) = (request.clone(), self.client.clone());
                 async move { client.delete(request).await }
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Returns once everything that was acknowledged in a partition before this call is in the persistent store.
+    ///
+    /// # Errors
+    /// Those of every call: unavailable, past the deadline, denied.
+    pub async fn sync(&self, namespace: &str, partition: &str) -> Result<(), Error> {
+        let request = pb::SyncRequest { namespace: namespace.into(), partition: partition.into() };
+        self.caller
+            .call(self.limits(), || {
+                let (request, mut client) = (request.clone(), self.client.clone());
+                async move { client.sync(request).await }
             })
             .await?;
         Ok(())
@@ -179,15 +146,5 @@ impl State {
             })
             .await?;
         Ok(())
-    }
-}
-
-impl From<Durability> for pb::Durability {
-    fn from(durability: Durability) -> Self {
-        match durability {
-            Durability::AsConfigured => Self::Unspecified,
-            Durability::Durable => Self::Durable,
-            Durability::Cached => Self::Cached,
-        }
     }
 }

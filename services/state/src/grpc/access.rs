@@ -5,6 +5,7 @@ use holdfast_rpc::{Caller, Error, Role};
 use super::convert;
 use crate::{
     config::Config,
+    domain::Partition,
     write::{Command, Holder},
 };
 
@@ -31,8 +32,18 @@ pub(super) fn lease_required() -> Error {
 /// # Errors
 /// PERMISSION_DENIED.
 pub(super) fn may_write(caller: &Caller, command: &Command, config: &Config) -> Result<(), Error> {
-    let Some(first) = command.writes.first() else { return Ok(()) };
-    let (namespace, partition) = (first.address.namespace(), first.address.partition());
+    match command.writes.first() {
+        Some(first) => may_write_to(caller, &first.address.in_partition(), config),
+        None => Ok(()),
+    }
+}
+
+/// Whether a caller may write to a partition, or lock what is in it.
+///
+/// # Errors
+/// PERMISSION_DENIED.
+pub(super) fn may_write_to(caller: &Caller, partition: &Partition, config: &Config) -> Result<(), Error> {
+    let (namespace, partition) = (partition.namespace(), partition.name());
     if namespace.starts_with(RESERVED) && !caller.is_mesh() {
         let own = caller.lease.as_ref().is_some_and(|lease| lease.invocation_id == partition);
         if !own {

@@ -1,8 +1,9 @@
 //! Between the wire and the domain.
 
 mod commands;
+mod locks;
 mod past;
-pub(super) mod spans;
+mod spans;
 
 use holdfast_proto::state::v1 as pb;
 use holdfast_rpc::{
@@ -18,7 +19,9 @@ use crate::{
 };
 
 pub(super) use commands::{batch_put, delete, put};
-pub(super) use past::{at_version, history, history_query};
+pub(super) use locks::{acquire, lock, locks, locks_query, release, renewal};
+pub(super) use past::{at_version, edition, history, history_query};
+pub(super) use spans::staleness;
 
 const BATCH_GET_MAX: usize = 1_000;
 const PAGE_DEFAULT: usize = 100;
@@ -67,10 +70,15 @@ fn page_size(asked: u32) -> Result<usize, Error> {
     }
 }
 
+/// A record of a partition that is known already.
+pub(super) fn record_of(partition: &Partition, key: &str, field: &str) -> Result<Address, Error> {
+    Address::new(partition.tenant(), partition.namespace(), partition.name(), key)
+        .map_err(|bad| Error::invalid(field, bad.why))
+}
+
 /// The record of a lock, whose name obeys the rules of keys.
 fn lock_address(partition: &Partition, name: &str, field: &str) -> Result<Address, Error> {
-    Address::new(partition.tenant(), partition.namespace(), partition.name(), name)
-        .map_err(|bad| Error::invalid(field, bad.why))?;
+    record_of(partition, name, field)?;
     Ok(partition.hidden("lock", name))
 }
 

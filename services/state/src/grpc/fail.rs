@@ -36,7 +36,9 @@ fn error(failed: Failed) -> Error {
         Failed::Fenced(standing) => Error::precondition("FENCED", fenced(standing)),
         Failed::Store(unstored) => store(unstored),
         Failed::Full { retry_after } => Error::exhausted("too many writes wait for the store", retry_after),
-        Failed::LockHeld { .. } => Error::precondition("LOCK_HELD", "another has the lock"),
+        Failed::LockHeld { retry_after } => {
+            Error::precondition("LOCK_HELD", "another has the lock").come_back_in(retry_after)
+        }
         Failed::HistoryGone => {
             let why = "the history does not go back so far: read again, and watch from there";
             Error::new(Code::OutOfRange, "HISTORY_GONE", why)
@@ -69,6 +71,15 @@ fn refused(refusal: Refusal) -> Error {
             Error::precondition("LOCK_LOST", format!("the lock {name:?} is another's, or nobody's"))
         }
     }
+}
+
+/// A wait or a stream that ends with this process: the next one is to be had elsewhere.
+pub(super) fn draining() -> Status {
+    Error::unavailable("the state service is draining; go on elsewhere", RESTART).into()
+}
+
+pub(super) fn too_many_watch() -> Status {
+    Error::exhausted("as many watch as may (state.watches_max)", RESTART).into()
 }
 
 pub(super) fn not_there(address: &Address) -> Error {

@@ -54,7 +54,7 @@ impl Harness {
         let opened = Opened { journal: Box::new(Gated { journal: opened.journal, gate: gate.clone() }), ..opened };
         let embedded = Embedded::start(opened, &config).expect("a thread for the flusher");
         let state = State::over(Arc::new(embedded.clone()));
-        let api = StateServiceServer::new(Api::new(state.clone(), config.clone()));
+        let api = StateServiceServer::new(Api::new(state.clone(), config.clone(), stop.clone()));
         let routes = Routes::new(api.max_decoding_message_size(config.message_max.bytes()));
         let server = tokio::spawn(async move { host.serve(routes).await.expect("the listener holds") });
         let channel = Channel::connect("state", &format!("http://{address}"), None, None).expect("a URL");

@@ -1,3 +1,5 @@
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use holdfast_proto::state::v1 as pb;
 use serde::{Serialize, de::DeserializeOwned};
@@ -58,6 +60,19 @@ pub struct Record {
     pub revision: u64,
     /// The write that made it so.
     pub writer: Writer,
+    /// When it expires by itself.
+    pub expires: Option<SystemTime>,
+}
+
+/// What one write made of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edition {
+    /// The record after it; it has no value where the write deleted it.
+    pub record: Record,
+    /// Whether the write deleted the record.
+    pub deleted: bool,
+    /// Whether it overwrote blindly.
+    pub overwrote: bool,
 }
 
 impl Record {
@@ -80,6 +95,8 @@ pub struct Writer {
     pub write_id: String,
     /// The invocation under whose lease it was written; empty outside of one.
     pub invocation_id: String,
+    /// When it was decided.
+    pub time: Option<SystemTime>,
 }
 
 /// What must hold for a write to be taken.
@@ -159,13 +176,21 @@ impl From<pb::Record> for Record {
             version: Version(record.version),
             revision: record.revision,
             writer: record.writer.unwrap_or_default().into(),
+            expires: record.expire_time.and_then(time),
         }
+    }
+}
+
+impl From<pb::Edition> for Edition {
+    fn from(edition: pb::Edition) -> Self {
+        let record = edition.record.unwrap_or_default().into();
+        Self { record, deleted: edition.deleted, overwrote: edition.overwrote }
     }
 }
 
 impl From<pb::Writer> for Writer {
     fn from(writer: pb::Writer) -> Self {
-        Self { write_id: writer.write_id, invocation_id: writer.invocation_id }
+        Self { write_id: writer.write_id, invocation_id: writer.invocation_id, time: writer.time.and_then(time) }
     }
 }
 
@@ -185,4 +210,9 @@ impl From<pb::Loss> for Loss {
     fn from(loss: pb::Loss) -> Self {
         Self { presented: loss.presented, held: loss.held, current: loss.current.unwrap_or_default().into() }
     }
+}
+
+/// A time from the wire; `None` where this machine has no word for it.
+pub(super) fn time(timestamp: prost_types::Timestamp) -> Option<SystemTime> {
+    timestamp.try_into().ok()
 }

@@ -69,7 +69,9 @@ impl State {
                 Ok(written) => {
                     let writer = Writer { write_id, ..Writer::default() };
                     let (version, revision) = (written.version, written.revision);
-                    return Ok(Record { address: address.clone(), value: Some(value), version, revision, writer });
+                    // What the namespace's settings make of it is known by a read only.
+                    let (address, value, expires) = (address.clone(), Some(value), None);
+                    return Ok(Record { address, value, version, revision, writer, expires });
                 }
                 Err(Error::Conflict(conflict)) if !conflict.may_have_happened && round < ROUNDS_MAX => {
                     current = match conflict.value_omitted {

@@ -26,6 +26,15 @@ pub(in crate::grpc) fn expiry(
     Ok(ttl.map(|ttl| now.saturating_add(Micros::try_from(ttl.as_micros()).unwrap_or(Micros::MAX))))
 }
 
+/// How old an answer may be; `None` where it is to be current.
+///
+/// # Errors
+/// INVALID_ARGUMENT.
+pub(in crate::grpc) fn staleness(given: Option<prost_types::Duration>) -> Result<Option<Duration>, Error> {
+    let Some(given) = given else { return Ok(None) };
+    time::span(&given).map(Some).ok_or_else(|| Error::invalid("max_staleness", "is negative or malformed"))
+}
+
 /// A span, where one is given.
 ///
 /// # Errors
