@@ -7,6 +7,7 @@ mod disputes;
 mod drain;
 mod frozen_worker;
 mod hanging_tool;
+mod histories;
 mod kill_storm;
 mod lifecycle;
 mod model_limit;

@@ -8,6 +8,8 @@ mod load;
 mod mesh;
 mod start;
 mod state_cas;
+mod state_get;
+mod stores;
 mod tool_call;
 mod worker;
 
@@ -15,7 +17,7 @@ use serde_json::{Map, Value, json};
 use tokio::runtime::Builder;
 
 /// Every benchmark, in the order in which they run.
-const NAMES: [&str; 5] = ["echo", "lifecycle", "state_cas", "tool_call", "llm_call"];
+const NAMES: [&str; 6] = ["echo", "lifecycle", "state_cas", "state_get", "tool_call", "llm_call"];
 
 /// Figures of one benchmark, by name.
 type Figures = Map<String, Value>;
@@ -55,6 +57,7 @@ async fn run(name: &str) -> Figures {
         "echo" => echo::bench().await,
         "lifecycle" => lifecycle::bench().await,
         "state_cas" => state_cas::bench().await,
+        "state_get" => state_get::bench().await,
         "tool_call" => tool_call::bench().await,
         _ => llm_call::bench().await,
     }

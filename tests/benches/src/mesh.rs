@@ -1,7 +1,7 @@
 //! The services under measurement: real processes of the same build profile.
 
 use holdfast_config::Peer;
-use holdfast_testkit::{Mesh, Postgres};
+use holdfast_testkit::{Mesh, MeshBuilder, Postgres, Redis};
 use tonic::{Request, metadata::MetadataValue};
 
 /// The caller's key, so that authentication is part of what is measured.
@@ -17,12 +17,21 @@ pub(crate) async fn start(wanted: &[Peer]) -> Mesh {
 
 /// The same on a PostgreSQL, where there is one.
 pub(crate) async fn start_on(postgres: Option<&Postgres>, wanted: &[Peer]) -> Mesh {
-    let mut builder =
-        Mesh::builder().config(CONFIG).env("HOLDFAST_BENCH_KEY", KEY).env("HOLDFAST_TELEMETRY__LOG", "warn");
+    let mut builder = builder();
     if let Some(postgres) = postgres {
         builder = builder.env("HOLDFAST_DATABASE__URL", postgres.url());
     }
     builder.only(wanted).start().await
+}
+
+/// The same on a PostgreSQL with a Redis before it.
+pub(crate) async fn start_with(postgres: &Postgres, redis: &Redis, wanted: &[Peer]) -> Mesh {
+    let builder = builder().env("HOLDFAST_DATABASE__URL", postgres.url()).env("HOLDFAST_REDIS__URL", redis.url());
+    builder.only(wanted).start().await
+}
+
+fn builder() -> MeshBuilder {
+    Mesh::builder().config(CONFIG).env("HOLDFAST_BENCH_KEY", KEY).env("HOLDFAST_TELEMETRY__LOG", "warn")
 }
 
 /// A call with the caller's key.

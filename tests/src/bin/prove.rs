@@ -4,9 +4,11 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use holdfast_tests::accounts::{self, Manner};
+use holdfast_tests::histories::{self, stage::Backing};
 use holdfast_tests::kill_storm::{self, Stage, Storm};
 use holdfast_tests::load::{self, Findings, Size, Store};
-use holdfast_tests::{backlog, counting, fairness, overload, queue_kills, retail, tool_hang};
+use holdfast_tests::{backlog, counting, fairness, overload, queue_kills, retail, state_load, tool_hang};
 use serde_json::{Value, json};
 
 /// What a proof found.
@@ -21,7 +23,8 @@ impl From<Findings> for Verdict {
     }
 }
 
-const PROOFS: [(&str, &str); 8] = [
+const PROOFS: [(&str, &str); 11] = [
+    ("accounts", "12,000 invocations that read, think and write one of 50 shared records: conditionally, and blindly"),
     ("backlog", "leases with a million waiting, beside a thousand, on both stores; or --embedded, or --postgres"),
     ("counting", "10,000 read-modify-writes of one record by 32 clients"),
     ("fairness", "what one tenant's flood costs nine others; --postgres: with two queue processes"),
@@ -29,6 +32,11 @@ const PROOFS: [(&str, &str); 8] = [
     ("overload", "up to ten times the capacity, from callers who wait for nobody; --postgres likewise"),
     ("queue_kills", "kill -9 of the queue between acknowledging and leasing, 200 times"),
     ("retail_kills", "the retail desk's cases, three times over, while every service is killed in turn"),
+    (
+        "state_histories",
+        "50,000 calls at several state processes through kills, judged; --embedded, --postgres or --redis",
+    ),
+    ("state_load", "what saturating writes cost readers, and what five million records cost memory"),
     ("tool_hang", "what a hanging tool costs its callers, and the callers of another tool"),
 ];
 
@@ -41,6 +49,7 @@ async fn main() -> ExitCode {
             load::echo::serve(port()).await;
             return ExitCode::SUCCESS;
         }
+        "accounts" => accounts().await,
         "backlog" => backlog::run(size(), stores()).await.into(),
         "counting" => counting().await,
         "fairness" => fairness::run(size(), store()).await.into(),
@@ -48,11 +57,13 @@ async fn main() -> ExitCode {
         "overload" => overload::run(size(), store()).await.into(),
         "queue_kills" => queue_kills().await,
         "retail_kills" => retail_kills().await,
+        "state_histories" => state_histories().await,
+        "state_load" => state_load::run(size()).await.into(),
         "tool_hang" => tool_hang().await,
         _ => {
-            println!("{:14} the README's first command in a fresh clone and an empty environment", "fresh_clone");
-            println!("{:14} 10,000 seeds of the queue's core, or as many as are named after it", "simulation");
-            PROOFS.iter().for_each(|(name, what)| println!("{name:14} {what}"));
+            println!("{:16} the README's first command in a fresh clone and an empty environment", "fresh_clone");
+            println!("{:16} 10,000 seeds of the queue's core, or as many as are named after it", "simulation");
+            PROOFS.iter().for_each(|(name, what)| println!("{name:16} {what}"));
             return ExitCode::from(2);
         }
     };
@@ -82,6 +93,38 @@ fn stores() -> &'static [Store] {
         (false, true) => &[Store::Postgres],
         _ => &[Store::Embedded, Store::Postgres],
     }
+}
+
+async fn accounts() -> Verdict {
+    let invocations = if has("--quick") { 1_200 } else { 12_000 };
+    let conditional = accounts::run(invocations, Manner::Conditional).await;
+    println!("conditional: {} of {invocations} counted", conditional.counted);
+    let blind = accounts::run(invocations, Manner::Blind).await;
+    println!("blind: {} of {invocations} counted", blind.counted);
+    let whole = [conditional.succeeded, conditional.counted, conditional.writes] == [invocations; 3];
+    Verdict {
+        holds: whole && blind.writes == invocations && blind.counted < invocations,
+        figures: json!({
+            "invocations": invocations, "lost_updates": invocations - conditional.counted.min(invocations),
+            "lost_updates_blind": invocations - blind.counted,
+        }),
+    }
+}
+
+async fn state_histories() -> Verdict {
+    let calls = if has("--quick") { 5_000 } else { 50_000 };
+    let wanted = [(Backing::Embedded, "--embedded"), (Backing::Postgres, "--postgres"), (Backing::Redis, "--redis")];
+    let named = wanted.iter().any(|(_, option)| has(option));
+    let mut verdict = Verdict { holds: true, figures: json!({}) };
+    for (backing, option) in wanted.into_iter().filter(|(_, option)| !named || has(option)) {
+        let load = histories::clients::Load { calls, clients: 16, records: 200, cached_percent: 40 };
+        let report = histories::run(&histories::Plan { load, backing, processes: 3, faults_each: 8 }).await;
+        println!("{option}: {}", report.figures());
+        report.broken.iter().for_each(|broken| println!("{broken}"));
+        verdict.holds &= report.broken.is_empty() && report.answered as u64 >= calls * 9 / 10;
+        verdict.figures[&option[2..]] = report.figures();
+    }
+    verdict
 }
 
 async fn counting() -> Verdict {

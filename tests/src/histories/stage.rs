@@ -1,0 +1,124 @@
+//! The processes whose records are read and written, and what is done to them meanwhile.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use holdfast_config::Peer;
+use holdfast_testkit::{Mesh, Postgres, Redis, Signal};
+use tokio::time::sleep;
+
+/// Where it is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backing {
+    /// In one process, on its files.
+    Embedded,
+    /// In PostgreSQL.
+    Postgres,
+    /// In Redis, before PostgreSQL.
+    Redis,
+}
+
+/// What is done to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// kill -9 of a state process, and its start.
+    KillState,
+    /// A state process is stopped for longer than its knowledge holds, and goes on.
+    PauseState,
+    /// kill -9 of PostgreSQL, and its start.
+    KillPostgres,
+    /// kill -9 of Redis, and its start with what reached its disk.
+    KillRedis,
+}
+
+impl Fault {
+    /// Under which it is counted.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KillState => "state_killed",
+            Self::PauseState => "state_paused",
+            Self::KillPostgres => "postgres_killed",
+            Self::KillRedis => "redis_killed",
+        }
+    }
+}
+
+/// How long a process knows who decides.
+const DECIDER_LEASE: &str = "2s";
+/// Longer than that.
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// The processes.
+#[derive(Debug)]
+pub struct Stage {
+    mesh: Mesh,
+    postgres: Option<Postgres>,
+    redis: Option<Redis>,
+    /// How often each fault was injected.
+    pub done: BTreeMap<&'static str, u32>,
+    turn: u16,
+}
+
+impl Stage {
+    /// Starts so many state processes.
+    pub async fn start(backing: Backing, processes: u16) -> Self {
+        let postgres = if backing == Backing::Embedded { None } else { Some(Postgres::start().await) };
+        let redis = if backing == Backing::Redis { Some(Redis::start().await) } else { None };
+        let mut config = String::new();
+        if let Some(postgres) = &postgres {
+            config += &format!("[database]\nurl = {:?}\n", postgres.url());
+        }
+        if let Some(redis) = &redis {
+            config += &format!("[redis]\nurl = {:?}\n[state]\ndecider_lease = {DECIDER_LEASE:?}\n", redis.url());
+        }
+        let processes = if postgres.is_some() { processes } else { 1 };
+        let mesh = Mesh::builder().only(&[Peer::State]).states(processes).config(config).start().await;
+        Self { mesh, postgres, redis, done: BTreeMap::new(), turn: 0 }
+    }
+
+    /// Where its state processes are.
+    pub fn urls(&self) -> Vec<String> {
+        self.mesh.urls(Peer::State)
+    }
+
+    /// The faults that it can take.
+    pub fn faults(&self) -> Vec<Fault> {
+        let all = [Fault::KillState, Fault::PauseState, Fault::KillPostgres, Fault::KillRedis];
+        let can = |fault: &Fault| match fault {
+            Fault::KillState | Fault::PauseState => true,
+            Fault::KillPostgres => self.postgres.is_some(),
+            Fault::KillRedis => self.redis.is_some(),
+        };
+        all.into_iter().filter(can).collect()
+    }
+
+    /// Does it, and waits until it is over.
+    ///
+    /// # Panics
+    /// Where a process does not come back.
+    pub async fn strike(&mut self, fault: Fault) {
+        self.turn = (self.turn + 1) % self.mesh.several(Peer::State);
+        match fault {
+            Fault::KillState => {
+                self.mesh.process_of(Peer::State, self.turn).kill().await;
+                self.mesh.restart_of(Peer::State, self.turn).await;
+            }
+            Fault::PauseState => {
+                let process = self.mesh.process_of(Peer::State, self.turn);
+                process.signal(Signal::Stop).await;
+                sleep(PAUSE).await;
+                process.signal(Signal::Continue).await;
+            }
+            Fault::KillPostgres => self.postgres.as_mut().expect("it has one").restart().await,
+            Fault::KillRedis => self.redis.as_mut().expect("it has one").restart().await,
+        }
+        *self.done.entry(fault.name()).or_default() += 1;
+    }
+
+    /// How many epochs are known to have ended with loss.
+    pub async fn epochs_lost(&self) -> usize {
+        let Some(postgres) = &self.postgres else { return 0 };
+        let count = postgres.query("SELECT count(*) FROM holdfast_state.epochs WHERE state = 'lost'").await;
+        count.parse().expect("a number")
+    }
+}
