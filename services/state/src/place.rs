@@ -6,6 +6,8 @@
 //! of. All of it belongs to one epoch: what another epoch left there does not exist, and a call for an epoch that is not open
 //! there is answered [`Trouble::Closed`].
 
+#[cfg(test)]
+pub(crate) mod conformance;
 #[cfg(any(test, feature = "planted-faults"))]
 pub mod model;
 

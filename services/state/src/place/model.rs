@@ -276,3 +276,6 @@ impl Place for Client {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
