@@ -49,6 +49,10 @@ impl Shared {
                 Err(refusal::store(&failure))
             }
         };
+        // A runtime runs first what was woken first: whoever waits for the end has nothing else to do, the worker has.
+        if let Some((ended, tries, past_ends)) = over {
+            core.waits.ended(id, &ended, &tries, &past_ends);
+        }
         match tag.to {
             SettleTo::Caller(reply) => {
                 // It is durable, whether the caller is still there or not.
@@ -59,10 +63,6 @@ impl Shared {
             }
             SettleTo::Reaper { lease } if outcome.is_err() => core.leases.keep(lease, now.moment.after(kept_for)),
             SettleTo::Reaper { .. } | SettleTo::Deadline => {}
-        }
-        // A runtime runs first what was woken last: whoever waits for the end waits for nothing else.
-        if let Some((ended, tries, past_ends)) = over {
-            core.waits.ended(id, &ended, &tries, &past_ends);
         }
     }
 
