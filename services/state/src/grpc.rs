@@ -155,7 +155,7 @@ impl StateService for Api {
         let caller = Caller::of(&request);
         let held = convert::renewal(caller.tenant()?, request.get_ref(), access::author(caller)?)?;
         access::may_write_to(caller, &held.partition, &self.config)?;
-        self.state.renew(held).await.map_err(fail::status)?;
+        self.state.renew(&held).await.map_err(fail::status)?;
         Ok(Response::new(pb::RenewLockResponse {}))
     }
 
@@ -166,7 +166,7 @@ impl StateService for Api {
         let caller = Caller::of(&request);
         let held = convert::release(caller.tenant()?, request.get_ref(), access::author(caller)?)?;
         access::may_write_to(caller, &held.partition, &self.config)?;
-        self.state.release(held).await.map_err(fail::status)?;
+        self.state.release(&held).await.map_err(fail::status)?;
         Ok(Response::new(pb::ReleaseLockResponse {}))
     }
 

@@ -43,6 +43,7 @@ fn error(failed: Failed) -> Error {
             let why = "the history does not go back so far: read again, and watch from there";
             Error::new(Code::OutOfRange, "HISTORY_GONE", why)
         }
+        Failed::Elsewhere => Error::unavailable("another place decides about state now", RESTART),
         Failed::Closed { in_doubt } => doubt(Error::unavailable("the state service is ending", RESTART), in_doubt),
     }
 }
