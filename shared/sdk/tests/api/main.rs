@@ -3,10 +3,14 @@
 mod client;
 mod example;
 mod leases;
+mod locks;
+mod past;
 mod real;
+mod served;
 mod shutdown;
 mod standin;
 mod state;
 mod steps;
 mod tools;
+mod watches;
 mod worker;
