@@ -9,7 +9,7 @@ use toml::{
 use crate::{ConfigError, Invalid};
 
 /// Every section that a `holdfast.toml` may have.
-pub const SECTIONS: [&str; 17] = [
+pub const SECTIONS: [&str; 18] = [
     "agent",
     "agents",
     "data",
@@ -20,6 +20,7 @@ pub const SECTIONS: [&str; 17] = [
     "models",
     "providers",
     "queue",
+    "redis",
     "simulator",
     "state",
     "telemetry",

@@ -1,4 +1,5 @@
 mod database;
+mod redis;
 mod tenants;
 mod urls;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub use database::Database;
+pub use redis::{Redis, RedisKind, RedisNode, RedisUrl};
 pub use tenants::{Tenant, Tenants};
 pub use urls::Urls;
 
@@ -19,6 +21,8 @@ pub struct Common {
     pub data: Data,
     /// `[database]`
     pub database: Database,
+    /// `[redis]`
+    pub redis: Redis,
     /// `[tenants.NAME]`
     pub tenants: Tenants,
     /// `[mesh]`
@@ -41,12 +45,15 @@ impl Common {
         }
         let tenants: Tenants = document.section("tenants")?;
         tenants.validate().map_err(|invalid| document.locate(invalid))?;
+        let redis: Redis = document.section("redis")?;
+        redis.validate().map_err(|invalid| document.locate(invalid))?;
         let mesh: Mesh = document.section("mesh")?;
         mesh.queue.validate("mesh.queue").map_err(|invalid| document.locate(invalid))?;
         mesh.state.validate("mesh.state").map_err(|invalid| document.locate(invalid))?;
         Ok(Self {
             data,
             database: document.section("database")?,
+            redis,
             tenants,
             mesh,
             tls: document.has_section("tls").then(|| document.section("tls")).transpose()?,
