@@ -1,5 +1,7 @@
 //! The command line, as `holdfast --help` shows it.
 
+mod state;
+
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +10,10 @@ use holdfast_config::Peer;
 use holdfast_proto::queue::v1::InvocationState;
 
 use crate::times;
+
+pub(crate) use state::{
+    StateAddress, StateCommand, StateDelete, StateGet, StateHistory, StateList, StateLocks, StatePut, StateWatch,
+};
 
 /// Reliability infrastructure for AI agents: durable queueing, consistent state, guarded tools and models.
 #[derive(Debug, Parser)]
@@ -56,14 +62,14 @@ pub(crate) enum Command {
 }
 
 /// The commands that are a service.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Service {
     /// Run the gateway: the door for callers
     Gateway,
     /// Run the queue: durable invocations, and leases for workers
     Queue,
-    /// Run the state service: records with versions
-    State,
+    /// Run the state service: records with versions; or, with a command, read and write records
+    State(State),
     /// Run the tool-proxy: tools behind breakers
     ToolProxy,
     /// Run the llm-proxy: model calls that wait their turn
@@ -95,17 +101,24 @@ pub(crate) enum Client {
 
 impl Service {
     /// The process that it is in the mesh.
-    pub(crate) fn peer(self) -> Peer {
+    pub(crate) fn peer(&self) -> Peer {
         match self {
             Self::Gateway => Peer::Gateway,
             Self::Queue => Peer::Queue,
-            Self::State => Peer::State,
+            Self::State(_) => Peer::State,
             Self::ToolProxy => Peer::ToolProxy,
             Self::LlmProxy => Peer::LlmProxy,
             Self::Agent => Peer::Agent,
             Self::Simulator => Peer::Simulator,
         }
     }
+}
+
+/// Without a command, it is the service.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct State {
+    #[command(subcommand)]
+    pub(crate) command: Option<StateCommand>,
 }
 
 #[derive(Debug, Args)]

@@ -2,15 +2,17 @@
 
 mod circuits;
 mod gateway;
+mod input;
 mod invocations;
 mod redrive;
 mod service;
+mod state;
 
 pub(crate) mod check;
 
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Client, Command, Global};
+use crate::cli::{Cli, Client, Command, Global, Service, State, StateCommand};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::source::Source;
@@ -21,6 +23,9 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let output = Output::new(cli.global.json);
     let source = Source::find(cli.global.config.as_deref());
     let outcome = match cli.command {
+        Command::Service(Service::State(State { command: Some(command) })) => {
+            block_on(on_records(command, &cli.global, output))
+        }
         Command::Service(service) => return service::run(service.peer(), &source),
         Command::Up(arguments) => block_on(up::run(arguments, source, output)),
         Command::Check(arguments) => check::run(&arguments.file, output),
@@ -46,6 +51,10 @@ async fn speak(command: Client, global: &Global, output: Output) -> Result<Exit,
         Client::Redrive(arguments) => redrive::redrive(&gateway, &arguments, output).await,
         Client::Circuits => circuits::list(&gateway, output).await,
     }
+}
+
+async fn on_records(command: StateCommand, global: &Global, output: Output) -> Result<Exit, Failure> {
+    state::run(command, &gateway::find(global)?, output).await
 }
 
 fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {

@@ -6,6 +6,8 @@ use holdfast_config::ConfigError;
 use holdfast_sdk::Error;
 use serde_json::{Value, json};
 
+use crate::output::{record_json, version};
+
 /// What the exit codes mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -73,8 +75,11 @@ impl Failure {
             error["retry_after_ms"] = json!(refused.retry_after().map(|span| span.as_millis() as u64));
             error["may_have_happened"] = json!(refused.may_have_happened());
         }
-        if let Self::Refused(Error::AlreadyExists { first_id, .. }) = self {
-            error["first_id"] = json!(first_id);
+        match self {
+            Self::Refused(Error::AlreadyExists { first_id, .. }) => error["first_id"] = json!(first_id),
+            Self::Refused(Error::Conflict(conflict)) => error["current"] = record_json(&conflict.current, None),
+            Self::Refused(Error::DataLoss(loss)) => error["current"] = record_json(&loss.current, None),
+            _ => {}
         }
         json!({"error": error})
     }
@@ -97,6 +102,13 @@ fn listed(errors: &[ConfigError]) -> String {
 fn refusal(error: &Error) -> String {
     match error {
         Error::Denied(message) => format!("{message} (name a key with --api-key env:NAME or file:PATH)"),
+        Error::Conflict(conflict) if conflict.current.revision == 0 => {
+            format!("{error}: there is no such record (any more)")
+        }
+        Error::Conflict(conflict) => {
+            let (revision, version) = (conflict.current.revision, version(&conflict.current.version));
+            format!("{error}: it is at revision {revision}, version {version}")
+        }
         // The queue names it in its sentence, too.
         Error::AlreadyExists { first_id: Some(first), message } if !message.contains(first.as_str()) => {
             format!("{message}: it is {first}")

@@ -2,6 +2,7 @@
 
 mod human;
 mod json;
+mod state;
 
 use std::io::Write as _;
 
@@ -10,6 +11,10 @@ use serde_json::Value;
 
 pub(crate) use human::{answer, circuit, event, invocation, row, timestamp};
 pub(crate) use json::{circuit_json, event_json, invocation_json, millis};
+pub(crate) use state::{
+    change_json, change_row, edition_json, edition_row, lock_json, lock_row, parse_version, record, record_json,
+    record_row, version,
+};
 
 /// Where a command's answer goes.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +31,8 @@ impl Output {
         self.json
     }
 
-    /// Prints one thing: its document on one line, or its text.
-    pub(crate) fn print(self, document: impl FnOnce() -> Value, text: impl FnOnce() -> String) {
+    /// Prints one thing: its document on one line, or its text. False where nobody reads any more.
+    pub(crate) fn print(self, document: impl FnOnce() -> Value, text: impl FnOnce() -> String) -> bool {
         if self.json { line(&document().to_string()) } else { line(&text()) }
     }
 
@@ -39,10 +44,10 @@ impl Output {
     }
 }
 
-/// Prints a line; a reader that has gone away (`| head`) is no error.
-pub(crate) fn line(text: &str) {
+/// Prints a line; a reader that has gone away (`| head`) is no error, but told.
+pub(crate) fn line(text: &str) -> bool {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
 }
 
 /// A state as people write it.

@@ -30,3 +30,31 @@ fn a_redrive_says_of_the_filter_what_it_means_there() {
     let mut help = |name: &str| command.find_subcommand_mut(name).expect("it is one").render_long_help().to_string();
     assert!(help("redrive").contains("Only those that ended since") && help("list").contains("accepted since"));
 }
+
+#[test]
+fn state_is_the_service_and_with_a_command_its_client() {
+    let parse = |words: &[&str]| Cli::try_parse_from([&["holdfast", "state"], words].concat());
+    let at = ["accounts", "C-1", "balance"];
+    for words in [
+        [&["get"], at.as_slice()].concat(),
+        [&["get"], at.as_slice(), &["--at-version", "-_8A"]].concat(),
+        [&["put"], at.as_slice(), &["{}", "--version", "AAAA", "--ttl", "7d", "--cached"]].concat(),
+        [&["delete"], at.as_slice(), &["--overwrite"]].concat(),
+        [&["watch"], &at[..2]].concat(),
+        [&["watch"], at.as_slice(), &["--after-version", "AAAA"]].concat(),
+    ] {
+        let cli = parse(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        assert!(matches!(cli.command, Command::Service(Service::State(State { command: Some(_) }))), "{words:?}");
+    }
+    for words in [
+        [&["put"], at.as_slice(), &["{}", "--version", "AAAA", "--overwrite"]].concat(),
+        [&["put"], at.as_slice(), &["{}", "--version", "not a version"]].concat(),
+        [&["put"], at.as_slice(), &["{}", "--ttl", "soon"]].concat(),
+        [&["get"], at.as_slice(), &["--at-version", "AAAA", "--max-staleness", "5s"]].concat(),
+        [&["delete"], at.as_slice()].concat(),
+        [&["watch"], &at[..2], &["--after-version", "AAAA"]].concat(),
+        [&["get"], &at[..2]].concat(),
+    ] {
+        assert!(parse(&words).is_err(), "{words:?}");
+    }
+}

@@ -1,15 +1,14 @@
 //! `submit`, `get`, `watch`, `list` and `cancel`.
 
-use std::io::Read as _;
 use std::time::{Duration, Instant, SystemTime};
 
 use holdfast_proto::gateway::v1::ListInvocationsRequest;
 use holdfast_proto::queue::v1::invocation_event::Event;
 use holdfast_proto::queue::v1::{Invocation, InvocationEvent, InvocationSpec, InvocationState, Payload, RetryPolicy};
-use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::gateway::{ANSWER_WITHIN, Gateway};
+use super::input;
 use crate::cli::{Cancel, List, Submit, Watch};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Output, event_json, invocation_json};
@@ -53,16 +52,7 @@ fn answer_within(deadline: Option<Duration>, spent: Duration) -> Duration {
 
 /// What the command line asks for, checked as far as that can be done here.
 fn specification(arguments: &Submit) -> Result<InvocationSpec, Failure> {
-    let mut text = arguments.input.clone();
-    if text == "-" {
-        text.clear();
-        let read = std::io::stdin().read_to_string(&mut text);
-        read.map_err(|error| Failure::Usage(format!("the input cannot be read: {error}")))?;
-    }
-    if let Err(error) = serde_json::from_str::<IgnoredAny>(&text) {
-        let hint = r#"quote it as one argument, such as '{"customer_id":"C-1001"}'"#;
-        return Err(Failure::Usage(format!("the input is not JSON: {error}; {hint}")));
-    }
+    let text = input::json(&arguments.input)?;
     let deadline = arguments.deadline.map(|span| SystemTime::now() + span);
     let minted = || holdfast_rpc::id::new();
     Ok(InvocationSpec {

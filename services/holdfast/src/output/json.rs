@@ -152,15 +152,19 @@ fn payload(payload: &pb::Payload) -> Option<Value> {
 
 /// JSON as JSON, text as text, anything else as base64 with its type.
 pub(super) fn payload_json(payload: &pb::Payload) -> Value {
-    if let Ok(value) = serde_json::from_slice(&payload.data) {
+    content_json(&payload.data, &payload.content_type)
+}
+
+pub(super) fn content_json(data: &[u8], content_type: &str) -> Value {
+    if let Ok(value) = serde_json::from_slice(data) {
         return value;
     }
-    match std::str::from_utf8(&payload.data) {
+    match std::str::from_utf8(data) {
         Ok(text) => json!(text),
         Err(_) => {
             use base64::Engine as _;
-            let data = base64::engine::general_purpose::STANDARD.encode(&payload.data);
-            json!({"content_type": payload.content_type, "base64": data})
+            let data = base64::engine::general_purpose::STANDARD.encode(data);
+            json!({"content_type": content_type, "base64": data})
         }
     }
 }

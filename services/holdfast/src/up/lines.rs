@@ -60,7 +60,9 @@ impl Lines {
             Line::Died { .. } | Line::Hopeless { .. } | Line::Overdue(_) => {
                 self.output.fail(|| self.document(line), || self.text(line));
             }
-            _ => self.output.print(|| self.document(line), || self.text(line)),
+            _ => {
+                self.output.print(|| self.document(line), || self.text(line));
+            }
         }
     }
 
