@@ -7,7 +7,9 @@ pub mod deciding;
 mod open;
 mod rows;
 mod shelf;
+pub mod sweep;
 pub mod tables;
+pub mod upkeep;
 
 use futures::future::{BoxFuture, FutureExt as _};
 use holdfast_storage::{Failure, OpenError, Postgres, PostgresOptions, Trouble};

@@ -21,8 +21,11 @@ async fn make_rows(connection: &mut PgConnection, now: Micros) -> sqlx::Result<(
         .bind(rows::signed(rand::random()))
         .bind(now)
         .bind(shards)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    let duties =
+        "INSERT INTO duties (duty) VALUES ('history'), ('tombstones'), ('fences'), ('epochs') ON CONFLICT DO NOTHING";
+    sqlx::query(duties).execute(connection).await?;
     Ok(())
 }
 
