@@ -53,6 +53,11 @@ impl Epochs {
         self.folded.contains(&epoch)
     }
 
+    /// An epoch that ended with loss, whose versions are still told apart.
+    pub fn is_lost(&self, epoch: EpochId) -> bool {
+        self.lost.contains_key(&epoch)
+    }
+
     /// Adds an epoch that ended with loss.
     pub fn add_lost(&mut self, ended: Ended) {
         self.lost.insert(ended.epoch, ended.at);

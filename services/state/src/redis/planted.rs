@@ -1,0 +1,57 @@
+//! Faults that the simulation plants in this decider, each one rule left out, to see that it is caught.
+
+/// A rule that is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// What a place says is passed on though the knowledge of who decides ran out meanwhile.
+    NoCheckAfterReply,
+    /// Who decides is changed before everybody's knowledge has run out.
+    EagerChange,
+    /// The store takes what an epoch that is over has left.
+    EpochUnchecked,
+    /// The store takes a log's entries wherever it stands.
+    PositionUnchecked,
+    /// A fill takes its ticket after it has read.
+    NoTicket,
+    /// What is not stored yet is marked as stored.
+    MarkBeforeCommit,
+    /// CACHED writes are taken before the store is marked.
+    ArmBeforeMark,
+    /// Readers see DURABLE writes that are not stored.
+    EarlyVisible,
+    /// A fence that rises leaves its older copies as they are.
+    CopyKept,
+    /// Another life of the place is taken for the one before it.
+    IdentityUnchecked,
+    /// An epoch that ended with loss is said to have ended without.
+    LossHidden,
+    /// What a page shows is passed on before all readers see it.
+    ShownEarly,
+}
+
+/// Which one is planted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    #[cfg(feature = "planted-faults")]
+    planted: Option<Fault>,
+}
+
+impl Faults {
+    /// With this one planted.
+    #[cfg(feature = "planted-faults")]
+    pub fn plant(fault: Option<Fault>) -> Self {
+        Self { planted: fault }
+    }
+
+    /// Whether this one is.
+    #[cfg(feature = "planted-faults")]
+    pub fn has(self, fault: Fault) -> bool {
+        self.planted == Some(fault)
+    }
+
+    /// None ever is.
+    #[cfg(not(feature = "planted-faults"))]
+    pub fn has(self, _fault: Fault) -> bool {
+        false
+    }
+}

@@ -1,0 +1,21 @@
+-- KEYS: meta, log. ARGV: the first place; bytes; 'end' to close the epoch, open or not.
+local meta = redis.call('HMGET', KEYS[1], 'open', 'decided')
+if ARGV[3] == 'end' then
+  if meta[1] then redis.call('HSET', KEYS[1], 'open', '0', 'asked', '1') end
+elseif meta[1] ~= '1' then
+  return {CLOSED}
+end
+local from, room, found = ARGV[1], tonumber(ARGV[2]), {DONE}
+while true do
+  local page = redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', 16)
+  for _, row in ipairs(page) do
+    local _, bytes = struct.unpack('>I1I8', row[2][2])
+    if bytes > room and #found > 1 then return found end
+    room = math.max(room - bytes, 0)
+    from = string.match(row[1], '^%d+')
+    found[#found + 1] = from
+    found[#found + 1] = row[2][2]
+  end
+  if #page < 16 then return found end
+  from = digits(tonumber(from) + 1)
+end
