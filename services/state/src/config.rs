@@ -16,6 +16,9 @@ pub const TTL_MIN: Duration = Duration::from_secs(1);
 /// The longest: what lives longer lives for ever.
 pub const TTL_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3_600);
 
+/// A connection for each of them, at each process: more do not make a database faster.
+const LANES_MAX: usize = 16;
+
 /// The settings of the state service.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -30,6 +33,8 @@ pub struct Config {
     pub cache: Size,
     /// Records in memory for reads that allow staleness.
     pub stale_cache: Size,
+    /// With a PostgreSQL: connections that write, shards shared out among them.
+    pub lanes: usize,
     /// Scopes of fences in memory.
     pub fences_cached: usize,
     /// Streams of changes at a time.
@@ -104,6 +109,7 @@ impl Default for Config {
             message_max: Size::from_mib(16),
             cache: Size::from_mib(256),
             stale_cache: Size::from_mib(32),
+            lanes: 2,
             fences_cached: 100_000,
             watches_max: 4_096,
             cached: Cached::default(),
@@ -156,6 +162,9 @@ impl Config {
         }
         if self.waiting.writes_max == 0 {
             return invalid("waiting.writes_max", "must be at least 1".into());
+        }
+        if !(1..=LANES_MAX).contains(&self.lanes) {
+            return invalid("lanes", format!("must be from 1 to {LANES_MAX}"));
         }
         if self.watches_max == 0 {
             return invalid("watches_max", "must be at least 1".into());
@@ -241,6 +250,7 @@ mod tests {
         for (text, key) in [
             ("[state]\nvalue_max = \"0B\"\n", "state.value_max"),
             ("[state]\nvalue_max = \"16MiB\"\n", "state.message_max"),
+            ("[state]\nlanes = 0\n", "state.lanes"),
             ("[state.waiting]\nbytes_max = \"1MiB\"\n", "state.waiting.bytes_max"),
             ("[state.keep]\ntombstones = \"1h\"\n", "state.keep.tombstones"),
             ("[state.namespaces.x]\ndurability = \"sometimes\"\n", "state.namespaces.x.durability"),

@@ -25,6 +25,8 @@ pub enum Failed {
     },
     /// The history does not go back so far: read again, and watch from there.
     HistoryGone,
+    /// Another place decides now, and this one knows nothing of it.
+    Elsewhere,
     /// The service is ending; whether a write that was on its way is stored cannot be said.
     Closed {
         /// Whether there was one.

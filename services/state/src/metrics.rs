@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use holdfast_resilience::breaker::State;
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -99,7 +100,30 @@ impl Metrics {
     }
 }
 
+/// A circuit breaker changed.
+pub fn circuit_changed(circuit: &'static str, state: State) {
+    let to = match state {
+        State::Closed => "closed",
+        State::HalfOpen => "half_open",
+        State::Open => "open",
+    };
+    counter!("holdfast_circuit_transitions_total", "circuit" => circuit, "to" => to).increment(1);
+    circuit_stands(circuit, state);
+}
+
+/// How a circuit breaker stands.
+pub fn circuit_stands(circuit: &'static str, state: State) {
+    let level = match state {
+        State::Closed => 0.0,
+        State::HalfOpen => 1.0,
+        State::Open => 2.0,
+    };
+    gauge!("holdfast_circuit_state", "circuit" => circuit).set(level);
+}
+
 fn describe() {
+    describe_gauge!("holdfast_circuit_state", Unit::Count, "A circuit breaker: 0 closed, 1 half-open, 2 open.");
+    describe_counter!("holdfast_circuit_transitions_total", Unit::Count, "Changes of a circuit breaker by new state.");
     describe_histogram!(
         "holdfast_state_read_seconds",
         Unit::Seconds,
