@@ -5,6 +5,9 @@
 //! `postgres` while it is gone. All of them pass one list of checks (`tests/api`), and everything above them (locks, watches,
 //! reads that may be stale, expiry) is built on this port alone.
 
+#[cfg(test)]
+pub(crate) mod model;
+
 use std::sync::Arc;
 
 use futures::future::BoxFuture;

@@ -1,6 +1,6 @@
 //! Where the state service is put together.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use holdfast_config::Common;
 use holdfast_proto::state::v1::state_service_server::StateServiceServer;
@@ -8,28 +8,35 @@ use holdfast_rpc::{
     service::{Host, ServeError, Stop},
     time::now_micros,
 };
+use tokio::task::JoinHandle;
 use tonic::service::Routes;
 
 use crate::{
     config::Config,
-    embedded::{Embedded, upkeep},
+    decider::Decider,
+    embedded::{self, Embedded},
+    expiry,
     grpc::Api,
+    postgres::Postgres,
     state::State,
-    store::sqlite,
+    store::{postgres, sqlite},
 };
+
+/// How long another process may go by floors that it knew, where it decides in front of the database: longer than its lease on
+/// that knowledge. Here they are read with each decision.
+const SETTLES: Duration = Duration::from_secs(30);
 
 /// Runs the service until its host is told to stop; then everything acknowledged is stored.
 ///
 /// # Errors
-/// The data directory cannot be used, or the listener broke.
+/// The data directory or the database cannot be used, or the listener broke.
 pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
-    let opened = sqlite::open(&common.data.dir, now_micros()).map_err(ServeError::other)?;
-    let embedded = Embedded::start(opened, &config)?;
     // The duties end with the drain's end, not with its beginning: calls under way may need the flusher.
     let drained = Stop::new();
-    let duties = tokio::spawn(upkeep::run(embedded.clone(), config.clone(), drained.clone()));
+    let (decider, duties) = decide(&common, &config, &drained).await?;
 
-    let state = State::over(Arc::new(embedded));
+    let state = State::with(decider, &config, host.stop());
+    let expiry = tokio::spawn(expiry::run(Arc::clone(state.decider()), drained.clone()));
     let api = StateServiceServer::new(Api::new(state.clone(), config.clone(), host.stop()))
         .max_decoding_message_size(config.message_max.bytes())
         .max_encoding_message_size(usize::MAX);
@@ -40,7 +47,24 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
 
     drained.cancel();
     // A duty that panicked was reported when it did.
-    let _ = duties.await;
-    state.decider().close().await;
+    let _ = tokio::join!(duties, expiry);
+    state.close().await;
     served
+}
+
+/// The place that decides, with what it does of its own accord until it is told to stop.
+async fn decide(
+    common: &Common,
+    config: &Config,
+    stop: &Stop,
+) -> Result<(Arc<dyn Decider>, JoinHandle<()>), ServeError> {
+    let Some(url) = &common.database.url else {
+        let opened = sqlite::open(&common.data.dir, now_micros()).map_err(ServeError::other)?;
+        let place = Embedded::start(opened, config)?;
+        let duties = tokio::spawn(embedded::upkeep::run(place.clone(), config.clone(), stop.clone()));
+        return Ok((Arc::new(place), duties));
+    };
+    let place = Postgres::join(url.reveal(), config).await.map_err(ServeError::other)?;
+    let duties = postgres::upkeep::run(place.store().clone(), config.keep.clone(), SETTLES, stop.clone());
+    Ok((Arc::new(place), tokio::spawn(duties)))
 }

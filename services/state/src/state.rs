@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use holdfast_rpc::service::Stop;
 use tokio::time::Instant;
 
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
     decider::Decider,
     domain::{Address, Edition, Partition, Vector},
     failed::Failed,
+    locks::Desks,
     stale::Stale,
     store::{FenceScope, HistoryQuery, Page, PageQuery},
     write::{Command, Holder, Written},
@@ -19,6 +21,8 @@ use crate::{
 pub struct State {
     decider: Arc<dyn Decider>,
     stale: Arc<Stale>,
+    desks: Arc<Desks>,
+    stop: Stop,
 }
 
 impl std::fmt::Debug for State {
@@ -30,17 +34,33 @@ impl std::fmt::Debug for State {
 impl State {
     /// The use cases over a place that decides, by the default settings.
     pub fn over(decider: Arc<dyn Decider>) -> Self {
-        Self::with(decider, &Config::default())
+        Self::with(decider, &Config::default(), Stop::new())
     }
 
-    /// The use cases over a place that decides.
-    pub fn with(decider: Arc<dyn Decider>, config: &Config) -> Self {
-        Self { decider, stale: Arc::new(Stale::new(config.stale_cache.bytes())) }
+    /// The use cases over a place that decides. What waits (for a lock, or for changes) ends when it is told to stop.
+    pub fn with(decider: Arc<dyn Decider>, config: &Config, stop: Stop) -> Self {
+        let stale = Arc::new(Stale::new(config.stale_cache.bytes()));
+        let desks = Desks::new(Arc::clone(&decider), stop.clone());
+        Self { decider, stale, desks, stop }
+    }
+
+    /// Ends what waits, and then the place that decides, with everything stored. No other call may be under way.
+    pub async fn close(&self) {
+        self.desks.close().await;
+        self.decider.close().await;
     }
 
     /// Where it is decided.
     pub fn decider(&self) -> &Arc<dyn Decider> {
         &self.decider
+    }
+
+    pub(crate) fn desks(&self) -> &Arc<Desks> {
+        &self.desks
+    }
+
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     pub(crate) fn stale(&self) -> &Stale {

@@ -53,7 +53,7 @@ pub struct Changed {
 
 impl State {
     /// Watches a record or a partition. It ends by an error only: [`Failed::HistoryGone`] where the watch fell behind what
-    /// the history keeps.
+    /// the history keeps, [`Failed::Closed`] where the service ends.
     ///
     /// # Errors
     /// [`Failed::HistoryGone`] where it does not go back to the start, or the stores cannot be read.
@@ -62,6 +62,6 @@ impl State {
         from: WatchFrom,
     ) -> Result<impl Stream<Item = Result<Changed, Failed>> + Send + use<>, Failed> {
         let after = begin::place(self.decider(), &from).await?;
-        Ok(follow::changes(Arc::clone(self.decider()), from.partition, from.record, after))
+        Ok(follow::changes(Arc::clone(self.decider()), from.partition, from.record, after, self.stop().clone()))
     }
 }

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures::{Stream, stream};
+use holdfast_rpc::service::Stop;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -30,6 +31,7 @@ const BYTES: usize = 1 << 20;
 struct Watch {
     decider: Arc<dyn Decider>,
     news: watch::Receiver<Seq>,
+    stop: Stop,
     partition: Partition,
     record: Option<Address>,
     /// What was found and not shown yet.
@@ -47,10 +49,11 @@ pub(super) fn changes(
     partition: Partition,
     record: Option<Address>,
     after: Seq,
+    stop: Stop,
 ) -> impl Stream<Item = Result<Changed, Failed>> + Send + use<> {
     let news = decider.news(partition.shard());
     let batch = VecDeque::new();
-    let watch = Watch { decider, news, partition, record, batch, until: after, more: true, told: None };
+    let watch = Watch { decider, news, stop, partition, record, batch, until: after, more: true, told: None };
     stream::unfold(Some(watch), |watch| async {
         let mut watch = watch?;
         match watch.next().await {
@@ -90,10 +93,13 @@ impl Watch {
 
     /// Until there may be something new.
     async fn rest(&mut self) -> Result<(), Failed> {
-        sleep(PACE).await;
-        match timeout(POLL - PACE, self.news.changed()).await {
-            Ok(Err(_)) => Err(Failed::Closed { in_doubt: false }),
-            Ok(Ok(())) | Err(_) => Ok(()),
+        let news = async {
+            sleep(PACE).await;
+            timeout(POLL - PACE, self.news.changed()).await
+        };
+        match self.stop.run_until_cancelled(news).await {
+            Some(Ok(Err(_))) | None => Err(Failed::Closed { in_doubt: false }),
+            Some(Ok(Ok(())) | Err(_)) => Ok(()),
         }
     }
 

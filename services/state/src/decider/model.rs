@@ -1,0 +1,312 @@
+//! A place that decides in a few lines of memory: what everything above the port is tested on, in paused time, with trouble
+//! on request. Several handles are several processes.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use futures::future::{BoxFuture, FutureExt as _};
+use holdfast_storage::{Class, Failure};
+use parking_lot::Mutex;
+use tokio::{sync::watch, task::yield_now};
+use uuid::Uuid;
+
+use super::{Answer, Decider};
+use crate::{
+    domain::{
+        self, Address, Edition, EpochId, Epochs, Fence, Micros, Partition, Seq, ShardId, Standing, Vector, Verdict,
+        Writer,
+    },
+    failed::Failed,
+    store::{Changes, ChangesQuery, FenceScope, HistoryQuery, Page, PageQuery, Unstored},
+    write::{Command, Current, Durability, Holder, Refusal, Written},
+};
+
+/// What a write meets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mishap {
+    /// It is taken, and the reply is lost.
+    LostReply,
+    /// It is not taken.
+    Untaken,
+}
+
+/// One process's handle.
+pub(crate) struct Model {
+    shared: Arc<Shared>,
+    /// What this process hears of.
+    news: watch::Sender<Seq>,
+    away: AtomicBool,
+    mishaps: Mutex<VecDeque<Mishap>>,
+}
+
+struct Shared {
+    data: Mutex<Data>,
+    news: watch::Sender<Seq>,
+    epochs: Epochs,
+}
+
+#[derive(Default)]
+struct Data {
+    records: HashMap<Address, Arc<Edition>>,
+    history: BTreeMap<Seq, (Address, Arc<Edition>)>,
+    cut: Seq,
+    fences: HashMap<FenceScope, Fence>,
+}
+
+impl Model {
+    pub(crate) fn new() -> Arc<Self> {
+        let news = watch::Sender::new(0);
+        let shared = Shared { data: Mutex::default(), news: news.clone(), epochs: Epochs::new(EpochId(1)) };
+        Arc::new(Self { shared: Arc::new(shared), news, away: AtomicBool::new(false), mishaps: Mutex::default() })
+    }
+
+    /// Another process, which hears of nothing that is written elsewhere.
+    pub(crate) fn deaf(&self) -> Arc<Self> {
+        let shared = Arc::clone(&self.shared);
+        Arc::new(Self { shared, news: watch::Sender::new(0), away: AtomicBool::new(false), mishaps: Mutex::default() })
+    }
+
+    /// Another process.
+    pub(crate) fn another(&self) -> Arc<Self> {
+        let (shared, news) = (Arc::clone(&self.shared), self.shared.news.clone());
+        Arc::new(Self { shared, news, away: AtomicBool::new(false), mishaps: Mutex::default() })
+    }
+
+    /// From now on nothing answers this process, or everything does again.
+    pub(crate) fn away(&self, away: bool) {
+        self.away.store(away, Relaxed);
+    }
+
+    /// What the next writes of this process meet.
+    pub(crate) fn mishaps(&self, mishaps: impl IntoIterator<Item = Mishap>) {
+        self.mishaps.lock().extend(mishaps);
+    }
+
+    /// Forgets the history up to its newest write.
+    pub(crate) fn cut(&self) {
+        let mut data = self.shared.data.lock();
+        data.cut = data.newest();
+        data.history.clear();
+    }
+
+    async fn there(&self) -> Result<(), Failed> {
+        // Others come in between, as they do around every call of a real one.
+        yield_now().await;
+        if self.away.load(Relaxed) { Err(trouble(false)) } else { Ok(()) }
+    }
+
+    async fn take(&self, command: &Command, holder: Option<&Holder>) -> Result<Written, Failed> {
+        self.there().await?;
+        let mishap = self.mishaps.lock().pop_front();
+        if matches!(mishap, Some(Mishap::Untaken)) {
+            return Err(trouble(true));
+        }
+        let (written, newest) = {
+            let mut data = self.shared.data.lock();
+            let written = data.take(command, holder, &self.shared.epochs)?;
+            (written, data.newest())
+        };
+        self.shared.news.send_replace(newest);
+        yield_now().await;
+        if mishap.is_some() { Err(trouble(true)) } else { Ok(written) }
+    }
+}
+
+fn trouble(in_doubt: bool) -> Failed {
+    Failed::Store(Unstored { failure: Failure::new(Class::Silent, "a mishap of the test's own"), in_doubt })
+}
+
+impl Data {
+    fn newest(&self) -> Seq {
+        self.history.last_key_value().map_or(self.cut, |(seq, _)| *seq)
+    }
+
+    fn take(&mut self, command: &Command, holder: Option<&Holder>, epochs: &Epochs) -> Result<Written, Failed> {
+        if let Some(holder) = holder {
+            self.register(holder)?;
+        }
+        if let Some(guard) = &command.guard {
+            let lock = self.records.get(&guard.address);
+            if !lock.is_some_and(|lock| lock.is_live() && lock.revision == guard.revision) {
+                return Err(refused(Refusal::LockLost { address: guard.address.clone() }));
+            }
+        }
+        for write in &command.writes {
+            let current = self.records.get(&write.address).cloned();
+            let floor = Vector::default();
+            match domain::decide(&write.precondition, write.value.is_none(), current.as_deref(), &floor, epochs) {
+                Verdict::Take => {}
+                Verdict::NotThere => return Err(refused(Refusal::NotThere { address: write.address.clone() })),
+                Verdict::Behind | Verdict::Lost => {
+                    let vector = current.as_ref().map_or(floor, |edition| edition.vector.clone());
+                    let current = Current { address: write.address.clone(), edition: current, vector };
+                    return Err(refused(Refusal::Conflict { current, since: Vec::new(), may_have_happened: false }));
+                }
+            }
+        }
+        let records = command.writes.iter().map(|write| {
+            let before = self.records.get(&write.address);
+            let edition = Arc::new(Edition {
+                record: 1,
+                seq: self.newest() + 1,
+                previous: before.map_or(0, |before| before.seq),
+                revision: before.map_or(0, |before| before.revision) + 1,
+                vector: before.map_or_else(Vector::default, |before| before.vector.clone()).next(epochs),
+                value: write.value.clone(),
+                writer: Writer { write_id: Uuid::now_v7(), invocation_id: "".into(), time: command.now },
+                blind: false,
+                expires: write.expires,
+            });
+            self.history.insert(edition.seq, (write.address.clone(), Arc::clone(&edition)));
+            self.records.insert(write.address.clone(), Arc::clone(&edition));
+            (&*edition).into()
+        });
+        Ok(Written { records: records.collect(), durability: Durability::Durable })
+    }
+
+    fn register(&mut self, holder: &Holder) -> Result<(), Failed> {
+        let standing = domain::fence::standing(self.fences.get(&holder.scope), 0, holder.number, &holder.lease);
+        match standing {
+            Standing::Holds | Standing::Newer => {
+                let fence = Fence { number: holder.number, lease: Some(Arc::clone(&holder.lease)) };
+                self.fences.insert(holder.scope.clone(), fence);
+                Ok(())
+            }
+            refused => Err(Failed::Fenced(refused)),
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Failed {
+    Failed::Refused(Box::new(refusal))
+}
+
+impl Decider for Model {
+    fn get<'d>(&'d self, addresses: &'d [Address]) -> Answer<'d, Vec<Option<Arc<Edition>>>> {
+        async move {
+            let mut found = Vec::new();
+            for address in addresses {
+                self.there().await?;
+                found.push(self.shared.data.lock().records.get(address).cloned());
+            }
+            Ok(found)
+        }
+        .boxed()
+    }
+
+    fn write<'d>(&'d self, command: &'d Command, holder: Option<&'d Holder>) -> Answer<'d, Written> {
+        self.take(command, holder).boxed()
+    }
+
+    fn list(&self, query: PageQuery) -> Answer<'_, Page> {
+        async move {
+            self.there().await?;
+            let data = self.shared.data.lock();
+            let fits = |address: &Address| {
+                query.partition.contains(address)
+                    && address.key().starts_with(&query.prefix)
+                    && address.key() > query.after.as_str()
+            };
+            let live = data.records.iter().filter(|(address, edition)| fits(address) && edition.is_live());
+            let mut records: Vec<_> = live.map(|(address, edition)| (address.clone(), Arc::clone(edition))).collect();
+            records.sort_by(|(a, _), (b, _)| a.key().cmp(b.key()));
+            records.truncate(query.records);
+            Ok(Page { records, more: false, flushes: 0 })
+        }
+        .boxed()
+    }
+
+    fn sync<'d>(&'d self, _: &'d Partition) -> Answer<'d, ()> {
+        self.there().boxed()
+    }
+
+    fn history(&self, query: HistoryQuery) -> Answer<'_, Vec<Arc<Edition>>> {
+        async move {
+            self.there().await?;
+            let data = self.shared.data.lock();
+            let own = data.history.values().rev().filter(|(address, _)| *address == query.address);
+            Ok(own.map(|(_, edition)| Arc::clone(edition)).collect())
+        }
+        .boxed()
+    }
+
+    fn edition_at<'d>(&'d self, address: &'d Address, vector: &'d Vector) -> Answer<'d, Option<Arc<Edition>>> {
+        async move {
+            self.there().await?;
+            let data = self.shared.data.lock();
+            let found = data.history.values().find(|(at, edition)| at == address && edition.vector == *vector);
+            Ok(found.map(|(_, edition)| Arc::clone(edition)))
+        }
+        .boxed()
+    }
+
+    fn changes(&self, query: ChangesQuery) -> Answer<'_, Changes> {
+        async move {
+            self.there().await?;
+            let data = self.shared.data.lock();
+            let newest = data.newest();
+            let Some(after) = query.after else {
+                return Ok(Changes::Here { changes: Vec::new(), until: newest, more: false, flushes: 0 });
+            };
+            if after < data.cut {
+                return Ok(Changes::Cut);
+            }
+            let rows: Vec<_> = data.history.range(after + 1..).take(query.rows).collect();
+            let until = rows.last().map_or(after, |(seq, _)| **seq);
+            let own = rows.iter().filter(|(_, (address, _))| query.partition.contains(address));
+            let changes = own.map(|(_, (address, edition))| (address.clone(), Arc::clone(edition))).collect();
+            Ok(Changes::Here { changes, until, more: until < newest, flushes: 0 })
+        }
+        .boxed()
+    }
+
+    fn news(&self, _: ShardId) -> watch::Receiver<Seq> {
+        self.news.subscribe()
+    }
+
+    fn expired(&self, now: Micros, most: usize) -> Answer<'_, Vec<(Address, Vector)>> {
+        async move {
+            self.there().await?;
+            let data = self.shared.data.lock();
+            let due = data
+                .records
+                .iter()
+                .filter(|(_, edition)| edition.is_live() && edition.expires.is_some_and(|expires| expires <= now));
+            Ok(due.map(|(address, edition)| (address.clone(), edition.vector.clone())).take(most).collect())
+        }
+        .boxed()
+    }
+
+    fn register_fence<'d>(&'d self, holder: &'d Holder) -> Answer<'d, ()> {
+        async move {
+            self.there().await?;
+            self.shared.data.lock().register(holder)
+        }
+        .boxed()
+    }
+
+    fn raise_fence<'d>(&'d self, scope: &'d FenceScope, number: u64) -> Answer<'d, ()> {
+        async move {
+            self.there().await?;
+            let mut data = self.shared.data.lock();
+            if let Some(raised) = domain::fence::raise(data.fences.get(scope), number) {
+                data.fences.insert(scope.clone(), raised);
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn ended(&self) -> BoxFuture<'_, ()> {
+        std::future::pending().boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async {}.boxed()
+    }
+}
