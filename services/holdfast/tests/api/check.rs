@@ -33,6 +33,11 @@ async fn each_mistake_is_named_with_file_line_and_key() {
         ("[queue]\nno_such_key = 1\n", "bad.toml:2: queue.no_such_key: "),
         ("[qeue]\n", "bad.toml:1: qeue: there is no such section"),
         ("[state]\naddress = 5\n", "bad.toml:2: state.address: "),
+        ("[state]\nwatches_max = 0\n", "bad.toml:2: state.watches_max: must be at least 1"),
+        (
+            "[state.namespaces.notes]\nttl = \"10ms\"\n",
+            "bad.toml:2: state.namespaces.notes.ttl: must be between 1 s and 10 years",
+        ),
         ("[data\n", "bad.toml:1: "),
         ("[mesh]\ncredential = \"env:HOLDFAST_TEST_NOT_SET\"\n", "bad.toml:2: mesh.credential: "),
         ("[mesh]\ncredential = \"file:no/such/file\"\n", "bad.toml:2: mesh.credential: "),

@@ -20,6 +20,9 @@ async fn an_unreachable_gateway_is_told_at_once_with_what_to_do() {
         &["list"],
         &["redrive", id],
         &["circuits"],
+        &["state", "get", "accounts", "C-1", "balance"],
+        &["state", "put", "accounts", "C-1", "balance", "{}"],
+        &["state", "watch", "accounts", "C-1"],
     ] {
         let ended = Place::new().run(&[&["--address", &address], command].concat()).await;
         assert_eq!(ended.code, 3, "{command:?}: {ended:?}");
@@ -46,6 +49,10 @@ async fn mistakes_on_the_command_line_are_usage() {
         &["--api-key", "sk-plain-text", "list"],
         &["--api-key", "env:HOLDFAST_TEST_NOT_SET", "list"],
         &["--address", "not a url", "list"],
+        &["state", "get", "accounts"],
+        &["state", "put", "accounts", "C-1", "balance", "not JSON"],
+        &["state", "delete", "accounts", "C-1", "balance"],
+        &["state", "put", "accounts", "C-1", "balance", "1", "--version", "AAAA", "--overwrite"],
     ] {
         let ended = Place::new().run(command).await;
         assert_eq!(ended.code, 2, "{command:?}: {ended:?}");
@@ -55,7 +62,13 @@ async fn mistakes_on_the_command_line_are_usage() {
 
 #[tokio::test]
 async fn help_and_version_are_not_mistakes() {
-    for command in [["--help"].as_slice(), &["--version"], &["submit", "--help"]] {
+    for command in [
+        ["--help"].as_slice(),
+        &["--version"],
+        &["submit", "--help"],
+        &["state", "--help"],
+        &["state", "put", "--help"],
+    ] {
         let ended = Place::new().run(command).await;
         assert_eq!(ended.code, 0, "{command:?}: {ended:?}");
     }

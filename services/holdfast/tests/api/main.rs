@@ -4,4 +4,5 @@ mod check;
 mod client;
 mod deploy;
 mod harness;
+mod state;
 mod up;

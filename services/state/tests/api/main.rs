@@ -10,6 +10,7 @@ mod history;
 mod input;
 mod lists;
 mod lives;
+mod locks;
 mod repeats;
 mod slow_pages;
 mod stale;
