@@ -19,4 +19,4 @@ pub use mesh::{Mesh, MeshBuilder};
 pub use ports::free_range as free_ports;
 pub use postgres::Postgres;
 pub use process::{Process, Signal};
-pub use redis::Redis;
+pub use redis::{Redis, RedisCluster, RedisSentinel};

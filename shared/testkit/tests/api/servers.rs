@@ -1,4 +1,4 @@
-use holdfast_testkit::{Postgres, Redis};
+use holdfast_testkit::{Fault, FaultProxy, Postgres, Redis, RedisCluster, RedisSentinel};
 
 #[tokio::test]
 async fn postgres_keeps_what_it_committed_through_a_kill() {
@@ -16,4 +16,38 @@ async fn redis_answers_again_after_a_kill() {
     assert!(redis.command("PING").await.is_err());
     redis.restart().await;
     assert_eq!(redis.command("PING").await.unwrap(), "+PONG\r\n");
+}
+
+#[tokio::test]
+async fn a_replica_without_the_newest_writes_takes_over() {
+    let master = Redis::start().await;
+    let line = FaultProxy::to(master.address()).await;
+    let mut replica = Redis::start_replica(line.address()).await;
+    master.command("SET old kept").await.unwrap();
+    replica.has("old").await;
+    line.set(Fault::Stall);
+    master.command("SET new lost").await.unwrap();
+    replica.promote().await;
+    assert_eq!(replica.command("GET new").await.unwrap(), "$-1\r\n");
+    assert_eq!(replica.command("SET new again").await.unwrap(), "+OK\r\n");
+}
+
+#[tokio::test]
+async fn a_sentinel_names_the_replica_once_the_master_is_gone() {
+    let mut master = Redis::start().await;
+    let replica = Redis::start_replica(master.address()).await;
+    let mut sentinel = RedisSentinel::start(&master).await;
+    sentinel.names(&master).await;
+    master.kill().await;
+    sentinel.names(&replica).await;
+}
+
+#[tokio::test]
+async fn a_cluster_has_each_slot_at_one_node() {
+    let mut cluster = RedisCluster::start().await;
+    let mut moved = 0;
+    for node in cluster.nodes() {
+        moved += usize::from(node.command("GET {hf:07}:x").await.unwrap().starts_with("-MOVED"));
+    }
+    assert_eq!(moved, 2);
 }
