@@ -27,5 +27,6 @@ pub use config::Config;
 pub use decider::Decider;
 pub use embedded::Embedded;
 pub use grpc::Api;
+pub use postgres::Postgres;
 pub use serve::serve;
 pub use state::State;

@@ -69,6 +69,7 @@ pub struct Postgres {
     fences: Lane<FenceOrder, FenceAnswer>,
     reader: Reader,
     reads: Arc<Gate>,
+    window: Arc<Window>,
     news: Arc<News>,
     end: CancellationToken,
     _ends_with_it: DropGuard,
@@ -103,10 +104,11 @@ impl Postgres {
         let (news, end) = (Arc::<News>::default(), CancellationToken::new());
         #[cfg(feature = "planted-faults")]
         let faults = Arc::<crate::faults::FaultPlan>::default();
+        let window = Arc::new(Window::new(config.window()));
         let start = lane::Start {
             database: store.database(),
             gate: Arc::clone(&writes),
-            window: Arc::new(Window::new(config.window())),
+            window: Arc::clone(&window),
             metrics: metrics.clone(),
             end: end.clone(),
         };
@@ -133,6 +135,7 @@ impl Postgres {
             fences,
             reader,
             reads,
+            window,
             news,
             _ends_with_it: end.clone().drop_guard(),
             end,

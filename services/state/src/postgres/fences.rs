@@ -9,7 +9,7 @@ use std::{
 use holdfast_storage::{Applied, Class, Failure, Ledger, Trouble};
 use sqlx::PgConnection;
 
-use super::{PAUSE, Postgres, known::Known};
+use super::{PAUSE, Postgres, known::Known, lane::Seat};
 use crate::{
     domain::{Fence, Standing, fence::standing},
     failed::Failed,
@@ -148,8 +148,9 @@ impl Postgres {
 
     async fn settle_fence(&self, order: FenceOrder) -> Result<(), Failed> {
         let started = Instant::now();
+        let seat = Seat::take(&self.window, 0)?;
         loop {
-            match self.fences.ask(order.clone()).await? {
+            match self.fences.ask(order.clone(), &seat).await? {
                 FenceAnswer::Done => return Ok(()),
                 FenceAnswer::Refused(standing) => return Err(Failed::Fenced(standing)),
                 FenceAnswer::Stale(seen) => self.renew(&seen).await?,

@@ -22,13 +22,27 @@ const BATCH_MAX: usize = 512;
 pub(super) struct Tag<A> {
     pass: Pass,
     waiter: oneshot::Sender<Result<A, Failure>>,
-    _seat: Seat,
+    _seat: Arc<Seat>,
 }
 
-/// An order's part of what may wait. It is given back when the order is answered, whoever still waits for that.
-struct Seat {
+/// A call's part of what may wait. It is given back when nobody waits any more, and the lane has answered what it was asked.
+pub(super) struct Seat {
     window: Arc<Window>,
     bytes: usize,
+}
+
+impl Seat {
+    /// A seat, if there is room.
+    ///
+    /// # Errors
+    /// [`Failed::Full`].
+    pub(super) fn take(window: &Arc<Window>, bytes: usize) -> Result<Arc<Self>, Failed> {
+        if !window.admits(bytes) {
+            return Err(Failed::Full { retry_after: RETRY_AFTER });
+        }
+        window.enter(bytes, false);
+        Ok(Arc::new(Self { window: Arc::clone(window), bytes }))
+    }
 }
 
 impl Drop for Seat {
@@ -40,9 +54,7 @@ impl Drop for Seat {
 /// One lane.
 pub(super) struct Lane<C, A> {
     writer: Writer<Tag<A>, C>,
-    size: fn(&C) -> usize,
     gate: Arc<Gate>,
-    window: Arc<Window>,
     end: CancellationToken,
 }
 
@@ -50,6 +62,7 @@ pub(super) struct Lane<C, A> {
 pub(super) struct Start<'s> {
     pub(super) database: &'s Postgres,
     pub(super) gate: Arc<Gate>,
+    /// What may wait, all together.
     pub(super) window: Arc<Window>,
     pub(super) metrics: Metrics,
     pub(super) end: CancellationToken,
@@ -83,8 +96,7 @@ impl Start<'_> {
             batch_max: BATCH_MAX,
         };
         let writer = Writer::start_on_postgres(options, self.database, ledger, deliver)?;
-        let (gate, window, end) = (Arc::clone(&self.gate), Arc::clone(&self.window), self.end.clone());
-        Ok(Lane { writer, size: L::size, gate, window, end })
+        Ok(Lane { writer, gate: Arc::clone(&self.gate), end: self.end.clone() })
     }
 }
 
@@ -93,16 +105,10 @@ impl<C: Send + 'static, A: Send + 'static> Lane<C, A> {
     ///
     /// # Errors
     /// The database is in trouble, or too much waits for it.
-    pub(super) async fn ask(&self, order: C) -> Result<A, Failed> {
+    pub(super) async fn ask(&self, order: C, seat: &Arc<Seat>) -> Result<A, Failed> {
         let pass = self.gate.pass()?;
-        let bytes = (self.size)(&order);
-        if !self.window.admits(bytes) {
-            pass.void();
-            return Err(Failed::Full { retry_after: RETRY_AFTER });
-        }
-        self.window.enter(bytes, false);
         let (waiter, answer) = oneshot::channel();
-        let tag = Tag { pass: pass.clone(), waiter, _seat: Seat { window: Arc::clone(&self.window), bytes } };
+        let tag = Tag { pass: pass.clone(), waiter, _seat: Arc::clone(seat) };
         if let Err(refused) = self.writer.submit(tag, order) {
             pass.void();
             return Err(match refused.failure.class() {

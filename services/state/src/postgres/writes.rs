@@ -9,6 +9,7 @@ use holdfast_storage::{Class, Failure};
 
 use super::{
     PAUSE, Postgres,
+    lane::Seat,
     order::{Answer, Order},
 };
 use crate::{
@@ -42,9 +43,10 @@ impl Postgres {
             consulted: None,
         };
         let Some(shard) = order.shard() else { return Ok(durable(Vec::new())) };
+        let seat = Seat::take(&self.window, command.bytes())?;
         let mut patient = false;
         loop {
-            match self.lane(shard, patient).ask(order.clone()).await? {
+            match self.lane(shard, patient).ask(order.clone(), &seat).await? {
                 Answer::Taken(records) => return Ok(durable(records)),
                 Answer::Repeated(records) => return Ok(self.repeated(records)),
                 Answer::Consult { trails, heads } => {

@@ -73,7 +73,7 @@ async fn nobody_sees_half_a_batch() {
 
 #[tokio::test]
 async fn a_failed_batch_leaves_nothing_behind() {
-    let state = Harness::start().await;
+    let state = Harness::in_files().await;
     let a = state.make("a", "1").await;
     state.gate.fill();
     let both = batch(vec![write("a", Some(&a), Some("2")), write("b", None, Some("1"))]);

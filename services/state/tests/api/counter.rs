@@ -39,6 +39,6 @@ async fn no_update_of_32_clients_is_lost() {
 #[tokio::test]
 async fn without_the_version_check_updates_are_lost() {
     let state = Harness::start().await;
-    state.embedded.faults().skip_version_check();
+    state.faults().skip_version_check();
     assert!(count(&state).await < CLIENTS * EACH);
 }

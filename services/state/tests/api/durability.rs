@@ -7,7 +7,7 @@ use crate::harness::*;
 
 #[tokio::test]
 async fn a_durable_write_is_seen_by_nobody_before_it_is_stored() {
-    let state = Harness::start().await;
+    let state = Harness::in_files().await;
     let first = state.make("k", "1").await;
     state.gate.hold();
     let write = state.put(put("k", "2", Some(&first)));
@@ -23,7 +23,7 @@ async fn a_durable_write_is_seen_by_nobody_before_it_is_stored() {
 
 #[tokio::test]
 async fn a_cached_write_is_answered_at_once_and_stored_behind() {
-    let state = Harness::start().await;
+    let state = Harness::in_files().await;
     let mut at = state.put(cached(put("k", "0", None))).await.unwrap().version;
     state.gate.hold();
     for n in 1..=20 {
@@ -42,7 +42,7 @@ async fn a_cached_write_is_answered_at_once_and_stored_behind() {
 async fn past_the_window_cached_writes_wait_for_the_store() {
     let mut config = Config::default();
     config.cached.writes_max = 3;
-    let state = Harness::with(config).await;
+    let state = Harness::in_files_with(config).await;
     let mut at = state.put(cached(put("k", "0", None))).await.unwrap().version;
     state.gate.hold();
     for n in 1..=3 {
@@ -61,7 +61,7 @@ async fn past_the_window_cached_writes_wait_for_the_store() {
 #[tokio::test]
 async fn a_namespace_may_be_cached_by_default() {
     let document = Document::parse("t", "[state.namespaces.accounts]\ndurability = \"cached\"\n", []).unwrap();
-    let state = Harness::with(Config::from_document(&document).unwrap()).await;
+    let state = Harness::in_files_with(Config::from_document(&document).unwrap()).await;
     let first = state.put(put("k", "1", None)).await.unwrap();
     let second = state.put(put("k", "2", Some(&first.version))).await.unwrap();
     assert_eq!(second.durability(), pb::Durability::Cached);

@@ -1,6 +1,5 @@
 use holdfast_proto::state::v1 as pb;
 use holdfast_rpc::{status, time::now_micros};
-use holdfast_state::embedded::upkeep;
 use tonic::{Code, Request, Status};
 
 use crate::harness::*;
@@ -102,7 +101,7 @@ async fn forgotten_fences_leave_their_tokens_refused() {
     let held = lease(now(), "a");
     state.register(&held).await.unwrap();
     let eight_days = 8 * 24 * 3_600 * 1_000_000;
-    upkeep::once(&state.embedded, &state.config, now_micros() + eight_days).await;
+    state.upkeep_later(eight_days).await;
     fenced(state.put_under(&held, put("k", "1", None)).await);
     let state = state.restart().await;
     // The clock is back where it was: what was forgotten stays refused, and what is new is not.
@@ -160,7 +159,7 @@ async fn the_meshs_namespaces_belong_to_the_mesh_and_the_invocation() {
 
 #[tokio::test]
 async fn a_write_that_waits_for_the_store_is_stored_before_the_raise_that_ends_its_lease() {
-    let state = Harness::start().await;
+    let state = Harness::in_files().await;
     let held = lease(now(), "a");
     let first = state.put_under(&held, put("k", "1", None)).await.unwrap();
     state.gate.hold();

@@ -1,6 +1,6 @@
 //! One state service with its own directory and port.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use holdfast_config::Common;
 use holdfast_proto::state::v1::{self as pb, state_service_client::StateServiceClient};
@@ -13,26 +13,34 @@ use holdfast_rpc::{
     time::now_micros,
 };
 use holdfast_state::{
-    Api, Config, Decider as _, Embedded, State,
-    store::{Opened, sqlite},
+    Api, Config, Decider, Embedded, Postgres, State, embedded,
+    store::{Opened, postgres, sqlite},
 };
 use pb::state_service_server::StateServiceServer;
 use tokio::task::JoinHandle;
 use tonic::{Code, Request, Response, Status, service::Routes};
 
 use crate::gate::{Gate, Gated};
+pub(crate) use crate::home::Home;
 
 pub(crate) type Client = StateServiceClient<Channel>;
 
 pub(crate) struct Harness {
-    pub(crate) embedded: Embedded,
     pub(crate) config: Config,
+    pub(crate) state: State,
     pub(crate) gate: Gate,
     pub(crate) client: Client,
     pub(crate) leases: LeaseKey,
-    directory: Arc<tempfile::TempDir>,
+    place: Place,
+    home: Home,
     stop: Stop,
     server: JoinHandle<()>,
+}
+
+/// What decides.
+enum Place {
+    Embedded(Embedded),
+    Postgres(Arc<Postgres>),
 }
 
 impl Harness {
@@ -41,63 +49,132 @@ impl Harness {
     }
 
     pub(crate) async fn with(config: Config) -> Self {
-        Self::on(Arc::new(tempfile::tempdir().expect("a directory of this test's own")), config).await
+        Self::on(Home::wanted().await, config).await
     }
 
-    async fn on(directory: Arc<tempfile::TempDir>, config: Config) -> Self {
+    /// Over files, whatever is wanted: for what only this place does.
+    pub(crate) async fn in_files() -> Self {
+        Self::in_files_with(Config::default()).await
+    }
+
+    pub(crate) async fn in_files_with(config: Config) -> Self {
+        Self::on(Home::files(), config).await
+    }
+
+    pub(crate) async fn on(home: Home, config: Config) -> Self {
         let mut common = Common::default();
-        common.data.dir = directory.path().to_path_buf();
+        common.data.dir = home.path();
         let host = Host::bind("state", "127.0.0.1:0", &common).await.expect("a free port");
         let (stop, leases, address) = (host.stop(), host.lease_key(), host.address());
         let gate = Gate::new();
-        let opened = sqlite::open(directory.path(), now_micros()).expect("nobody else has it");
-        let opened = Opened { journal: Box::new(Gated { journal: opened.journal, gate: gate.clone() }), ..opened };
-        let embedded = Embedded::start(opened, &config).expect("a thread for the flusher");
-        let state = State::over(Arc::new(embedded.clone()));
+        let (place, decider) = decide(&home, &config, &gate).await;
+        let state = State::over(decider);
         let api = StateServiceServer::new(Api::new(state.clone(), config.clone(), stop.clone()));
         let routes = Routes::new(api.max_decoding_message_size(config.message_max.bytes()));
         let server = tokio::spawn(async move { host.serve(routes).await.expect("the listener holds") });
         let channel = Channel::connect("state", &format!("http://{address}"), None, None).expect("a URL");
         let client = StateServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-        Self { embedded, config, gate, client, leases, directory, stop, server }
+        Self { config, state, gate, client, leases, place, home, stop, server }
     }
 
     /// As SIGTERM does it, and started again.
     pub(crate) async fn restart(self) -> Self {
-        let (directory, config) = self.shut().await;
-        Self::on(directory, config).await
+        let (home, config) = self.shut().await;
+        Self::on(home, config).await
     }
 
     /// Drains and ends.
-    pub(crate) async fn shut(self) -> (Arc<tempfile::TempDir>, Config) {
-        let Self { embedded, config, directory, stop, server, client, .. } = self;
-        drop(client);
+    pub(crate) async fn shut(self) -> (Home, Config) {
+        let Self { place, config, home, state, stop, server, client, .. } = self;
+        drop((client, state));
         stop.cancel();
         server.await.expect("the server ends");
-        embedded.close().await;
-        (directory, config)
+        match place {
+            Place::Embedded(embedded) => embedded.close().await,
+            Place::Postgres(postgres) => postgres.close().await,
+        }
+        (home, config)
     }
 
     /// As kill -9 does it, and started again: what is not stored is gone.
     pub(crate) async fn crash(self) -> Self {
-        let (directory, config) = self.kill().await;
-        Self::on(directory, config).await
+        let (home, config) = self.kill().await;
+        Self::on(home, config).await
     }
 
     /// As kill -9 does it.
-    pub(crate) async fn kill(self) -> (Arc<tempfile::TempDir>, Config) {
+    pub(crate) async fn kill(self) -> (Home, Config) {
         self.gate.fill();
-        let Self { embedded, config, gate, directory, stop, server, client, .. } = self;
-        drop(client);
+        let Self { place, config, gate, home, state, stop, server, client, .. } = self;
+        drop((client, state));
         stop.cancel();
         server.await.expect("the server ends");
         // Nothing is stored any more, and dropping the last handle ends the flusher as it is.
-        drop((embedded, gate));
-        (directory, config)
+        drop((place, gate));
+        (home, config)
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
-        self.directory.path().to_path_buf()
+    /// The place in memory.
+    pub(crate) fn embedded(&self) -> &Embedded {
+        let Place::Embedded(embedded) = &self.place else { panic!("this test is about files") };
+        embedded
+    }
+
+    /// The place in the database.
+    pub(crate) fn postgres(&self) -> &Postgres {
+        let Place::Postgres(postgres) = &self.place else { panic!("this test is about a database") };
+        postgres
+    }
+
+    /// The faults that are planted in it.
+    pub(crate) fn faults(&self) -> &holdfast_state::faults::FaultPlan {
+        match &self.place {
+            Place::Embedded(embedded) => embedded.faults(),
+            Place::Postgres(postgres) => postgres.faults(),
+        }
+    }
+
+    /// Does what is done of its own accord, as if it were so many microseconds later.
+    pub(crate) async fn upkeep_later(&self, micros: i64) {
+        match &self.place {
+            Place::Embedded(embedded) => embedded::upkeep::once(embedded, &self.config, now_micros() + micros).await,
+            Place::Postgres(place) => {
+                let horizon = |age: Duration| now_micros() + micros - age.as_micros() as i64;
+                let (keep, store) = (&self.config.keep, place.store());
+                use postgres::upkeep::{fold_epochs, forget_fences, forget_tombstones};
+                while let postgres::upkeep::Piece::More(_) =
+                    forget_tombstones(store, horizon(*keep.tombstones), Duration::ZERO).await.unwrap()
+                {}
+                forget_fences(store, horizon(*keep.fences)).await.unwrap();
+                fold_epochs(store, horizon(*keep.lost_epochs)).await.unwrap();
+            }
+        }
+    }
+
+    /// Sweeps all of the history; how much went.
+    pub(crate) async fn sweep(&self) -> usize {
+        let place = match &self.place {
+            Place::Embedded(embedded) => {
+                let sweep = embedded::upkeep::Sweep::new(embedded, &self.config.keep);
+                return sweep.round(now_micros(), Duration::ZERO).await;
+            }
+            Place::Postgres(place) => place,
+        };
+        let (keep, mut removed) = (&self.config.keep, 0);
+        let horizon = now_micros() - keep.history.as_micros() as i64;
+        loop {
+            use postgres::upkeep::{Piece, sweep_history};
+            match sweep_history(place.store(), keep.editions, horizon, 1_000).await.unwrap() {
+                Piece::More(more) => removed += more,
+                Piece::Done(last) => return removed + last,
+                Piece::NotNow => panic!("nobody else is at it"),
+            }
+        }
+    }
+
+    /// A number out of the store.
+    pub(crate) async fn ask(&self, sql: &str) -> i64 {
+        self.home.ask(sql).await
     }
 
     pub(crate) async fn get(&self, key: &str) -> Result<pb::Record, Status> {
@@ -139,6 +216,21 @@ impl Harness {
     /// Makes a record, and returns its version.
     pub(crate) async fn make(&self, key: &str, data: &str) -> Vec<u8> {
         self.put(put(key, data, None)).await.expect("it is new").version.into()
+    }
+}
+
+async fn decide(home: &Home, config: &Config, gate: &Gate) -> (Place, Arc<dyn Decider>) {
+    match home {
+        Home::Files(directory) => {
+            let opened = sqlite::open(directory.path(), now_micros()).expect("nobody else has it");
+            let opened = Opened { journal: Box::new(Gated { journal: opened.journal, gate: gate.clone() }), ..opened };
+            let embedded = Embedded::start(opened, config).expect("a thread for the flusher");
+            (Place::Embedded(embedded.clone()), Arc::new(embedded))
+        }
+        Home::Database(database) => {
+            let place = Arc::new(Postgres::join(&database.url, config).await.expect("the database is there"));
+            (Place::Postgres(Arc::clone(&place)), place)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 use holdfast_proto::state::v1 as pb;
 use holdfast_rpc::status;
-use holdfast_state::{Config, embedded::upkeep};
+use holdfast_state::Config;
 
 use crate::harness::*;
 
@@ -117,8 +117,7 @@ async fn beyond_the_history_a_repeat_may_have_happened() {
     for n in 3..8 {
         at = state.put(put("k", &n.to_string(), Some(&at))).await.unwrap().version;
     }
-    let sweep = upkeep::Sweep::new(&state.embedded, &state.config.keep);
-    let removed = sweep.round(holdfast_rpc::time::now_micros(), std::time::Duration::ZERO).await;
+    let removed = state.sweep().await;
     assert_eq!(removed, 5, "two editions of seven are kept");
     let refused = state.put(write).await.unwrap_err();
     assert!(conflict(&refused).may_have_happened && status::may_have_happened(&refused));
@@ -129,7 +128,7 @@ async fn beyond_the_history_a_repeat_may_have_happened() {
 
 #[tokio::test]
 async fn a_repeat_of_a_cached_write_is_stored_when_it_asks_for_it() {
-    let state = Harness::start().await;
+    let state = Harness::in_files().await;
     let first = state.put(cached(put("k", "1", None))).await.unwrap();
     state.gate.hold();
     let write = with_id(put("k", "2", Some(&first.version)), 2);

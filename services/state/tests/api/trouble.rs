@@ -7,7 +7,7 @@ use crate::harness::*;
 
 #[tokio::test]
 async fn a_full_disk_refuses_writes_serves_reads_and_heals_alone() {
-    let state = Harness::start().await;
+    let state = Harness::in_files().await;
     let at = state.make("k", "1").await;
     state.gate.fill();
     for _ in 0..3 {
@@ -18,15 +18,15 @@ async fn a_full_disk_refuses_writes_serves_reads_and_heals_alone() {
     assert_eq!(data(&state.get("k").await.unwrap()), "1");
     let list = pb::ListRequest { namespace: "accounts".into(), partition: "C-1".into(), ..Default::default() };
     assert_eq!(state.list(list).await.unwrap().records.len(), 1);
-    assert!(!state.embedded.is_healthy());
+    assert!(!state.embedded().is_healthy());
     state.gate.open();
     state.put(put("k", "2", Some(&at))).await.expect("it heals by itself");
-    assert!(state.embedded.is_healthy());
+    assert!(state.embedded().is_healthy());
 }
 
 #[tokio::test]
 async fn what_was_acknowledged_is_stored_once_the_disk_heals() {
-    let state = Harness::start().await;
+    let state = Harness::in_files().await;
     let first = state.put(cached(put("k", "1", None))).await.unwrap();
     state.gate.hold();
     let second = state.put(cached(put("k", "2", Some(&first.version)))).await.unwrap();
@@ -45,7 +45,7 @@ async fn what_was_acknowledged_is_stored_once_the_disk_heals() {
 
 #[tokio::test]
 async fn a_commit_in_doubt_is_settled_before_anything_follows() {
-    let state = Harness::start().await;
+    let state = Harness::in_files().await;
     let first = state.make("k", "1").await;
     state.gate.doubt();
     let write = with_id(put("k", "2", Some(&first)), 2);
@@ -61,7 +61,7 @@ async fn a_commit_in_doubt_is_settled_before_anything_follows() {
 async fn past_what_may_wait_writes_are_refused_with_a_hint() {
     let mut config = holdfast_state::Config::default();
     config.waiting.writes_max = 4;
-    let state = Harness::with(config).await;
+    let state = Harness::in_files_with(config).await;
     state.make("k", "1").await;
     state.gate.hold();
     let mut writes: FuturesUnordered<_> = (0..12).map(|n| state.put(put(&format!("k{n}"), "1", None))).collect();

@@ -1,9 +1,9 @@
 use holdfast_config::Document;
 use holdfast_proto::state::v1 as pb;
-use holdfast_rpc::{service::Settings as _, status, time};
-use holdfast_state::Config;
+use holdfast_rpc::{client::for_tenant, service::Settings as _, status, time};
+use holdfast_state::{Config, expiry};
 use pb::batch_put_request::Write;
-use tonic::Code;
+use tonic::{Code, Request};
 
 use crate::harness::*;
 
@@ -75,4 +75,43 @@ async fn a_life_is_between_a_second_and_ten_years() {
     for (key, good) in [("a", 1), ("b", ten_years)] {
         state.put(pb::PutRequest { ttl: secs(good), ..put(key, "1", None) }).await.expect("the limits are allowed");
     }
+}
+
+/// What the service does by itself, as if it were later.
+async fn later(state: &Harness, seconds: i64) -> usize {
+    let now = time::now_micros() + seconds * MICROS;
+    expiry::all(state.state.decider(), now).await.expect("the store is there")
+}
+
+#[tokio::test]
+async fn a_record_whose_time_is_over_is_deleted_as_by_a_write() {
+    let state = Harness::start().await;
+    let watch = pb::WatchRequest { namespace: "accounts".into(), partition: "C-1".into(), ..Default::default() };
+    let mut changes =
+        state.client.clone().watch(for_tenant(Request::new(watch), "acme").unwrap()).await.unwrap().into_inner();
+    changes.message().await.unwrap().expect("it is open");
+    let made = state.put(pb::PutRequest { ttl: secs(60), ..put("k", "1", None) }).await.unwrap();
+    state.make("stays", "1").await;
+    assert_eq!(later(&state, 30).await, 0, "nobody's time is over");
+    assert_eq!(later(&state, 61).await, 1);
+
+    assert_eq!(state.get("k").await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(data(&state.get("stays").await.unwrap()), "1");
+    let told = conflict(&state.put(put("k", "2", Some(&made.version))).await.unwrap_err());
+    assert_eq!(told.writers_since.len(), 1, "its end is a write that was not seen");
+    for deleted in [false, false, true] {
+        let change = changes.message().await.unwrap().expect("a change").edition.expect("a change");
+        assert_eq!(change.deleted, deleted);
+    }
+    let anew = state.put(put("k", "2", None)).await.unwrap();
+    assert_eq!(anew.revision, 3);
+}
+
+#[tokio::test]
+async fn a_record_that_was_written_again_has_its_time_anew() {
+    let state = Harness::start().await;
+    let made = state.put(pb::PutRequest { ttl: secs(60), ..put("k", "1", None) }).await.unwrap();
+    state.put(pb::PutRequest { ttl: secs(600), ..put("k", "2", Some(&made.version)) }).await.unwrap();
+    assert_eq!(later(&state, 61).await, 0);
+    assert_eq!(data(&state.get("k").await.unwrap()), "2");
 }

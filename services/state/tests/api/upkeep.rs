@@ -1,6 +1,4 @@
 use holdfast_proto::state::v1 as pb;
-use holdfast_rpc::time::now_micros;
-use holdfast_state::embedded::upkeep;
 use tonic::Code;
 
 use crate::harness::*;
@@ -18,9 +16,9 @@ async fn a_record_made_anew_after_its_tombstone_is_forgotten_repeats_no_version(
         ..pb::DeleteRequest::default()
     };
     state.delete(delete).await.unwrap();
-    upkeep::once(&state.embedded, &state.config, now_micros() + EIGHT_DAYS).await;
+    state.upkeep_later(EIGHT_DAYS).await;
     let tombstones = "SELECT count(*) FROM records";
-    assert_eq!(ask(&state, tombstones), 0, "the tombstone is gone");
+    assert_eq!(state.ask(tombstones).await, 0, "the tombstone is gone");
 
     let state = state.restart().await;
     for version in &given {
@@ -45,16 +43,10 @@ async fn young_tombstones_and_live_records_are_kept() {
         ..pb::DeleteRequest::default()
     };
     state.delete(delete).await.unwrap();
-    upkeep::once(&state.embedded, &state.config, now_micros()).await;
-    assert_eq!(ask(&state, "SELECT count(*) FROM records"), 2);
-    upkeep::once(&state.embedded, &state.config, now_micros() + EIGHT_DAYS).await;
-    assert_eq!(ask(&state, "SELECT count(*) FROM records"), 1);
+    state.upkeep_later(0).await;
+    assert_eq!(state.ask("SELECT count(*) FROM records").await, 2);
+    state.upkeep_later(EIGHT_DAYS).await;
+    assert_eq!(state.ask("SELECT count(*) FROM records").await, 1);
     assert_eq!(state.get("gone").await.unwrap_err().code(), Code::NotFound);
     state.put(put("live", "2", Some(&live))).await.unwrap();
-}
-
-/// A number out of the store's file.
-fn ask(state: &Harness, sql: &str) -> i64 {
-    let connection = rusqlite::Connection::open(state.path().join("state.db")).unwrap();
-    connection.query_row(sql, [], |row| row.get(0)).unwrap()
 }

@@ -1,6 +1,5 @@
 use holdfast_proto::state::v1 as pb;
 use holdfast_rpc::status;
-use holdfast_state::embedded::upkeep;
 use tonic::Code;
 
 use crate::harness::*;
@@ -47,7 +46,7 @@ async fn a_conflict_shows_the_record_and_who_wrote_since() {
 
 #[tokio::test]
 async fn a_version_of_a_lost_write_is_a_loss_and_never_an_overwrite() {
-    let state = Harness::start().await;
+    let state = Harness::in_files().await;
     let kept = state.put(cached(put("k", "kept", None))).await.unwrap();
     assert_eq!(kept.durability(), pb::Durability::Durable, "the first one waits for the mark");
     state.gate.hold();
@@ -68,7 +67,7 @@ async fn a_version_of_a_lost_write_is_a_loss_and_never_an_overwrite() {
     conflict(&state.put(put("k", "again", Some(&kept.version))).await.unwrap_err());
 
     // A week later, lost is as good as stale.
-    upkeep::once(&state.embedded, &state.config, holdfast_rpc::time::now_micros() + WEEK_MICROS + 1_000_000).await;
+    state.upkeep_later(WEEK_MICROS + 1_000_000).await;
     conflict(&state.put(put("k", "again", Some(&lost.version))).await.unwrap_err());
     let later = state.put(put("k", "later", Some(&next.version))).await.unwrap();
     assert_eq!(later.revision, 3);
@@ -76,7 +75,7 @@ async fn a_version_of_a_lost_write_is_a_loss_and_never_an_overwrite() {
 
 #[tokio::test]
 async fn a_record_that_was_lost_as_a_whole_is_a_loss_too() {
-    let state = Harness::start().await;
+    let state = Harness::in_files().await;
     state.put(cached(put("other", "marks the shard", None))).await.unwrap();
     state.gate.hold();
     let lost = state.put(cached(put("k", "lost", None))).await.unwrap();
