@@ -131,3 +131,6 @@ impl Shelf for Store {
 fn said<A>(answer: sqlx::Result<A>) -> Result<A, Failure> {
     answer.map_err(Failure::from)
 }
+
+#[cfg(test)]
+mod tests;

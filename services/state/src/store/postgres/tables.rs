@@ -67,3 +67,15 @@ impl Decides {
         }
     }
 }
+
+/// For the test of their plans.
+#[cfg(test)]
+pub(super) mod statements {
+    pub(in crate::store::postgres) use super::append::STORE;
+    pub(in crate::store::postgres) use super::fences::{CONFIRM, SHARE, WRITE};
+    pub(in crate::store::postgres) use super::load::{BLIND_WRITES, LOAD, LOAD_IF, LOAD_WITH_FLOORS};
+    pub(in crate::store::postgres) use super::shards::{READ, SKIP, WAIT};
+    pub(in crate::store::postgres) use super::try_fences::{
+        HOLD as TRY_HOLD, READ as TRY_READ, SHARE as TRY_SHARE, SHARE_DECIDER,
+    };
+}

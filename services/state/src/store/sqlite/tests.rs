@@ -1,11 +1,89 @@
 use super::*;
-use crate::store::conformance::{Backend, CHECKS};
+use crate::{
+    domain::Seq,
+    store::{
+        FenceChange, Flush, Retention, Shelf, Step, Swept,
+        conformance::{Backend, CHECKS, Running, Told, partition},
+    },
+};
 
 struct Directory(tempfile::TempDir);
 
-impl Backend for Directory {
-    fn open(&self) -> Opened {
+impl Directory {
+    fn opened(&self) -> Opened {
         open(self.0.path(), 1_000).expect("the directory is this test's own")
+    }
+}
+
+impl Backend for Directory {
+    fn open(&self) -> Told<'_, Box<dyn Running>> {
+        Box::pin(async { Box::new(self.opened()) as Box<dyn Running> })
+    }
+}
+
+impl Running for Opened {
+    fn shelf(&self) -> &dyn Shelf {
+        &*self.shelf
+    }
+
+    fn position(&mut self) -> Told<'_, u64> {
+        Box::pin(async { self.journal.flushes().unwrap() })
+    }
+
+    fn flush(&mut self, from: u64, steps: Vec<Step>) -> Told<'_, Result<(), Failure>> {
+        let steps = steps.into_iter().map(|step| (partition().shard(), Arc::new(step))).collect();
+        Box::pin(async move {
+            let stored = self.journal.commit(from, &Flush { steps, fences: Vec::new() });
+            stored.map_err(|unstored| {
+                assert!(!unstored.in_doubt);
+                unstored.failure
+            })
+        })
+    }
+
+    fn write_fence(&mut self, change: FenceChange) -> Told<'_, ()> {
+        Box::pin(async {
+            let from = self.position().await;
+            self.journal.commit(from, &Flush { steps: Vec::new(), fences: vec![change] }).unwrap();
+        })
+    }
+
+    /// The cache of a process decides in any case.
+    fn decide_in_a_cache(&mut self) -> Told<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn recover(&mut self) -> Told<'_, Option<LostEpoch>> {
+        Box::pin(async { self.recovered.lost.take() })
+    }
+
+    fn epochs(&mut self) -> Told<'_, Epochs> {
+        Box::pin(async { self.recovered.epochs.clone() })
+    }
+
+    fn floor(&mut self) -> Told<'_, Vector> {
+        Box::pin(async { self.recovered.floors[partition().shard().index()].clone() })
+    }
+
+    fn fence_floor(&mut self) -> Told<'_, u64> {
+        Box::pin(async { self.recovered.fence_floor })
+    }
+
+    fn sweep_history(&mut self, after: Seq, rows: usize, keep: Retention) -> Told<'_, Swept> {
+        Box::pin(async move { self.journal.sweep_history(after, rows, keep).unwrap() })
+    }
+
+    /// As upkeep does it.
+    fn sweep_fences(&mut self, horizon: u64) -> Told<'_, ()> {
+        Box::pin(async move {
+            if let Some(newest) = self.shelf.newest_fence_below(horizon).await.unwrap() {
+                self.journal.sweep_fences(newest + 1).unwrap();
+            }
+        })
+    }
+
+    fn fold_epochs(&mut self, epochs: Vec<EpochId>) -> Told<'_, ()> {
+        Box::pin(async move { self.journal.fold_epochs(&epochs).unwrap() })
     }
 }
 
@@ -17,10 +95,22 @@ async fn sqlite_does_what_every_store_must() {
     }
 }
 
+#[tokio::test]
+async fn a_life_goes_on_where_the_one_before_ended() {
+    use crate::store::conformance::{change, take};
+
+    let directory = Directory(tempfile::tempdir().unwrap());
+    let mut store = directory.opened();
+    take(&mut store, [change("k", 1, 1, 0, Some("v"))]).await;
+    drop(store);
+    let recovered = directory.opened().recovered;
+    assert_eq!((recovered.seq, recovered.record, recovered.flushes), (1, 1, 1));
+}
+
 #[test]
 fn a_second_process_is_refused_by_the_name_of_the_lock() {
     let directory = Directory(tempfile::tempdir().unwrap());
-    let _first = directory.open();
+    let _first = directory.opened();
     let refused = open(directory.0.path(), 0).unwrap_err().to_string();
     assert!(refused.contains("state.lock"), "{refused}");
 }
@@ -28,7 +118,7 @@ fn a_second_process_is_refused_by_the_name_of_the_lock() {
 #[test]
 fn the_schema_restates_the_invariants() {
     let directory = Directory(tempfile::tempdir().unwrap());
-    let _store = directory.open();
+    let _store = directory.opened();
     let connection = Connection::open(directory.0.path().join("state.db")).unwrap();
     for wrong in [
         "INSERT INTO epochs (epoch, state, begun) VALUES (1, 'current', 0)",
