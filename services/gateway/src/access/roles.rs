@@ -143,12 +143,16 @@ mod tests {
         let submit = "/holdfast.gateway.v1.InvocationService/SubmitInvocation";
         let get = "/holdfast.state.v1.StateService/Get";
         let put = "/holdfast.state.v1.StateService/Put";
+        let watch = "/holdfast.state.v1.StateService/Watch";
+        let lock = "/holdfast.state.v1.StateService/AcquireLock";
         let work = "/holdfast.queue.v1.QueueService/Work";
         let circuits = "/holdfast.tool.v1.ToolService/ListCircuits";
         for (path, caller, worker, operator) in [
             (submit, true, true, true),
             (get, true, true, true),
             (put, false, true, true),
+            (watch, true, true, true),
+            (lock, false, true, true),
             (work, false, true, true),
             (circuits, false, false, true),
         ] {

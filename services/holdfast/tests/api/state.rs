@@ -1,6 +1,8 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use holdfast_sdk::Client;
+use holdfast_sdk::state::LockRequest;
 use holdfast_testkit::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
@@ -100,6 +102,30 @@ async fn a_record_is_written_read_and_deleted_and_its_past_stays() {
     let text =
         records.place.run(&["--address", &records.up.gateway(), "state", "history", "accounts", "C-1", "note"]).await;
     assert!(text.code == 0 && text.out.starts_with("r1  ") && text.out.contains("plain text"), "{text:?}");
+    records.end().await;
+}
+
+#[tokio::test]
+async fn a_lock_that_is_taken_through_the_gateway_is_listed_with_its_line() {
+    let records = Records::start().await;
+    let state = Client::connect(&records.up.gateway(), "").expect("well-formed").state();
+    let request = || LockRequest::new("accounts", "C-1", "settling");
+    let held = state.lock(request()).await.expect("nobody has it");
+    let waiting = tokio::spawn(async move { state.lock(request().wait(SOON)).await });
+    let listed = loop {
+        let listed = records.told(&[&["locks", "accounts", "C-1"]]).await.remove(0);
+        if listed["waiting"] == 1 {
+            break listed;
+        }
+    };
+    assert_eq!(
+        (&listed["name"], &listed["fence"], &listed["ttl_ms"]),
+        (&json!("settling"), &json!(held.fence()), &json!(30_000))
+    );
+    held.release().await.expect("reachable");
+    let next = timeout(SOON, waiting).await.expect("in time").expect("no panic").expect("it is next");
+    assert_eq!(records.told(&[&["locks", "accounts", "C-1"]]).await[0]["fence"], json!(next.fence()));
+    drop(next);
     records.end().await;
 }
 
