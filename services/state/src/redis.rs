@@ -21,6 +21,7 @@
 pub mod archive;
 mod change;
 pub mod clock;
+mod codec;
 mod deciding;
 mod desk;
 mod engine;
@@ -28,13 +29,19 @@ mod fences;
 mod fills;
 mod flush;
 mod judge;
+mod keys;
 mod lanes;
 mod lease;
 mod past;
+pub mod place;
 mod planted;
 mod reads;
 mod repeat;
+mod scripts;
+mod server;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod tally;
 mod upkeep;
 mod writes;

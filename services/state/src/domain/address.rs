@@ -192,6 +192,25 @@ impl Address {
         first_bytes(&self.text)
     }
 
+    /// All of it, as one text: `tenant NUL namespace NUL partition NUL key`.
+    pub fn as_text(&self) -> &str {
+        &self.text
+    }
+
+    /// An address that was checked when it first came, from [`Self::as_text`].
+    pub fn from_text(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(4, '\0');
+        let (tenant, namespace, partition) = (parts.next()?, parts.next()?, parts.next()?);
+        parts.next()?;
+        let namespace_end = tenant.len() + 1 + namespace.len();
+        Some(Self {
+            text: text.into(),
+            tenant_end: u16::try_from(tenant.len()).ok()?,
+            namespace_end: u16::try_from(namespace_end).ok()?,
+            partition_end: u16::try_from(namespace_end + 1 + partition.len()).ok()?,
+        })
+    }
+
     /// Its length in memory, for the cache's bound.
     pub fn bytes(&self) -> usize {
         self.text.len()
@@ -248,6 +267,9 @@ mod tests {
         let address = Address::new("acme", "accounts", "C-1", "balance/€").unwrap();
         let parts = (address.tenant(), address.namespace(), address.partition(), address.key());
         assert_eq!(parts, ("acme", "accounts", "C-1", "balance/€"));
+        let again = Address::from_text(address.as_text()).unwrap();
+        assert_eq!((again.tenant(), again.namespace(), again.partition(), again.key()), parts);
+        assert!(Address::from_text("acme\0accounts\0C-1").is_none());
         let partition = Partition::new("acme", "accounts", "C-1").unwrap();
         assert_eq!((partition.tenant(), partition.namespace(), partition.name()), ("acme", "accounts", "C-1"));
         assert!(partition.contains(&address));

@@ -62,7 +62,7 @@ type Data = BTreeMap<(usize, u64), Part>;
 pub struct Snapshot(Data);
 
 impl Model {
-    /// An empty place, where each shard's records at rest take about `share_bytes`.
+    /// An empty place, where each shard's visible records take about `share_bytes`.
     pub fn new(share_bytes: u64) -> Self {
         let state = State { identity: life(0), outage: Outage::None, data: Data::new() };
         Self { shared: Arc::new(Shared { share_bytes, lives: AtomicU64::new(0), state: Mutex::new(state) }) }
@@ -100,9 +100,13 @@ impl Model {
         self.shared.state.lock().data.clear();
     }
 
-    /// What the records, tips and logs of a shard's epoch take by the place's own count.
+    /// What the visible records of a shard's epoch take by the place's own count.
     pub fn bytes(&self, shard: ShardId, epoch: EpochId) -> u64 {
         self.shared.state.lock().data.get(&(shard.index(), epoch.0)).map_or(0, Part::bytes)
+    }
+    /// Where a shard's log stands in an epoch, seen from above: open or not, and whatever stands between.
+    pub fn standing(&self, shard: ShardId, epoch: EpochId) -> Option<Standing> {
+        self.shared.state.lock().data.get(&(shard.index(), epoch.0)).map(Part::standing)
     }
 }
 

@@ -14,11 +14,12 @@ pub struct RedisCluster {
 impl RedisCluster {
     /// Starts three masters, and waits until all of them know of each other.
     pub async fn start() -> Self {
-        // The nodes speak to each other at a second port, 10,000 above the first, and so must stand low.
-        let base = ports::free_range(3);
+        // The nodes speak to each other at a second port.
+        let base = ports::free_range(6);
         let mut nodes = Vec::new();
         for port in base..base + 3 {
-            let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+            let bus = (port + 3).to_string();
+            let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", &bus];
             nodes.push(Redis::start_at(port, &settings).await);
         }
         for (index, node) in nodes.iter().enumerate() {
@@ -26,7 +27,7 @@ impl RedisCluster {
             let commands = [
                 format!("CLUSTER SET-CONFIG-EPOCH {}", index + 1),
                 format!("CLUSTER ADDSLOTSRANGE {first} {last}"),
-                format!("CLUSTER MEET 127.0.0.1 {base}"),
+                format!("CLUSTER MEET 127.0.0.1 {base} {}", base + 3),
             ];
             for command in commands {
                 assert_eq!(node.command(&command).await.expect("it answers"), "+OK\r\n", "{command}");

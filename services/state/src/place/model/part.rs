@@ -32,7 +32,6 @@ pub(super) struct Part {
     standing: Standing,
     records: Records,
     log: VecDeque<Entry>,
-    log_bytes: u64,
     fences: Fences,
     wants: Wants,
 }
@@ -53,7 +52,6 @@ impl Part {
             standing: Standing { decided: stored, stored, dirty: (0, 0) },
             records: Records::default(),
             log: VecDeque::new(),
-            log_bytes: 0,
             fences: Fences::default(),
             wants: Wants::default(),
         }
@@ -73,7 +71,7 @@ impl Part {
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.records.bytes() + self.log_bytes
+        self.records.bytes()
     }
 
     pub(super) fn standing(&self) -> Standing {
@@ -123,8 +121,7 @@ impl Part {
         let places = editions.iter().map(|(_, edition)| edition.seq).collect();
         let logged = Logged { editions, cached: moves.cached };
         self.log.push_back(Entry { logged, last: self.standing.decided, bytes });
-        self.log_bytes += bytes;
-        self.records.evict(share_bytes.saturating_sub(self.log_bytes), &[]);
+        self.records.evict(share_bytes, &[]);
         Taken::Taken(places)
     }
 
@@ -174,7 +171,7 @@ impl Part {
             }
         }
         let together: Vec<_> = found.iter().map(|(address, ..)| address).collect();
-        self.records.evict(share_bytes.saturating_sub(self.log_bytes), &together);
+        self.records.evict(share_bytes, &together);
     }
 
     pub(super) fn mark(&mut self, stored: Seq, share_bytes: u64) -> Result<(), Trouble> {
@@ -184,7 +181,6 @@ impl Part {
         }
         while let Some(entry) = self.log.pop_front_if(|entry| entry.last <= stored) {
             self.standing.stored = entry.last;
-            self.log_bytes -= entry.bytes;
             if entry.logged.cached {
                 self.standing.dirty.0 -= entry.logged.editions.len() as u64;
                 self.standing.dirty.1 -= entry.bytes;
@@ -193,7 +189,7 @@ impl Part {
                 self.records.stored(address, edition, entry.logged.cached);
             }
         }
-        self.records.evict(share_bytes.saturating_sub(self.log_bytes), &[]);
+        self.records.evict(share_bytes, &[]);
         Ok(())
     }
 

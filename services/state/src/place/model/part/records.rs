@@ -94,7 +94,7 @@ impl Records {
         let Some(slot) = self.slots.get_mut(address) else { return };
         change(slot);
         let content = |edition: &Option<Arc<Edition>>| edition.as_ref().map_or(0, |edition| edition.bytes() as u64);
-        let bytes = SLOT_BYTES + address.bytes() as u64 + content(&slot.visible) + content(&slot.tip);
+        let bytes = SLOT_BYTES + address.bytes() as u64 + content(&slot.visible);
         self.bytes = self.bytes - slot.bytes + bytes;
         slot.bytes = bytes;
     }

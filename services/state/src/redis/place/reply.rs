@@ -1,0 +1,110 @@
+//! What scripts answer, as what it means.
+
+use std::sync::Arc;
+
+use ::redis::Value;
+use bytes::Bytes;
+use holdfast_storage::{Class, Failure};
+
+use crate::{
+    domain::{Edition, EpochId, Seq},
+    place::{Logged, Seen, Standing, Taken, Ticket, Trouble},
+    redis::codec::{self, Garbled},
+};
+
+impl From<Garbled> for Trouble {
+    fn from(garbled: Garbled) -> Self {
+        Self::Away { failure: Failure::new(Class::Statement, garbled.to_string()), in_doubt: true }
+    }
+}
+
+pub(super) fn taken(code: i64, rows: &[Value], count: u64) -> Result<Taken, Trouble> {
+    Ok(match code {
+        0 => {
+            let first = number(rows)?;
+            Taken::Taken((first..first + count).collect())
+        }
+        2 => Taken::Changed,
+        3 => Taken::FenceUnknown,
+        4 => Taken::Fenced,
+        5 => Taken::Full,
+        _ => return Err(Garbled.into()),
+    })
+}
+
+/// Two lists: what is visible, and what is not stored.
+pub(super) fn seen(rows: Vec<Value>, count: usize, into: &mut Vec<Seen>) -> Result<(), Trouble> {
+    let [visible, tips] = <[Value; 2]>::try_from(rows).map_err(|_| Garbled)?;
+    let (visible, tips) = (sequence(visible)?, sequence(tips)?);
+    if visible.len() != count || tips.len() != count {
+        return Err(Garbled.into());
+    }
+    for (visible, tip) in visible.into_iter().zip(tips) {
+        into.push(match bytes(visible)? {
+            None => Seen::Missing,
+            Some(visible) => Seen::Here { visible: codec::unpack(visible)?, tip: self::tip(tip)? },
+        });
+    }
+    Ok(())
+}
+
+/// A place alone stands for what is visible already.
+fn tip(value: Value) -> Result<Option<Arc<Edition>>, Trouble> {
+    match bytes(value)?.filter(|tip| tip.len() > size_of::<Seq>()) {
+        Some(tip) => Ok(codec::unpack(tip)?),
+        None => Ok(None),
+    }
+}
+
+/// Last place and entry, in turn.
+pub(super) fn log(rows: Vec<Value>) -> Result<Vec<Logged>, Trouble> {
+    let mut rows = rows.into_iter();
+    let mut log = Vec::with_capacity(rows.len() / 2);
+    while let (Some(last), Some(entry)) = (rows.next(), rows.next()) {
+        let last = ::redis::from_redis_value_ref(&last).map_err(|_| Garbled)?;
+        log.push(codec::unpack_entry(last, bytes(entry)?.ok_or(Garbled)?)?);
+    }
+    Ok(log)
+}
+
+pub(super) fn tickets(rows: Vec<Value>, count: usize) -> Result<Vec<Ticket>, Trouble> {
+    let given = rows.into_iter().next().map(sequence).transpose()?.unwrap_or_default();
+    let tickets = given.into_iter().map(|ticket| Ok(Ticket(bytes(ticket)?.ok_or(Garbled)?)));
+    let tickets: Vec<_> = tickets.collect::<Result<_, Trouble>>()?;
+    if tickets.len() == count { Ok(tickets) } else { Err(Garbled.into()) }
+}
+
+pub(super) fn standing(rows: &[Value]) -> Result<Standing, Trouble> {
+    let at = |index: usize| number(&rows[index.min(rows.len())..]);
+    Ok(Standing { decided: at(0)?, stored: at(1)?, dirty: (at(2)?, at(3)?) })
+}
+
+pub(super) fn epochs(rows: Vec<Value>) -> Result<Vec<EpochId>, Trouble> {
+    let names = rows.into_iter().next().map(sequence).transpose()?.unwrap_or_default();
+    let epoch = |name: Value| {
+        let name = bytes(name)?.ok_or(Garbled)?;
+        let number = std::str::from_utf8(&name).ok().and_then(|name| u64::from_str_radix(name, 16).ok());
+        Ok(EpochId(number.ok_or(Garbled)?))
+    };
+    names.into_iter().map(epoch).collect()
+}
+
+/// The number that comes first.
+pub(super) fn number(rows: &[Value]) -> Result<u64, Trouble> {
+    match rows.first() {
+        Some(Value::Int(number)) => Ok(u64::try_from(*number).map_err(|_| Garbled)?),
+        _ => Err(Garbled.into()),
+    }
+}
+
+fn sequence(value: Value) -> Result<Vec<Value>, Trouble> {
+    Ok(value.into_sequence().map_err(|_| Garbled)?)
+}
+
+fn bytes(value: Value) -> Result<Option<Bytes>, Trouble> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(bytes.into())),
+        _ => Err(Garbled.into()),
+    }
+}

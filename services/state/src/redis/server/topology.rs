@@ -1,0 +1,160 @@
+//! Who the masters are, and which shard is at which.
+
+use std::time::Duration;
+
+use ::redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisResult, Value,
+    aio::MultiplexedConnection,
+};
+use futures::future::try_join_all;
+use holdfast_config::{Redis as Settings, RedisKind, RedisNode, RedisUrl, Secret};
+use holdfast_storage::{Class, Failure};
+
+use super::{info::Unfit, links::Links, trouble};
+use crate::{domain::ShardId, redis::keys::Keys};
+
+/// How they are found.
+#[derive(Debug)]
+pub(super) struct Topology {
+    kind: RedisKind,
+    url: RedisUrl,
+    sentinel_password: Option<Secret>,
+    /// By shard.
+    slots: Vec<u16>,
+}
+
+/// The masters of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Masters {
+    pub(super) nodes: Vec<RedisNode>,
+    /// By shard, which of the nodes.
+    route: Vec<usize>,
+}
+
+impl Masters {
+    pub(super) fn of(&self, shard: ShardId) -> usize {
+        self.route[shard.index()]
+    }
+
+    fn one(node: RedisNode) -> Self {
+        Self { nodes: vec![node], route: ShardId::all().map(|_| 0).collect() }
+    }
+}
+
+impl Topology {
+    pub(super) fn new(settings: &Settings, keys: &Keys) -> Option<Self> {
+        Some(Self {
+            kind: settings.kind()?,
+            url: settings.url.clone()?,
+            sentinel_password: settings.sentinel_password.clone(),
+            slots: ShardId::all().map(|shard| keys.slot(shard)).collect(),
+        })
+    }
+
+    /// Finds the masters and connects to each.
+    pub(super) async fn connect(&self, patience: Duration) -> Result<Links, Unfit> {
+        let masters = self.masters(patience).await.map_err(Unfit::Now)?;
+        let login = login(self.url.user(), self.url.password()).set_db(self.url.database());
+        let connections = masters.nodes.iter().map(|at| self.dial(at, &login, patience));
+        let connections = try_join_all(connections).await?;
+        Links::new(masters, connections).await
+    }
+
+    /// Who the masters are now.
+    pub(super) async fn masters(&self, patience: Duration) -> Result<Masters, Failure> {
+        let mut last = Failure::new(Class::Io, "no Redis is named");
+        for at in self.url.nodes() {
+            let asked = match &self.kind {
+                RedisKind::Single => return Ok(Masters::one(at.clone())),
+                RedisKind::Sentinel { master } => self.ask_sentinel(at, master, patience).await,
+                RedisKind::Cluster => self.ask_cluster(at, patience).await,
+            };
+            match asked {
+                Ok(masters) => return Ok(masters),
+                Err(failure) => last = failure,
+            }
+        }
+        Err(last)
+    }
+
+    async fn ask_sentinel(&self, at: &RedisNode, master: &str, patience: Duration) -> Result<Masters, Failure> {
+        let login = login(None, self.sentinel_password.as_ref().map(Secret::reveal));
+        // One that hangs must leave time for the next.
+        let mut sentinel = self.dial(at, &login, patience / 3).await.map_err(|error| trouble::failure(&error))?;
+        let mut question = ::redis::cmd("SENTINEL");
+        question.arg("get-master-addr-by-name").arg(master);
+        let said: RedisResult<Option<(String, u16)>> = question.query_async(&mut sentinel).await;
+        match said.map_err(|error| trouble::failure(&error))? {
+            Some((host, port)) => Ok(Masters::one(RedisNode { host, port })),
+            None => Err(Failure::new(Class::Io, format!("the Sentinel at {at} knows no master {master:?}"))),
+        }
+    }
+
+    async fn ask_cluster(&self, at: &RedisNode, patience: Duration) -> Result<Masters, Failure> {
+        let login = login(self.url.user(), self.url.password());
+        let mut node = self.dial(at, &login, patience / 3).await.map_err(|error| trouble::failure(&error))?;
+        let said: Value = ::redis::cmd("CLUSTER")
+            .arg("SLOTS")
+            .query_async(&mut node)
+            .await
+            .map_err(|error| trouble::failure(&error))?;
+        let ranges = ranges(said, at)
+            .ok_or_else(|| Failure::new(Class::Io, format!("the Redis at {at} does not say who has which slots")))?;
+        let mut masters = Masters { nodes: Vec::new(), route: Vec::new() };
+        for slot in &self.slots {
+            let of = ranges.iter().find(|(first, last, _)| (first..=last).contains(&slot));
+            let (_, _, of) =
+                of.ok_or_else(|| Failure::new(Class::Io, format!("slot {slot} of the Cluster is nobody's")))?;
+            let known = masters.nodes.iter().position(|known| known == of);
+            masters.route.push(known.unwrap_or_else(|| {
+                masters.nodes.push(of.clone());
+                masters.nodes.len() - 1
+            }));
+        }
+        Ok(masters)
+    }
+
+    async fn dial(
+        &self,
+        at: &RedisNode,
+        login: &RedisConnectionInfo,
+        patience: Duration,
+    ) -> RedisResult<MultiplexedConnection> {
+        let (host, port) = (at.host.clone(), at.port);
+        let address = if self.url.is_tls() {
+            ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
+        } else {
+            ConnectionAddr::Tcp(host, port)
+        };
+        let client = Client::open(address.into_connection_info()?.set_redis_settings(login.clone()))?;
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(Some(patience));
+        client.get_multiplexed_async_connection_with_config(&config).await
+    }
+}
+
+/// Nothing but the login is sent by itself: who answers is asked first.
+fn login(user: Option<&str>, password: Option<&str>) -> RedisConnectionInfo {
+    let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
+    if let Some(user) = user {
+        login = login.set_username(user);
+    }
+    if let Some(password) = password {
+        login = login.set_password(password);
+    }
+    login
+}
+
+/// First slot, last slot, master. A node that does not know its own name leaves it out.
+fn ranges(said: Value, asked: &RedisNode) -> Option<Vec<(u16, u16, RedisNode)>> {
+    let rows = said.into_sequence().ok()?.into_iter().map(|row| {
+        let row = row.into_sequence().ok()?;
+        let [first, last, master, ..] = &*row else { return None };
+        let [host, port, ..] = master.as_sequence()? else { return None };
+        let host: Option<String> = ::redis::from_redis_value_ref(host).ok()?;
+        let host = host.filter(|host| !host.is_empty()).unwrap_or_else(|| asked.host.clone());
+        let number = |value: &Value| ::redis::from_redis_value_ref::<u16>(value).ok();
+        Some((number(first)?, number(last)?, RedisNode { host, port: number(port)? }))
+    });
+    rows.collect()
+}
