@@ -1,5 +1,6 @@
--- Whether there is a fence, and the fence where its lock was got at once. The floor is of the same moment: it covers what was
--- forgotten before; what is forgotten meanwhile is there and not got.
+-- Whether there is a fence (not by EXISTS, which may be planned as a look at all of them), and the fence where its lock was
+-- got at once. The floor is of the same moment: it covers what was forgotten before; what is forgotten meanwhile is there and
+-- not got.
 SELECT asked.place, known.there, mine.fence, mine.lease,
     (SELECT deciders.fence_floor FROM deciders WHERE deciders.only_row = 1)
 FROM (
@@ -7,9 +8,9 @@ FROM (
     ORDER BY tenant, scope
 ) AS asked
 CROSS JOIN LATERAL (
-    SELECT EXISTS (
-        SELECT FROM fences WHERE fences.tenant = asked.tenant AND fences.scope = asked.scope
-    ) AS there
+    SELECT (
+        SELECT true FROM fences WHERE fences.tenant = asked.tenant AND fences.scope = asked.scope LIMIT 1
+    ) IS NOT NULL AS there
 ) AS known
 LEFT JOIN LATERAL (
     SELECT fences.fence, fences.lease FROM fences
