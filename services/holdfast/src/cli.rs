@@ -12,7 +12,7 @@ use holdfast_proto::queue::v1::InvocationState;
 use crate::times;
 
 pub(crate) use state::{
-    StateAddress, StateCommand, StateDelete, StateGet, StateHistory, StateList, StateLocks, StatePut, StateWatch,
+    State, StateAddress, StateCommand, StateDelete, StateGet, StateHistory, StateList, StateLocks, StatePut, StateWatch,
 };
 
 /// Reliability infrastructure for AI agents: durable queueing, consistent state, guarded tools and models.
@@ -112,13 +112,6 @@ impl Service {
             Self::Simulator => Peer::Simulator,
         }
     }
-}
-
-/// Without a command, it is the service.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct State {
-    #[command(subcommand)]
-    pub(crate) command: Option<StateCommand>,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,13 @@ use holdfast_sdk::state::Version;
 
 use crate::output::parse_version;
 
+/// Without a command, it is the service.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct State {
+    #[command(subcommand)]
+    pub(crate) command: Option<StateCommand>,
+}
+
 /// The commands that read and write records, through a gateway.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum StateCommand {

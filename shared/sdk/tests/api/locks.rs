@@ -8,6 +8,7 @@ use std::{
 
 use futures::future::join_all;
 use holdfast_sdk::state::{Deletion, LockRequest, Precondition, State, Write};
+use holdfast_testkit::Fault;
 use tokio::time::timeout;
 
 use crate::served::{Served, address, number};
@@ -119,13 +120,18 @@ async fn a_lock_is_renewed_for_as_long_as_it_is_wanted() {
 #[tokio::test]
 async fn who_cannot_renew_knows_that_the_lock_is_lost_before_another_has_it() {
     let served = Served::start().await;
-    let lock = served.state().lock(request().ttl(Duration::from_secs(1))).await.expect("free");
-    served.close();
-    timeout(SOON, lock.lost()).await.expect("by its own clock");
-    assert!(!lock.is_held());
-    served.open();
-    let next = timeout(SOON, served.state().lock(request().wait(LONG))).await.expect("in time");
+    let state = served.state();
+    state.get(&address("k")).await.expect("the connection stands");
+    // The answer comes late: the time runs from when the lock was given, long before.
+    served.set(Fault::Delay(Duration::from_millis(450)));
+    let lock = state.lock(request().ttl(Duration::from_secs(3))).await.expect("free");
+    assert!(lock.is_held());
+    served.set(Fault::Stall);
+    let next = timeout(SOON, served.direct().lock(request().wait(LONG))).await.expect("in time");
     assert!(next.expect("its time is over").fence() > lock.fence());
+    assert!(!lock.is_held(), "two hold it at once");
+    timeout(SOON, lock.lost()).await.expect("its keeper knows it too");
+    served.set(Fault::None);
 }
 
 #[tokio::test]

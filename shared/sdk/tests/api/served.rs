@@ -41,6 +41,13 @@ impl Served {
         Client::over(&Endpoints::mesh(&self.common).expect("well-formed")).expect("well-formed").state()
     }
 
+    /// The same past the way: what is done to that does not reach it.
+    pub fn direct(&self) -> State {
+        let mut common = self.common.clone();
+        common.mesh.state = format!("http://{}", self.address).into();
+        Client::over(&Endpoints::mesh(&common).expect("well-formed")).expect("well-formed").state()
+    }
+
     /// As SIGTERM does it, and started again.
     pub async fn restart(&mut self) {
         let (task, stop) = self.running.take().expect("it runs");
@@ -55,14 +62,9 @@ impl Served {
         self.way.cut();
     }
 
-    /// Nobody gets through.
-    pub fn close(&self) {
-        self.way.set(Fault::Refuse);
-        self.way.cut();
-    }
-
-    pub fn open(&self) {
-        self.way.set(Fault::None);
+    /// The way has a fault from now on.
+    pub fn set(&self, fault: Fault) {
+        self.way.set(fault);
     }
 }
 
