@@ -41,7 +41,10 @@ use crate::{
     embedded::window::Window,
     failed::Failed,
     metrics::{self, Metrics},
-    store::postgres::{Store, deciding::Deciding},
+    store::postgres::{
+        Store,
+        deciding::{Deciding, Who},
+    },
 };
 
 use fences::{FenceAnswer, FenceLedger, FenceOrder};
@@ -178,8 +181,8 @@ impl Postgres {
     async fn renew(&self, seen: &Arc<Deciding>) -> Result<(), Failed> {
         let known = self.reads.call(|| Box::pin(self.known.renew(seen))).await?;
         match known.who {
-            crate::store::postgres::deciding::Who::Postgres => Ok(()),
-            crate::store::postgres::deciding::Who::Redis { .. } => Err(Failed::Elsewhere),
+            Who::Postgres => Ok(()),
+            Who::Redis { .. } => Err(Failed::Elsewhere),
         }
     }
 

@@ -15,8 +15,8 @@ use crate::{embedded::window::Window, failed::Failed, metrics::Metrics, store::U
 
 use super::RETRY_AFTER;
 
-/// Orders in one transaction: bounds how long the first of them waits.
-const BATCH_MAX: usize = 512;
+/// Orders in one transaction: bounds how long the first of them waits, and what is loaded to decide them.
+const BATCH_MAX: usize = 128;
 
 /// Who waits for an order's answer.
 pub(super) struct Tag<A> {

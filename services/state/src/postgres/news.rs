@@ -3,12 +3,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use holdfast_storage::{Failure, gate::silence};
 use tokio::{
     sync::{Notify, watch},
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tracing::debug;
 
+use super::PATIENCE;
 use crate::{
     domain::{SHARDS, Seq, ShardId},
     store::postgres::{Store, tables},
@@ -65,7 +67,8 @@ pub(super) async fn look(news: Arc<News>, store: Store, calm: impl Fn() -> bool)
             continue;
         }
         if calm()
-            && let Err(why) = look_once(&news, &store, &wanted).await
+            && let Err(why) =
+                timeout(PATIENCE, look_once(&news, &store, &wanted)).await.unwrap_or_else(|_| Err(silence()))
         {
             debug!(%why, "what other processes did cannot be seen");
         }
@@ -73,7 +76,7 @@ pub(super) async fn look(news: Arc<News>, store: Store, calm: impl Fn() -> bool)
     }
 }
 
-async fn look_once(news: &News, store: &Store, wanted: &[ShardId]) -> Result<(), holdfast_storage::Failure> {
+async fn look_once(news: &News, store: &Store, wanted: &[ShardId]) -> Result<(), Failure> {
     let mut connection = store.database().duties().acquire().await?;
     let rows = tables::read_shards(&mut connection, wanted).await.map_err(super::failure)?;
     rows.iter().for_each(|row| news.rise(row.shard, row.position));

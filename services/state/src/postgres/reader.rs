@@ -10,10 +10,13 @@ use holdfast_storage::{
     gate::{Gate, Pass, judge_together, silence},
 };
 use sqlx::PgConnection;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    time::timeout,
+};
 
 use self::ask::Heap;
-use super::known::Known;
+use super::{PATIENCE, known::Known};
 use crate::{
     domain::{Address, Edition, Fence, ShardId},
     failed::Failed,
@@ -131,13 +134,19 @@ impl Worker {
     /// A connection that was left alone for long may have died unnoticed: another one is tried before anybody is told.
     async fn read(&mut self, heap: &Heap) -> Result<Option<ask::Pile>, Failure> {
         let was_open = self.connection.is_some();
-        match self.attempt(heap).await {
-            Err(failure) if failure.is_outage() => {
-                self.connection = None;
-                if was_open { self.attempt(heap).await.inspect_err(|_| self.connection = None) } else { Err(failure) }
-            }
+        match self.within_patience(heap).await {
+            Err(failure) if failure.class() == Class::Io && was_open => self.within_patience(heap).await,
             answer => answer,
         }
+    }
+
+    /// A connection that failed, or says nothing, is not asked again.
+    async fn within_patience(&mut self, heap: &Heap) -> Result<Option<ask::Pile>, Failure> {
+        let answer = timeout(PATIENCE, self.attempt(heap)).await.unwrap_or_else(|_| Err(silence()));
+        if answer.is_err() {
+            self.connection = None;
+        }
+        answer
     }
 
     async fn attempt(&mut self, heap: &Heap) -> Result<Option<ask::Pile>, Failure> {

@@ -38,6 +38,24 @@ async fn a_server_that_lacks_acknowledged_writes_ends_the_epoch_before_anything_
 }
 
 #[tokio::test]
+async fn an_epoch_that_is_folded_at_one_process_is_folded_at_every_other() {
+    const WEEK_MICROS: i64 = 7 * 24 * 3_600 * 1_000_000;
+    let state = Several::start(2).await;
+    let first = state.turn(0).make("k", "1").await;
+    let lost = state.turn(0).put(put("k", "2", Some(&first))).await.unwrap().version;
+    say(&state, TAKE_OVER).await;
+    loss(&state.turn(1).put(put("k", "3", Some(&lost))).await.unwrap_err());
+    state.turn(0).upkeep_later(WEEK_MICROS + 1_000_000).await;
+    // The record's next write folds what it counts of the lost epoch: who has not heard of that would take the first version,
+    // which counts in it, for a lost one.
+    state.turn(0).put(put("k", "2", Some(&first))).await.unwrap();
+    for process in &state.processes {
+        conflict(&process.put(put("k", "3", Some(&first))).await.unwrap_err());
+        conflict(&process.put(put("k", "3", Some(&lost))).await.unwrap_err());
+    }
+}
+
+#[tokio::test]
 async fn a_read_ends_such_an_epoch_too() {
     let state = Several::start(1).await;
     let one = state.turn(0);

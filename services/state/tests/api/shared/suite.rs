@@ -17,17 +17,20 @@ async fn hold(names: &[&str]) {
     assert!(!said.contains("running 0 tests"), "{said}");
 }
 
-#[tokio::test]
-async fn versions_batches_and_lists_are_kept_as_everywhere() {
-    hold(&["versions::", "batches::", "lists::", "tenants::", "counter::"]).await;
+macro_rules! kept_as_everywhere {
+    ($($test:ident: $($name:literal)*;)*) => { $(
+        #[tokio::test]
+        async fn $test() {
+            hold(&[$($name),*]).await;
+        }
+    )* };
 }
 
-#[tokio::test]
-async fn repeats_and_lives_are_kept_as_everywhere() {
-    hold(&["repeats::", "lives::", "upkeep::", "durability::", "input::"]).await;
-}
-
-#[tokio::test]
-async fn fences_histories_and_watches_are_kept_as_everywhere() {
-    hold(&["fences::", "history::", "watch::", "ttl::", "stale::", "locks::"]).await;
+kept_as_everywhere! {
+    versions_are_kept_as_everywhere: "versions::" "tenants::" "counter::";
+    batches_and_lists_are_kept_as_everywhere: "batches::" "lists::" "input::";
+    repeats_and_lives_are_kept_as_everywhere: "repeats::" "lives::" "upkeep::";
+    fences_and_locks_are_kept_as_everywhere: "fences::" "locks::" "durability::";
+    histories_are_kept_as_everywhere: "history::" "ttl::" "stale::";
+    watches_are_kept_as_everywhere: "watch::";
 }
