@@ -89,3 +89,6 @@ fn deletion(address: Address, vector: Vector, now: Micros) -> Command {
         now,
     }
 }
+
+#[cfg(test)]
+mod tests;

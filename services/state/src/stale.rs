@@ -1,8 +1,18 @@
 //! Reads that may be stale: answers that were true so long ago at most, from memory, also while the stores are gone.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::RandomState,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::{
+    OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -16,12 +26,24 @@ const ENTRY_BYTES: usize = 128;
 /// What an entry is taken to hold, for the size of the table.
 const TYPICAL_BYTES: usize = 1_024;
 
+/// Each part of the table has room for several records of the largest kind, or it would keep none of them.
+const PART_BYTES: usize = 8 << 20;
+
 /// What was known of a record.
 #[derive(Debug, Clone)]
 struct Known {
     edition: Option<Arc<Edition>>,
     /// When it was true for certain: before the read that brought it was sent.
     at: Instant,
+    /// When a write to it was last answered here.
+    written: Option<Instant>,
+}
+
+impl Known {
+    /// Whether it shows everything that was written here.
+    fn is_fresh(&self) -> bool {
+        self.written.is_none_or(|written| self.at > written)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -37,13 +59,22 @@ impl Weighter<Address, Known> for ByBytes {
 /// The records that are read so, bounded in bytes.
 #[derive(Debug)]
 pub(crate) struct Stale {
-    known: Cache<Address, Known, ByBytes>,
+    /// Callers choose what is hashed, so it is hashed as the standard library does it.
+    known: Cache<Address, Known, ByBytes, RandomState>,
+    /// Whether anybody has read so yet: where nobody does, other calls do nothing for it.
+    used: AtomicBool,
 }
 
 impl Stale {
     pub(crate) fn new(bytes: usize) -> Self {
-        let known = Cache::with_weighter((bytes / TYPICAL_BYTES).max(1), bytes as u64, ByBytes);
-        Self { known }
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity((bytes / TYPICAL_BYTES).max(1))
+            .weight_capacity(bytes as u64)
+            .shards((bytes / PART_BYTES).max(1))
+            .build()
+            .expect("both capacities are said");
+        let known = Cache::with_options(options, ByBytes, RandomState::new(), DefaultLifecycle::default());
+        Self { known, used: AtomicBool::new(false) }
     }
 
     fn find(&self, address: &Address, max_staleness: Duration, now: Instant) -> Option<(Known, Duration)> {
@@ -53,15 +84,17 @@ impl Stale {
     }
 
     fn put(&self, address: &Address, edition: Option<Arc<Edition>>, at: Instant) {
+        let before = self.known.peek(address);
         // A read that was sent earlier may be answered later: the younger knowledge stays.
-        if self.known.peek(address).is_none_or(|known| known.at <= at) {
-            self.known.insert(address.clone(), Known { edition, at });
+        if before.as_ref().is_none_or(|before| before.at <= at) {
+            let written = before.and_then(|before| before.written);
+            self.known.insert(address.clone(), Known { edition, at, written });
         }
     }
 
     /// A read that allows no staleness was answered: whoever reads the record otherwise profits.
     pub(crate) fn refresh(&self, addresses: &[Address], editions: &[Option<Arc<Edition>>], sent: Instant) {
-        if self.known.is_empty() {
+        if !self.used.load(Relaxed) {
             return;
         }
         for (address, edition) in addresses.iter().zip(editions) {
@@ -71,11 +104,45 @@ impl Stale {
         }
     }
 
-    /// A record was written here: who reads it next is to see that.
-    pub(crate) fn forget<'a>(&self, addresses: impl Iterator<Item = &'a Address>) {
-        if !self.known.is_empty() {
-            addresses.for_each(|address| drop(self.known.remove(address)));
+    /// Records were written here: what is known of them is the past, and good only where nothing better can be had.
+    pub(crate) fn written<'a>(&self, addresses: impl Iterator<Item = &'a Address>) {
+        if !self.used.load(Relaxed) {
+            return;
         }
+        let now = Instant::now();
+        for address in addresses {
+            if let Some(known) = self.known.peek(address) {
+                self.known.insert(address.clone(), Known { written: Some(now), ..known });
+            }
+        }
+    }
+
+    /// Answers from memory what was true so long ago at most.
+    fn answer(&self, addresses: &[Address], max_staleness: Duration, now: Instant) -> Answer {
+        let mut answer = Answer { editions: vec![None; addresses.len()], oldest: None, missing: Vec::new() };
+        for (place, address) in addresses.iter().enumerate() {
+            let found = self.find(address, max_staleness, now);
+            match found.filter(|(known, _)| known.is_fresh()) {
+                Some((known, age)) => answer.put(place, known.edition, Some(age)),
+                None => answer.missing.push(place),
+            }
+        }
+        answer
+    }
+}
+
+/// An answer in the making.
+struct Answer {
+    editions: Vec<Option<Arc<Edition>>>,
+    oldest: Option<Duration>,
+    /// Places that memory has no answer to.
+    missing: Vec<usize>,
+}
+
+impl Answer {
+    fn put(&mut self, place: usize, edition: Option<Arc<Edition>>, age: Option<Duration>) {
+        self.editions[place] = edition;
+        self.oldest = self.oldest.max(age);
     }
 }
 
@@ -90,27 +157,35 @@ impl State {
         addresses: &[Address],
         max_staleness: Duration,
     ) -> Result<(Vec<Option<Arc<Edition>>>, Option<Duration>), Failed> {
+        let stale = self.stale();
         let now = Instant::now();
-        let mut editions = vec![None; addresses.len()];
-        let (mut oldest, mut missing) = (None, Vec::new());
-        for (place, address) in addresses.iter().enumerate() {
-            match self.stale().find(address, max_staleness, now) {
-                Some((known, age)) => {
-                    editions[place] = known.edition;
-                    oldest = oldest.max(Some(age));
+        let mut answer = stale.answer(addresses, max_staleness, now);
+        if answer.missing.is_empty() {
+            return Ok((answer.editions, answer.oldest));
+        }
+        let missing = std::mem::take(&mut answer.missing);
+        let wanted: Vec<_> = missing.iter().map(|place| addresses[*place].clone()).collect();
+        match self.decider().get(&wanted).await {
+            Ok(found) => {
+                stale.used.store(true, Relaxed);
+                for ((place, address), edition) in missing.into_iter().zip(&wanted).zip(found) {
+                    let live = edition.filter(|edition| edition.is_live());
+                    stale.put(address, live.clone(), now);
+                    answer.put(place, live, None);
                 }
-                None => missing.push(place),
+            }
+            Err(failed) => {
+                for (place, address) in missing.into_iter().zip(&wanted) {
+                    let Some((known, age)) = stale.find(address, max_staleness, Instant::now()) else {
+                        return Err(failed);
+                    };
+                    answer.put(place, known.edition, Some(age));
+                }
             }
         }
-        if !missing.is_empty() {
-            let wanted: Vec<_> = missing.iter().map(|place| addresses[*place].clone()).collect();
-            let found = self.decider().get(&wanted).await?;
-            for ((place, address), edition) in missing.into_iter().zip(&wanted).zip(found) {
-                let live = edition.filter(|edition| edition.is_live());
-                self.stale().put(address, live.clone(), now);
-                editions[place] = live;
-            }
-        }
-        Ok((editions, oldest))
+        Ok((answer.editions, answer.oldest))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,7 @@ impl State {
     pub async fn write(&self, command: &Command, holder: Option<&Holder>) -> Result<Written, Failed> {
         let written = self.decider.write(command, holder).await;
         // Also where it failed: it may have happened.
-        self.stale.forget(command.writes.iter().map(|write| &write.address));
+        self.stale.written(command.writes.iter().map(|write| &write.address));
         written
     }
 

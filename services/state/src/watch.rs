@@ -65,3 +65,6 @@ impl State {
         Ok(follow::changes(Arc::clone(self.decider()), from.partition, from.record, after, self.stop().clone()))
     }
 }
+
+#[cfg(test)]
+mod tests;

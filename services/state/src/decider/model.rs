@@ -1,28 +1,29 @@
 //! A place that decides in a few lines of memory: what everything above the port is tested on, in paused time, with trouble
 //! on request. Several handles are several processes.
 
+mod port;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
-use futures::future::{BoxFuture, FutureExt as _};
 use holdfast_storage::{Class, Failure};
 use parking_lot::Mutex;
-use tokio::{sync::watch, task::yield_now};
+use tokio::{sync::watch, task::yield_now, time::sleep};
 use uuid::Uuid;
 
-use super::{Answer, Decider};
 use crate::{
     domain::{
         self, Address, Edition, EpochId, Epochs, Fence, Micros, Partition, Seq, ShardId, Standing, Vector, Verdict,
         Writer,
     },
     failed::Failed,
-    store::{Changes, ChangesQuery, FenceScope, HistoryQuery, Page, PageQuery, Unstored},
+    store::{FenceScope, Unstored},
     write::{Command, Current, Durability, Holder, Refusal, Written},
 };
 
@@ -42,6 +43,8 @@ pub(crate) struct Model {
     news: watch::Sender<Seq>,
     away: AtomicBool,
     mishaps: Mutex<VecDeque<Mishap>>,
+    /// How long each call takes before it does anything.
+    delay: Mutex<Duration>,
 }
 
 struct Shared {
@@ -62,24 +65,32 @@ impl Model {
     pub(crate) fn new() -> Arc<Self> {
         let news = watch::Sender::new(0);
         let shared = Shared { data: Mutex::default(), news: news.clone(), epochs: Epochs::new(EpochId(1)) };
-        Arc::new(Self { shared: Arc::new(shared), news, away: AtomicBool::new(false), mishaps: Mutex::default() })
+        Self::process(Arc::new(shared), news)
     }
 
     /// Another process, which hears of nothing that is written elsewhere.
     pub(crate) fn deaf(&self) -> Arc<Self> {
-        let shared = Arc::clone(&self.shared);
-        Arc::new(Self { shared, news: watch::Sender::new(0), away: AtomicBool::new(false), mishaps: Mutex::default() })
+        Self::process(Arc::clone(&self.shared), watch::Sender::new(0))
     }
 
     /// Another process.
     pub(crate) fn another(&self) -> Arc<Self> {
-        let (shared, news) = (Arc::clone(&self.shared), self.shared.news.clone());
-        Arc::new(Self { shared, news, away: AtomicBool::new(false), mishaps: Mutex::default() })
+        Self::process(Arc::clone(&self.shared), self.shared.news.clone())
+    }
+
+    fn process(shared: Arc<Shared>, news: watch::Sender<Seq>) -> Arc<Self> {
+        let (away, mishaps, delay) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
+        Arc::new(Self { shared, news, away, mishaps, delay })
     }
 
     /// From now on nothing answers this process, or everything does again.
     pub(crate) fn away(&self, away: bool) {
         self.away.store(away, Relaxed);
+    }
+
+    /// How long each call takes from now on before it does anything.
+    pub(crate) fn delay(&self, delay: Duration) {
+        *self.delay.lock() = delay;
     }
 
     /// What the next writes of this process meet.
@@ -97,6 +108,10 @@ impl Model {
     async fn there(&self) -> Result<(), Failed> {
         // Others come in between, as they do around every call of a real one.
         yield_now().await;
+        let delay = *self.delay.lock();
+        if delay > Duration::ZERO {
+            sleep(delay).await;
+        }
         if self.away.load(Relaxed) { Err(trouble(false)) } else { Ok(()) }
     }
 
@@ -184,129 +199,4 @@ impl Data {
 
 fn refused(refusal: Refusal) -> Failed {
     Failed::Refused(Box::new(refusal))
-}
-
-impl Decider for Model {
-    fn get<'d>(&'d self, addresses: &'d [Address]) -> Answer<'d, Vec<Option<Arc<Edition>>>> {
-        async move {
-            let mut found = Vec::new();
-            for address in addresses {
-                self.there().await?;
-                found.push(self.shared.data.lock().records.get(address).cloned());
-            }
-            Ok(found)
-        }
-        .boxed()
-    }
-
-    fn write<'d>(&'d self, command: &'d Command, holder: Option<&'d Holder>) -> Answer<'d, Written> {
-        self.take(command, holder).boxed()
-    }
-
-    fn list(&self, query: PageQuery) -> Answer<'_, Page> {
-        async move {
-            self.there().await?;
-            let data = self.shared.data.lock();
-            let fits = |address: &Address| {
-                query.partition.contains(address)
-                    && address.key().starts_with(&query.prefix)
-                    && address.key() > query.after.as_str()
-            };
-            let live = data.records.iter().filter(|(address, edition)| fits(address) && edition.is_live());
-            let mut records: Vec<_> = live.map(|(address, edition)| (address.clone(), Arc::clone(edition))).collect();
-            records.sort_by(|(a, _), (b, _)| a.key().cmp(b.key()));
-            records.truncate(query.records);
-            Ok(Page { records, more: false, flushes: 0 })
-        }
-        .boxed()
-    }
-
-    fn sync<'d>(&'d self, _: &'d Partition) -> Answer<'d, ()> {
-        self.there().boxed()
-    }
-
-    fn history(&self, query: HistoryQuery) -> Answer<'_, Vec<Arc<Edition>>> {
-        async move {
-            self.there().await?;
-            let data = self.shared.data.lock();
-            let own = data.history.values().rev().filter(|(address, _)| *address == query.address);
-            Ok(own.map(|(_, edition)| Arc::clone(edition)).collect())
-        }
-        .boxed()
-    }
-
-    fn edition_at<'d>(&'d self, address: &'d Address, vector: &'d Vector) -> Answer<'d, Option<Arc<Edition>>> {
-        async move {
-            self.there().await?;
-            let data = self.shared.data.lock();
-            let found = data.history.values().find(|(at, edition)| at == address && edition.vector == *vector);
-            Ok(found.map(|(_, edition)| Arc::clone(edition)))
-        }
-        .boxed()
-    }
-
-    fn changes(&self, query: ChangesQuery) -> Answer<'_, Changes> {
-        async move {
-            self.there().await?;
-            let data = self.shared.data.lock();
-            let newest = data.newest();
-            let Some(after) = query.after else {
-                return Ok(Changes::Here { changes: Vec::new(), until: newest, more: false, flushes: 0 });
-            };
-            if after < data.cut {
-                return Ok(Changes::Cut);
-            }
-            let rows: Vec<_> = data.history.range(after + 1..).take(query.rows).collect();
-            let until = rows.last().map_or(after, |(seq, _)| **seq);
-            let own = rows.iter().filter(|(_, (address, _))| query.partition.contains(address));
-            let changes = own.map(|(_, (address, edition))| (address.clone(), Arc::clone(edition))).collect();
-            Ok(Changes::Here { changes, until, more: until < newest, flushes: 0 })
-        }
-        .boxed()
-    }
-
-    fn news(&self, _: ShardId) -> watch::Receiver<Seq> {
-        self.news.subscribe()
-    }
-
-    fn expired(&self, now: Micros, most: usize) -> Answer<'_, Vec<(Address, Vector)>> {
-        async move {
-            self.there().await?;
-            let data = self.shared.data.lock();
-            let due = data
-                .records
-                .iter()
-                .filter(|(_, edition)| edition.is_live() && edition.expires.is_some_and(|expires| expires <= now));
-            Ok(due.map(|(address, edition)| (address.clone(), edition.vector.clone())).take(most).collect())
-        }
-        .boxed()
-    }
-
-    fn register_fence<'d>(&'d self, holder: &'d Holder) -> Answer<'d, ()> {
-        async move {
-            self.there().await?;
-            self.shared.data.lock().register(holder)
-        }
-        .boxed()
-    }
-
-    fn raise_fence<'d>(&'d self, scope: &'d FenceScope, number: u64) -> Answer<'d, ()> {
-        async move {
-            self.there().await?;
-            let mut data = self.shared.data.lock();
-            if let Some(raised) = domain::fence::raise(data.fences.get(scope), number) {
-                data.fences.insert(scope.clone(), raised);
-            }
-            Ok(())
-        }
-        .boxed()
-    }
-
-    fn ended(&self) -> BoxFuture<'_, ()> {
-        std::future::pending().boxed()
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        async {}.boxed()
-    }
 }
