@@ -58,7 +58,7 @@ CREATE TABLE records (
     revision   bigint NOT NULL CHECK (revision >= 1),
     deleted_at bigint,
     expires    bigint,
-    shard      integer NOT NULL REFERENCES shards (shard),
+    shard      integer NOT NULL CHECK (shard BETWEEN 0 AND 63),
     tenant     text COLLATE "C" NOT NULL,
     namespace  text COLLATE "C" NOT NULL,
     partition  text COLLATE "C" NOT NULL,
@@ -71,7 +71,7 @@ CREATE INDEX tombstones ON records (deleted_at) WHERE deleted_at IS NOT NULL;
 
 -- Every accepted write, appended. `previous` leads back through a record's writes, so that no index grows with each.
 CREATE TABLE history (
-    shard        integer NOT NULL,
+    shard        integer NOT NULL CHECK (shard BETWEEN 0 AND 63),
     seq          bigint NOT NULL CHECK (seq > 0),
     record       bigint NOT NULL CHECK (record > 0),
     previous     bigint NOT NULL CHECK (previous >= 0 AND previous < seq),

@@ -5,6 +5,7 @@ mod knowledge;
 mod late;
 mod plans;
 mod schema;
+mod speed;
 mod upkeep;
 
 use holdfast_storage::{Class, Failure, Trouble};
