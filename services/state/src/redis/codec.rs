@@ -12,6 +12,9 @@ use crate::{
     store::FenceScope,
 };
 
+/// As the scripts have it.
+const TIP: u8 = 2;
+
 const LIVE: u8 = 1;
 const BLIND: u8 = 1;
 const EXPIRES: u8 = 2;
@@ -41,6 +44,12 @@ pub fn unpack(packed: Bytes) -> Result<Option<Arc<Edition>>, Garbled> {
     let mut bytes = packed;
     let seq = bytes.try_get_u64().map_err(|_| Garbled)?;
     get_edition(&mut bytes, seq).map(|edition| Some(Arc::new(edition)))
+}
+
+/// By a record's head, the place of its newest edition where that is not visible yet.
+pub fn tip(head: &[u8]) -> Result<Option<Seq>, Garbled> {
+    let (mut newest, state) = (head.get(..8).ok_or(Garbled)?, *head.get(17).ok_or(Garbled)?);
+    Ok((state == TIP).then(|| newest.get_u64()))
 }
 
 /// A write as an entry of the log; its editions have no places yet.

@@ -13,8 +13,8 @@ pub enum Part {
     Meta,
     /// What is visible.
     Seen,
-    /// What is not stored.
-    Tips,
+    /// What writes are judged by.
+    Heads,
     /// The log.
     Log,
     /// Copies of fences.
@@ -25,13 +25,13 @@ pub enum Part {
 
 impl Part {
     /// All of them, in the order in which scripts name them.
-    pub const ALL: [Self; 6] = [Self::Meta, Self::Seen, Self::Tips, Self::Log, Self::Fences, Self::Tickets];
+    pub const ALL: [Self; 6] = [Self::Meta, Self::Seen, Self::Heads, Self::Log, Self::Fences, Self::Tickets];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Meta => "meta",
             Self::Seen => "seen",
-            Self::Tips => "tips",
+            Self::Heads => "heads",
             Self::Log => "log",
             Self::Fences => "fences",
             Self::Tickets => "tickets",

@@ -145,7 +145,7 @@ impl Place for RedisPlace {
                     request.arg(at.as_text().as_bytes())
                 });
                 let (_, rows) = self.server.call(shard, &request).await?;
-                reply::seen(rows, addresses.len(), &mut seen)?;
+                reply::seen(rows, addresses, &mut seen)?;
             }
             Ok(seen)
         }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::keys::Part::{self, Fences, Log, Meta, Seen, Tickets, Tips};
+use super::keys::Part::{self, Fences, Heads, Log, Meta, Seen, Tickets};
 
 /// One step that nothing comes in between of.
 #[derive(Debug)]
@@ -37,11 +37,11 @@ script!(/** Closes an epoch. */ CLOSE, "scripts/close.lua", [Meta]);
 script!(/** The epochs of which something is left; the shard's list of them is the last key. */ EPOCHS, "scripts/epochs.lua", [Meta]);
 script!(/** Raises a fence's copy. */ FENCE, "scripts/fence.lua", [Meta, Fences, Tickets]);
 script!(/** Throws away what another epoch left; its keys follow. */ FORGET, "scripts/forget.lua", [Meta]);
-script!(/** Puts in what the store had. */ INSTALL, "scripts/install.lua", [Meta, Seen, Tips, Tickets]);
+script!(/** Puts in what the store had. */ INSTALL, "scripts/install.lua", [Meta, Seen, Heads, Tickets]);
 script!(/** Reads the log. */ LOG, "scripts/log.lua", [Meta, Log]);
-script!(/** Reads records. */ LOOK, "scripts/look.lua", [Meta, Seen, Tips]);
-script!(/** Shows what is stored. */ MARK, "scripts/mark.lua", [Meta, Seen, Tips, Log]);
+script!(/** Reads records. */ LOOK, "scripts/look.lua", [Meta, Seen, Heads, Log]);
+script!(/** Shows what is stored. */ MARK, "scripts/mark.lua", [Meta, Seen, Heads, Log]);
 script!(/** Begins an epoch; the shard's list of them is the last key. */ OPEN, "scripts/open.lua", [Meta]);
 script!(/** Where the log stands. */ STANDING, "scripts/standing.lua", [Meta]);
-script!(/** Takes a write. */ TAKE, "scripts/take.lua", [Meta, Seen, Tips, Log, Fences]);
+script!(/** Takes a write. */ TAKE, "scripts/take.lua", [Meta, Seen, Heads, Log, Fences]);
 script!(/** Leaves tickets. */ TICKETS, "scripts/tickets.lua", [Meta, Seen, Tickets]);

@@ -22,7 +22,7 @@ use std::{
 use ::redis::Value;
 use holdfast_config::Redis as Settings;
 use holdfast_storage::{
-    Class, Failure,
+    Failure,
     gate::{self, Gate},
 };
 use parking_lot::Mutex;
@@ -124,33 +124,29 @@ impl Server {
     /// # Errors
     /// Another life than the accepted one; trouble.
     pub async fn call(&self, shard: ShardId, request: &Request<'_>) -> Result<(i64, Vec<Value>), Trouble> {
-        let sent = AtomicBool::new(false);
-        let answer = self.gate.call(|| Box::pin(self.ask(shard, request, &sent))).await;
+        let doubt = AtomicBool::new(false);
+        let answer = self.gate.call(|| Box::pin(self.ask(shard, request, &doubt))).await;
         match answer {
             Ok(Some(value)) => request::reply(value),
             Ok(None) => Err(Trouble::Closed),
-            Err(failure) => {
-                let unheard = failure.class() == Class::Silent && sent.load(SeqCst);
-                let in_doubt = failure.may_have_happened() || unheard;
-                Err(Trouble::Away { failure, in_doubt })
-            }
+            Err(failure) => Err(Trouble::Away { failure, in_doubt: doubt.load(SeqCst) }),
         }
     }
 
-    /// `None` where another life answers.
-    async fn ask(&self, shard: ShardId, request: &Request<'_>, sent: &AtomicBool) -> Result<Option<Value>, Failure> {
+    /// `None` where another life answers. `doubt` says at any time whether it may have been done.
+    async fn ask(&self, shard: ShardId, request: &Request<'_>, doubt: &AtomicBool) -> Result<Option<Value>, Failure> {
         let mut again = true;
         loop {
             let links = self.links().await?;
             if self.accepted.lock().as_ref() != Some(links.identity()) {
                 return Ok(None);
             }
-            sent.store(true, SeqCst);
+            doubt.store(true, SeqCst);
             let error = match links.run(shard, request).await {
                 Ok(value) => return Ok(Some(value)),
                 Err(error) => error,
             };
-            sent.store(false, SeqCst);
+            doubt.store(trouble::in_doubt(&error), SeqCst);
             match trouble::remedy(&error) {
                 Remedy::Refresh if again => {
                     // It was not done there: ask again where it belongs now.

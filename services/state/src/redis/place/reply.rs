@@ -7,7 +7,7 @@ use bytes::Bytes;
 use holdfast_storage::{Class, Failure};
 
 use crate::{
-    domain::{Edition, EpochId, Seq},
+    domain::{Address, Edition, EpochId, Seq},
     place::{Logged, Seen, Standing, Taken, Ticket, Trouble},
     redis::codec::{self, Garbled},
 };
@@ -32,28 +32,30 @@ pub(super) fn taken(code: i64, rows: &[Value], count: u64) -> Result<Taken, Trou
     })
 }
 
-/// Two lists: what is visible, and what is not stored.
-pub(super) fn seen(rows: Vec<Value>, count: usize, into: &mut Vec<Seen>) -> Result<(), Trouble> {
-    let [visible, tips] = <[Value; 2]>::try_from(rows).map_err(|_| Garbled)?;
-    let (visible, tips) = (sequence(visible)?, sequence(tips)?);
-    if visible.len() != count || tips.len() != count {
+/// Three lists: what is visible, the heads, and the entries that hold what is not visible yet.
+pub(super) fn seen(rows: Vec<Value>, addresses: &[Address], into: &mut Vec<Seen>) -> Result<(), Trouble> {
+    let [visible, heads, entries] = <[Value; 3]>::try_from(rows).map_err(|_| Garbled)?;
+    let (visible, heads, entries) = (sequence(visible)?, sequence(heads)?, log(sequence(entries)?)?);
+    if visible.len() != addresses.len() || heads.len() != addresses.len() {
         return Err(Garbled.into());
     }
-    for (visible, tip) in visible.into_iter().zip(tips) {
-        into.push(match bytes(visible)? {
-            None => Seen::Missing,
-            Some(visible) => Seen::Here { visible: codec::unpack(visible)?, tip: self::tip(tip)? },
+    for ((address, visible), head) in addresses.iter().zip(visible).zip(heads) {
+        into.push(match (bytes(visible)?, bytes(head)?) {
+            (Some(visible), Some(head)) => {
+                let tip = codec::tip(&head)?.map(|seq| find(&entries, address, seq)).transpose()?;
+                Seen::Here { visible: codec::unpack(visible)?, tip }
+            }
+            (None, None) => Seen::Missing,
+            _ => return Err(Garbled.into()),
         });
     }
     Ok(())
 }
 
-/// A place alone stands for what is visible already.
-fn tip(value: Value) -> Result<Option<Arc<Edition>>, Trouble> {
-    match bytes(value)?.filter(|tip| tip.len() > size_of::<Seq>()) {
-        Some(tip) => Ok(codec::unpack(tip)?),
-        None => Ok(None),
-    }
+fn find(entries: &[Logged], address: &Address, seq: Seq) -> Result<Arc<Edition>, Garbled> {
+    let mut all = entries.iter().flat_map(|entry| &entry.editions);
+    let found = all.find(|(at, edition)| edition.seq == seq && at == address);
+    found.map(|(_, edition)| Arc::clone(edition)).ok_or(Garbled)
 }
 
 /// Last place and entry, in turn.

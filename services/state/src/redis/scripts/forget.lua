@@ -1,4 +1,4 @@
--- KEYS: the deciding epoch's meta, the epochs of the shard; the other epoch's meta, seen, tips, log, fences, tickets.
+-- KEYS: the deciding epoch's meta, the epochs of the shard; the other epoch's meta, seen, heads, log, fences, tickets.
 -- ARGV: the other epoch; how long a log is kept that nobody asked for, in seconds.
 local KEPT = 1
 if redis.call('HGET', KEYS[1], 'open') ~= '1' then return {CLOSED} end

@@ -1,11 +1,59 @@
--- KEYS: meta, seen, tips, log. ARGV: the place; the share; the most bytes and entries of one step.
--- Returns how many steps are left at least: 0 or 1.
+-- KEYS: meta, seen, heads, log. ARGV: the place; the share; the most bytes and entries of one step.
+-- Answers whether there is more to do: 0 or 1.
 local meta = redis.call('HMGET', KEYS[1], 'open', 'decided', 'stored', 'bytes', 'dirty_writes', 'dirty_bytes')
 if meta[1] ~= '1' then return {CLOSED} end
 local upto, stored, held = tonumber(ARGV[1]), tonumber(meta[3]), tonumber(meta[4])
 local dirty_writes, dirty_bytes = tonumber(meta[5]), tonumber(meta[6])
 local left, bytes_left = tonumber(ARGV[4]), tonumber(ARGV[3])
 local whole, more = upto <= tonumber(meta[2]), 0
+
+-- Shows a page of the log that is stored now; whether nothing of it has been taken away.
+local function show(page)
+  local rows, wanted = {}, {}
+  for i, row in ipairs(page) do
+    local entry = row[2][2]
+    local cached, bytes, count, at = struct.unpack('>I1I8I4', entry)
+    local names, from, to = editions(entry, count, at)
+    rows[i] = {cached = cached == 1, bytes = bytes, count = count, names = names, from = from, to = to}
+    for _, name in ipairs(names) do wanted[#wanted + 1] = name end
+  end
+  local heads, shown = {}, {}
+  for i, head in ipairs(redis.call('HMGET', KEYS[3], unpack(wanted))) do
+    if not head then return false end
+    heads[wanted[i]] = head
+  end
+  for i, row in ipairs(rows) do
+    local entry = page[i][2][2]
+    if tonumber(string.match(page[i][1], '^%d+')) - row.count ~= stored then return false end
+    for n, name in ipairs(row.names) do
+      local head, seq = heads[name], place(stored + n)
+      local state, length = state_of(head), visible_length(head)
+      if string.sub(head, 1, 8) == seq then state = STORED end
+      if not row.cached then
+        shown[name] = seq .. string.sub(entry, row.from[n], row.to[n])
+        held = held + #shown[name] - length
+        length = #shown[name]
+      end
+      heads[name] = string.sub(head, 1, 17) .. struct.pack('>I1I4', state, length) .. string.sub(head, 23)
+    end
+    if row.cached then dirty_writes, dirty_bytes = dirty_writes - row.count, dirty_bytes - row.bytes end
+    stored = stored + row.count
+    left, bytes_left = left - 1, bytes_left - #entry
+  end
+  local changed = {}
+  for name, head in pairs(heads) do
+    changed[#changed + 1] = name
+    changed[#changed + 1] = head
+  end
+  redis.call('HSET', KEYS[3], unpack(changed))
+  changed = {}
+  for name, edition in pairs(shown) do
+    changed[#changed + 1] = name
+    changed[#changed + 1] = edition
+  end
+  if #changed > 0 then redis.call('HSET', KEYS[2], unpack(changed)) end
+  return true
+end
 
 while whole and stored < upto do
   if left <= 0 or bytes_left <= 0 then
@@ -14,36 +62,10 @@ while whole and stored < upto do
   end
   local page = redis.call('XRANGE', KEYS[4], digits(stored + 1), ARGV[1], 'COUNT', math.min(left, 16))
   if #page == 0 then
-    -- What was decided and is not in the log has been taken out of it.
     whole = redis.call('XLEN', KEYS[4]) > 0
     break
   end
-  for _, row in ipairs(page) do
-    local last, entry = tonumber(string.match(row[1], '^%d+')), row[2][2]
-    local cached, bytes, count, at = struct.unpack('>I1I8I4', entry)
-    whole = last - count == stored
-    if not whole then break end
-    for i = 1, count do
-      local length, from = struct.unpack('>I2', entry, at)
-      local name = string.sub(entry, from, from + length - 1)
-      length, at = struct.unpack('>I4', entry, from + length)
-      local seq = place(stored + i)
-      local tip = redis.call('HGET', KEYS[3], name)
-      local is_tip = tip and string.sub(tip, 1, 8) == seq
-      if cached == 0 then
-        local edition = is_tip and tip or seq .. string.sub(entry, at, at + length - 1)
-        held = held + #edition - redis.call('HSTRLEN', KEYS[2], name)
-        redis.call('HSET', KEYS[2], name, edition)
-      end
-      if is_tip then redis.call('HDEL', KEYS[3], name) end
-      at = at + length
-    end
-    if cached == 1 then
-      dirty_writes, dirty_bytes = dirty_writes - count, dirty_bytes - bytes
-    end
-    stored = last
-    left, bytes_left = left - 1, bytes_left - #entry
-  end
+  whole = show(page)
 end
 
 if not whole then

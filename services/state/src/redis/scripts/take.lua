@@ -1,9 +1,8 @@
--- KEYS: meta, seen, tips, log, fences.
+-- KEYS: meta, seen, heads, log, fences.
 -- ARGV: the entry for the log; the share; the window in writes and in bytes; the guard's name and revision; the fence's
 -- scope and the fence.
 local CHANGED, UNKNOWN, FENCED, FULL = 2, 3, 4, 5
-local meta = redis.call('HMGET', KEYS[1], 'open', 'decided', 'bytes', 'dirty_writes', 'dirty_bytes', 'armed')
-if meta[1] ~= '1' then return {CLOSED} end
+if redis.call('HGET', KEYS[1], 'open') ~= '1' then return {CLOSED} end
 
 if ARGV[7] ~= '' then
   local held = redis.call('HGET', KEYS[5], ARGV[7])
@@ -13,57 +12,49 @@ end
 
 if ARGV[5] ~= '' then
   local lock = redis.call('HGET', KEYS[3], ARGV[5])
-  if not lock or #lock == 8 then lock = redis.call('HGET', KEYS[2], ARGV[5]) end
-  if not lock or string.sub(lock, 17, 24) ~= ARGV[6] or string.byte(lock, 25) ~= 1 then return {CHANGED} end
+  if not lock or string.sub(lock, 9, 16) ~= ARGV[6] or string.byte(lock, 17) ~= 1 then return {CHANGED} end
 end
 
 local entry = ARGV[1]
 local cached, bytes, count, at = struct.unpack('>I1I8I4', entry)
-local names, editions, tipped = {}, {}, false
+local names, from, to = editions(entry, count, at)
+local heads, tipped = redis.call('HMGET', KEYS[3], unpack(names)), false
 for i = 1, count do
-  local length, from = struct.unpack('>I2', entry, at)
-  local name = string.sub(entry, from, from + length - 1)
-  length, at = struct.unpack('>I4', entry, from + length)
-  local edition = string.sub(entry, at, at + length - 1)
-  at = at + length
-  local newest = redis.call('HGET', KEYS[3], name)
-  if newest then
-    tipped = tipped or #newest > 8
-  else
-    newest = redis.call('HGET', KEYS[2], name)
-  end
   -- An edition begins with the place of the one before it: what the write was judged by.
-  if not newest or string.sub(newest, 1, 8) ~= string.sub(edition, 1, 8) then return {CHANGED} end
-  names[i], editions[i] = name, edition
+  if not heads[i] or string.sub(heads[i], 1, 8) ~= string.sub(entry, from[i], from[i] + 7) then return {CHANGED} end
+  tipped = tipped or state_of(heads[i]) == TIP
 end
 
-local dirty_writes, dirty_bytes = tonumber(meta[4]), tonumber(meta[5])
+local held
 if cached == 1 then
-  dirty_writes, dirty_bytes = dirty_writes + count, dirty_bytes + bytes
-  if tipped or meta[6] ~= '1' or dirty_writes > tonumber(ARGV[3]) or dirty_bytes > tonumber(ARGV[4]) then
+  local meta = redis.call('HMGET', KEYS[1], 'armed', 'dirty_writes', 'dirty_bytes', 'bytes')
+  if tipped or meta[1] ~= '1' or tonumber(meta[2]) + count > tonumber(ARGV[3])
+    or tonumber(meta[3]) + bytes > tonumber(ARGV[4]) then
     return {FULL}
   end
+  held = tonumber(meta[4])
+  redis.call('HINCRBY', KEYS[1], 'dirty_writes', count)
+  redis.call('HINCRBY', KEYS[1], 'dirty_bytes', bytes)
 end
 
--- Nothing is written before here, and nothing fails behind here.
-local first, held = tonumber(meta[2]) + 1, tonumber(meta[3])
+-- Nothing is written before it is certain, and nothing fails from here on.
+local last = redis.call('HINCRBY', KEYS[1], 'decided', count)
+local first, shown, changed = last - count + 1, {}, {}
 for i = 1, count do
-  local seq = place(first + i - 1)
+  local seq, length = place(first + i - 1), visible_length(heads[i])
   if cached == 1 then
-    held = held + 8 + #editions[i] - redis.call('HSTRLEN', KEYS[2], names[i])
-    redis.call('HSET', KEYS[2], names[i], seq .. editions[i])
-    redis.call('HSET', KEYS[3], names[i], seq)
-  else
-    redis.call('HSET', KEYS[3], names[i], seq .. editions[i])
+    shown[2 * i - 1], shown[2 * i] = names[i], seq .. string.sub(entry, from[i], to[i])
+    held = held + #shown[2 * i] - length
+    length = #shown[2 * i]
   end
+  changed[2 * i - 1] = names[i]
+  changed[2 * i] = seq .. string.sub(entry, from[i] + 8, from[i] + 16)
+    .. struct.pack('>I1I4I8', cached == 1 and CACHED or TIP, length, last)
 end
-local last = digits(first + count - 1)
-redis.call('XADD', KEYS[4], last .. '-0', 'e', entry)
+redis.call('XADD', KEYS[4], digits(last) .. '-0', 'e', entry)
+redis.call('HSET', KEYS[3], unpack(changed))
 if cached == 1 then
-  held = evict(KEYS[2], KEYS[3], held, tonumber(ARGV[2]), {})
-  redis.call('HSET', KEYS[1], 'decided', last, 'bytes', digits(held),
-    'dirty_writes', digits(dirty_writes), 'dirty_bytes', digits(dirty_bytes))
-else
-  redis.call('HSET', KEYS[1], 'decided', last)
+  redis.call('HSET', KEYS[2], unpack(shown))
+  redis.call('HSET', KEYS[1], 'bytes', digits(evict(KEYS[2], KEYS[3], held, tonumber(ARGV[2]), {})))
 end
 return {DONE, first}

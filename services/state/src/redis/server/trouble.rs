@@ -25,24 +25,40 @@ pub(super) fn remedy(error: &RedisError) -> Remedy {
     }
 }
 
-/// An error as a failure, in doubt where what was asked may have been done.
+/// An error as a failure.
 pub(super) fn failure(error: &RedisError) -> Failure {
-    let text = error.to_string();
-    if error.is_timeout() {
-        return Failure::new(Class::Silent, text).in_doubt();
-    }
-    if !is_answer(error) {
-        return Failure::new(Class::Io, text).in_doubt();
-    }
-    match code(error) {
-        "OOM" => Failure::new(Class::Full, text),
-        "TRYAGAIN" | "BUSY" | "NOREPLICAS" => Failure::new(Class::Busy, text),
-        // Written before the script began: it did nothing.
-        "MOVED" | "ASK" | "READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "MISCONF" | "NOAUTH"
-        | "WRONGPASS" | "NOPERM" | "NOSCRIPT" => Failure::new(Class::Io, text),
-        // A script that fails in the middle is a fault of ours, or of who deleted a part of what it works on.
-        _ => Failure::new(Class::Statement, text).in_doubt(),
-    }
+    let class = match code(error) {
+        _ if error.is_timeout() => Class::Silent,
+        _ if !is_answer(error) || is_refusal(error) => Class::Io,
+        "OOM" => Class::Full,
+        "TRYAGAIN" | "BUSY" | "NOREPLICAS" => Class::Busy,
+        _ => Class::Statement,
+    };
+    Failure::new(class, error.to_string())
+}
+
+/// Whether what was asked may have been done. A script that fails in the middle is a fault of ours, or of who deleted a part
+/// of what it works on.
+pub(super) fn in_doubt(error: &RedisError) -> bool {
+    !is_answer(error) || failure(error).class() == Class::Statement
+}
+
+/// Said before a script began: it did nothing.
+fn is_refusal(error: &RedisError) -> bool {
+    matches!(
+        code(error),
+        "MOVED"
+            | "ASK"
+            | "READONLY"
+            | "LOADING"
+            | "MASTERDOWN"
+            | "CLUSTERDOWN"
+            | "MISCONF"
+            | "NOAUTH"
+            | "WRONGPASS"
+            | "NOPERM"
+            | "NOSCRIPT"
+    )
 }
 
 /// Whether the server said it, rather than nobody.
@@ -87,14 +103,10 @@ mod tests {
             ("ERR user_script:1: attempt to index a nil value", Class::Statement, true, Remedy::Stay),
         ] {
             let error = answer(text);
-            let failure = failure(&error);
-            assert_eq!(
-                (failure.class(), failure.may_have_happened(), remedy(&error)),
-                (class, in_doubt, then),
-                "{text}"
-            );
+            let said = (failure(&error).class(), super::in_doubt(&error), remedy(&error));
+            assert_eq!(said, (class, in_doubt, then), "{text}");
         }
         let broken = RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
-        assert!(failure(&broken).may_have_happened() && remedy(&broken) == Remedy::Reconnect);
+        assert!(in_doubt(&broken) && remedy(&broken) == Remedy::Reconnect);
     }
 }

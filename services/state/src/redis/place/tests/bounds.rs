@@ -15,7 +15,11 @@ const RECORDS: usize = 100_000;
 async fn a_hundred_thousand_records_take_their_share_of_memory() {
     let redis = Redis::start_with(&["--appendonly", "no"]).await;
     let empty = used(&redis).await;
-    let place = accepted(&settings(&format!("{:?}", redis.url()), "cache = \"16MiB\"")).await;
+    let place = accepted(&settings(
+        &format!("{:?}", redis.url()),
+        "cache = \"16MiB\"\ntimeout = \"20s\"\ngone_after = \"30s\"",
+    ))
+    .await;
     join_all(ShardId::all().map(|shard| place.open(shard, EPOCH, 9))).await;
     let edition = Arc::new(Edition {
         record: 1,

@@ -26,6 +26,7 @@ async fn a_lost_answer_leaves_in_doubt_what_was_done() {
     let redis = Redis::start().await;
     let line = FaultProxy::to(redis.address()).await;
     let place = through(&line).await;
+    place.open(shard(4), EPOCH, 5).await.expect("the server knows the script from here on");
     line.set(Fault::LoseReply);
     let told = place.open(shard(3), EPOCH, 5).await;
     assert!(matches!(told, Err(Trouble::Away { in_doubt: true, .. })), "{told:?}");
