@@ -22,3 +22,15 @@ async fn records_of_several_processes_on_one_database_are_linearizable_through_k
     let report = two_thousand(Backing::Postgres, 30).await;
     assert_eq!((report.cached, report.epochs_lost), (0, 0), "nothing is ever acknowledged before it is stored");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_decided_in_redis_lose_only_what_was_cached_and_say_so() {
+    let report = two_thousand(Backing::Redis, 30).await;
+    assert!(report.cached > 0, "nothing was acknowledged from the cache");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_survive_a_replica_that_takes_over_without_the_newest_writes() {
+    let report = two_thousand(Backing::RedisPair, 30).await;
+    assert!(report.cached > 0, "nothing was acknowledged from the cache");
+}

@@ -3,6 +3,7 @@
 mod answers;
 pub mod clients;
 pub mod linear;
+mod pair;
 pub mod record;
 pub mod stage;
 
@@ -15,7 +16,7 @@ use tokio::time::interval;
 use clients::{Histories, Load, Run};
 use linear::Event;
 use record::{Action, Record};
-use stage::{Backing, Fault, Stage};
+use stage::{Backing, Stage};
 
 /// How often it is looked whether the next fault is due.
 const LOOK: Duration = Duration::from_millis(20);
@@ -76,7 +77,7 @@ pub async fn run(plan: &Plan) -> Report {
     let mut redis_hit = Vec::new();
     for (place, fault) in kinds.iter().cycle().take(total as usize).enumerate() {
         until(&run, plan.load.calls * (place as u64 + 1) / (total + 2)).await;
-        if *fault == Fault::KillRedis {
+        if fault.is_of_redis() {
             redis_hit.push(run.now());
         }
         stage.strike(*fault).await;

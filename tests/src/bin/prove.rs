@@ -34,7 +34,7 @@ const PROOFS: [(&str, &str); 11] = [
     ("retail_kills", "the retail desk's cases, three times over, while every service is killed in turn"),
     (
         "state_histories",
-        "50,000 calls at several state processes through kills, judged; --embedded, --postgres or --redis",
+        "50,000 calls at several state processes through kills, judged; --embedded, --postgres, --redis, --failover",
     ),
     ("state_load", "what saturating writes cost readers, and what five million records cost memory"),
     ("tool_hang", "what a hanging tool costs its callers, and the callers of another tool"),
@@ -113,7 +113,12 @@ async fn accounts() -> Verdict {
 
 async fn state_histories() -> Verdict {
     let calls = if has("--quick") { 5_000 } else { 50_000 };
-    let wanted = [(Backing::Embedded, "--embedded"), (Backing::Postgres, "--postgres"), (Backing::Redis, "--redis")];
+    let wanted = [
+        (Backing::Embedded, "--embedded"),
+        (Backing::Postgres, "--postgres"),
+        (Backing::Redis, "--redis"),
+        (Backing::RedisPair, "--failover"),
+    ];
     let named = wanted.iter().any(|(_, option)| has(option));
     let mut verdict = Verdict { holds: true, figures: json!({}) };
     for (backing, option) in wanted.into_iter().filter(|(_, option)| !named || has(option)) {

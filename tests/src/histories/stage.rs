@@ -7,6 +7,8 @@ use holdfast_config::Peer;
 use holdfast_testkit::{Mesh, Postgres, Redis, Signal};
 use tokio::time::sleep;
 
+use super::pair::Pair;
+
 /// Where it is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backing {
@@ -16,6 +18,8 @@ pub enum Backing {
     Postgres,
     /// In Redis, before PostgreSQL.
     Redis,
+    /// In a Redis with a replica, before PostgreSQL.
+    RedisPair,
 }
 
 /// What is done to them.
@@ -29,9 +33,16 @@ pub enum Fault {
     KillPostgres,
     /// kill -9 of Redis, and its start with what reached its disk.
     KillRedis,
+    /// kill -9 of Redis, whose replica takes over without the newest writes.
+    FailOver,
 }
 
 impl Fault {
+    /// Whether it is Redis' own.
+    pub const fn is_of_redis(self) -> bool {
+        matches!(self, Self::KillRedis | Self::FailOver)
+    }
+
     /// Under which it is counted.
     pub const fn name(self) -> &'static str {
         match self {
@@ -39,6 +50,7 @@ impl Fault {
             Self::PauseState => "state_paused",
             Self::KillPostgres => "postgres_killed",
             Self::KillRedis => "redis_killed",
+            Self::FailOver => "redis_failed_over",
         }
     }
 }
@@ -54,6 +66,7 @@ pub struct Stage {
     mesh: Mesh,
     postgres: Option<Postgres>,
     redis: Option<Redis>,
+    pair: Option<Pair>,
     /// How often each fault was injected.
     pub done: BTreeMap<&'static str, u32>,
     turn: u16,
@@ -64,16 +77,17 @@ impl Stage {
     pub async fn start(backing: Backing, processes: u16) -> Self {
         let postgres = if backing == Backing::Embedded { None } else { Some(Postgres::start().await) };
         let redis = if backing == Backing::Redis { Some(Redis::start().await) } else { None };
+        let pair = if backing == Backing::RedisPair { Some(Pair::start().await) } else { None };
         let mut config = String::new();
         if let Some(postgres) = &postgres {
             config += &format!("[database]\nurl = {:?}\n", postgres.url());
         }
-        if let Some(redis) = &redis {
-            config += &format!("[redis]\nurl = {:?}\n[state]\ndecider_lease = {DECIDER_LEASE:?}\n", redis.url());
+        if let Some(url) = redis.as_ref().map(Redis::url).or(pair.as_ref().map(Pair::url)) {
+            config += &format!("[redis]\nurl = {url:?}\n[state]\ndecider_lease = {DECIDER_LEASE:?}\n");
         }
         let processes = if postgres.is_some() { processes } else { 1 };
         let mesh = Mesh::builder().only(&[Peer::State]).states(processes).config(config).start().await;
-        Self { mesh, postgres, redis, done: BTreeMap::new(), turn: 0 }
+        Self { mesh, postgres, redis, pair, done: BTreeMap::new(), turn: 0 }
     }
 
     /// Where its state processes are.
@@ -83,11 +97,12 @@ impl Stage {
 
     /// The faults that it can take.
     pub fn faults(&self) -> Vec<Fault> {
-        let all = [Fault::KillState, Fault::PauseState, Fault::KillPostgres, Fault::KillRedis];
+        let all = [Fault::KillState, Fault::PauseState, Fault::KillPostgres, Fault::KillRedis, Fault::FailOver];
         let can = |fault: &Fault| match fault {
             Fault::KillState | Fault::PauseState => true,
             Fault::KillPostgres => self.postgres.is_some(),
             Fault::KillRedis => self.redis.is_some(),
+            Fault::FailOver => self.pair.is_some(),
         };
         all.into_iter().filter(can).collect()
     }
@@ -111,6 +126,7 @@ impl Stage {
             }
             Fault::KillPostgres => self.postgres.as_mut().expect("it has one").restart().await,
             Fault::KillRedis => self.redis.as_mut().expect("it has one").restart().await,
+            Fault::FailOver => self.pair.as_mut().expect("it has one").fail_over().await,
         }
         *self.done.entry(fault.name()).or_default() += 1;
     }
