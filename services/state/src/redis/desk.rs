@@ -1,10 +1,13 @@
 //! What a process knows of each shard while a shared place decides: how far it is stored and visible, and who waits for that.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::{
+    mem,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use holdfast_storage::Failure;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::fills::Fills;
 use crate::domain::{EpochId, Seq, ShardId};
@@ -14,7 +17,7 @@ use crate::domain::{EpochId, Seq, ShardId};
 pub struct Desk {
     /// Which one.
     pub id: ShardId,
-    reached: watch::Sender<Reached>,
+    reached: Mutex<Reached>,
     news: watch::Sender<Seq>,
     /// CACHED writes are wanted, and the shard is not known to be marked.
     pub wants_mark: AtomicBool,
@@ -23,20 +26,17 @@ pub struct Desk {
 }
 
 /// How far it is stored and visible.
-#[derive(Debug, Clone, Default)]
-pub struct Reached {
+#[derive(Debug, Default)]
+struct Reached {
     /// In which epoch.
-    pub epoch: Option<EpochId>,
+    epoch: Option<EpochId>,
     /// Up to this place.
-    pub stored: Seq,
-    /// How often a flush failed …
-    failures: u64,
-    /// … and why at last.
-    failure: Option<Failure>,
+    stored: Seq,
+    waiting: Vec<(Seq, oneshot::Sender<Waited>)>,
 }
 
 /// What waiting for the store comes to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Waited {
     /// It is stored, and visible.
     Stored,
@@ -46,52 +46,59 @@ pub enum Waited {
     Failed(Failure),
 }
 
+impl Reached {
+    /// Whoever waits for a place up to here is told; whoever has gone away is forgotten.
+    fn tell(&mut self, until: Seq, waited: &Waited) {
+        let (due, rest): (Vec<_>, _) = mem::take(&mut self.waiting).into_iter().partition(|(seq, _)| *seq <= until);
+        self.waiting = rest;
+        self.waiting.retain(|(_, waiter)| !waiter.is_closed());
+        for (_, waiter) in due {
+            // A caller that went away needs no answer.
+            let _ = waiter.send(waited.clone());
+        }
+    }
+}
+
 impl Desk {
     /// Of which nothing is known.
     pub fn new(id: ShardId) -> Self {
-        let (reached, _) = watch::channel(Reached::default());
         let (news, _) = watch::channel(0);
-        Self { id, reached, news, wants_mark: AtomicBool::new(false), fills: Mutex::default() }
+        let (reached, fills) = (Mutex::default(), Mutex::default());
+        Self { id, reached, news, wants_mark: AtomicBool::new(false), fills }
     }
 
-    /// An epoch counts, in which so much was stored when it was read: whoever waits for another one is told. An older
-    /// standing of the same epoch changes nothing.
+    /// An epoch counts, and in it so much is stored; whoever waits for another one is told.
     pub fn begin(&self, epoch: EpochId, position: Seq) {
-        self.reached.send_if_modified(|reached| {
-            let begins = reached.epoch != Some(epoch);
-            if begins {
-                // Not what was stored, but what is stored *and visible*: all of what was there before the epoch is, as
-                // nothing but the store had it. What the epoch has stored since may not be visible yet.
-                *reached = Reached { epoch: Some(epoch), ..Reached::default() };
-                self.wants_mark.store(false, Relaxed);
-            }
-            begins
-        });
+        let mut reached = self.reached.lock();
+        if reached.epoch != Some(epoch) {
+            reached.epoch = Some(epoch);
+            // Not what is stored: of that, some may not be visible yet.
+            reached.stored = 0;
+            reached.tell(Seq::MAX, &Waited::Ended);
+            self.wants_mark.store(false, Relaxed);
+        }
+        drop(reached);
         self.announce(position);
     }
 
     /// Stored and visible up to here.
     pub fn reach(&self, epoch: EpochId, stored: Seq) {
-        self.reached.send_if_modified(|reached| {
-            let further = reached.epoch == Some(epoch) && reached.stored < stored;
-            if further {
-                reached.stored = stored;
-            }
-            further
-        });
+        let mut reached = self.reached.lock();
+        if reached.epoch == Some(epoch) && reached.stored < stored {
+            reached.stored = stored;
+            reached.tell(stored, &Waited::Stored);
+        }
+        drop(reached);
         self.announce(stored);
     }
 
     /// A flush failed: whoever waits for it is told.
     pub fn fail(&self, failure: &Failure) {
-        self.reached.send_modify(|reached| {
-            reached.failures += 1;
-            reached.failure = Some(failure.clone());
-        });
+        self.reached.lock().tell(Seq::MAX, &Waited::Failed(failure.clone()));
     }
 
     /// Something may be new for watchers.
-    pub fn announce(&self, position: Seq) {
+    fn announce(&self, position: Seq) {
         self.news.send_if_modified(|newest| {
             let newer = *newest < position;
             *newest = position.max(*newest);
@@ -101,7 +108,7 @@ impl Desk {
 
     /// How far it is stored and visible, as far as is known.
     pub fn stored(&self, epoch: EpochId) -> Seq {
-        let reached = self.reached.borrow();
+        let reached = self.reached.lock();
         if reached.epoch == Some(epoch) { reached.stored } else { 0 }
     }
 
@@ -110,36 +117,19 @@ impl Desk {
         self.news.subscribe()
     }
 
-    /// Begins to wait. To be called before the flusher is told.
-    pub fn wait(&self) -> Wait {
-        let reached = self.reached.subscribe();
-        let failures = reached.borrow().failures;
-        Wait { reached, failures }
-    }
-}
-
-/// Somebody who waits for the store.
-#[derive(Debug)]
-pub struct Wait {
-    reached: watch::Receiver<Reached>,
-    failures: u64,
-}
-
-impl Wait {
-    /// Waits until a place is stored and visible.
-    pub async fn until(mut self, epoch: EpochId, seq: Seq) -> Waited {
-        let failures = self.failures;
-        let over = |reached: &Reached| {
-            reached.epoch != Some(epoch) || reached.stored >= seq || reached.failures != failures
-        };
-        match self.reached.wait_for(over).await {
-            Ok(reached) if reached.epoch != Some(epoch) => Waited::Ended,
-            Ok(reached) if reached.stored >= seq => Waited::Stored,
-            Ok(reached) => match &reached.failure {
-                Some(failure) => Waited::Failed(failure.clone()),
-                None => Waited::Ended,
-            },
-            Err(_) => Waited::Ended,
+    /// Waits until a place is stored and visible. To be called before the flusher is told.
+    pub fn wait(&self, epoch: EpochId, seq: Seq) -> impl Future<Output = Waited> + use<> {
+        let (waiter, waited) = oneshot::channel();
+        let mut reached = self.reached.lock();
+        if reached.epoch != Some(epoch) {
+            // The other end has nobody to tell him.
+            let _ = waiter.send(Waited::Ended);
+        } else if reached.stored >= seq {
+            let _ = waiter.send(Waited::Stored);
+        } else {
+            reached.waiting.push((seq, waiter));
         }
+        drop(reached);
+        async move { waited.await.unwrap_or(Waited::Ended) }
     }
 }

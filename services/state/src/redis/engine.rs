@@ -113,16 +113,14 @@ impl Engine {
             return Ok(deciding);
         }
         self.lease.want();
-        let mut news = self.lease.news();
         let learned = async {
             loop {
-                // A change that comes between the look and the wait is not missed: the receiver is older than the look.
+                // News that come between the look and the wait are not missed: it is waited from before the look.
+                let news = self.lease.news();
                 if let Some(deciding) = self.lease.current() {
                     return deciding;
                 }
-                if news.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
+                news.await;
             }
         };
         timeout(PATIENCE, learned).await.map_err(|_| Failed::Store(unknown()))
@@ -154,9 +152,9 @@ impl Engine {
         if self.desk(shard).stored(epoch) >= seq {
             return Ok(());
         }
-        let wait = self.desk(shard).wait();
+        let wait = self.desk(shard).wait(epoch, seq);
         self.lanes.ring(shard);
-        match wait.until(epoch, seq).await {
+        match wait.await {
             Waited::Stored => Ok(()),
             Waited::Ended => Err(Halt::Ended { in_doubt: false }),
             Waited::Failed(failure) => Err(failure.into()),

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, futures::Notified};
 
 use super::{archive::Deciding, clock::Clock};
 use crate::domain::EpochId;
@@ -18,7 +18,7 @@ pub struct Lease {
     clock: Arc<dyn Clock>,
     span: Duration,
     held: Mutex<Held>,
-    changed: watch::Sender<u64>,
+    changed: Notify,
     wanted: Notify,
 }
 
@@ -33,8 +33,7 @@ struct Held {
 impl Lease {
     /// Nothing is known at first.
     pub fn new(clock: Arc<dyn Clock>, span: Duration) -> Self {
-        let (changed, _) = watch::channel(0);
-        Self { clock, span, held: Mutex::default(), changed, wanted: Notify::new() }
+        Self { clock, span, held: Mutex::default(), changed: Notify::new(), wanted: Notify::new() }
     }
 
     /// To be taken before the store is asked.
@@ -61,7 +60,7 @@ impl Lease {
         };
         held.deciding = Some(Arc::clone(&deciding));
         drop(held);
-        self.changed.send_modify(|changes| *changes += 1);
+        self.changed.notify_waiters();
         deciding
     }
 
@@ -96,9 +95,9 @@ impl Lease {
         held.deciding.as_ref().is_some_and(|known| known.epoch == epoch) && self.clock.now() < held.until
     }
 
-    /// Hears of everything that is learned.
-    pub fn news(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    /// Ends when something is learned after this call.
+    pub fn news(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     /// Somebody cannot go on without newer knowledge.

@@ -32,25 +32,25 @@ pub enum Fault {
 /// Which one is planted.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {
-    #[cfg(feature = "planted-faults")]
+    #[cfg(any(test, feature = "planted-faults"))]
     planted: Option<Fault>,
 }
 
 impl Faults {
     /// With this one planted.
-    #[cfg(feature = "planted-faults")]
+    #[cfg(any(test, feature = "planted-faults"))]
     pub fn plant(fault: Option<Fault>) -> Self {
         Self { planted: fault }
     }
 
     /// Whether this one is.
-    #[cfg(feature = "planted-faults")]
+    #[cfg(any(test, feature = "planted-faults"))]
     pub fn has(self, fault: Fault) -> bool {
         self.planted == Some(fault)
     }
 
     /// None ever is.
-    #[cfg(not(feature = "planted-faults"))]
+    #[cfg(not(any(test, feature = "planted-faults")))]
     pub fn has(self, _fault: Fault) -> bool {
         false
     }

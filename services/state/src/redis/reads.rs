@@ -61,10 +61,10 @@ impl Engine {
 
     /// Hears again who decides; whether it is another epoch.
     pub(super) async fn heard_again(&self, epoch: EpochId) -> bool {
-        let mut news = self.lease.news();
+        let news = self.lease.news();
         self.lease.want();
         // Where nothing can be heard, nothing has changed as far as is known.
-        let _ = tokio::time::timeout(self.settings.renew, news.changed()).await;
+        let _ = tokio::time::timeout(self.settings.renew, news).await;
         self.lease.known().is_some_and(|known| known.epoch != epoch)
     }
 

@@ -74,7 +74,8 @@ impl Engine {
     /// Where the histories of a command's records start. What was decided in the place has no number there.
     async fn trails(&self, command: &Command, known: &[Known]) -> Result<Vec<TrailStart>, Halt> {
         let mut trails: Vec<_> = known.iter().map(Known::trail).collect();
-        let unnumbered: Vec<_> = (0..trails.len()).filter(|at| trails[*at].from > 0 && trails[*at].record == 0).collect();
+        let unnumbered: Vec<_> =
+            (0..trails.len()).filter(|at| trails[*at].from > 0 && trails[*at].record == 0).collect();
         if unnumbered.is_empty() {
             return Ok(trails);
         }

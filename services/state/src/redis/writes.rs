@@ -77,11 +77,7 @@ impl<'c> Asked<'c> {
 
 impl Engine {
     /// Takes a command, or says why not.
-    pub(super) async fn write(
-        self: &Arc<Self>,
-        command: &Command,
-        holder: Option<&Holder>,
-    ) -> Result<Written, Failed> {
+    pub(super) async fn write(self: &Arc<Self>, command: &Command, holder: Option<&Holder>) -> Result<Written, Failed> {
         let started = Instant::now();
         let Ok(_place) = self.writing.try_acquire() else {
             return Err(Failed::Full { retry_after: FULL_RETRY_AFTER });
@@ -183,6 +179,8 @@ impl Engine {
             if !moves.cached {
                 self.lanes.refusal(shard).map_or(Ok(()), Err)?;
             }
+            // What is sent now goes by the life that this knowledge was of: it can never reach another.
+            self.check(epoch)?;
             match self.place.take(shard, epoch, &moves).await {
                 Ok(Taken::Taken(places)) if moves.cached => {
                     let _ = places;

@@ -70,7 +70,8 @@ impl Watch {
     async fn report(&self, shard: ShardId, epoch: EpochId) {
         let Ok(entries) = self.engine.place.survivors(shard, epoch, 0, FLUSH_BYTES).await else { return };
         let writes: Vec<_> = entries.iter().flat_map(|entry| &entry.editions).collect();
-        let named: Vec<_> = writes.iter().take(NAMED_MAX).map(|(address, edition)| (address, edition.revision)).collect();
+        let named: Vec<_> =
+            writes.iter().take(NAMED_MAX).map(|(address, edition)| (address, edition.revision)).collect();
         warn!(
             %epoch,
             shard = shard.index(),
