@@ -3,10 +3,12 @@
 mod counter;
 mod epochs;
 mod fences;
+mod locks;
 mod outage;
 mod pauses;
 mod repeats;
 mod suite;
+mod watches;
 
 use holdfast_state::Config;
 use holdfast_testkit::Postgres as Server;

@@ -68,6 +68,31 @@ async fn a_renewal_late_but_before_anybody_took_it_over_counts() {
     farm.write_under(lock.fence).await.unwrap();
 }
 
+/// Whatever comes in between a look at the lock and the take-over that follows from it.
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_was_answered_is_never_overlooked() {
+    let mut too_late = 0;
+    for offset in 0..60 {
+        let (farm, slow) = pair();
+        slow.model.delay(Duration::from_millis(300));
+        let lock = farm.take(Duration::ZERO).await.unwrap();
+        let began = Instant::now();
+        let waits = tokio::spawn(async move { slow.take(LONG).await });
+        tokio::time::sleep_until(began + TTL + Duration::from_millis(50) * offset).await;
+        let renewed = farm.renew(lock.fence).await;
+        let at = Instant::now();
+        told(waits).await.unwrap();
+        match renewed {
+            Ok(()) => assert!(at.elapsed() >= TTL, "renewed {offset}, and taken {:?} later", at.elapsed()),
+            Err(lost) => {
+                assert_lock_lost::<()>(Err(lost));
+                too_late += 1;
+            }
+        }
+    }
+    assert!(too_late > 0, "some came too late");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_waiters_of_a_dead_process_hold_the_line_up_once() {
     let (farm, dead) = pair();
