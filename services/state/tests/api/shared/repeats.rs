@@ -21,6 +21,19 @@ async fn a_repeat_gets_its_first_answer_at_another_process() {
 }
 
 #[tokio::test]
+async fn a_creation_is_not_repeated_at_another_process_after_its_records_end() {
+    let state = Several::start(2).await;
+    let create = with_id(put("k", "1", None), 1);
+    let answer = state.turn(0).put(create.clone()).await.unwrap();
+    let delete =
+        pb::DeleteRequest { address: Some(address("k")), precondition: version(&answer.version), ..Default::default() };
+    state.turn(1).delete(delete).await.unwrap();
+    let copies = join_all((0..8).map(|n| state.turn(n).put(create.clone()))).await;
+    assert!(copies.iter().all(|copy| copy.as_ref().is_ok_and(|copy| *copy == answer)), "{copies:?}");
+    assert_eq!(state.turn(0).get("k").await.unwrap_err().code(), tonic::Code::NotFound);
+}
+
+#[tokio::test]
 async fn copies_at_several_processes_at_once_count_as_one() {
     let state = Several::start(4).await;
     let first = state.turn(0).make("k", "1").await;
