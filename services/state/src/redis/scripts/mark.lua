@@ -9,36 +9,36 @@ local whole, more = upto <= tonumber(meta[2]), 0
 
 -- Shows a page of the log that is stored now; whether nothing of it has been taken away.
 local function show(page)
-  local rows, wanted = {}, {}
+  local names, rows, n = {}, {}, 0
   for i, row in ipairs(page) do
     local entry = row[2][2]
     local cached, bytes, count, at = struct.unpack('>I1I8I4', entry)
-    local names, from, to = editions(entry, count, at)
-    rows[i] = {cached = cached == 1, bytes = bytes, count = count, names = names, from = from, to = to}
-    for _, name in ipairs(names) do wanted[#wanted + 1] = name end
+    stored = stored + count
+    if tonumber(string.sub(row[1], 1, -3)) ~= stored then return false end
+    if cached == 1 then dirty_writes, dirty_bytes = dirty_writes - count, dirty_bytes - bytes end
+    left, bytes_left = left - 1, bytes_left - #entry
+    for seq = stored - count + 1, stored do
+      local length, from = struct.unpack('>I2', entry, at)
+      n = n + 1
+      names[n] = string.sub(entry, from, from + length - 1)
+      length, from = struct.unpack('>I4', entry, from + length)
+      at = from + length
+      rows[n] = place(seq)
+      if cached == 0 then rows[-n] = rows[n] .. string.sub(entry, from, at - 1) end
+    end
   end
   local heads, shown = {}, {}
-  for i, head in ipairs(redis.call('HMGET', KEYS[3], unpack(wanted))) do
+  for i, head in ipairs(redis.call('HMGET', KEYS[3], unpack(names))) do
     if not head then return false end
-    heads[wanted[i]] = head
-  end
-  for i, row in ipairs(rows) do
-    local entry = page[i][2][2]
-    if tonumber(string.match(page[i][1], '^%d+')) - row.count ~= stored then return false end
-    for n, name in ipairs(row.names) do
-      local head, seq = heads[name], place(stored + n)
-      local state, length = state_of(head), visible_length(head)
-      if string.sub(head, 1, 8) == seq then state = STORED end
-      if not row.cached then
-        shown[name] = seq .. string.sub(entry, row.from[n], row.to[n])
-        held = held + #shown[name] - length
-        length = #shown[name]
-      end
-      heads[name] = string.sub(head, 1, 17) .. struct.pack('>I1I4', state, length) .. string.sub(head, 23)
+    local name, edition = names[i], rows[-i]
+    head = heads[name] or head
+    local state, length = state_of(head), visible_length(head)
+    if string.sub(head, 1, 8) == rows[i] then state = STORED end
+    if edition then
+      held = held + #edition - length
+      shown[name], length = edition, #edition
     end
-    if row.cached then dirty_writes, dirty_bytes = dirty_writes - row.count, dirty_bytes - row.bytes end
-    stored = stored + row.count
-    left, bytes_left = left - 1, bytes_left - #entry
+    heads[name] = string.sub(head, 1, 17) .. struct.pack('>I1I4', state, length) .. string.sub(head, 23)
   end
   local changed = {}
   for name, head in pairs(heads) do

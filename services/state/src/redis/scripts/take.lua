@@ -25,20 +25,17 @@ for i = 1, count do
   tipped = tipped or state_of(heads[i]) == TIP
 end
 
-local held
+local last, held, writes
 if cached == 1 then
-  local meta = redis.call('HMGET', KEYS[1], 'armed', 'dirty_writes', 'dirty_bytes', 'bytes')
-  if tipped or meta[1] ~= '1' or tonumber(meta[2]) + count > tonumber(ARGV[3])
-    or tonumber(meta[3]) + bytes > tonumber(ARGV[4]) then
-    return {FULL}
-  end
-  held = tonumber(meta[4])
-  redis.call('HINCRBY', KEYS[1], 'dirty_writes', count)
-  redis.call('HINCRBY', KEYS[1], 'dirty_bytes', bytes)
+  local meta = redis.call('HMGET', KEYS[1], 'armed', 'dirty_writes', 'dirty_bytes', 'bytes', 'decided')
+  writes, bytes = tonumber(meta[2]) + count, tonumber(meta[3]) + bytes
+  if tipped or meta[1] ~= '1' or writes > tonumber(ARGV[3]) or bytes > tonumber(ARGV[4]) then return {FULL} end
+  held, last = tonumber(meta[4]), tonumber(meta[5]) + count
+else
+  last = redis.call('HINCRBY', KEYS[1], 'decided', count)
 end
 
 -- Nothing is written before it is certain, and nothing fails from here on.
-local last = redis.call('HINCRBY', KEYS[1], 'decided', count)
 local first, shown, changed = last - count + 1, {}, {}
 for i = 1, count do
   local seq, length = place(first + i - 1), visible_length(heads[i])
@@ -55,6 +52,8 @@ redis.call('XADD', KEYS[4], digits(last) .. '-0', 'e', entry)
 redis.call('HSET', KEYS[3], unpack(changed))
 if cached == 1 then
   redis.call('HSET', KEYS[2], unpack(shown))
-  redis.call('HSET', KEYS[1], 'bytes', digits(evict(KEYS[2], KEYS[3], held, tonumber(ARGV[2]), {})))
+  held = evict(KEYS[2], KEYS[3], held, tonumber(ARGV[2]), {})
+  redis.call('HSET', KEYS[1], 'decided', digits(last), 'bytes', digits(held),
+    'dirty_writes', digits(writes), 'dirty_bytes', digits(bytes))
 end
 return {DONE, first}
