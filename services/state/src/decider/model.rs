@@ -18,10 +18,7 @@ use tokio::{sync::watch, task::yield_now, time::sleep};
 use uuid::Uuid;
 
 use crate::{
-    domain::{
-        self, Address, Edition, EpochId, Epochs, Fence, Micros, Partition, Seq, ShardId, Standing, Vector, Verdict,
-        Writer,
-    },
+    domain::{self, Address, Edition, EpochId, Epochs, Fence, Seq, Standing, Vector, Verdict, Writer},
     failed::Failed,
     store::{FenceScope, Unstored},
     write::{Command, Current, Durability, Holder, Refusal, Written},

@@ -39,7 +39,7 @@ async fn what_has_expired_is_gone_within_about_a_second_and_the_rest_stays() {
     put(&model, "for ever", None).await;
     let stop = Stop::new();
     let duty = tokio::spawn(run(Arc::clone(&model) as _, stop.clone()));
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(1)).await;
     assert!(!is_there(&model, "over").await);
     assert!(is_there(&model, "later").await && is_there(&model, "for ever").await);
     stop.cancel();

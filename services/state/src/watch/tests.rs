@@ -214,7 +214,7 @@ async fn a_watch_with_nothing_to_show_says_how_far_it_is() {
     let reminder = changes.next().await.expect("no end").expect("no trouble");
     assert!(reminder.change.is_none() && reminder.token != first);
     model.cut();
-    open(&state, all(Start::Token(reminder.token))).await;
+    let _goes_on = open(&state, all(Start::Token(reminder.token))).await;
 }
 
 #[tokio::test(start_paused = true)]
