@@ -25,8 +25,8 @@ const PACE: Duration = Duration::from_millis(5);
 const REMINDER: Duration = Duration::from_secs(30);
 /// Rows of the shard's history that one question looks at …
 const ROWS: usize = 1_000;
-/// … and about so many bytes that it holds.
-const BYTES: usize = 1 << 20;
+/// … and about so many bytes that it holds: thousands of readers may stand still with a batch each.
+const BYTES: usize = 128 << 10;
 
 struct Watch {
     decider: Arc<dyn Decider>,
