@@ -60,7 +60,8 @@ async fn a_change_of_who_decides_waits_for_what_is_under_way() {
         tables::store(&mut tx, &made, &[Advance { shard, from: 0, to: 1 }]).await.unwrap();
         tx.commit().await.unwrap();
     };
-    let (switched, ()) = tokio::join!(switching, storing);
+    let both = async { tokio::join!(switching, storing) };
+    let (switched, ()) = tokio::time::timeout(std::time::Duration::from_secs(10), both).await.expect("it waits");
     assert!(switched.ours);
     assert_eq!((changer.position().await, read(&changer, "k").await.unwrap().seq), (1, 1));
 }
@@ -79,6 +80,22 @@ async fn a_record_is_replaced_only_by_what_was_judged_by_its_last_state() {
     take(&mut process, [change("gone", 1, 3, 1, Some("again"))]).await;
     assert_eq!(read(&process, "k").await.unwrap().seq, 2);
     assert_eq!(read(&process, "gone").await.unwrap().previous, 1);
+}
+
+#[tokio::test]
+async fn a_tombstone_is_forgotten_only_while_it_is_its_records_last_state() {
+    let server = Server::start().await;
+    let mut process = Process::start(&server.url(), "s").await;
+    take(&mut process, [change("k", 1, 1, 0, Some("v")), change("k", 1, 2, 1, None)]).await;
+    let old = read(&process, "k").await.unwrap();
+    take(&mut process, [change("k", 1, 3, 2, Some("again"))]).await;
+    let alive = read(&process, "k").await.unwrap();
+    take(&mut process, [change("k", 1, 4, 3, None)]).await;
+    for other in [old, alive] {
+        assert!(!tables::drop_record(&mut process.connection, &other).await.unwrap());
+    }
+    let last = read(&process, "k").await.unwrap();
+    assert!(tables::drop_record(&mut process.connection, &last).await.unwrap());
 }
 
 #[tokio::test]
