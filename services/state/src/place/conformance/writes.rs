@@ -124,6 +124,7 @@ pub(super) async fn marks(ground: &Ground) {
     stage.mark(last).await;
     assert_eq!(stage.standing().await.stored, last);
     assert_eq!(stage.stands("699").await, Some((last, 0)));
+    let last = stage.taken(durable([to("a", first)])).await;
     assert!(is_closed(&stage.place.mark(stage.shard, stage.epoch, last + 1).await), "a place that was never given");
     assert!(is_closed(&stage.place.standing(stage.shard, stage.epoch).await));
 }

@@ -1,3 +1,3 @@
 -- KEYS: meta.
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'open', '0') end
+redis.call('HDEL', KEYS[1], 'open')
 return {DONE}

@@ -2,6 +2,7 @@
 if redis.call('HGET', KEYS[1], 'open') ~= '1' then return {CLOSED} end
 local scope, fence = ARGV[1], ARGV[2]
 if ARGV[4] and redis.call('HGET', KEYS[3], 'f' .. scope) ~= ARGV[4] then return {DONE} end
+-- Not of those that a full Redis refuses, so that what follows is let through: a fence must rise.
 redis.call('HDEL', KEYS[3], 'f' .. scope)
 local held = redis.call('HGET', KEYS[2], scope)
 if not held then

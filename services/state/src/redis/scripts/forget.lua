@@ -8,7 +8,7 @@ if redis.call('HGET', KEYS[3], 'asked') == '1' or redis.call('XLEN', KEYS[6]) ==
   redis.call('SREM', KEYS[2], ARGV[1])
   return {DONE}
 end
-redis.call('HSET', KEYS[3], 'open', '0')
+redis.call('HDEL', KEYS[3], 'open')
 redis.call('EXPIRE', KEYS[3], ARGV[2])
 redis.call('EXPIRE', KEYS[6], ARGV[2])
 return {KEPT}

@@ -6,11 +6,11 @@ for i = 2, #ARGV, 3 do
   local name, ticket, edition = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   spared[name] = true
   if redis.call('HGET', KEYS[4], 'r' .. name) == ticket then
-    redis.call('HDEL', KEYS[4], 'r' .. name)
     -- No record is as one of revision 0 that is deleted.
     local newest = #edition > 8 and string.sub(edition, 1, 8) .. string.sub(edition, 17, 25) or string.rep('\0', 17)
     redis.call('HSET', KEYS[3], name, newest .. struct.pack('>I1I4I8', STORED, #edition, 0))
     redis.call('HSET', KEYS[2], name, edition)
+    redis.call('HDEL', KEYS[4], 'r' .. name)
     held = held + OVERHEAD + 2 * #name + #edition
   end
 end

@@ -1,7 +1,10 @@
 -- KEYS: meta, log. ARGV: the first place; bytes; 'end' to close the epoch, open or not.
 local meta = redis.call('HMGET', KEYS[1], 'open', 'decided')
 if ARGV[3] == 'end' then
-  if meta[1] then redis.call('HSET', KEYS[1], 'open', '0', 'asked', '1') end
+  if meta[2] then
+    redis.call('HDEL', KEYS[1], 'open')
+    redis.call('HSET', KEYS[1], 'asked', '1')
+  end
 elseif meta[1] ~= '1' then
   return {CLOSED}
 end

@@ -12,7 +12,7 @@ for i = 1, #ARGV do
       local row = redis.call('XRANGE', KEYS[4], last, last)[1]
       -- What was decided and is not in the log has been taken out of it.
       if not row then
-        redis.call('HSET', KEYS[1], 'open', '0')
+        redis.call('HDEL', KEYS[1], 'open')
         return {CLOSED}
       end
       entries[#entries + 1] = last

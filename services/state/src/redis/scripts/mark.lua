@@ -2,6 +2,8 @@
 -- Answers whether there is more to do: 0 or 1.
 local meta = redis.call('HMGET', KEYS[1], 'open', 'decided', 'stored', 'bytes', 'dirty_writes', 'dirty_bytes')
 if meta[1] ~= '1' then return {CLOSED} end
+-- A Redis that is full refuses a script's first write if it may take memory, and no other: what makes room is let through.
+redis.call('HDEL', KEYS[1], 'nothing')
 local upto, stored, held = tonumber(ARGV[1]), tonumber(meta[3]), tonumber(meta[4])
 local dirty_writes, dirty_bytes = tonumber(meta[5]), tonumber(meta[6])
 local left, bytes_left = tonumber(ARGV[4]), tonumber(ARGV[3])
@@ -69,7 +71,7 @@ while whole and stored < upto do
 end
 
 if not whole then
-  redis.call('HSET', KEYS[1], 'open', '0')
+  redis.call('HDEL', KEYS[1], 'open')
   return {CLOSED}
 end
 if stored > tonumber(meta[3]) then

@@ -1,5 +1,5 @@
 -- What several scripts need. A script's keys, as far as it names them, are all of one shard and one epoch:
--- meta, a hash: where the shard stands;
+-- meta, a hash: where the shard stands; a closed epoch's lacks 'open';
 -- seen, a hash: what is visible of each record, as its place (8 bytes) and the edition, or 8 zeros for no record;
 -- heads, a hash: of each record that is in seen, what a write is judged by, so that it moves no content:
 --   the newest edition's place (8), its revision (8), whether there is a record after it (1);

@@ -6,7 +6,7 @@ if redis.call('HGET', KEYS[1], 'open') ~= '1' then return {CLOSED} end
 
 if ARGV[7] ~= '' then
   local held = redis.call('HGET', KEYS[5], ARGV[7])
-  if not held or (held ~= ARGV[8] and below(held, ARGV[8])) then return {UNKNOWN} end
+  if not held or below(held, ARGV[8]) then return {UNKNOWN} end
   if held ~= ARGV[8] then return {FENCED} end
 end
 

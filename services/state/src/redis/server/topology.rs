@@ -9,6 +9,7 @@ use ::redis::{
 use futures::future::try_join_all;
 use holdfast_config::{Redis as Settings, RedisKind, RedisNode, RedisUrl, Secret};
 use holdfast_storage::{Class, Failure};
+use parking_lot::Mutex;
 
 use super::{info::Unfit, links::Links, trouble};
 use crate::{domain::ShardId, redis::keys::Keys};
@@ -21,6 +22,8 @@ pub(super) struct Topology {
     sentinel_password: Option<Secret>,
     /// By shard.
     slots: Vec<u16>,
+    /// The masters of a Cluster as they were found: they know each other when those of the URL are gone.
+    known: Mutex<Vec<RedisNode>>,
 }
 
 /// The masters of one moment.
@@ -48,6 +51,7 @@ impl Topology {
             url: settings.url.clone()?,
             sentinel_password: settings.sentinel_password.clone(),
             slots: ShardId::all().map(|shard| keys.slot(shard)).collect(),
+            known: Mutex::default(),
         })
     }
 
@@ -63,7 +67,8 @@ impl Topology {
     /// Who the masters are now.
     pub(super) async fn masters(&self, patience: Duration) -> Result<Masters, Failure> {
         let mut last = Failure::new(Class::Io, "no Redis is named");
-        for at in self.url.nodes() {
+        let known = self.known.lock().clone();
+        for at in self.url.nodes().iter().chain(&known) {
             let asked = match &self.kind {
                 RedisKind::Single => return Ok(Masters::one(at.clone())),
                 RedisKind::Sentinel { master } => self.ask_sentinel(at, master, patience).await,
@@ -111,6 +116,7 @@ impl Topology {
                 masters.nodes.len() - 1
             }));
         }
+        self.known.lock().clone_from(&masters.nodes);
         Ok(masters)
     }
 

@@ -75,9 +75,15 @@ async fn a_redis_that_is_full_takes_nothing_and_says_so() {
     let redis = Redis::start().await;
     let place = at(&redis).await;
     place.open(shard(3), EPOCH, 5).await.unwrap();
+    let written = several::write(&place, 3, "k").await;
     redis.command("CONFIG SET maxmemory 1").await.unwrap();
     let told = place.open(shard(4), EPOCH, 5).await;
     let Err(Trouble::Away { failure, in_doubt: false }) = told else { panic!("{told:?}") };
     assert_eq!(failure.class(), Class::Full);
-    assert_eq!(place.standing(shard(3), EPOCH).await.unwrap().stored, 5, "what is there is read on");
+    place.mark(shard(3), EPOCH, written).await.expect("this makes room");
+    assert_eq!(place.standing(shard(3), EPOCH).await.unwrap().stored, written, "and what is there is read on");
+    let scope = FenceScope { tenant: "t".into(), name: "n".into() };
+    place.raise_fence(shard(3), EPOCH, &scope, &Fence { number: 1, lease: None }).await.expect("a fence rises");
+    place.close(shard(3), EPOCH).await.expect("and an epoch ends");
+    assert!(matches!(place.standing(shard(3), EPOCH).await, Err(Trouble::Closed)));
 }
