@@ -20,6 +20,7 @@ mod known;
 mod lane;
 mod ledger;
 mod news;
+mod notes;
 mod order;
 mod reader;
 mod reads;
@@ -52,6 +53,7 @@ use known::Known;
 use lane::Lane;
 use ledger::LaneLedger;
 use news::News;
+use notes::Notes;
 use order::{Answer, Order};
 use reader::Reader;
 
@@ -74,6 +76,7 @@ pub struct Postgres {
     reads: Arc<Gate>,
     window: Arc<Window>,
     news: Arc<News>,
+    notes: Arc<Notes>,
     end: CancellationToken,
     _ends_with_it: DropGuard,
     #[cfg(feature = "planted-faults")]
@@ -104,7 +107,7 @@ impl Postgres {
         let unusable = |failure| OpenError::Server { server: "the database".into(), failure };
         let known = Arc::new(Known::read(store.clone(), metrics.clone()).await.map_err(unusable)?);
         let (writes, reads) = (gate("state-database-writes"), gate("state-database-reads"));
-        let (news, end) = (Arc::<News>::default(), CancellationToken::new());
+        let (news, notes, end) = (Arc::<News>::default(), Arc::<Notes>::default(), CancellationToken::new());
         #[cfg(feature = "planted-faults")]
         let faults = Arc::<crate::faults::FaultPlan>::default();
         let window = Arc::new(Window::new(config.window()));
@@ -120,6 +123,8 @@ impl Postgres {
             news: Arc::clone(&news),
             patient,
             advanced: Vec::new(),
+            notes: Arc::clone(&notes),
+            seen: Vec::new(),
             #[cfg(feature = "planted-faults")]
             faults: Arc::clone(&faults),
         };
@@ -140,6 +145,7 @@ impl Postgres {
             reads,
             window,
             news,
+            notes,
             _ends_with_it: end.clone().drop_guard(),
             end,
             #[cfg(feature = "planted-faults")]

@@ -11,11 +11,12 @@ use sqlx::PgConnection;
 use super::{
     known::Known,
     news::News,
+    notes::Notes,
     order::{Answer, Order},
     set::Set,
 };
 use crate::{
-    domain::{Address, Precondition, Seq, ShardId},
+    domain::{Address, Edition, EpochId, Precondition, Seq, ShardId},
     store::{
         FenceScope,
         postgres::{
@@ -30,13 +31,16 @@ const WAIT: &str = "SET LOCAL lock_timeout = '100ms'";
 const WAIT_NO_MORE: &str = "SET LOCAL lock_timeout TO DEFAULT";
 const BEGIN_ANEW: &str = "ROLLBACK AND CHAIN";
 
-/// Keeps nothing in memory but where the transaction in hand leaves its shards.
+/// Keeps nothing in memory but where the transaction in hand leaves its shards, and what others may be told of it then.
 pub(super) struct LaneLedger {
     pub(super) known: Arc<Known>,
     pub(super) news: Arc<News>,
     /// Waits for the shard of its oldest order where all are locked by others.
     pub(super) patient: bool,
     pub(super) advanced: Vec<(ShardId, Seq)>,
+    pub(super) notes: Arc<Notes>,
+    /// What it had in hand.
+    pub(super) seen: Vec<(EpochId, ShardId, Arc<Edition>)>,
     #[cfg(feature = "planted-faults")]
     pub(super) faults: Arc<crate::faults::FaultPlan>,
 }
@@ -51,6 +55,7 @@ impl Ledger for LaneLedger {
 
     async fn apply(&mut self, tx: &mut PgConnection, orders: &[Order]) -> Result<Applied<Answer>, Trouble> {
         self.advanced.clear();
+        self.seen.clear();
         let known = self.known.get();
         let (mut set, stale) = self.lock(tx, &known, orders).await?;
         let locked = |order: &&Order| order.shard().is_some_and(|shard| set.has(shard));
@@ -61,6 +66,7 @@ impl Ledger for LaneLedger {
             _ => set.decide(order),
         };
         let answers = orders.iter().map(decide).collect();
+        self.seen.extend(set.in_hand().map(|(epoch, shard, edition)| (epoch, shard, Arc::clone(edition))));
         let advances: Vec<_> = set.advances().map(|(shard, from, to)| Advance { shard, from, to }).collect();
         if advances.is_empty() {
             return Ok(Applied { answers, transaction: None });
@@ -73,6 +79,9 @@ impl Ledger for LaneLedger {
     fn committed(&mut self) {
         for (shard, position) in self.advanced.drain(..) {
             self.news.rise(shard, position);
+        }
+        for (epoch, shard, edition) in self.seen.drain(..) {
+            self.notes.keep(epoch, shard, &edition);
         }
     }
 }

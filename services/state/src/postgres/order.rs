@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    domain::{Seq, ShardId, Standing},
+    domain::{EpochId, Seq, ShardId, Standing},
     recall::{Late, TrailStart},
     store::postgres::deciding::Deciding,
     write::{Command, Holder, Refusal, WrittenRecord},
@@ -42,7 +42,12 @@ pub(super) enum Answer {
         heads: Arc<[Seq]>,
     },
     /// Its record has moved on; the history says who wrote since.
-    Late(Box<Late>),
+    Late {
+        /// Where it stands.
+        late: Box<Late>,
+        /// The epoch in which that was found.
+        epoch: EpochId,
+    },
     /// It is refused as it is.
     Refused(Box<Refusal>),
     /// The lease's fence is to be registered first.

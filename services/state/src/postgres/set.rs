@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::order::{Answer, Order};
 use crate::{
-    domain::{self, Address, Edition, Epochs, Note, Precondition, Seq, ShardId, Vector},
+    domain::{self, Address, Edition, EpochId, Epochs, Note, Precondition, Seq, ShardId, Vector},
     recall::TrailStart,
     store::{Change, FenceScope, postgres::tables::Tried},
     write::{Command, Current, Write},
@@ -111,6 +111,15 @@ impl Set {
     pub(super) fn advances(&self) -> impl Iterator<Item = (ShardId, Seq, Seq)> {
         let moved = self.shards.iter().filter(|(_, standing)| standing.last > standing.loaded);
         moved.map(|(shard, standing)| (*shard, standing.loaded, standing.last))
+    }
+
+    /// What the history has of the records, with what this transaction leaves there, and the epoch of it.
+    pub(super) fn in_hand(&self) -> impl Iterator<Item = (EpochId, ShardId, &Arc<Edition>)> {
+        self.records.iter().flat_map(|(address, slot)| {
+            let shard = address.shard();
+            let epoch = self.shards.get(&shard).map(|standing| standing.epochs.current());
+            epoch.into_iter().flat_map(move |epoch| slot.newest_first().map(move |edition| (epoch, shard, edition)))
+        })
     }
 
     /// Decides an order.

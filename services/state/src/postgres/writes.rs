@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::future::FutureExt as _;
 use holdfast_storage::{Class, Failure};
 
 use super::{
@@ -13,9 +14,9 @@ use super::{
     order::{Answer, Order},
 };
 use crate::{
-    domain::{Precondition, ShardId},
+    domain::{EpochId, Precondition, ShardId},
     failed::Failed,
-    recall::{Earlier, Recall, Told},
+    recall::{Earlier, Late, Recall, Told},
     store::Unstored,
     write::{Command, Durability, Holder, Refusal, Written, WrittenRecord},
 };
@@ -57,14 +58,7 @@ impl Postgres {
                     }
                     order.consulted = Some(heads);
                 }
-                Answer::Late(late) => {
-                    let explained =
-                        self.reads.call(|| Box::pin(async { self.recall(shard).explain(command, *late).await }));
-                    return match explained.await? {
-                        Told::Before(earlier) => Ok(self.repeated(records(&earlier))),
-                        Told::Conflict(refusal) => Err(Failed::Refused(refusal)),
-                    };
-                }
+                Answer::Late { late, epoch } => return self.explain(command, shard, *late, epoch).await,
                 Answer::Refused(refusal) => return Err(Failed::Refused(refusal)),
                 Answer::Register => self.register_for_write(holder).await?,
                 Answer::Fenced(standing) => return Err(Failed::Fenced(standing)),
@@ -76,6 +70,24 @@ impl Postgres {
                 let failure = Failure::new(Class::Busy, "another process holds the record's shard");
                 return Err(Failed::Store(Unstored { failure, in_doubt: false }));
             }
+        }
+    }
+
+    /// Who wrote since, or that it was the command itself.
+    async fn explain(
+        &self,
+        command: &Command,
+        shard: ShardId,
+        mut late: Late,
+        epoch: EpochId,
+    ) -> Result<Written, Failed> {
+        for (write, trail) in command.writes.iter().zip(&mut late.trails) {
+            self.notes.extend(epoch, shard, trail, write.presented());
+        }
+        let explained = self.reads.call(|| async { self.recall(shard).explain(command, late).await }.boxed());
+        match explained.await? {
+            Told::Before(earlier) => Ok(self.repeated(records(&earlier))),
+            Told::Conflict(refusal) => Err(Failed::Refused(refusal)),
         }
     }
 

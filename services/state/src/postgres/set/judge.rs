@@ -47,7 +47,8 @@ impl Set {
             Verdict::Take => None,
             Verdict::Behind => {
                 let current = self.current(&write.address, shard);
-                Some(Answer::Late(Box::new(Late { index, current, trails: self.trails(command) })))
+                let late = Box::new(Late { index, current, trails: self.trails(command) });
+                Some(Answer::Late { late, epoch: place.epochs.current() })
             }
             Verdict::Lost => {
                 let Precondition::Version(presented) = &write.precondition else { return None };

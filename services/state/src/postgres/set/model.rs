@@ -193,7 +193,7 @@ proptest! {
                         prop_assert!(now.insert(id, written(&records)).is_none(), "taken twice");
                     }
                     Answer::Repeated(records) => prop_assert_eq!(now.get(&id), Some(&written(&records))),
-                    Answer::Late(_) | Answer::Refused(_) => prop_assert!(!passes),
+                    Answer::Late { .. } | Answer::Refused(_) => prop_assert!(!passes),
                     other => prop_assert!(false, "{:?}", other),
                 }
             }
