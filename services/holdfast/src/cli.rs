@@ -49,7 +49,6 @@ pub(crate) struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, and it is read once")]
 pub(crate) enum Command {
     /// Start the whole mesh on this machine, each service in a process of its own
     Up(Up),
