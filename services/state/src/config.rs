@@ -19,6 +19,9 @@ pub const TTL_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3_600);
 /// A connection for each of them, at each process: more do not make a database faster.
 const LANES_MAX: usize = 16;
 
+/// How long the knowledge of who decides may be believed.
+const DECIDER_LEASE: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(20);
+
 /// The settings of the state service.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -35,6 +38,8 @@ pub struct Config {
     pub stale_cache: Size,
     /// With a PostgreSQL: connections that write, shards shared out among them.
     pub lanes: usize,
+    /// With a Redis: how long a process believes what it has read of who decides.
+    pub decider_lease: Span,
     /// Scopes of fences in memory.
     pub fences_cached: usize,
     /// Streams of changes at a time.
@@ -110,6 +115,7 @@ impl Default for Config {
             cache: Size::from_mib(256),
             stale_cache: Size::from_mib(32),
             lanes: 2,
+            decider_lease: Span::from_secs(10),
             fences_cached: 100_000,
             watches_max: 2_048,
             cached: Cached::default(),
@@ -162,6 +168,10 @@ impl Config {
         }
         if self.waiting.writes_max == 0 {
             return invalid("waiting.writes_max", "must be at least 1".into());
+        }
+        if !DECIDER_LEASE.contains(&*self.decider_lease) {
+            let why = "must be from 2s to 20s: a change of who decides waits that long, and floors settle longer";
+            return invalid("decider_lease", why.into());
         }
         if !(1..=LANES_MAX).contains(&self.lanes) {
             return invalid("lanes", format!("must be from 1 to {LANES_MAX}"));

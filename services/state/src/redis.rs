@@ -53,9 +53,13 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 pub use engine::Parts;
+pub use place::RedisPlace;
 pub use planted::{Fault, Faults};
 pub use settings::Settings;
 
+use crate::{config::Config, postgres::Postgres};
+use archive::InPostgres;
+use clock::SinceBoot;
 use engine::Engine;
 
 /// The decider, and what it does of its own accord.
@@ -89,6 +93,20 @@ impl Redis {
             duty(Box::pin(flush::run(Arc::clone(&engine), lane, stop.clone())));
         }
         Self { engine, stop, broken, duties: Mutex::new(duties) }
+    }
+
+    /// In front of a PostgreSQL, which decides while the Redis is gone.
+    pub fn before(store: Postgres, place: RedisPlace, config: &Config, settings: &holdfast_config::Redis) -> Self {
+        let tables = store.store().clone();
+        let parts = Parts {
+            place: Arc::new(place),
+            archive: Arc::new(InPostgres::new(tables.clone())),
+            shelf: Arc::new(tables),
+            store: Arc::new(store),
+            clock: Arc::new(SinceBoot),
+        };
+        let settings = Settings::new(config, *config.decider_lease, *settings.gone_after, config.lanes);
+        Self::start(parts, settings, Faults::default())
     }
 
     async fn end(&self) {

@@ -18,6 +18,7 @@ use crate::{
     expiry,
     grpc::Api,
     postgres::Postgres,
+    redis::{Redis, RedisPlace},
     state::State,
     store::{postgres, sqlite},
 };
@@ -66,5 +67,12 @@ async fn decide(
     };
     let place = Postgres::join(url.reveal(), config).await.map_err(ServeError::other)?;
     let duties = postgres::upkeep::run(place.store().clone(), config.keep.clone(), SETTLES, stop.clone());
-    Ok((Arc::new(place), tokio::spawn(duties)))
+    let duties = tokio::spawn(duties);
+    match RedisPlace::new(&common.redis) {
+        None => Ok((Arc::new(place), duties)),
+        Some(redis) => {
+            redis.check().await.map_err(ServeError::other)?;
+            Ok((Arc::new(Redis::before(place, redis, config, &common.redis)), duties))
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! The port to the store behind a shared place of decision: what the decider asks of it beside what everybody reads
 //! ([`Shelf`](crate::store::Shelf)).
 
+mod postgres;
+
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -12,6 +14,8 @@ use crate::{
     store::{Bound, FenceScope, LostEpoch},
     write::Holder,
 };
+
+pub use postgres::InPostgres;
 
 /// What one call comes to.
 pub type Kept<'a, T> = BoxFuture<'a, Result<T, Failure>>;
@@ -36,6 +40,9 @@ pub struct Deciding {
     pub draining: bool,
     /// What is known of all epochs.
     pub epochs: Arc<Epochs>,
+    /// By shard, the version of every record that is not there. A tombstone is forgotten only when its floor has been known
+    /// for longer than this may be believed.
+    pub floors: Arc<Vec<Vector>>,
     /// Whether this is the server on which the epoch began; on any other nothing may be decided.
     pub same_server: bool,
     /// By shard.
@@ -114,9 +121,6 @@ pub type Open<'a> = Box<dyn FnOnce(EpochId, Vec<(ShardId, Seq)>) -> BoxFuture<'a
 pub trait Archive: Send + Sync + 'static {
     /// Who decides.
     fn deciding(&self) -> Kept<'_, Deciding>;
-
-    /// The vector of records of a shard that are not there, as of now.
-    fn floor(&self, shard: ShardId) -> Kept<'_, Vector>;
 
     /// Says that an epoch is on its end, where it still counts.
     fn drain(&self, epoch: EpochId) -> Kept<'_, ()>;

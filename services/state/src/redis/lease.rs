@@ -128,7 +128,8 @@ mod tests {
     fn said(epoch: u64, draining: bool) -> Deciding {
         let epoch = EpochId(epoch);
         let epochs = Arc::new(Epochs::new(epoch));
-        Deciding { epoch, who: Who::Store, draining, epochs, same_server: true, shards: Vec::new() }
+        let floors = Arc::default();
+        Deciding { epoch, who: Who::Store, draining, epochs, floors, same_server: true, shards: Vec::new() }
     }
 
     fn at(seconds: u64) -> (Arc<Hands>, Lease, impl Fn(u64)) {

@@ -115,6 +115,7 @@ impl Engine {
     async fn decide(self: &Arc<Self>, deciding: &Deciding, asked: &mut Asked<'_>) -> Result<Written, Halt> {
         let (epoch, shard) = (deciding.epoch, asked.command.writes[0].address.shard());
         let mut addresses: Vec<Address> = asked.command.writes.iter().map(|write| write.address.clone()).collect();
+        let none = Vector::default();
         addresses.extend(asked.command.guard.iter().map(|guard| guard.address.clone()));
         loop {
             let mut known = self.look(epoch, shard, &addresses).await?;
@@ -129,8 +130,8 @@ impl Engine {
                 // What an epoch that is over took would be in the store.
                 asked.doubt = asked.doubt.filter(|doubted| *doubted == epoch);
             }
-            let floor = self.floor(shard, &known).await?;
-            let ground = Ground { known: &known, guard: guard.as_ref(), floor: &floor, epochs: &deciding.epochs };
+            let floor = deciding.floors.get(shard.index()).unwrap_or(&none);
+            let ground = Ground { known: &known, guard: guard.as_ref(), floor, epochs: &deciding.epochs };
             match judge(&asked.command, asked.write_id, ground) {
                 Judged::Take(moves) => {
                     if let Some(written) = self.take(epoch, shard, asked, moves).await? {
@@ -153,15 +154,6 @@ impl Engine {
         match self.check(deciding.epoch) {
             Ok(()) => Halt::Failed(Failed::Refused(refusal)),
             Err(halt) => halt,
-        }
-    }
-
-    /// The version of records that are not there. A tombstone that was forgotten lately has raised it, so what was known
-    /// before the records were looked at does not do.
-    async fn floor(&self, shard: ShardId, known: &[Known]) -> Result<Vector, Halt> {
-        match known.iter().any(|known| known.newest().is_none()) {
-            true => Ok(self.archive.floor(shard).await?),
-            false => Ok(Vector::default()),
         }
     }
 

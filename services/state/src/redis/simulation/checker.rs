@@ -16,6 +16,9 @@ impl History {
     pub(super) fn check(&mut self) -> Result<(), String> {
         self.calls.sort_by_key(|call| call.called);
         self.learn_ids();
+        if self.stored_twice {
+            return Err("two writes were stored at one place".into());
+        }
         self.chains()?;
         self.versions()?;
         self.acknowledged()?;

@@ -96,6 +96,7 @@ pub(super) struct History {
     pub(super) lost: Vec<LostEpoch>,
     /// What is stored at the end.
     pub(super) stored: BTreeMap<(ShardId, Seq), (Address, Arc<Edition>)>,
+    pub(super) stored_twice: bool,
     /// The ids that their callers know writes by, where others were minted on the way.
     pub(super) minted: BTreeMap<Uuid, Uuid>,
     /// Calls that failed after all trouble was over.
@@ -113,6 +114,7 @@ impl History {
             epochs: Vec::new(),
             lost: Vec::new(),
             stored: BTreeMap::new(),
+            stored_twice: false,
             minted: BTreeMap::new(),
             unhealed: Vec::new(),
         }

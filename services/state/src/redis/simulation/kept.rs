@@ -31,6 +31,9 @@ pub(super) struct Kept {
     pub(super) rows: BTreeMap<(ShardId, Seq), (Address, Arc<Edition>)>,
     pub(super) newest: HashMap<Address, Arc<Edition>>,
     fences: HashMap<FenceScope, (Fence, EpochId, BTreeSet<ShardId>)>,
+    drawn: u64,
+    /// A place of the history was given again.
+    pub(super) stored_twice: bool,
     faults: Faults,
 }
 
@@ -48,6 +51,8 @@ impl Kept {
             rows: BTreeMap::new(),
             newest: HashMap::new(),
             fences: HashMap::new(),
+            drawn: 1,
+            stored_twice: false,
             faults,
         }
     }
@@ -58,6 +63,7 @@ impl Kept {
             who: self.who.clone(),
             draining: self.draining,
             epochs: Arc::new(self.epochs.clone()),
+            floors: Arc::default(),
             same_server: true,
             shards: self.shards.clone(),
         }
@@ -96,6 +102,7 @@ impl Kept {
 
     /// One more row of the history.
     pub(super) fn store(&mut self, shard: ShardId, address: &Address, edition: Edition) {
+        self.stored_twice |= self.rows.contains_key(&(shard, edition.seq));
         let record = self.newest.get(address).map_or(self.newest.len() as RecordId + 1, |before| before.record);
         let edition = Arc::new(Edition { record, ..edition });
         self.rows.insert((shard, edition.seq), (address.clone(), Arc::clone(&edition)));
@@ -112,9 +119,11 @@ impl Kept {
     }
 
     /// The last places of all shards, for the epoch that would come next.
-    pub(super) fn next(&self) -> (EpochId, Vec<(ShardId, Seq)>) {
+    pub(super) fn next(&mut self) -> (EpochId, Vec<(ShardId, Seq)>) {
+        // Drawn anew each time: an id that a failed change has used is never used again.
+        self.drawn += 1;
         let places = ShardId::all().zip(&self.shards).map(|(shard, state)| (shard, state.position));
-        (EpochId(self.epoch.0 + 1), places.collect())
+        (EpochId(self.drawn), places.collect())
     }
 
     pub(super) fn switch(&mut self, next: EpochId, who: Who, now: Micros) -> Option<LostEpoch> {

@@ -71,12 +71,16 @@ pub(super) async fn run(world: Arc<World>) {
             15 | 16 => {
                 // While one is slow, another changes who decides, for he alone does not reach the place.
                 inject("slow");
-                let slow = world.process(at).life;
-                slow.slow.store(true, Relaxed);
+                let slow = [world.process(at).life, world.process((at + 2) % PROCESSES).life];
+                slow.iter().for_each(|life| life.slow.store(true, Relaxed));
                 let other = (at + 1) % PROCESSES;
-                world.process(other).wire.set(Outage::Away);
-                later(&world, span * 2, move |world| {
-                    slow.slow.store(false, Relaxed);
+                match random.below(4) {
+                    0 => shared.place.live_again(behind.clone()),
+                    1 => shared.place.replace(),
+                    _ => world.process(other).wire.set(Outage::Away),
+                }
+                later(&world, Duration::from_secs(3) + span, move |world| {
+                    slow.iter().for_each(|life| life.slow.store(false, Relaxed));
                     world.process(other).wire.set(Outage::None);
                 });
             }

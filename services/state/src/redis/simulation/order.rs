@@ -12,7 +12,6 @@ use crate::domain::{Address, EpochId, Seq, ShardId};
 
 /// A write in its place.
 struct Step {
-    id: Option<Uuid>,
     state: Option<Mark>,
 }
 
@@ -26,7 +25,7 @@ pub(super) struct Order {
 impl Order {
     /// Everything stored, and what was visible and is lost, epoch by epoch; after a loss, the record is what it was before.
     pub(super) fn of(history: &History, address: &Address) -> Self {
-        let mut order = Self { steps: vec![Step { id: None, state: None }], places: HashMap::new() };
+        let mut order = Self { steps: vec![Step { state: None }], places: HashMap::new() };
         for epoch in &history.epochs {
             let (stored, lost) = history.writes_of(address, *epoch);
             for (id, state) in stored {
@@ -48,7 +47,7 @@ impl Order {
         if let Some(id) = id {
             self.places.entry(id).or_insert(self.steps.len());
         }
-        self.steps.push(Step { id, state });
+        self.steps.push(Step { state });
     }
 
     /// Whether it explains all calls, in the order in which they were made.
@@ -88,11 +87,6 @@ impl Order {
             }
             _ => Ok(None),
         }
-    }
-
-    /// Whether a write has a place in it.
-    pub(super) fn has(&self, id: Uuid) -> bool {
-        self.steps.iter().any(|step| step.id == Some(id))
     }
 }
 

@@ -65,10 +65,6 @@ impl Archive for Desk {
         self.transact(false, |kept| kept.deciding()).boxed()
     }
 
-    fn floor(&self, _shard: ShardId) -> Call<'_, Vector> {
-        self.transact(false, |_| Vector::default()).boxed()
-    }
-
     fn drain(&self, epoch: EpochId) -> Call<'_, ()> {
         self.transact(true, move |kept| kept.drain(epoch)).boxed()
     }

@@ -13,6 +13,7 @@ use crate::{
         Identity, Logged, Moves, Place, Seen, Standing, Taken, Ticket, Told, Trouble,
         model::{Client, Outage},
     },
+    redis::Fault,
     store::FenceScope,
 };
 
@@ -48,6 +49,11 @@ impl Wire {
         let way = if shard.is_none_or(|shard| self.shared.uses(shard)) { WAY_MS } else { 0 };
         async move {
             self.life.step(way).await;
+            if self.shared.faults.has(Fault::IdentityUnchecked)
+                && let Some(Ok(now)) = client.identity().now_or_never()
+            {
+                client.accept(&now);
+            }
             let said = call(client).await;
             self.life.step(way).await;
             said

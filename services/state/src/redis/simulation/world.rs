@@ -45,7 +45,7 @@ pub(super) struct Shared {
     pub(super) over: AtomicBool,
     pub(super) marks: AtomicU64,
     pub(super) addresses: Vec<Address>,
-    faults: Faults,
+    pub(super) faults: Faults,
     locks: AtomicU64,
     locked: Mutex<Option<(u64, Instant, Arc<Life>)>>,
     began: Instant,
@@ -121,7 +121,7 @@ impl World {
         let shared = Shared {
             random: Arc::new(Random::new(seed)),
             // Room for some of the records only.
-            place: Model::new(1_200),
+            place: Model::new(700),
             kept: Mutex::new(Kept::new(faults)),
             history: Mutex::new(History::new()),
             store_away: AtomicBool::new(false),
@@ -190,6 +190,7 @@ impl World {
         history.epochs.clone_from(&kept.order);
         history.lost.clone_from(&kept.lost);
         history.stored = kept.rows.clone();
+        history.stored_twice = kept.stored_twice;
         history
     }
 }

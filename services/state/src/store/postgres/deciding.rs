@@ -15,6 +15,7 @@ use super::tables::Decides;
 use crate::domain::{Ended, EpochId, Epochs, SHARDS, Vector};
 use crate::place::Identity;
 
+pub(crate) use switch::begin;
 pub use switch::{Switched, begin_draining, switch};
 
 pub(super) const READ: &str = include_str!("deciding/read.sql");

@@ -69,7 +69,8 @@ pub async fn switch(
     Ok(Switched { deciding, ours: true, lost })
 }
 
-async fn begin(
+/// The rows of it, under the locks of all shards.
+pub(crate) async fn begin(
     tx: &mut PgConnection,
     from: EpochId,
     (next, to): (EpochId, &Who),
