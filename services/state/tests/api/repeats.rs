@@ -119,6 +119,8 @@ async fn beyond_the_history_a_repeat_may_have_happened() {
     }
     let removed = state.sweep().await;
     assert_eq!(removed, 5, "two editions of seven are kept");
+    // What only memory has is gone too then.
+    let state = state.restart().await;
     let refused = state.put(write).await.unwrap_err();
     assert!(conflict(&refused).may_have_happened && status::may_have_happened(&refused));
     assert_eq!(data(&state.get("k").await.unwrap()), "7", "the current one is kept");

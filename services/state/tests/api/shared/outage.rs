@@ -3,6 +3,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use holdfast_proto::state::v1 as pb;
 use holdfast_rpc::status;
+use holdfast_testkit::{Fault, FaultProxy, Postgres as Server};
 use tonic::{Code, Status};
 
 use super::Several;
@@ -82,6 +83,26 @@ async fn while_the_database_is_gone_callers_are_told_when_to_come_back() {
     }
     let write = with_id(put("k", "2", Some(&at)), 2);
     assert_eq!(insist(&state.processes, 0, &write).await.revision, 2, "it heals by itself");
+}
+
+#[tokio::test]
+async fn a_database_that_says_nothing_is_left_alone_until_it_speaks() {
+    let server = Server::start().await;
+    let proxy = FaultProxy::to(([127, 0, 0, 1], server.port()).into()).await;
+    let url = format!("postgres://holdfast@{}/postgres", proxy.address());
+    let state = [Harness::on(Home::at(&url), holdfast_state::Config::default()).await];
+    let at = state[0].make("k", "1").await;
+    proxy.set(Fault::Stall);
+    for refused in join_all((0..4).map(|n| state[0].put(put(&n.to_string(), "1", None)))).await {
+        let refused = refused.unwrap_err();
+        assert_come_back(&refused);
+        assert!(status::may_have_happened(&refused), "it was asked, and nobody knows");
+    }
+    let refused = state[0].put(put("k", "2", Some(&at))).await.unwrap_err();
+    assert_come_back(&refused);
+    assert!(!status::may_have_happened(&refused), "it was not asked: {refused:?}");
+    proxy.set(Fault::None);
+    assert_eq!(insist(&state, 0, &with_id(put("k", "2", Some(&at)), 2)).await.revision, 2);
 }
 
 #[tokio::test]
