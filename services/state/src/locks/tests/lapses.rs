@@ -68,6 +68,31 @@ async fn a_renewal_late_but_before_anybody_took_it_over_counts() {
     farm.write_under(lock.fence).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_lapses_is_the_first_in_lines() {
+    let (dead, farm) = pair();
+    dead.take(Duration::ZERO).await.unwrap();
+    let mut calls = Vec::new();
+    for name in ["first", "second", "third"] {
+        calls.push(farm.another().queue(name, LONG).await);
+    }
+    dead.die();
+    assert_eq!(&*told(calls.remove(0)).await.unwrap().holder, "first");
+    assert!(calls.iter().all(|call| !call.is_finished()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_on_its_way_while_the_lock_is_given_back_is_refused() {
+    let (farm, slow) = pair();
+    let lock = farm.take(Duration::ZERO).await.unwrap();
+    slow.model.delay(Duration::from_millis(300));
+    let renewal = tokio::spawn(async move { slow.renew(lock.fence).await });
+    // It has looked, and is about to write.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    farm.release(lock.fence).await.unwrap();
+    assert_lock_lost(renewal.await.expect("no panic"));
+}
+
 /// Whatever comes in between a look at the lock and the take-over that follows from it.
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_was_answered_is_never_overlooked() {

@@ -1,6 +1,17 @@
 //! The same request again: after a lost reply, at another process, or beside the first.
 
+use futures::future::BoxFuture;
+
 use super::*;
+
+/// A call whose answer is on its way, and not heard.
+async fn unheard(process: &Process, request: Acquire) -> BoxFuture<'static, Result<Lock, Failed>> {
+    let state = process.state.clone();
+    let mut call: BoxFuture<'static, _> = Box::pin(async move { state.acquire(request).await });
+    assert!(futures::poll!(&mut call).is_pending());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    call
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_repeat_gets_the_lock_that_it_has() {
@@ -66,22 +77,44 @@ async fn a_lock_that_nobody_heard_of_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_heard_gives_the_lock_back() {
+    let farm = Process::first();
+    let call = unheard(&farm, ask("gone", Duration::ZERO)).await;
+    assert_held_by_another(farm.another().take(Duration::ZERO).await);
+    drop(call);
+    let started = Instant::now();
+    farm.another().take(LONG).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_repeat_was_told_elsewhere_is_not_given_back() {
+    let (farm, request) = (Process::first(), ask("somebody", Duration::ZERO));
+    let cut_off = unheard(&farm, request.clone()).await;
+    let lock = farm.another().state.acquire(request).await.unwrap();
+    drop(cut_off);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    farm.write_under(lock.fence).await.expect("it is the holder's still");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_late_copy_of_a_request_takes_nothing_from_its_holder() {
     let farm = Process::first();
     let request = ask("somebody", Duration::ZERO);
     let lock = farm.state.acquire(request.clone()).await.unwrap();
-    for process in [farm.clone(), farm.another()] {
-        for renewed in [false, true] {
-            if renewed {
-                farm.renew(lock.fence).await.unwrap();
-            }
-            let copy = process.state.clone();
-            let request = request.clone();
-            let copy = tokio::spawn(async move { copy.acquire(request).await });
-            tokio::task::yield_now().await;
-            copy.abort();
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            farm.renew(lock.fence).await.expect("it is the holder's still");
+    for renewed in [false, true] {
+        if renewed {
+            farm.renew(lock.fence).await.unwrap();
         }
+        // Gone before its desk has looked, and gone with the answer unheard.
+        let early = tokio::spawn({
+            let (state, request) = (farm.state.clone(), request.clone());
+            async move { state.acquire(request).await }
+        });
+        tokio::task::yield_now().await;
+        early.abort();
+        drop(unheard(&farm, request.clone()).await);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        farm.write_under(lock.fence).await.expect("it is the holder's still");
     }
 }
