@@ -1,5 +1,6 @@
 //! The place of decision in a Redis: one script a call, each one step.
 
+mod ask;
 mod reply;
 
 use std::sync::Arc;
@@ -7,23 +8,15 @@ use std::sync::Arc;
 use futures::FutureExt;
 use holdfast_config::Redis as Settings;
 
-use super::{
-    codec,
-    keys::{Keys, Part},
-    scripts::{self, Script},
-    server::{Request, Server},
-};
+use super::{codec, keys::Keys, scripts, server::Server};
 use crate::{
     domain::{Address, Edition, EpochId, Fence, SHARDS, Seq, ShardId},
-    place::{Identity, Logged, Moves, Place, Seen, Standing, Taken, Ticket, Told, Trouble},
+    place::{Identity, Logged, Moves, Place, Seen, Standing, Taken, Ticket, Told},
     store::FenceScope,
 };
 
 /// Tickets of a shard at once.
 const TICKETS_MAX: u64 = 4_096;
-
-/// Copies of fences in a shard at once.
-const FENCES_MAX: u64 = 1_024;
 
 /// What one step of a mark shows at most: what is longer would keep others waiting.
 const MARK_BYTES: u64 = 1 << 20;
@@ -31,9 +24,6 @@ const MARK_ENTRIES: u64 = 256;
 
 /// Records that one script looks at.
 const LOOK_MAX: usize = 1_000;
-
-/// How long a log is kept that was found later and nobody asked for.
-const SET_ASIDE_SECONDS: u64 = 7 * 24 * 3_600;
 
 /// A Redis as a place of decision.
 #[derive(Debug)]
@@ -63,39 +53,6 @@ impl RedisPlace {
     /// What is wrong with it, for whoever runs it.
     pub async fn check(&self) -> Result<(), String> {
         self.server.check().await
-    }
-
-    fn request<'r>(&self, script: &'static Script, shard: ShardId, epoch: EpochId) -> Request<'r> {
-        Request::new(script, self.parts(script.parts, shard, epoch))
-    }
-
-    fn parts(&self, parts: &[Part], shard: ShardId, epoch: EpochId) -> Vec<String> {
-        parts.iter().map(|part| self.keys.part(shard, epoch, *part)).collect()
-    }
-
-    /// A script that names the list of the shard's epochs too, and what else there is.
-    fn across<'r>(&self, script: &'static Script, shard: ShardId, epoch: EpochId, others: Vec<String>) -> Request<'r> {
-        let mut keys = self.parts(script.parts, shard, epoch);
-        keys.push(self.keys.epochs(shard));
-        keys.extend(others);
-        Request::new(script, keys)
-    }
-
-    async fn done(&self, shard: ShardId, request: Request<'_>) -> Result<(), Trouble> {
-        self.server.call(shard, &request).await.map(drop)
-    }
-
-    async fn read_log(&self, shard: ShardId, request: Request<'_>) -> Result<Vec<Logged>, Trouble> {
-        let (_, rows) = self.server.call(shard, &request).await?;
-        reply::log(rows)
-    }
-
-    async fn forget(&self, shard: ShardId, epoch: EpochId, other: EpochId) -> Result<bool, Trouble> {
-        let keys = self.parts(&Part::ALL, shard, other);
-        let request = self.across(&scripts::FORGET, shard, epoch, keys);
-        let request = request.arg(other.to_string().into_bytes()).number(SET_ASIDE_SECONDS);
-        let (kept, _) = self.server.call(shard, &request).await?;
-        Ok(kept != 0)
     }
 }
 
@@ -254,13 +211,6 @@ impl Place for RedisPlace {
         fence: &'p Fence,
     ) -> Told<'p, ()> {
         self.done(shard, self.fence(shard, epoch, scope, fence)).boxed()
-    }
-}
-
-impl RedisPlace {
-    fn fence<'r>(&self, shard: ShardId, epoch: EpochId, scope: &FenceScope, fence: &Fence) -> Request<'r> {
-        let request = self.request(&scripts::FENCE, shard, epoch).arg(codec::scope(scope).into_bytes());
-        request.arg(codec::pack_fence(fence)).number(FENCES_MAX)
     }
 }
 

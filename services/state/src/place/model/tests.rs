@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::place::conformance::{Ground, SMALL_SHARE_BYTES, check};
+use crate::place::{
+    Place, Trouble,
+    conformance::{Ground, SMALL_SHARE_BYTES, check},
+};
 
 async fn accepted(model: &Model) -> Client {
     let client = model.client();

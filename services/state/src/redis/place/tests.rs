@@ -11,7 +11,10 @@ use holdfast_config::{Common, Document};
 use holdfast_testkit::Redis;
 
 use super::*;
-use crate::place::conformance::{Ground, SMALL_SHARE_BYTES, check};
+use crate::place::{
+    Trouble,
+    conformance::{Ground, SMALL_SHARE_BYTES, check},
+};
 
 /// The settings for a Redis, by what stands in the configuration behind `url =`, and more.
 fn settings(url: &str, more: &str) -> Settings {

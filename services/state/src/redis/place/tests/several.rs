@@ -13,7 +13,7 @@ use crate::{
 /// Fills a record that is not in the store and writes it; the write's place.
 pub(super) async fn write(place: &RedisPlace, index: usize, key: &str) -> Seq {
     let address = Address::new("acme", "n", "p", key).unwrap();
-    let ticket = place.tickets(shard(index), EPOCH, &[address.clone()]).await.unwrap().remove(0);
+    let ticket = place.tickets(shard(index), EPOCH, std::slice::from_ref(&address)).await.unwrap().remove(0);
     place.install(shard(index), EPOCH, &[(address.clone(), ticket, None)]).await.unwrap();
     let edition = Edition {
         record: 0,
@@ -114,4 +114,17 @@ async fn a_replica_without_the_newest_writes_is_another_life_with_a_shorter_log(
     let places: Vec<_> = left.iter().flat_map(|entry| &entry.editions).map(|(_, edition)| edition.seq).collect();
     assert_eq!(places, [first], "a prefix, without the newest");
     assert!(matches!(place.standing(shard(3), EPOCH).await, Err(Trouble::Closed)), "and nothing comes behind it");
+}
+
+#[tokio::test]
+async fn a_master_goes_on_while_no_sentinel_answers() {
+    let master = Redis::start().await;
+    let _replica = Redis::start_replica(master.address()).await;
+    let sentinel = RedisSentinel::start(&master).await;
+    let place = accepted(&settings(&format!("{:?}", sentinel.url()), "")).await;
+    let before = place.identity().await.unwrap();
+    place.open(shard(3), EPOCH, 5).await.unwrap();
+    drop(sentinel);
+    assert_eq!(place.identity().await.unwrap(), before);
+    assert_eq!(place.standing(shard(3), EPOCH).await.unwrap().stored, 5);
 }
