@@ -47,7 +47,7 @@ use self::{
     view::View,
 };
 use crate::{
-    domain::{Micros, Partition},
+    domain::{HIDDEN, Micros, Partition},
     failed::Failed,
     state::State,
     store::PageQuery,
@@ -128,7 +128,7 @@ impl State {
     pub async fn renew(&self, held: &Held) -> Result<(), Failed> {
         let places = Places::of(&held.partition, &held.name);
         loop {
-            let view = View::read(&**self.decider(), &places).await?;
+            let view = View::read(&**self.decider(), places.clone()).await?;
             if !view.is_held_under(held.fence) {
                 let address = places.lock;
                 return Err(Failed::Refused(Box::new(Refusal::LockLost { address })));
@@ -146,7 +146,7 @@ impl State {
     pub async fn release(&self, held: &Held) -> Result<(), Failed> {
         let places = Places::of(&held.partition, &held.name);
         loop {
-            let view = View::read(&**self.decider(), &places).await?;
+            let view = View::read(&**self.decider(), places.clone()).await?;
             if !view.is_held_under(held.fence) {
                 return Ok(());
             }
@@ -188,13 +188,10 @@ impl State {
             bytes: PAGE_BYTES,
         };
         let page = self.decider().list(query).await?;
-        let mut locks = Vec::with_capacity(page.records.len());
-        for (address, _) in page.records {
-            let name = address.key().rsplit(crate::domain::HIDDEN).next().unwrap_or_default();
-            let view = View::read(&**self.decider(), &Places::of(partition, name)).await?;
-            locks.extend(view.lock());
-        }
-        Ok(locks)
+        let names = page.records.iter().map(|(address, _)| address.key().rsplit(HIDDEN).next().unwrap_or_default());
+        let places = names.map(|name| Places::of(partition, name)).collect();
+        let views = View::read_all(&**self.decider(), places).await?;
+        Ok(views.iter().filter_map(View::lock).collect())
     }
 }
 

@@ -100,7 +100,7 @@ impl<'d> Desk<'d> {
     async fn step(&mut self) -> Result<Next, Failed> {
         // What comes from here on is news: it may be missing from the view.
         self.news.mark_unchanged();
-        let view = View::read(&*self.desks.decider, &self.places).await?;
+        let view = View::read(&*self.desks.decider, self.places.clone()).await?;
         let now = Instant::now();
         let since = self.desks.seen.since(&self.places.lock, view.stamp(), now);
         let lapses = since + view.patience();

@@ -29,6 +29,10 @@ impl Places {
         let record = |kind| partition.hidden(kind, name);
         Self { lock: record(LOCK), renewal: record(RENEWAL), line: record(LINE) }
     }
+
+    pub(super) fn all(&self) -> [Address; 3] {
+        [self.lock.clone(), self.renewal.clone(), self.line.clone()]
+    }
 }
 
 /// One caller of a lock, as its place in the line and its grant say it.

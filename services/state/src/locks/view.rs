@@ -42,11 +42,19 @@ pub(super) struct Stamp {
 }
 
 impl View {
-    pub(super) async fn read(decider: &dyn Decider, places: &Places) -> Result<Self, Failed> {
-        let asked = [places.lock.clone(), places.renewal.clone(), places.line.clone()];
+    pub(super) async fn read(decider: &dyn Decider, places: Places) -> Result<Self, Failed> {
+        let asked = places.all();
         let mut found = decider.get(&asked).await?.into_iter();
         let mut next = || found.next().flatten();
-        Ok(Self::of(places.clone(), next(), next(), next()))
+        Ok(Self::of(places, next(), next(), next()))
+    }
+
+    /// Several locks, by one question.
+    pub(super) async fn read_all(decider: &dyn Decider, locks: Vec<Places>) -> Result<Vec<Self>, Failed> {
+        let asked: Vec<_> = locks.iter().flat_map(Places::all).collect();
+        let mut found = decider.get(&asked).await?.into_iter();
+        let mut next = || found.next().flatten();
+        Ok(locks.into_iter().map(|places| Self::of(places, next(), next(), next())).collect())
     }
 
     fn of(
