@@ -43,6 +43,8 @@ mod settings;
 #[cfg(test)]
 mod simulation;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 mod writes;
 

@@ -88,7 +88,10 @@ impl Engine {
         }
         let looks = by_shard.into_iter().map(|(shard, ats)| async move {
             let wanted: Vec<_> = ats.iter().map(|at| addresses[*at].clone()).collect();
-            let known = self.look(epoch, shard, &wanted).await?;
+            let known = match self.look(epoch, shard, &wanted).await {
+                Err(Halt::Failed(Failed::Full { .. })) => self.read_past_the_place(epoch, shard, wanted).await?,
+                looked => looked?,
+            };
             Ok::<_, Halt>(ats.into_iter().zip(known))
         });
         let mut found = vec![None; addresses.len()];
@@ -101,6 +104,20 @@ impl Engine {
         Ok(found)
     }
 
+    /// Records of one shard that do not fit into the place together: as a page is read.
+    async fn read_past_the_place(
+        &self,
+        epoch: EpochId,
+        shard: ShardId,
+        wanted: Vec<Address>,
+    ) -> Result<Vec<Known>, Halt> {
+        self.barrier(epoch, shard).await?;
+        let editions = self.shelf.editions(wanted).await?;
+        let newest = editions.iter().flatten().map(|edition| edition.seq).max();
+        self.shown(epoch, shard, newest.unwrap_or_default()).await?;
+        Ok(editions.into_iter().map(|edition| Known { visible: edition.map(Arc::new), tip: None }).collect())
+    }
+
     /// Records of one shard as the place has them, filled where they are missing.
     pub(super) async fn look(
         self: &Arc<Self>,
@@ -108,7 +125,7 @@ impl Engine {
         shard: ShardId,
         addresses: &[Address],
     ) -> Result<Vec<Known>, Halt> {
-        for _ in 0..FILLS_MAX {
+        for tried in 0..FILLS_MAX {
             let seen = self.place.look(shard, epoch, addresses).await;
             let seen = seen.map_err(|trouble| self.halted(epoch, trouble))?;
             self.check(epoch)?;
@@ -122,7 +139,8 @@ impl Engine {
             if missing.is_empty() {
                 return Ok(known);
             }
-            self.fill(epoch, shard, &missing).await?;
+            // What is named together makes no room for each other, so the second time all are named.
+            self.fill(epoch, shard, if tried == 0 { &missing } else { addresses }).await?;
         }
         Err(Failed::Full { retry_after: ROOM_RETRY_AFTER }.into())
     }
