@@ -65,6 +65,8 @@ impl Flusher {
         let worker = Worker { decks: Arc::clone(&decks), journal, flushes, outcomes };
         let thread = thread::Builder::new().name("state-flusher".into()).spawn(move || worker.run())?;
         decks.shared.bell.listen(thread.thread().clone());
+        let relayed = Arc::clone(&decks);
+        tokio::spawn(async move { relayed.shared.bell.relay().await });
         Ok(Self { decks, thread: Some(thread) })
     }
 }
