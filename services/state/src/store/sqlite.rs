@@ -28,6 +28,7 @@ pub fn open(directory: &Path, now: Micros) -> Result<Opened, OpenError> {
     let migrations = Migrations::from_iter([
         M::up(include_str!("../../migrations/sqlite/0001_records.sql")),
         M::up(include_str!("../../migrations/sqlite/0002_history.sql")),
+        M::up(include_str!("../../migrations/sqlite/0003_heads.sql")),
     ]);
     let database = Database::open(directory, NAME, &migrations)?;
     let failed = |failure| OpenError::File { path: database.path().to_path_buf(), failure };

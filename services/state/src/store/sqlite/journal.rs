@@ -1,6 +1,6 @@
 //! The writing side: one connection, one transaction for each flush.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use holdfast_storage::{Class, Database, Failure};
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior};
@@ -123,19 +123,11 @@ fn step_on(tx: &Transaction<'_>, epoch: EpochId, flushes: u64) -> Result<(), Fai
 }
 
 fn store_steps(tx: &Transaction<'_>, flush: &Flush) -> rusqlite::Result<()> {
-    let mut append = tx.prepare_cached(include_str!("append.sql"))?;
-    // Each write keeps its row in the history; of a record only the last state is written.
-    let mut newest: HashMap<RecordId, (bool, &Change)> = HashMap::new();
+    let mut changes: Vec<&Change> = Vec::with_capacity(flush.steps.len());
     for (shard, step) in &flush.steps {
         match step.as_ref() {
-            Step::Write { changes, marks } => {
-                for change in changes {
-                    append_change(&mut append, change)?;
-                    newest
-                        .entry(change.edition.record)
-                        .and_modify(|(_, newest)| *newest = change)
-                        .or_insert((change.creates, change));
-                }
+            Step::Write { changes: written, marks } => {
+                changes.extend(written);
                 if let Some(bound) = marks {
                     mark(tx, *shard, (1, signed(bound.writes), signed(bound.bytes)))?;
                 }
@@ -144,12 +136,22 @@ fn store_steps(tx: &Transaction<'_>, flush: &Flush) -> rusqlite::Result<()> {
                 tx.prepare_cached("UPDATE shards SET floor = ?2 WHERE shard = ?1")?
                     .execute((shard_number(*shard), floor.to_bytes()))?;
                 tx.prepare_cached("DELETE FROM records WHERE id = ?1")?.execute([signed(edition.record)])?;
+                tx.prepare_cached("DELETE FROM heads WHERE record = ?1")?.execute([signed(edition.record)])?;
             }
             Step::Clean => mark(tx, *shard, (0, 0, 0))?,
             Step::Barrier => {}
         }
     }
-    store_records(tx, newest.into_values())
+    // The steps stand by shards. In the order of their places the history is only ever appended to, which neither searches
+    // nor splits a page, and leaves full pages behind.
+    changes.sort_unstable_by_key(|change| change.edition.seq);
+    append(tx, &changes)?;
+    store_records(tx, &changes)
+}
+
+fn append(tx: &Transaction<'_>, changes: &[&Change]) -> rusqlite::Result<()> {
+    let mut append = tx.prepare_cached(include_str!("append.sql"))?;
+    changes.iter().try_for_each(|change| append_change(&mut append, change))
 }
 
 fn append_change(append: &mut CachedStatement<'_>, change: &Change) -> rusqlite::Result<()> {
@@ -175,17 +177,27 @@ fn append_change(append: &mut CachedStatement<'_>, change: &Change) -> rusqlite:
     Ok(())
 }
 
-fn store_records<'c>(tx: &Transaction<'_>, newest: impl Iterator<Item = (bool, &'c Change)>) -> rusqlite::Result<()> {
+/// Each write keeps its row in the history; of a record only the last state is written. In the order of their numbers, so that
+/// rows that share a page come together.
+fn store_records(tx: &Transaction<'_>, changes: &[&Change]) -> rusqlite::Result<()> {
+    let mut newest: BTreeMap<RecordId, (bool, &Change)> = BTreeMap::new();
+    for change in changes {
+        newest
+            .entry(change.edition.record)
+            .and_modify(|(_, newest)| *newest = change)
+            .or_insert((change.creates, change));
+    }
     let mut make = tx.prepare_cached(include_str!("make_record.sql"))?;
-    let mut change_head = tx.prepare_cached(include_str!("change_record.sql"))?;
-    for (creates, Change { address, edition, .. }) in newest {
-        let (id, head, revision) = (signed(edition.record), signed(edition.seq), signed(edition.revision));
-        let deleted = !edition.is_live();
+    let mut make_head = tx.prepare_cached(include_str!("make_head.sql"))?;
+    let mut change_head = tx.prepare_cached(include_str!("change_head.sql"))?;
+    for (creates, Change { address, edition, .. }) in newest.into_values() {
+        let (id, seq, revision) = (signed(edition.record), signed(edition.seq), signed(edition.revision));
+        let head = (id, seq, revision, !edition.is_live(), edition.expires);
         if creates {
-            let place = (address.tenant(), address.namespace(), address.partition(), address.key());
-            make.execute((id, place.0, place.1, place.2, place.3, head, revision, deleted, edition.expires))?;
+            make.execute((id, address.tenant(), address.namespace(), address.partition(), address.key()))?;
+            make_head.execute(head)?;
         } else {
-            change_head.execute((id, head, revision, deleted, edition.expires))?;
+            change_head.execute(head)?;
         }
     }
     Ok(())

@@ -10,7 +10,8 @@ use crate::{
     store::{Changes, ChangesQuery, HistoryQuery},
 };
 
-const HEAD: &str = "SELECT head FROM records WHERE tenant = ?1 AND namespace = ?2 AND partition = ?3 AND key = ?4";
+const HEAD: &str = "SELECT n.seq FROM records r CROSS JOIN heads n ON n.record = r.id \
+                    WHERE r.tenant = ?1 AND r.namespace = ?2 AND r.partition = ?3 AND r.key = ?4";
 
 static STEP_BACK: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM history h WHERE h.seq = ?1", rows::EDITION));

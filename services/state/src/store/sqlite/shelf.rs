@@ -19,7 +19,7 @@ use crate::{
 static RECORD: LazyLock<String> = LazyLock::new(|| {
     let columns = rows::EDITION;
     format!(
-        "SELECT {columns} FROM records r JOIN history h ON h.seq = r.head \
+        "SELECT {columns} FROM records r CROSS JOIN heads n ON n.record = r.id CROSS JOIN history h ON h.seq = n.seq \
          WHERE r.tenant = ?1 AND r.namespace = ?2 AND r.partition = ?3 AND r.key = ?4"
     )
 });
@@ -27,9 +27,10 @@ static RECORD: LazyLock<String> = LazyLock::new(|| {
 static PAGE: LazyLock<String> = LazyLock::new(|| {
     let columns = rows::EDITION;
     format!(
-        "SELECT {columns}, r.key FROM records r INDEXED BY records_by_address CROSS JOIN history h ON h.seq = r.head \
+        "SELECT {columns}, r.key FROM records r INDEXED BY records_by_address \
+         CROSS JOIN heads n ON n.record = r.id CROSS JOIN history h ON h.seq = n.seq \
          WHERE r.tenant = ?1 AND r.namespace = ?2 AND r.partition = ?3 AND r.key > ?4 AND r.key >= ?5 \
-         AND r.deleted = 0 ORDER BY r.key LIMIT ?6"
+         AND n.deleted = 0 ORDER BY r.key LIMIT ?6"
     )
 });
 

@@ -2,7 +2,7 @@
 DELETE FROM history
 WHERE seq IN (
   SELECT h.seq
-  FROM history h LEFT JOIN records r ON r.id = h.record
+  FROM history h LEFT JOIN heads n ON n.record = h.record
   WHERE h.seq > ?1 AND h.seq <= ?2
-    AND (r.id IS NULL OR (r.head <> h.seq AND (h.time < ?3 OR h.revision <= r.revision - ?4)))
+    AND (n.record IS NULL OR (n.seq <> h.seq AND (h.time < ?3 OR h.revision <= n.revision - ?4)))
 )

@@ -107,6 +107,37 @@ async fn a_life_goes_on_where_the_one_before_ended() {
     assert_eq!((recovered.seq, recovered.record, recovered.flushes), (1, 1, 1));
 }
 
+/// What a version of this program wrote that had no table of heads.
+const OLDER: [&str; 3] = [
+    include_str!("../../../migrations/sqlite/0001_records.sql"),
+    include_str!("../../../migrations/sqlite/0002_history.sql"),
+    "PRAGMA user_version = 2;
+     INSERT INTO epochs (epoch, state, begun) VALUES (7, 'current', 0);
+     INSERT INTO decider (only_row, epoch, flushes, fence_floor) VALUES (1, 7, 2, 0);
+     INSERT INTO records VALUES (1, 't', 'n', 'p', 'live', 2, 2, 0, 900), (2, 't', 'n', 'p', 'gone', 3, 1, 1, NULL);
+     INSERT INTO history VALUES (1, 1, 0, 1, x'01', 0, zeroblob(16), '', 0, 'text/plain', x'31', NULL);
+     INSERT INTO history VALUES (2, 1, 1, 2, x'02', 0, zeroblob(16), '', 0, 'text/plain', x'32', 900);
+     INSERT INTO history VALUES (3, 2, 0, 1, x'03', 0, zeroblob(16), '', 0, NULL, NULL, NULL);",
+];
+
+#[tokio::test]
+async fn the_records_of_an_older_version_are_found_with_their_newest_editions() {
+    let directory = Directory(tempfile::tempdir().unwrap());
+    let older = Connection::open(directory.0.path().join("state.db")).unwrap();
+    OLDER.iter().for_each(|sql| older.execute_batch(sql).unwrap());
+    drop(older);
+    let store = directory.opened();
+    let at = |key| crate::domain::Address::new("t", "n", "p", key).unwrap();
+    let found = store.shelf.editions(vec![at("live"), at("gone"), at("never")]).await.unwrap();
+    let shown = |edition: &crate::domain::Edition| (edition.seq, edition.revision, edition.is_live(), edition.expires);
+    assert_eq!(found[0].as_ref().map(shown), Some((2, 2, true, Some(900))));
+    assert_eq!(found[1].as_ref().map(shown), Some((3, 1, false, None)));
+    assert!(found[2].is_none());
+    assert_eq!(store.shelf.tombstones(1, 10).await.unwrap(), [at("gone")]);
+    let expired: Vec<_> = store.shelf.expired(900, 10).await.unwrap().into_iter().map(|(address, _)| address).collect();
+    assert_eq!(expired, [at("live")]);
+}
+
 #[test]
 fn a_second_process_is_refused_by_the_name_of_the_lock() {
     let directory = Directory(tempfile::tempdir().unwrap());
@@ -126,7 +157,8 @@ fn the_schema_restates_the_invariants() {
         "INSERT INTO decider VALUES (2, 1, 0, 0, 0)",
         "INSERT INTO shards (shard) VALUES (64)",
         "UPDATE shards SET dirty = 2",
-        "INSERT INTO records VALUES (1, 't', 'n', 'p', 'k', 1, 0, 0, NULL)",
+        "INSERT INTO heads VALUES (1, 1, 0, 0, NULL)",
+        "INSERT INTO heads VALUES (1, 1, 1, 2, NULL)",
         "INSERT INTO history VALUES (1, 1, 1, 1, x'', 0, zeroblob(16), '', 0, NULL, NULL, NULL)",
         "INSERT INTO history VALUES (2, 1, 1, 1, x'', 0, zeroblob(16), '', 0, 'text/plain', NULL, NULL)",
         "INSERT INTO fences VALUES ('t', 's', -1, NULL)",
