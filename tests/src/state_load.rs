@@ -99,7 +99,7 @@ async fn fill(mesh: &Mesh, namespace: &'static str, records: u64) {
                     ..Default::default()
                 };
                 service.batch_put(request).await.expect("these records are new");
-                if batch * BATCH % 1_000_000 == 0 && batch > 0 {
+                if batch > 0 && (batch * BATCH).is_multiple_of(1_000_000) {
                     println!("  {} records", batch * BATCH);
                 }
             }
