@@ -10,7 +10,7 @@ use super::{
     desk::{Desk, Waited},
     lanes::Lanes,
     lease::Lease,
-    planted::Faults,
+    planted::{Fault, Faults},
     settings::Settings,
     tally::Tally,
 };
@@ -109,7 +109,7 @@ impl Engine {
 
     /// Who decides, waited for a little where that is not known at the moment.
     pub(super) async fn knowledge(&self) -> Result<Arc<Deciding>, Failed> {
-        if let Some(deciding) = self.lease.current() {
+        if let Some(deciding) = self.believed() {
             return Ok(deciding);
         }
         self.lease.want();
@@ -126,12 +126,19 @@ impl Engine {
         timeout(PATIENCE, learned).await.map_err(|_| Failed::Store(unknown()))
     }
 
+    /// What may be believed of who decides, now.
+    fn believed(&self) -> Option<Arc<Deciding>> {
+        match self.faults.has(Fault::LeaseUnchecked) {
+            true => self.lease.known(),
+            false => self.lease.current(),
+        }
+    }
+
     /// What a place said counts only while the epoch is still believed in.
     pub(super) fn check(&self, epoch: EpochId) -> Result<(), Halt> {
-        use super::planted::Fault::NoCheckAfterReply;
-        match self.lease.holds(epoch) || self.faults.has(NoCheckAfterReply) {
-            true => Ok(()),
-            false => Err(Halt::Ended { in_doubt: false }),
+        match self.believed() {
+            Some(deciding) if deciding.epoch == epoch => Ok(()),
+            _ => Err(Halt::Ended { in_doubt: false }),
         }
     }
 

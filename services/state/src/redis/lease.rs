@@ -78,7 +78,7 @@ impl Lease {
         self.held.lock().over == Some(epoch)
     }
 
-    /// What may be believed now.
+    /// What may be believed now. Asked again after each reply, before it is passed on.
     pub fn current(&self) -> Option<Arc<Deciding>> {
         let held = self.held.lock();
         held.deciding.clone().filter(|_| self.clock.now() < held.until)
@@ -87,12 +87,6 @@ impl Lease {
     /// The last that was heard, believed or not.
     pub fn known(&self) -> Option<Arc<Deciding>> {
         self.held.lock().deciding.clone()
-    }
-
-    /// Whether it may still be believed that this epoch decides. Asked again after each reply, before it is passed on.
-    pub fn holds(&self, epoch: EpochId) -> bool {
-        let held = self.held.lock();
-        held.deciding.as_ref().is_some_and(|known| known.epoch == epoch) && self.clock.now() < held.until
     }
 
     /// Ends when something is learned after this call.
@@ -141,6 +135,10 @@ mod tests {
         (hands, lease, set)
     }
 
+    fn believes(lease: &Lease, epoch: u64) -> bool {
+        lease.current().is_some_and(|deciding| deciding.epoch == EpochId(epoch))
+    }
+
     #[test]
     fn it_counts_from_before_the_question() {
         let (_, lease, set) = at(100);
@@ -148,7 +146,7 @@ mod tests {
         set(104);
         lease.learn(asked, said(1, false));
         set(109);
-        assert!(lease.holds(EpochId(1)) && !lease.holds(EpochId(2)));
+        assert!(believes(&lease, 1) && !believes(&lease, 2));
         set(110);
         assert!(lease.current().is_none() && lease.known().is_some());
     }
@@ -159,9 +157,9 @@ mod tests {
         lease.learn(lease.now(), said(1, false));
         set(105);
         lease.learn(lease.now(), said(1, true));
-        assert!(lease.holds(EpochId(1)));
+        assert!(believes(&lease, 1));
         set(110);
-        assert!(!lease.holds(EpochId(1)));
+        assert!(!believes(&lease, 1));
         lease.learn(lease.now(), said(2, true));
         assert!(lease.current().is_none(), "it never was believed before it drained");
     }
@@ -175,6 +173,6 @@ mod tests {
         lease.learn(lease.now(), said(1, false));
         assert!(lease.current().is_none());
         lease.learn(lease.now(), said(2, false));
-        assert!(lease.holds(EpochId(2)));
+        assert!(believes(&lease, 2));
     }
 }

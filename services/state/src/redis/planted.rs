@@ -3,12 +3,10 @@
 /// A rule that is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// What a place says is passed on though the knowledge of who decides ran out meanwhile.
-    NoCheckAfterReply,
+    /// The knowledge of who decides is believed though it has run out.
+    LeaseUnchecked,
     /// Who decides is changed before everybody's knowledge has run out.
     EagerChange,
-    /// The store takes what an epoch that is over has left.
-    EpochUnchecked,
     /// The store takes a log's entries wherever it stands.
     PositionUnchecked,
     /// A fill takes its ticket after it has read.
@@ -25,8 +23,6 @@ pub enum Fault {
     IdentityUnchecked,
     /// An epoch that ended with loss is said to have ended without.
     LossHidden,
-    /// What a page shows is passed on before all readers see it.
-    ShownEarly,
 }
 
 /// Which one is planted.

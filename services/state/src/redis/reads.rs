@@ -200,9 +200,7 @@ impl Engine {
 
     /// What the store shows may not be shown by the place yet: nobody may see it before all do.
     pub(super) async fn shown(&self, epoch: EpochId, shard: ShardId, newest: Seq) -> Result<(), Halt> {
-        if !self.faults.has(Fault::ShownEarly) {
-            self.until_stored(epoch, shard, newest).await?;
-        }
+        self.until_stored(epoch, shard, newest).await?;
         self.check(epoch)
     }
 }

@@ -201,3 +201,39 @@ async fn a_database_that_dies_refuses_durable_writes_and_heals() {
     assert_eq!(taken.await.expect("it heals").records[0].revision, 2);
     assert_eq!(text(&*one.read("k").await), "2");
 }
+
+#[tokio::test]
+async fn what_an_ended_epoch_left_is_never_stored_and_nothing_is_stored_twice() {
+    use crate::{
+        domain::{EpochId, Writer},
+        place::Logged,
+        redis::archive::{Prefix, Unflushed},
+    };
+    let ground = Ground::start().await;
+    let one = ground.process().await;
+    one.until_decided_in(true).await;
+    let epoch = one.engine.lease.known().expect("it decides").epoch;
+    let edition = |seq, previous: u64| Edition {
+        record: 0,
+        seq,
+        previous,
+        revision: seq,
+        vector: Vector::default(),
+        value: None,
+        writer: Writer { write_id: Uuid::now_v7(), invocation_id: "".into(), time: 0 },
+        blind: false,
+        expires: None,
+    };
+    let shard = at("late").shard();
+    let prefix = |after: u64| {
+        let editions = vec![(at("late"), Arc::new(edition(after + 1, after)))];
+        vec![Prefix { shard, after, entries: vec![Logged { editions, cached: false }], marks: None }]
+    };
+    let archive = &one.engine.archive;
+    let ended = archive.flush(EpochId(epoch.0 ^ 1), prefix(0)).await;
+    assert!(matches!(ended, Err(Unflushed::Ended)), "{ended:?}");
+    assert_eq!(archive.flush(epoch, prefix(0)).await.expect("it is next")[0].position, Some(1));
+    assert_eq!(archive.flush(epoch, prefix(0)).await.expect("nothing is stored")[0].position, Some(1));
+    assert_eq!(archive.flush(epoch, prefix(5)).await.expect("nothing is stored")[0].position, Some(1));
+    assert!(!archive.clean(epoch, shard, 0).await.unwrap(), "it is stored further than that");
+}

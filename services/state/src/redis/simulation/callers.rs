@@ -16,7 +16,7 @@ use super::{
     PROCESSES,
     history::{Asked, Call, Mark, Told, mark_of},
     random::Random,
-    world::World,
+    world::{Weather, World},
 };
 use crate::{
     decider::Decider as _,
@@ -43,7 +43,8 @@ pub(super) async fn run(world: Arc<World>, _number: usize) {
     let random = Arc::clone(&world.shared.random);
     let mut caller = Caller { world, random, seen: HashMap::new(), lease: None };
     while !caller.world.shared.over.load(Relaxed) {
-        sleep(Duration::from_millis(caller.random.below(400))).await;
+        let pause_ms = if caller.world.shared.weather == Weather::Mixed { 400 } else { 150 };
+        sleep(Duration::from_millis(caller.random.below(pause_ms))).await;
         match caller.random.below(20) {
             0..8 => caller.read().await,
             8 => caller.list().await,

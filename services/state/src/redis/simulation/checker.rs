@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use super::{
     WINDOW,
-    history::{Asked, Call, History, Told, mark_of},
+    history::{Asked, Call, History, Moment, Told, mark_of},
     order::Order,
 };
-use crate::domain::{Address, EpochId, Seq, ShardId};
+use crate::domain::{Address, EpochId, Micros, Seq, ShardId};
 
 impl History {
     /// The first promise that is broken.
@@ -89,10 +89,10 @@ impl History {
     /// What was acknowledged as DURABLE is stored; what was acknowledged as CACHED is stored, or its loss is reported.
     fn acknowledged(&self) -> Result<(), String> {
         let stored = self.stored_ids();
-        let cached: HashMap<Uuid, (EpochId, ShardId)> = self
+        let cached: HashMap<Uuid, (EpochId, ShardId, Moment)> = self
             .takes
             .iter()
-            .map(|take| (take.editions[0].1.writer.write_id, (take.epoch, take.shard)))
+            .map(|take| (take.editions[0].1.writer.write_id, (take.epoch, take.shard, take.at)))
             .map(|(id, at)| (self.minted.get(&id).copied().unwrap_or(id), at))
             .collect();
         for call in &self.calls {
@@ -103,7 +103,7 @@ impl History {
             if *durable {
                 return Err(format!("a DURABLE write is lost: {call:?}"));
             }
-            let reported = cached.get(id).is_some_and(|(epoch, shard)| self.is_reported(*epoch, *shard));
+            let reported = cached.get(id).is_some_and(|(epoch, shard, at)| self.is_reported(*epoch, *shard, *at));
             if !reported {
                 return Err(format!("a CACHED write is lost, and nobody said so: {call:?} {:?}", cached.get(id)));
             }
@@ -111,8 +111,12 @@ impl History {
         Ok(())
     }
 
-    fn is_reported(&self, epoch: EpochId, shard: ShardId) -> bool {
-        self.lost.iter().any(|lost| lost.ended.epoch == epoch && lost.shards.contains(&shard))
+    /// A report is about what came before it.
+    fn is_reported(&self, epoch: EpochId, shard: ShardId, taken: Moment) -> bool {
+        let is_about = |at: Micros| taken / 1_000 <= at.unsigned_abs();
+        self.lost
+            .iter()
+            .any(|lost| lost.ended.epoch == epoch && lost.shards.contains(&shard) && is_about(lost.ended.at))
     }
 
     /// What is lost is the newest of its shard, and no more than the bound.

@@ -75,7 +75,7 @@ impl Kept {
 
     pub(super) fn flush(&mut self, epoch: EpochId, prefixes: Vec<Prefix>) -> Result<Vec<Flushed>, Unflushed> {
         let counts = self.epoch == epoch && self.who != Who::Store;
-        if !counts && !self.faults.has(Fault::EpochUnchecked) {
+        if !counts {
             return Err(Unflushed::Ended);
         }
         Ok(prefixes.into_iter().map(|prefix| self.flush_one(prefix)).collect())

@@ -7,7 +7,10 @@ use std::{
 
 use tokio::time::sleep;
 
-use super::{PROCESSES, world::World};
+use super::{
+    PROCESSES,
+    world::{Weather, World},
+};
 use crate::place::model::{Outage, Snapshot};
 
 /// Something goes wrong every so often, until it is stopped.
@@ -22,7 +25,12 @@ pub(super) async fn run(world: Arc<World>) {
         let at = random.below(PROCESSES as u64) as usize;
         let span = Duration::from_millis(100 + random.below(6_000));
         let inject = |what| shared.history.lock().inject(what);
-        match random.below(18) {
+        let kind = match shared.weather {
+            Weather::Mixed => random.below(17),
+            Weather::Parted => 15,
+            Weather::Crowded => 17,
+        };
+        match kind {
             0 | 1 => world.process(at).life.die(),
             2 | 3 => {
                 inject("pause");
@@ -74,7 +82,7 @@ pub(super) async fn run(world: Arc<World>) {
                 let slow = [world.process(at).life, world.process((at + 2) % PROCESSES).life];
                 slow.iter().for_each(|life| life.slow.store(true, Relaxed));
                 let other = (at + 1) % PROCESSES;
-                match random.below(4) {
+                match if shared.weather == Weather::Parted { 3 } else { random.below(4) } {
                     0 => shared.place.live_again(behind.clone()),
                     1 => shared.place.replace(),
                     _ => world.process(other).wire.set(Outage::Away),
@@ -83,6 +91,12 @@ pub(super) async fn run(world: Arc<World>) {
                     slow.iter().for_each(|life| life.slow.store(false, Relaxed));
                     world.process(other).wire.set(Outage::None);
                 });
+            }
+            17 => {
+                inject("slow");
+                let slow: Vec<_> = (0..PROCESSES).map(|at| world.process(at).life).collect();
+                slow.iter().for_each(|life| life.slow.store(true, Relaxed));
+                later(&world, span, move |_| slow.iter().for_each(|life| life.slow.store(false, Relaxed)));
             }
             _ => {}
         }

@@ -34,9 +34,21 @@ use crate::{
 /// How long a session may hold its locks without a word.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(2);
 
+/// What kind of trouble a seed has most of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weather {
+    /// All kinds.
+    Mixed,
+    /// Slow processes, while one that does not reach the place changes who decides.
+    Parted,
+    /// A place with no room, and slow processes.
+    Crowded,
+}
+
 /// What all processes share.
 pub(super) struct Shared {
     pub(super) random: Arc<Random>,
+    pub(super) weather: Weather,
     pub(super) place: Model,
     pub(super) kept: Mutex<Kept>,
     pub(super) history: Mutex<History>,
@@ -118,10 +130,12 @@ impl World {
         let faults = Faults::plant(fault);
         let at = |partition: &str, key: &str| Address::new("t", "n", partition, key).expect("a name");
         let addresses = vec![at("p1", "a"), at("p1", "b"), at("p2", "a"), at("p2", "b")];
+        let weather = [Weather::Mixed, Weather::Parted, Weather::Crowded][(seed % 3) as usize];
         let shared = Shared {
             random: Arc::new(Random::new(seed)),
+            weather,
             // Room for some of the records only.
-            place: Model::new(700),
+            place: Model::new(if weather == Weather::Crowded { 400 } else { 700 }),
             kept: Mutex::new(Kept::new(faults)),
             history: Mutex::new(History::new()),
             store_away: AtomicBool::new(false),
