@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 use tracing::{info, warn};
 
 use super::{
@@ -27,6 +27,17 @@ pub struct Tally {
 
 impl Tally {
     pub(super) fn new() -> Self {
+        describe_counter!(
+            "holdfast_state_epochs_changed_total",
+            Unit::Count,
+            "Changes of who decides, or of its life."
+        );
+        describe_gauge!(
+            "holdfast_state_redis_decides",
+            Unit::Count,
+            "1 while the Redis decides, 0 while PostgreSQL does."
+        );
+        describe_counter!("holdfast_state_flushes_failed_total", Unit::Count, "Flushes that the store did not take.");
         Self {
             calls: Metrics::new("redis"),
             epochs_changed: counter!("holdfast_state_epochs_changed_total"),

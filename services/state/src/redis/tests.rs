@@ -31,8 +31,7 @@ impl Ground {
     }
 
     async fn process(&self) -> Redis {
-        let mut config = Config::default();
-        config.decider_lease = Span::from_secs(2);
+        let config = Config { decider_lease: Span::from_secs(2), ..Config::default() };
         let text = format!("[redis]\nurl = {:?}\ntimeout = \"300ms\"\ngone_after = \"500ms\"\n", self.redis.url());
         let common = Common::from_document(&Document::parse("test", &text, []).unwrap()).unwrap();
         let store = Postgres::join(&self.postgres.url(), &config).await.expect("the database is there");
