@@ -9,15 +9,16 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use quick_cache::{
     OptionsBuilder, Weighter,
     sync::{Cache, DefaultLifecycle},
 };
-use tokio::time::Instant;
 
 use crate::{
     domain::{Address, Edition},
     failed::Failed,
+    redis::clock::Clock,
     state::State,
 };
 
@@ -33,10 +34,10 @@ const PART_BYTES: usize = 8 << 20;
 #[derive(Debug, Clone)]
 struct Known {
     edition: Option<Arc<Edition>>,
-    /// When it was true for certain: before the read that brought it was sent.
-    at: Instant,
+    /// When it was true for certain, by the clock: before the read that brought it was sent.
+    at: Duration,
     /// When a write to it was last answered here.
-    written: Option<Instant>,
+    written: Option<Duration>,
 }
 
 impl Known {
@@ -61,12 +62,16 @@ impl Weighter<Address, Known> for ByBytes {
 pub(crate) struct Stale {
     /// Callers choose what is hashed, so it is hashed as the standard library does it.
     known: Cache<Address, Known, ByBytes, RandomState>,
+    /// One change at a time: each looks at what was there before.
+    changing: Mutex<()>,
+    /// Runs while the machine sleeps, which makes answers older.
+    clock: Arc<dyn Clock>,
     /// Whether anybody has read so yet: where nobody does, other calls do nothing for it.
     used: AtomicBool,
 }
 
 impl Stale {
-    pub(crate) fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize, clock: Arc<dyn Clock>) -> Self {
         let options = OptionsBuilder::new()
             .estimated_items_capacity((bytes / TYPICAL_BYTES).max(1))
             .weight_capacity(bytes as u64)
@@ -74,16 +79,22 @@ impl Stale {
             .build()
             .expect("both capacities are said");
         let known = Cache::with_options(options, ByBytes, RandomState::new(), DefaultLifecycle::default());
-        Self { known, used: AtomicBool::new(false) }
+        Self { known, changing: Mutex::default(), clock, used: AtomicBool::new(false) }
     }
 
-    fn find(&self, address: &Address, max_staleness: Duration, now: Instant) -> Option<(Known, Duration)> {
+    /// To be taken before a read is sent.
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    fn find(&self, address: &Address, max_staleness: Duration, now: Duration) -> Option<(Known, Duration)> {
         let known = self.known.get(address)?;
-        let age = now.saturating_duration_since(known.at);
+        let age = now.saturating_sub(known.at);
         (age <= max_staleness).then_some((known, age))
     }
 
-    fn put(&self, address: &Address, edition: Option<Arc<Edition>>, at: Instant) {
+    fn put(&self, address: &Address, edition: Option<Arc<Edition>>, at: Duration) {
+        let _alone = self.changing.lock();
         let before = self.known.peek(address);
         // A read that was sent earlier may be answered later: the younger knowledge stays.
         if before.as_ref().is_none_or(|before| before.at <= at) {
@@ -93,7 +104,7 @@ impl Stale {
     }
 
     /// A read that allows no staleness was answered: whoever reads the record otherwise profits.
-    pub(crate) fn refresh(&self, addresses: &[Address], editions: &[Option<Arc<Edition>>], sent: Instant) {
+    pub(crate) fn refresh(&self, addresses: &[Address], editions: &[Option<Arc<Edition>>], sent: Duration) {
         if !self.used.load(Relaxed) {
             return;
         }
@@ -109,7 +120,8 @@ impl Stale {
         if !self.used.load(Relaxed) {
             return;
         }
-        let now = Instant::now();
+        let _alone = self.changing.lock();
+        let now = self.now();
         for address in addresses {
             if let Some(known) = self.known.peek(address) {
                 self.known.insert(address.clone(), Known { written: Some(now), ..known });
@@ -118,7 +130,7 @@ impl Stale {
     }
 
     /// Answers from memory what was true so long ago at most.
-    fn answer(&self, addresses: &[Address], max_staleness: Duration, now: Instant) -> Answer {
+    fn answer(&self, addresses: &[Address], max_staleness: Duration, now: Duration) -> Answer {
         let mut answer = Answer { editions: vec![None; addresses.len()], oldest: None, missing: Vec::new() };
         for (place, address) in addresses.iter().enumerate() {
             let found = self.find(address, max_staleness, now);
@@ -158,7 +170,7 @@ impl State {
         max_staleness: Duration,
     ) -> Result<(Vec<Option<Arc<Edition>>>, Option<Duration>), Failed> {
         let stale = self.stale();
-        let now = Instant::now();
+        let now = stale.now();
         let mut answer = stale.answer(addresses, max_staleness, now);
         if answer.missing.is_empty() {
             return Ok((answer.editions, answer.oldest));
@@ -176,7 +188,7 @@ impl State {
             }
             Err(failed) => {
                 for (place, address) in missing.into_iter().zip(&wanted) {
-                    let Some((known, age)) = stale.find(address, max_staleness, Instant::now()) else {
+                    let Some((known, age)) = stale.find(address, max_staleness, stale.now()) else {
                         return Err(failed);
                     };
                     answer.put(place, known.edition, Some(age));

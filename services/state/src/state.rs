@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use holdfast_rpc::service::Stop;
-use tokio::time::Instant;
 
 use crate::{
     config::Config,
@@ -11,6 +10,7 @@ use crate::{
     domain::{Address, Edition, Partition, Vector},
     failed::Failed,
     locks::Desks,
+    redis::clock::{Clock, SinceBoot},
     stale::Stale,
     store::{FenceScope, HistoryQuery, Page, PageQuery},
     write::{Command, Holder, Written},
@@ -39,7 +39,12 @@ impl State {
 
     /// The use cases over a place that decides. What waits (for a lock, or for changes) ends when it is told to stop.
     pub fn with(decider: Arc<dyn Decider>, config: &Config, stop: Stop) -> Self {
-        let stale = Arc::new(Stale::new(config.stale_cache.bytes()));
+        Self::by_clock(decider, config, stop, Arc::new(SinceBoot))
+    }
+
+    /// The same, by this clock.
+    pub(crate) fn by_clock(decider: Arc<dyn Decider>, config: &Config, stop: Stop, clock: Arc<dyn Clock>) -> Self {
+        let stale = Arc::new(Stale::new(config.stale_cache.bytes(), clock));
         let desks = Desks::new(Arc::clone(&decider), stop.clone());
         Self { decider, stale, desks, stop }
     }
@@ -80,7 +85,7 @@ impl State {
     /// # Errors
     /// The stores cannot be read.
     pub async fn get_all(&self, addresses: &[Address]) -> Result<Vec<Option<Arc<Edition>>>, Failed> {
-        let sent = Instant::now();
+        let sent = self.stale.now();
         let found = self.decider.get(addresses).await?;
         let live: Vec<_> = found.into_iter().map(|edition| edition.filter(|edition| edition.is_live())).collect();
         self.stale.refresh(addresses, &live, sent);

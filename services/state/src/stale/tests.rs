@@ -38,10 +38,25 @@ async fn read(state: &State, key: &str, max_staleness: Duration) -> Result<(Stri
     Ok((value.map_or_else(|| "-".into(), |value| String::from_utf8_lossy(&value.data).into()), age))
 }
 
+/// The clock that the tests turn.
+#[derive(Debug)]
+struct Paused(tokio::time::Instant);
+
+impl Clock for Paused {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+fn process(model: Arc<Model>, config: &Config) -> State {
+    let clock = Arc::new(Paused(tokio::time::Instant::now()));
+    State::by_clock(model, config, holdfast_rpc::service::Stop::new(), clock)
+}
+
 fn two_processes() -> (Arc<Model>, State, State) {
     let model = Model::new();
-    let other = State::over(model.another());
-    (Arc::clone(&model), State::over(model), other)
+    let other = process(model.another(), &Config::default());
+    (Arc::clone(&model), process(model, &Config::default()), other)
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,7 +155,7 @@ async fn memory_is_bounded_in_bytes() {
     let bytes = 64 << 10;
     let model = Model::new();
     let config: Config = Config { stale_cache: holdfast_config::Size::from_mib(1), ..Config::default() };
-    let here = State::with(model, &config, holdfast_rpc::service::Stop::new());
+    let here = process(model, &config);
     for n in 0..200 {
         let key = n.to_string();
         put(&here, &key, &"x".repeat(bytes)).await;
@@ -148,4 +163,34 @@ async fn memory_is_bounded_in_bytes() {
         assert!(here.stale().known.weight() <= 1 << 20);
     }
     assert!(here.stale().known.len() > 8, "most of it is used");
+}
+
+#[test]
+fn of_two_answers_at_once_the_younger_stays() {
+    let stale = Stale::new(1 << 20, Arc::new(crate::redis::clock::SinceBoot));
+    stale.used.store(true, Relaxed);
+    let address = record("a");
+    for round in 1..2_000 {
+        let at = |half: u64| Duration::from_secs(2 * round + half);
+        std::thread::scope(|scope| {
+            scope.spawn(|| stale.put(&address, None, at(1)));
+            stale.put(&address, None, at(0));
+        });
+        assert_eq!(stale.known.peek(&address).expect("there is room").at, at(1));
+    }
+}
+
+#[test]
+fn a_write_here_is_not_forgotten_for_an_answer_that_comes_meanwhile() {
+    let stale = Stale::new(1 << 20, Arc::new(crate::redis::clock::SinceBoot));
+    stale.used.store(true, Relaxed);
+    for round in 1..2_000 {
+        let address = record(&round.to_string());
+        stale.put(&address, None, Duration::ZERO);
+        std::thread::scope(|scope| {
+            scope.spawn(|| stale.put(&address, None, Duration::from_nanos(1)));
+            stale.written([&address].into_iter());
+        });
+        assert!(!stale.known.peek(&address).expect("there is room").is_fresh());
+    }
 }
