@@ -32,7 +32,7 @@ impl Decider for Postgres {
 
     fn history(&self, query: HistoryQuery) -> Answer<'_, Vec<Arc<Edition>>> {
         async move {
-            let editions = self.of_shelf(query.address.shard(), |shelf| shelf.history(query)).await?;
+            let editions = self.of_shelf(query.address.shard(), |shelf| shelf.history(query.clone())).await?;
             Ok(editions.into_iter().map(Arc::new).collect())
         }
         .boxed()
@@ -41,13 +41,13 @@ impl Decider for Postgres {
     fn edition_at<'d>(&'d self, address: &'d Address, vector: &'d Vector) -> Answer<'d, Option<Arc<Edition>>> {
         async move {
             let (of, at) = (address.clone(), vector.clone());
-            Ok(self.of_shelf(address.shard(), |shelf| shelf.edition_at(of, at)).await?.map(Arc::new))
+            Ok(self.of_shelf(address.shard(), |shelf| shelf.edition_at(of.clone(), at.clone())).await?.map(Arc::new))
         }
         .boxed()
     }
 
     fn changes(&self, query: ChangesQuery) -> Answer<'_, Changes> {
-        self.of_shelf(query.partition.shard(), |shelf| shelf.changes(query)).boxed()
+        self.of_shelf(query.partition.shard(), move |shelf| shelf.changes(query.clone())).boxed()
     }
 
     fn news(&self, shard: ShardId) -> watch::Receiver<Seq> {

@@ -18,7 +18,7 @@ use tokio::{
 use self::ask::Heap;
 use super::{PATIENCE, known::Known};
 use crate::{
-    domain::{Address, Edition, Fence, ShardId},
+    domain::{Address, Edition, EpochId, Fence, ShardId},
     failed::Failed,
     store::{
         FenceScope,
@@ -33,7 +33,7 @@ const WAITING_MAX: usize = 4_096;
 /// Records in one statement: bounds what a read holds in memory, and how long it takes.
 const RECORDS_MAX: usize = 256;
 /// How often a read is made anew because who decides has changed.
-const TRIES: usize = 5;
+pub(super) const TRIES: usize = 5;
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -53,8 +53,8 @@ pub(super) enum Found {
     Records(Vec<Option<Arc<Edition>>>),
     /// With the oldest that is remembered.
     Fence(Option<Fence>, u64),
-    /// It does.
-    Confirmed,
+    /// It does, in this epoch.
+    Confirmed(EpochId),
     /// Another place decides.
     Elsewhere,
 }
@@ -165,8 +165,13 @@ impl Worker {
                 return Ok(None);
             }
         }
-        Err(Failure::new(Class::Busy, "who decides changes again and again"))
+        Err(restless())
     }
+}
+
+/// Who decides has changed at every try.
+pub(super) fn restless() -> Failure {
+    Failure::new(Class::Busy, "who decides changes again and again")
 }
 
 /// What waits, once something does; nothing once nobody can ask any more.

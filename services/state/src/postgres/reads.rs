@@ -7,7 +7,7 @@ use holdfast_storage::Failure;
 
 use super::{
     Postgres,
-    reader::{Ask, Found},
+    reader::{Ask, Found, TRIES, restless},
 };
 use crate::{
     domain::{Address, Edition, ShardId, Standing, fence::standing},
@@ -33,7 +33,7 @@ impl Postgres {
     pub(super) async fn page(&self, query: PageQuery) -> Result<Page, Failed> {
         let started = Instant::now();
         let shard = query.partition.shard();
-        let page = self.of_shelf(shard, |shelf| shelf.page(query)).await?;
+        let page = self.of_shelf(shard, |shelf| shelf.page(query.clone())).await?;
         self.metrics.listed(started.elapsed());
         Ok(page)
     }
@@ -43,15 +43,21 @@ impl Postgres {
         self.reader.ask(Ask::Confirm(shard)).await.map(drop)
     }
 
-    /// What is stored, if this database still decides when it is read: nothing else then can be newer.
+    /// What is stored, if this database decided all the while that it was read: nothing else then was newer.
     pub(super) async fn of_shelf<'s, R: Send>(
         &'s self,
         shard: ShardId,
-        read: impl FnOnce(&'s dyn crate::store::Shelf) -> BoxFuture<'s, Result<R, Failure>> + Send,
+        read: impl Fn(&'s dyn crate::store::Shelf) -> BoxFuture<'s, Result<R, Failure>> + Send + Sync,
     ) -> Result<R, Failed> {
-        let found = self.reads.call(|| read(&self.store)).await?;
-        self.confirm(shard).await?;
-        Ok(found)
+        for _ in 0..TRIES {
+            let epoch = self.known.get().epoch;
+            let found = self.reads.call(|| read(&self.store)).await?;
+            // Who decides may have changed back since: an epoch comes only once.
+            if matches!(self.reader.ask(Ask::Confirm(shard)).await?, Found::Confirmed(now) if now == epoch) {
+                return Ok(found);
+            }
+        }
+        Err(restless().into())
     }
 
     /// What a lease is to the fence that counts now.
@@ -62,3 +68,6 @@ impl Postgres {
         Ok(standing(held.as_ref(), floor, holder.number, &holder.lease))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use super::{Ask, Found};
 use crate::{
-    domain::{Address, Edition, Fence, ShardId},
+    domain::{Address, Edition, EpochId, Fence, ShardId},
     store::{
         FenceScope,
         postgres::{deciding::Deciding, tables},
@@ -33,11 +33,12 @@ pub(super) struct Heap {
 }
 
 /// All that is found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pile {
     editions: Vec<Option<Arc<Edition>>>,
     fences: Vec<Option<Fence>>,
     floor: u64,
+    epoch: EpochId,
 }
 
 impl Heap {
@@ -57,7 +58,7 @@ impl Heap {
 
     /// Reads all of it; `None` where who decides is not as is known.
     pub(super) async fn read(&self, connection: &mut PgConnection, known: &Deciding) -> Result<Option<Pile>, Trouble> {
-        let mut pile = Pile::default();
+        let mut pile = Pile { editions: Vec::new(), fences: Vec::new(), floor: 0, epoch: known.epoch };
         if !self.addresses.is_empty() {
             match tables::load_if(connection, known, &self.addresses).await? {
                 Some(found) => pile.editions = found.into_iter().map(|edition| edition.map(Arc::new)).collect(),
@@ -83,14 +84,14 @@ impl Heap {
 
     /// Everybody's part of it, in the order in which they asked.
     pub(super) fn deal<'a>(&self, found: Option<Pile>, asks: impl Iterator<Item = &'a Ask>) -> Vec<Found> {
-        let Some(Pile { editions, fences, floor }) = found else {
+        let Some(Pile { editions, fences, floor, epoch }) = found else {
             return asks.map(|_| Found::Elsewhere).collect();
         };
         let (mut editions, mut fences) = (editions.into_iter(), fences.into_iter());
         asks.map(|ask| match ask {
             Ask::Records(addresses) => Found::Records(editions.by_ref().take(addresses.len()).collect()),
             Ask::Fence(_) => Found::Fence(fences.next().flatten(), floor),
-            Ask::Confirm(_) => Found::Confirmed,
+            Ask::Confirm(_) => Found::Confirmed(epoch),
         })
         .collect()
     }
