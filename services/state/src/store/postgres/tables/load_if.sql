@@ -18,5 +18,6 @@ LEFT JOIN LATERAL (
 ) AS h ON true
 WHERE (
     SELECT deciders.timeline = ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint
+        AND deciders.server = (SELECT system_identifier FROM pg_control_system())
     FROM deciders WHERE deciders.only_row = 1
 )

@@ -5,6 +5,7 @@ CROSS JOIN LATERAL (
     SELECT deciders.fence_floor FROM deciders
     WHERE deciders.only_row = 1 AND deciders.epoch = $3 AND deciders.who = $4
         AND deciders.timeline = ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint
+        AND deciders.server = (SELECT system_identifier FROM pg_control_system())
     LIMIT 1
 ) AS d
 LEFT JOIN LATERAL (
