@@ -59,6 +59,16 @@ impl Engine {
         installed.map_err(|trouble| self.halted(epoch, trouble))
     }
 
+    /// A fence that is forgotten has no notes of its copies any more, so one of them may not have been told of a newer one: who
+    /// has a token from before what is remembered is refused, whatever the copy says.
+    pub(super) fn refuse_forgotten(&self, holder: Option<&Holder>) -> Result<(), Failed> {
+        let floor = self.lease.known().map_or(0, |known| known.fence_floor);
+        match holder.is_some_and(|holder| holder.number < floor) {
+            true => Err(Failed::Fenced(Standing::TooOld)),
+            false => Ok(()),
+        }
+    }
+
     async fn confirm(&self, epoch: EpochId, holder: &Holder, copy: Option<ShardId>) -> Result<Vec<ShardId>, Halt> {
         match self.archive.confirm_fence(epoch, holder, copy).await? {
             Some(Ok(copies)) => Ok(copies),

@@ -1,5 +1,7 @@
 //! Two processes over a real Redis and a real PostgreSQL.
 
+mod forgotten;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;

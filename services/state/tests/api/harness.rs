@@ -145,7 +145,7 @@ impl Harness {
                 while let postgres::upkeep::Piece::More(_) =
                     forget_tombstones(store, horizon(*keep.tombstones), Duration::ZERO).await.unwrap()
                 {}
-                forget_fences(store, horizon(*keep.fences)).await.unwrap();
+                forget_fences(store, horizon(*keep.fences), Duration::ZERO).await.unwrap();
                 fold_epochs(store, horizon(*keep.lost_epochs)).await.unwrap();
             }
         }

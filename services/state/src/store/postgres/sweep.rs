@@ -11,6 +11,7 @@ use crate::domain::{Address, Edition, EpochId, Epochs, Seq, ShardId, Vector};
 use crate::store::{Retention, Swept};
 
 pub(super) const HISTORY: &str = include_str!("sweep/history.sql");
+pub(super) const FENCE_FLOOR: &str = include_str!("sweep/fence_floor.sql");
 pub(super) const FENCES: &str = include_str!("sweep/fences.sql");
 
 /// Removes superseded history of a shard behind the retention, from `after` on, looking at `most` rows at most.
@@ -36,19 +37,23 @@ pub async fn sweep_history(
     Ok(Swept { next: next.unwrap_or(0).cast_unsigned(), removed: rows::number(&row, 1)? as usize })
 }
 
-/// Forgets the oldest fences below a horizon, and remembers the oldest that is remembered, in the same transaction: nobody
-/// finds one forgotten and takes an older token. One that a write holds just now stays for another time.
+/// Remembers no fence below a horizon any more, and answers with the oldest that is remembered from now on; `None`: there is
+/// none to forget. Who decides by a floor that he read before does so no longer than his knowledge lasts.
 ///
 /// # Errors
 /// What the database says.
-pub async fn sweep_fences(tx: &mut PgConnection, horizon: u64, most: usize) -> Result<usize, Trouble> {
-    // The decider's row first: fences are locked without waiting, so nobody waits for this in a circle.
-    sqlx::query("SELECT FROM deciders WHERE only_row = 1 FOR NO KEY UPDATE").execute(&mut *tx).await?;
-    let gone: i64 = sqlx::query_scalar(FENCES)
-        .bind(i64::try_from(horizon).unwrap_or(i64::MAX))
-        .bind(rows::count(most))
-        .fetch_one(tx)
-        .await?;
+pub async fn raise_fence_floor(tx: &mut PgConnection, horizon: u64) -> Result<Option<u64>, Trouble> {
+    let raised = sqlx::query(FENCE_FLOOR).bind(i64::try_from(horizon).unwrap_or(i64::MAX)).fetch_optional(tx).await?;
+    Ok(raised.map(|row| rows::number(&row, 0)).transpose()?)
+}
+
+/// Forgets the oldest fences below a floor that everybody who decides knows by now, with the notes of their copies: see
+/// [`raise_fence_floor`]. One that a write holds just now stays for another time.
+///
+/// # Errors
+/// What the database says.
+pub async fn drop_fences(tx: &mut PgConnection, floor: u64, most: usize) -> Result<usize, Trouble> {
+    let gone: i64 = sqlx::query_scalar(FENCES).bind(signed(floor)).bind(rows::count(most)).fetch_one(tx).await?;
     Ok(gone.unsigned_abs() as usize)
 }
 

@@ -171,7 +171,9 @@ impl Running for Process {
     fn sweep_fences(&mut self, horizon: u64) -> Told<'_, ()> {
         Box::pin(async move {
             let mut tx = self.connection.begin().await.unwrap();
-            sweep::sweep_fences(&mut tx, horizon, 100).await.unwrap();
+            if let Some(floor) = sweep::raise_fence_floor(&mut tx, horizon).await.unwrap() {
+                sweep::drop_fences(&mut tx, floor, 100).await.unwrap();
+            }
             tx.commit().await.unwrap();
         })
     }

@@ -50,7 +50,7 @@ pub async fn run(store: Store, keep: Keep, settles: Duration, stop: Stop) {
             age(*keep.history),
             ROWS
         )),
-        again_and_again(&stop, "old fences cannot be forgotten", || forget_fences(&store, age(*keep.fences))),
+        again_and_again(&stop, "old fences cannot be forgotten", || forget_fences(&store, age(*keep.fences), settles)),
         again_and_again(&stop, "epochs cannot be folded", || fold_epochs(&store, age(*keep.lost_epochs))),
         again_and_again(&stop, "tombstones cannot be forgotten", || forget_tombstones(
             &store,

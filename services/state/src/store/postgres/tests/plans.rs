@@ -34,6 +34,7 @@ fn statements() -> Vec<(&'static str, &'static str)> {
         ("expired", shelf::EXPIRED),
         ("tombstones", shelf::TOMBSTONES),
         ("sweep history", sweep::HISTORY),
+        ("fence floor", sweep::FENCE_FLOOR),
         ("sweep fences", sweep::FENCES),
     ]
 }

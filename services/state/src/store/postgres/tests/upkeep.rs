@@ -89,7 +89,7 @@ async fn a_duty_does_not_rest_for_ever_after_the_servers_clock_jumped_back() {
     let mut process = Process::start(&server.url(), "s").await;
     let ahead = "UPDATE duties SET not_before = now() + interval '1 year'";
     sqlx::raw_sql(ahead).execute(&mut process.connection).await.unwrap();
-    assert_eq!(upkeep::forget_fences(&process.store, 9).await.unwrap(), Piece::Done(0));
+    assert_eq!(upkeep::forget_fences(&process.store, 9, Duration::ZERO).await.unwrap(), Piece::Done(0));
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn old_fences_and_lost_epochs_are_forgotten_by_age() {
         let fence = crate::domain::Fence { number, lease: None };
         process.write_fence(FenceChange { scope, fence }).await;
     }
-    assert_eq!(upkeep::forget_fences(&process.store, 3).await.unwrap(), Piece::Done(2));
+    assert_eq!(upkeep::forget_fences(&process.store, 3, Duration::ZERO).await.unwrap(), Piece::Done(2));
     assert_eq!(process.fence_floor().await, 3);
     let first = process.known.epoch;
     process.switch(Who::Postgres, true).await;

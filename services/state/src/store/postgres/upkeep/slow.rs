@@ -1,15 +1,18 @@
 //! What goes by age: the history, fences, epochs.
 
+use std::time::Duration;
+
 use holdfast_storage::Failure;
+use tokio::time::sleep;
 use tracing::info;
 
 use super::duty::{self, Cursor, Duty};
-use super::{Piece, REST, failure};
+use super::{PACE, Piece, REST, failure};
 use crate::domain::{Micros, ShardId};
 use crate::store::Retention;
 use crate::store::postgres::{Store, deciding, sweep};
 
-/// Fences in one go.
+/// Fences in one transaction.
 const FENCES: usize = 1_000;
 
 /// Removes a piece of superseded history: what is beyond so many editions of its record, or was decided before a horizon.
@@ -34,22 +37,33 @@ pub async fn sweep_history(store: &Store, editions: u64, horizon: Micros, most: 
     Ok(if next.is_some() { Piece::More(swept.removed) } else { Piece::Done(swept.removed) })
 }
 
-/// Forgets a piece of the fences that are older than a horizon, in µs since 1970, as fences are given.
+/// Forgets the fences that are older than a horizon, in µs since 1970, as fences are given. First the floor rises; they go when
+/// everybody who decides knows it. `settles`: how long what a process knows is trusted, at most.
 ///
 /// # Errors
-/// Nothing is forgotten.
-pub async fn forget_fences(store: &Store, horizon: Micros) -> Result<Piece, Failure> {
+/// Some may be forgotten.
+pub async fn forget_fences(store: &Store, horizon: Micros, settles: Duration) -> Result<Piece, Failure> {
     let mut tx = store.database.duties().begin().await?;
     if duty::take(&mut tx, Duty::Fences).await?.is_none() {
         return Ok(Piece::NotNow);
     }
-    let horizon = u64::try_from(horizon).unwrap_or(0);
-    let gone = sweep::sweep_fences(&mut tx, horizon, FENCES).await.map_err(failure)?;
-    if gone < FENCES {
-        duty::rest(&mut tx, Duty::Fences, REST).await?;
-    }
+    let floor = sweep::raise_fence_floor(&mut tx, u64::try_from(horizon).unwrap_or(0)).await.map_err(failure)?;
+    // The others leave it to this process until it must be done.
+    duty::rest(&mut tx, Duty::Fences, if floor.is_some() { REST + settles } else { REST }).await?;
     tx.commit().await?;
-    Ok(if gone < FENCES { Piece::Done(gone) } else { Piece::More(gone) })
+    let Some(floor) = floor else { return Ok(Piece::Done(0)) };
+    sleep(settles).await;
+    let mut gone = 0;
+    loop {
+        let mut tx = store.database.duties().begin().await?;
+        let piece = sweep::drop_fences(&mut tx, floor, FENCES).await.map_err(failure)?;
+        tx.commit().await?;
+        gone += piece;
+        if piece < FENCES {
+            return Ok(Piece::Done(gone));
+        }
+        sleep(PACE).await;
+    }
 }
 
 /// Folds the epochs that ended with loss before a horizon, and the oldest beyond as many as are told apart.
