@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use holdfast_storage::{
-    Failure, Trouble,
+    Class, Failure, Trouble,
     gate::{Gate, settings},
 };
 use parking_lot::Mutex;
@@ -30,6 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections that are kept for the next transactions.
 const SPARE_MAX: usize = 8;
 
+/// What is done on a connection. An end without an error leaves no transaction open.
+type Work<'a, R> = dyn for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<R, Trouble>> + Send + Sync + 'a;
+
 /// The store.
 pub struct InPostgres {
     store: Store,
@@ -47,14 +50,6 @@ impl InPostgres {
         Self { store, gate, spare: Mutex::default(), known: Mutex::default() }
     }
 
-    async fn connection(&self) -> Result<PgConnection, Failure> {
-        let spare = self.spare.lock().pop();
-        match spare {
-            Some(connection) => Ok(connection),
-            None => self.store.database().connect().await,
-        }
-    }
-
     /// A connection whose work is done. One that failed is dropped instead: what has become of it is not known.
     fn give_back(&self, connection: PgConnection) {
         let mut spare = self.spare.lock();
@@ -63,22 +58,34 @@ impl InPostgres {
         }
     }
 
-    /// One call, through the breaker, on a connection of its own.
+    /// One transaction, or several, on a connection of its own. A spare one may have died unnoticed, and the others with it:
+    /// then all is done once anew on another one, which whatever was done of it before bears.
+    async fn work<R>(&self, work: &Work<'_, R>) -> Result<R, Failure> {
+        let spare = self.spare.lock().pop();
+        if let Some(mut connection) = spare {
+            match work(&mut connection).await.map_err(failure) {
+                Err(failure) if failure.class() == Class::Io => self.spare.lock().clear(),
+                done => return self.done(connection, done),
+            }
+        }
+        let mut connection = self.store.database().connect().await?;
+        let done = work(&mut connection).await.map_err(failure);
+        self.done(connection, done)
+    }
+
+    fn done<R>(&self, connection: PgConnection, done: Result<R, Failure>) -> Result<R, Failure> {
+        if done.is_ok() {
+            self.give_back(connection);
+        }
+        done
+    }
+
+    /// One call, through the breaker.
     fn call<'a, R: Send + 'a>(
         &'a self,
-        work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<R, Trouble>> + Send + 'a,
+        work: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<R, Trouble>> + Send + Sync + 'a,
     ) -> Kept<'a, R> {
-        self.gate
-            .call(move || {
-                async move {
-                    let mut connection = self.connection().await?;
-                    let done = work(&mut connection).await.map_err(failure)?;
-                    self.give_back(connection);
-                    Ok(done)
-                }
-                .boxed()
-            })
-            .boxed()
+        self.gate.call(move || async move { self.work(&work).await }.boxed()).boxed()
     }
 }
 
@@ -105,7 +112,10 @@ fn told(found: deciding::Deciding, shards: Vec<ShardState>) -> Deciding {
         },
         draining: found.draining,
         epochs: found.epochs,
+        losses: found.losses,
+        lease: found.lease,
         floors: found.floors,
+        fence_floor: found.fence_floor,
         same_server: found.same_server,
         shards,
     }
@@ -121,7 +131,7 @@ fn failure(trouble: Trouble) -> Failure {
 impl Archive for InPostgres {
     fn deciding(&self) -> Kept<'_, Deciding> {
         let known = self.known.lock().clone();
-        let read = self.call(move |connection| read_deciding(connection, known).boxed());
+        let read = self.call(move |connection| read_deciding(connection, known.clone()).boxed());
         async move {
             let (found, shards) = read.await?;
             *self.known.lock() = Some(Arc::new(found.clone()));
@@ -130,13 +140,22 @@ impl Archive for InPostgres {
         .boxed()
     }
 
+    fn believe(&self, epoch: EpochId, lease: Duration) -> Kept<'_, ()> {
+        self.call(move |connection| {
+            async move { deciding::raise_lease(connection, epoch, lease).await.map(drop) }.boxed()
+        })
+    }
+
     fn drain(&self, epoch: EpochId) -> Kept<'_, ()> {
         self.call(move |connection| async move { deciding::begin_draining(connection, epoch).await.map(drop) }.boxed())
     }
 
     fn flush(&self, epoch: EpochId, prefixes: Vec<Prefix>) -> BoxFuture<'_, Result<Vec<Flushed>, Unflushed>> {
-        let stored =
-            self.call(move |connection| async move { flush::flush(connection, epoch, &prefixes).await }.boxed());
+        let prefixes: Arc<[Prefix]> = prefixes.into();
+        let stored = self.call(move |connection| {
+            let prefixes = Arc::clone(&prefixes);
+            async move { flush::flush(connection, epoch, &prefixes).await }.boxed()
+        });
         async move { stored.await.map_err(Unflushed::Failed)?.ok_or(Unflushed::Ended) }.boxed()
     }
 
@@ -147,7 +166,8 @@ impl Archive for InPostgres {
     fn switch<'a>(&'a self, from: EpochId, to: Who, open: Open<'a>) -> Kept<'a, Option<Switched>> {
         // Not through the breaker's patience: all shards are opened meanwhile.
         async move {
-            let mut connection = self.connection().await?;
+            // It is done once: on a connection that is certainly alive.
+            let mut connection = self.store.database().connect().await?;
             let switched = switch::switch(&mut connection, from, &to, open).await.map_err(failure)?;
             self.give_back(connection);
             Ok(switched)
@@ -161,8 +181,10 @@ impl Archive for InPostgres {
         holder: &'a Holder,
         copy: Option<ShardId>,
     ) -> Kept<'a, Option<Result<Vec<ShardId>, Standing>>> {
-        let holder = holder.clone();
-        self.call(move |connection| async move { fences::confirm(connection, epoch, &holder, copy).await }.boxed())
+        self.call(move |connection| {
+            let holder = holder.clone();
+            async move { fences::confirm(connection, epoch, &holder, copy).await }.boxed()
+        })
     }
 
     fn raise_fence<'a>(
@@ -171,8 +193,10 @@ impl Archive for InPostgres {
         scope: &'a FenceScope,
         number: u64,
     ) -> Kept<'a, Option<(Fence, Vec<ShardId>)>> {
-        let scope = scope.clone();
-        self.call(move |connection| async move { fences::raise(connection, epoch, &scope, number).await }.boxed())
+        self.call(move |connection| {
+            let scope = scope.clone();
+            async move { fences::raise(connection, epoch, &scope, number).await }.boxed()
+        })
     }
 }
 
@@ -185,3 +209,13 @@ async fn counts(tx: &mut PgConnection, epoch: EpochId) -> sqlx::Result<bool> {
 async fn begin(connection: &mut PgConnection) -> sqlx::Result<sqlx::Transaction<'_, sqlx::Postgres>> {
     connection.begin().await
 }
+
+/// Ends a transaction in which nothing was done, and its locks with it: one that is only dropped keeps them until its
+/// connection is used again.
+async fn leave<R>(tx: sqlx::Transaction<'_, sqlx::Postgres>, answer: R) -> Result<R, Trouble> {
+    tx.rollback().await?;
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use holdfast_storage::Trouble;
 use sqlx::PgConnection;
 
-use super::{begin, counts};
+use super::{begin, counts, leave};
 use crate::{
     domain::{EpochId, Fence, ShardId, Standing, fence::standing},
     store::{FenceChange, FenceScope, postgres::tables},
@@ -22,28 +22,28 @@ pub(super) async fn confirm(
     let fence = Fence { number: holder.number, lease: Some(Arc::clone(&holder.lease)) };
     let mut tx = begin(connection).await?;
     if !counts(&mut tx, epoch).await? {
-        return Ok(None);
+        return leave(tx, None).await;
     }
+    // Written first, which does nothing where it is not newer: two calls that both looked first, and so both held its row,
+    // would wait for each other.
+    tables::write_fences(&mut tx, &[FenceChange { scope: holder.scope.clone(), fence: fence.clone() }]).await?;
     let held = tables::share_fences(&mut tx, std::slice::from_ref(&holder.scope)).await?;
     let known = held.fences.first().and_then(Option::as_ref);
     match standing(known, held.floor, holder.number, &holder.lease) {
-        Standing::Holds => {}
-        Standing::Newer => {
-            let change = FenceChange { scope: holder.scope.clone(), fence: fence.clone() };
-            tables::write_fences(&mut tx, &[change]).await?;
-        }
-        refused => return Ok(Some(Err(refused))),
+        Standing::Holds => tx.commit().await?,
+        // It was forgotten again meanwhile.
+        Standing::Newer => return leave(tx, Some(Err(Standing::TooOld))).await,
+        refused => return leave(tx, Some(Err(refused))).await,
     }
-    tx.commit().await?;
     let mut tx = begin(connection).await?;
     if !counts(&mut tx, epoch).await? {
-        return Ok(None);
+        return leave(tx, None).await;
     }
     if let Some(shard) = copy
         && !tables::confirm_fence(&mut tx, epoch, &holder.scope, &fence, shard).await?
     {
         // Somebody has raised it since.
-        return Ok(Some(Err(Standing::Superseded)));
+        return leave(tx, Some(Err(Standing::Superseded))).await;
     }
     let copies = tables::fence_shards(&mut tx, epoch, &holder.scope).await?;
     let counts = counts_now(&mut tx, &holder.scope, &fence).await?;
@@ -61,7 +61,7 @@ pub(super) async fn raise(
     tables::write_fences(connection, &[FenceChange { scope: scope.clone(), fence: fence.clone() }]).await?;
     let mut tx = begin(connection).await?;
     if !counts(&mut tx, epoch).await? {
-        return Ok(None);
+        return leave(tx, None).await;
     }
     let copies = tables::fence_shards(&mut tx, epoch, scope).await?;
     let held = tables::share_fences(&mut tx, std::slice::from_ref(scope)).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use holdfast_storage::Trouble;
 use sqlx::PgConnection;
 
-use super::begin;
+use super::{begin, leave};
 use crate::{
     domain::{EpochId, Seq, ShardId},
     redis::archive::{Flushed, Prefix},
@@ -29,7 +29,7 @@ pub(super) async fn flush(
         rows = tables::lock_shards(&mut tx, &shards[..1], Lock::Wait).await?;
     }
     if !rows.iter().all(|row| row.epoch == epoch && row.who == Decides::Redis && row.same_server) {
-        return Ok(None);
+        return leave(tx, None).await;
     }
     let row_of = |prefix: &Prefix| rows.iter().find(|row| row.shard == prefix.shard);
     let fits = |prefix: &&Prefix| row_of(prefix).is_some_and(|row| row.position == prefix.after);
@@ -65,7 +65,7 @@ fn flushed(prefix: &Prefix, row: Option<&ShardRow>) -> Flushed {
     Flushed {
         shard: prefix.shard,
         position: row.map(|row| if fits { prefix.last() } else { row.position }),
-        dirty: row.is_some_and(|row| row.dirty.is_some() || (fits && prefix.marks.is_some())),
+        dirty: row.and_then(|row| row.dirty.or(prefix.marks.filter(|_| fits))),
     }
 }
 

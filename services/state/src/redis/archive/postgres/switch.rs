@@ -4,7 +4,7 @@ use holdfast_rpc::time::now_micros;
 use holdfast_storage::{Class, Failure, Trouble};
 use sqlx::PgConnection;
 
-use super::begin;
+use super::{begin, leave};
 use crate::{
     domain::{Ended, EpochId, ShardId},
     place,
@@ -29,7 +29,7 @@ pub(super) async fn switch(
     let rows = tables::lock_shards(&mut tx, &all, Lock::Wait).await?;
     let current = sqlx::query_scalar::<_, i64>("SELECT epoch FROM deciders WHERE only_row = 1 FOR UPDATE");
     if EpochId(current.fetch_one(&mut *tx).await?.cast_unsigned()) != from {
-        return Ok(None);
+        return leave(tx, None).await;
     }
     let next = EpochId(rand::random());
     let places = rows.iter().map(|row| (row.shard, row.position)).collect();
