@@ -24,7 +24,8 @@ impl Engine {
                 let (epoch, shard) = (deciding.epoch, query.partition.shard());
                 self.barrier(epoch, shard).await?;
                 let page = self.shelf.page(query.clone()).await?;
-                self.shown(epoch, shard, newest(page.records.iter().map(|(_, edition)| &**edition))).await?;
+                // What is missing on it shows as much, up to the shard's place: somebody may have deleted it.
+                self.shown(epoch, shard, page.flushes).await?;
                 Ok::<_, Halt>(page)
             }
             .boxed()
@@ -79,8 +80,9 @@ impl Engine {
             async move {
                 let (epoch, shard) = (deciding.epoch, query.partition.shard());
                 let changes = self.shelf.changes(query.clone()).await?;
-                if let Changes::Here { changes, .. } = &changes {
-                    self.shown(epoch, shard, newest(changes.iter().map(|(_, edition)| &**edition))).await?;
+                if let Changes::Here { until, flushes, .. } = &changes {
+                    // Who goes on from there is shown nothing that is older, so all before it is shown to everybody now.
+                    self.shown(epoch, shard, *until.min(flushes)).await?;
                 }
                 Ok::<_, Halt>(changes)
             }
