@@ -184,11 +184,16 @@ fn of_two_answers_at_once_the_younger_stays() {
 fn a_write_here_is_not_forgotten_for_an_answer_that_comes_meanwhile() {
     let stale = Stale::new(1 << 20, Arc::new(crate::redis::clock::SinceBoot));
     stale.used.store(true, Relaxed);
-    for round in 1..2_000 {
+    for round in 1..5_000 {
         let address = record(&round.to_string());
         stale.put(&address, None, Duration::ZERO);
+        let both = std::sync::Barrier::new(2);
         std::thread::scope(|scope| {
-            scope.spawn(|| stale.put(&address, None, Duration::from_nanos(1)));
+            scope.spawn(|| {
+                both.wait();
+                stale.put(&address, None, Duration::from_nanos(1));
+            });
+            both.wait();
             stale.written([&address].into_iter());
         });
         assert!(!stale.known.peek(&address).expect("there is room").is_fresh());
