@@ -22,6 +22,7 @@ pub mod write;
 
 mod grpc;
 mod serve;
+mod takeover;
 
 pub use config::Config;
 pub use decider::Decider;

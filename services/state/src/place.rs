@@ -11,7 +11,7 @@ pub(crate) mod conformance;
 #[cfg(any(test, feature = "planted-faults"))]
 pub mod model;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -19,7 +19,7 @@ use holdfast_storage::Failure;
 
 use crate::{
     domain::{Address, Edition, EpochId, Fence, Seq, ShardId},
-    store::FenceScope,
+    store::{Bound, FenceScope},
 };
 
 /// What one call comes to.
@@ -79,13 +79,17 @@ pub struct Moves {
     pub guard: Option<(Address, u64)>,
     /// The fence that must be this lease's.
     pub fence: Option<(FenceScope, Fence)>,
-    /// Whether it may be visible at once (CACHED). Refused ([`Taken::Full`]) past the window, while the shard is not armed
-    /// ([`Place::arm`]), and on top of a tip, which its version would reveal.
+    /// Whether it may be visible at once (CACHED). Refused ([`Taken::Full`]) past the window or the one that the shard is
+    /// armed with ([`Place::arm`]), while it is not armed, and on top of a tip, which its version would reveal.
     pub cached: bool,
     /// The window on CACHED writes of this shard that are not stored.
     pub window_writes: u64,
     /// In bytes.
     pub window_bytes: u64,
+    /// How old the oldest of them may be, by the place's own clock.
+    pub window_age: Duration,
+    /// The most bytes of this shard that may not be stored, DURABLE writes included; one write is always let through.
+    pub unstored_bytes: u64,
 }
 
 /// What became of it.
@@ -101,6 +105,8 @@ pub enum Taken {
     Fenced,
     /// The window is full, the shard is not armed, or a record has a tip: to be asked for again as DURABLE.
     Full,
+    /// Too much of the shard is not stored: to be asked for again when some of it is.
+    Crowded,
 }
 
 impl Move {
@@ -117,6 +123,16 @@ pub struct Logged {
     pub editions: Vec<(Address, Arc<Edition>)>,
     /// Whether it was acknowledged as CACHED.
     pub cached: bool,
+}
+
+/// What is left of an epoch's log.
+#[derive(Debug, Clone, Default)]
+pub struct Survivors {
+    /// The last place that was given, where the shard was open until it was asked for these: here, or when they were asked
+    /// for before. `None`: it may have given more, for it was closed because something was amiss, or is not there.
+    pub reached: Option<Seq>,
+    /// The entries.
+    pub entries: Vec<Logged>,
 }
 
 /// The right to install what the store had.
@@ -153,7 +169,10 @@ pub trait Place: Send + Sync + 'static {
 
     /// What is left of an epoch's log behind a place, in its order, about so many bytes at most but one entry at least;
     /// empty where nothing is. Closes the epoch, so that nothing comes behind what was asked for.
-    fn survivors(&self, shard: ShardId, epoch: EpochId, after: Seq, bytes: usize) -> Told<'_, Vec<Logged>>;
+    fn survivors(&self, shard: ShardId, epoch: EpochId, after: Seq, bytes: usize) -> Told<'_, Survivors>;
+
+    /// The same of an epoch that is over, open or closed: changes nothing, and does not count as asked for.
+    fn set_aside(&self, shard: ShardId, epoch: EpochId, after: Seq, bytes: usize) -> Told<'_, Vec<Logged>>;
 
     /// Throws away what all epochs but this one left in a shard, except for logs that [`Self::survivors`] was never asked
     /// for: those are kept for a while, and their epochs are named. Only for who knows that this epoch decides; closed, it
@@ -188,12 +207,13 @@ pub trait Place: Send + Sync + 'static {
     /// closed.
     fn mark(&self, shard: ShardId, epoch: EpochId, stored: Seq) -> Told<'_, ()>;
 
-    /// Says whether the store's row of the shard is marked dirty, as of the place `at` up to which it is stored; a shard
-    /// that is just opened is not armed. CACHED writes are taken in an armed shard only. News older than what was told
+    /// Says by which bound the store's row of the shard is marked dirty, if it is, as of the place `at` up to which it is
+    /// stored; a shard that is just opened is not armed. CACHED writes are taken in an armed shard only, within the bound,
+    /// so that no more is lost than the row says. News older than what was told
     /// last (`at` is below its, or equal and `armed`) change nothing; a shard with CACHED writes that are not stored is
     /// never disarmed. Returns whether it is as told now. So a mark that is cleared and one that is set again can cross
     /// on the way, and no CACHED write is taken in a shard that the store believes clean.
-    fn arm(&self, shard: ShardId, epoch: EpochId, at: Seq, armed: bool) -> Told<'_, bool>;
+    fn arm(&self, shard: ShardId, epoch: EpochId, at: Seq, armed: Option<Bound>) -> Told<'_, bool>;
 
     /// Where the log stands.
     fn standing(&self, shard: ShardId, epoch: EpochId) -> Told<'_, Standing>;

@@ -54,6 +54,7 @@ use holdfast_rpc::service::Stop;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
+pub(crate) use change::Absence;
 pub use engine::Parts;
 pub use place::RedisPlace;
 pub use planted::{Fault, Faults};

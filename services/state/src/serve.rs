@@ -21,6 +21,7 @@ use crate::{
     redis::{Redis, RedisPlace},
     state::State,
     store::{postgres, sqlite},
+    takeover::Takeover,
 };
 
 /// How long another process may go by floors that it knew, where it decides in front of the database: longer than its lease on
@@ -67,12 +68,17 @@ async fn decide(
     };
     let place = Postgres::join(url.reveal(), config).await.map_err(ServeError::other)?;
     let duties = postgres::upkeep::run(place.store().clone(), config.keep.clone(), SETTLES, stop.clone());
-    let duties = tokio::spawn(duties);
     match RedisPlace::new(&common.redis) {
-        None => Ok((Arc::new(place), duties)),
+        None => {
+            let takeover = Takeover::of(&place, *config.decider_lease, *common.redis.gone_after).run(stop.clone());
+            let both = async move {
+                tokio::join!(duties, takeover);
+            };
+            Ok((Arc::new(place), tokio::spawn(both)))
+        }
         Some(redis) => {
             redis.check().await.map_err(ServeError::other)?;
-            Ok((Arc::new(Redis::before(place, redis, config, &common.redis)), duties))
+            Ok((Arc::new(Redis::before(place, redis, config, &common.redis)), tokio::spawn(duties)))
         }
     }
 }

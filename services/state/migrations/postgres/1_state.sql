@@ -10,13 +10,19 @@ CREATE TABLE epochs (
     state text NOT NULL CHECK (state IN ('current', 'lost', 'folded')),
     begun bigint NOT NULL,
     ended bigint,
-    CHECK ((state = 'current') = (ended IS NULL))
+    -- The dirty shards with which it ended, and how much of them may be lost at most.
+    lost_shards integer[] NOT NULL DEFAULT '{}',
+    lost_writes bigint NOT NULL DEFAULT 0 CHECK (lost_writes >= 0),
+    lost_bytes bigint NOT NULL DEFAULT 0 CHECK (lost_bytes >= 0),
+    CHECK ((state = 'current') = (ended IS NULL)),
+    CHECK (state <> 'current' OR (lost_shards = '{}' AND lost_writes = 0 AND lost_bytes = 0))
 );
 CREATE UNIQUE INDEX one_epoch_is_current ON epochs (state) WHERE state = 'current';
 
 -- Who decides, in one row. `place` is the life of the Redis, `server` and `timeline` are those of this PostgreSQL when the
 -- epoch began: where they are others, it is another server, which may lack writes. `knowledge` rises with every change of
--- epochs and floors, so that who knows them need not read them again; `folds` with every epoch that is folded.
+-- epochs and floors, so that who knows them need not read them again; `folds` with every epoch that is folded. `lease_ms`: the
+-- longest that anybody believes in the epoch after a look at this row, said here before he does.
 CREATE TABLE deciders (
     only_row    integer PRIMARY KEY CHECK (only_row = 1),
     epoch       bigint NOT NULL REFERENCES epochs (epoch),
@@ -28,6 +34,7 @@ CREATE TABLE deciders (
     timeline    bigint NOT NULL CHECK (timeline >= 1),
     folds       bigint NOT NULL DEFAULT 0 CHECK (folds >= 0),
     knowledge   bigint NOT NULL DEFAULT 0 CHECK (knowledge >= 0),
+    lease_ms    bigint NOT NULL DEFAULT 0 CHECK (lease_ms >= 0),
     CHECK ((who = 'redis') = (place IS NOT NULL))
 );
 

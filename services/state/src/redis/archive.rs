@@ -3,7 +3,7 @@
 
 mod postgres;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use holdfast_storage::Failure;
@@ -40,9 +40,16 @@ pub struct Deciding {
     pub draining: bool,
     /// What is known of all epochs.
     pub epochs: Arc<Epochs>,
+    /// The epochs that ended with loss, by when; as long as their versions are told apart.
+    pub losses: Arc<Vec<LostEpoch>>,
+    /// The longest that any process believes in the epoch after a look: who ends it waits as long.
+    pub lease: Duration,
     /// By shard, the version of every record that is not there. A tombstone is forgotten only when its floor has been known
     /// for longer than this may be believed.
     pub floors: Arc<Vec<Vector>>,
+    /// The oldest fence that is remembered. Fences are forgotten only when their floor has been known for longer than this may
+    /// be believed.
+    pub fence_floor: u64,
     /// Whether this is the server on which the epoch began; on any other nothing may be decided.
     pub same_server: bool,
     /// By shard.
@@ -78,6 +85,19 @@ impl Prefix {
         editions.map(|(address, edition)| address.bytes() + edition.bytes()).sum()
     }
 
+    /// Takes away what does not follow its place, and what comes behind that; whether there was any.
+    pub fn cut_at_gap(&mut self) -> bool {
+        let (all, mut next) = (self.entries.len(), self.after + 1);
+        let follows = |entry: &&Logged| {
+            let begins = next;
+            next += entry.editions.len() as Seq;
+            entry.editions.iter().map(|(_, edition)| edition.seq).eq(begins..next)
+        };
+        let whole = self.entries.iter().take_while(follows).count();
+        self.entries.truncate(whole);
+        whole < all
+    }
+
     /// The place of the last write in it.
     pub fn last(&self) -> Seq {
         let editions = self.entries.iter().flat_map(|entry| &entry.editions);
@@ -92,8 +112,8 @@ pub struct Flushed {
     pub shard: ShardId,
     /// The place up to which the shard is stored now; `None`: another transaction works on it.
     pub position: Option<Seq>,
-    /// Whether the store's row says, as of that place, that the shard is dirty.
-    pub dirty: bool,
+    /// By which bound the store's row says, as of that place, that the shard is dirty, if it is.
+    pub dirty: Option<Bound>,
 }
 
 /// Why nothing of a flush was stored.
@@ -121,6 +141,10 @@ pub type Open<'a> = Box<dyn FnOnce(EpochId, Vec<(ShardId, Seq)>) -> BoxFuture<'a
 pub trait Archive: Send + Sync + 'static {
     /// Who decides.
     fn deciding(&self) -> Kept<'_, Deciding>;
+
+    /// Says how long this process is going to believe in an epoch after a look, before it does: where it still counts, and is
+    /// not on its end.
+    fn believe(&self, epoch: EpochId, lease: Duration) -> Kept<'_, ()>;
 
     /// Says that an epoch is on its end, where it still counts.
     fn drain(&self, epoch: EpochId) -> Kept<'_, ()>;
@@ -153,4 +177,40 @@ pub trait Archive: Send + Sync + 'static {
         scope: &'a FenceScope,
         number: u64,
     ) -> Kept<'a, Option<(Fence, Vec<ShardId>)>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Address, Edition, Writer};
+
+    fn entry(places: &[Seq]) -> Logged {
+        let edition = |seq: Seq| Edition {
+            record: 0,
+            seq,
+            previous: 0,
+            revision: 1,
+            vector: Vector::default(),
+            value: None,
+            writer: Writer { write_id: Uuid::nil(), invocation_id: "".into(), time: 0 },
+            blind: false,
+            expires: None,
+        };
+        let address = || Address::new("acme", "n", "p", "k").expect("a name");
+        Logged { editions: places.iter().map(|seq| (address(), Arc::new(edition(*seq)))).collect(), cached: false }
+    }
+
+    #[test]
+    fn what_comes_behind_a_gap_is_taken_away() {
+        let cases: [(&[&[Seq]], usize); 5] =
+            [(&[&[6], &[7, 8]], 2), (&[&[7], &[8]], 0), (&[&[6], &[8]], 1), (&[&[6], &[7, 9], &[10]], 1), (&[], 0)];
+        for (log, whole) in cases {
+            let entries: Vec<_> = log.iter().copied().map(entry).collect();
+            let shard = ShardId::all().next().expect("there is one");
+            let mut prefix = Prefix { shard, after: 5, entries, marks: None };
+            assert_eq!((prefix.cut_at_gap(), prefix.entries.len()), (whole < log.len(), whole), "{log:?}");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! holds; to change who decides, the row first says `draining`, from when on nobody's knowledge grows any older than it is
 //! already, and then a whole lease goes by.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, futures::Notified};
@@ -26,8 +26,8 @@ pub struct Lease {
 struct Held {
     deciding: Option<Arc<Deciding>>,
     until: Duration,
-    /// An epoch that has to end: never believed in again.
-    over: Option<EpochId>,
+    /// Epochs that have to end: never believed in again. Of those that are over, the ones of which trouble is heard late.
+    over: HashSet<EpochId>,
 }
 
 impl Lease {
@@ -51,7 +51,10 @@ impl Lease {
         let mut held = self.held.lock();
         let known = held.deciding.as_ref().is_some_and(|known| known.epoch == deciding.epoch);
         let deciding = Arc::new(deciding);
-        let believed = !deciding.draining && deciding.same_server && held.over != Some(deciding.epoch);
+        if !known {
+            held.over.retain(|over| *over == deciding.epoch);
+        }
+        let believed = !deciding.draining && deciding.same_server && !held.over.contains(&deciding.epoch);
         held.until = match believed {
             true => (asked + self.span).max(if known { held.until } else { Duration::ZERO }),
             // What was believed of it until now may be believed for as long.
@@ -67,7 +70,7 @@ impl Lease {
     /// Ends the belief in an epoch at once.
     pub fn give_up(&self, epoch: EpochId) {
         let mut held = self.held.lock();
-        held.over = Some(epoch);
+        held.over.insert(epoch);
         if held.deciding.as_ref().is_some_and(|known| known.epoch == epoch) {
             held.until = Duration::ZERO;
         }
@@ -75,7 +78,7 @@ impl Lease {
 
     /// Whether the belief in an epoch was ended here.
     pub fn is_given_up(&self, epoch: EpochId) -> bool {
-        self.held.lock().over == Some(epoch)
+        self.held.lock().over.contains(&epoch)
     }
 
     /// What may be believed now. Asked again after each reply, before it is passed on.
@@ -123,7 +126,19 @@ mod tests {
         let epoch = EpochId(epoch);
         let epochs = Arc::new(Epochs::new(epoch));
         let floors = Arc::default();
-        Deciding { epoch, who: Who::Store, draining, epochs, floors, same_server: true, shards: Vec::new() }
+        let (losses, lease) = (Arc::default(), Duration::ZERO);
+        Deciding {
+            epoch,
+            who: Who::Store,
+            draining,
+            epochs,
+            losses,
+            lease,
+            floors,
+            fence_floor: 0,
+            same_server: true,
+            shards: Vec::new(),
+        }
     }
 
     fn at(seconds: u64) -> (Arc<Hands>, Lease, impl Fn(u64)) {
@@ -174,5 +189,15 @@ mod tests {
         assert!(lease.current().is_none());
         lease.learn(lease.now(), said(2, false));
         assert!(believes(&lease, 2));
+    }
+
+    #[test]
+    fn trouble_of_an_older_epoch_that_comes_late_brings_back_no_belief() {
+        let (_, lease, _) = at(100);
+        lease.learn(lease.now(), said(2, false));
+        lease.give_up(EpochId(2));
+        lease.give_up(EpochId(1));
+        lease.learn(lease.now(), said(2, false));
+        assert!(lease.current().is_none() && lease.is_given_up(EpochId(2)));
     }
 }

@@ -11,8 +11,8 @@ use holdfast_config::Redis as Settings;
 use super::{codec, keys::Keys, scripts, server::Server};
 use crate::{
     domain::{Address, Edition, EpochId, Fence, SHARDS, Seq, ShardId},
-    place::{Identity, Logged, Moves, Place, Seen, Standing, Taken, Ticket, Told},
-    store::FenceScope,
+    place::{Identity, Logged, Moves, Place, Seen, Standing, Survivors, Taken, Ticket, Told},
+    store::{Bound, FenceScope},
 };
 
 /// Tickets of a shard at once.
@@ -74,9 +74,15 @@ impl Place for RedisPlace {
         self.done(shard, self.request(&scripts::CLOSE, shard, epoch)).boxed()
     }
 
-    fn survivors(&self, shard: ShardId, epoch: EpochId, after: Seq, bytes: usize) -> Told<'_, Vec<Logged>> {
+    fn survivors(&self, shard: ShardId, epoch: EpochId, after: Seq, bytes: usize) -> Told<'_, Survivors> {
         let request = self.request(&scripts::LOG, shard, epoch).number(after + 1).number(bytes as u64);
-        self.read_log(shard, request.arg(&b"end"[..])).boxed()
+        let request = request.arg(&b"end"[..]);
+        async move { reply::survivors(self.server.call(shard, &request).await?.1) }.boxed()
+    }
+
+    fn set_aside(&self, shard: ShardId, epoch: EpochId, after: Seq, bytes: usize) -> Told<'_, Vec<Logged>> {
+        let request = self.request(&scripts::LOG, shard, epoch).number(after + 1).number(bytes as u64);
+        self.read_log(shard, request.arg(&b"aside"[..])).boxed()
     }
 
     /// One step for each of the other epochs: each is thrown away whole, or kept.
@@ -126,7 +132,9 @@ impl Place for RedisPlace {
                 .arg(lock)
                 .arg(revision.to_be_bytes().to_vec())
                 .arg(scope.into_bytes())
-                .arg(fence);
+                .arg(fence)
+                .number(u64::try_from(moves.window_age.as_millis()).unwrap_or(u64::MAX))
+                .number(moves.unstored_bytes);
             let (code, rows) = self.server.call(shard, &request).await?;
             reply::taken(code, &rows, moves.moves.len() as u64)
         }
@@ -172,8 +180,10 @@ impl Place for RedisPlace {
         .boxed()
     }
 
-    fn arm(&self, shard: ShardId, epoch: EpochId, at: Seq, armed: bool) -> Told<'_, bool> {
-        let request = self.request(&scripts::ARM, shard, epoch).number(at).number(armed.into());
+    fn arm(&self, shard: ShardId, epoch: EpochId, at: Seq, armed: Option<Bound>) -> Told<'_, bool> {
+        let request = self.request(&scripts::ARM, shard, epoch).number(at).number(armed.is_some().into());
+        let bound = armed.unwrap_or(Bound { writes: 0, bytes: 0 });
+        let request = request.number(bound.writes).number(bound.bytes);
         async move { Ok(reply::number(&self.server.call(shard, &request).await?.1)? == 1) }.boxed()
     }
 

@@ -2,12 +2,15 @@
 //! the place restarts, fails over to an older self, is replaced or away, for all or for one; the store is away, and its
 //! commits are in doubt. Time is virtual; the same seed gives the same history, and a checker looks at every answer.
 
+mod alone;
 mod callers;
+mod cases;
 mod checker;
 mod history;
 mod kept;
 mod nemesis;
 mod order;
+mod pages;
 mod process;
 mod random;
 mod shelf;
@@ -42,9 +45,12 @@ fn settings() -> Settings {
         gone_after: Duration::from_millis(700),
         flush_within: Duration::from_millis(100),
         window: WINDOW,
+        window_age: Duration::from_secs(1),
+        unstored_bytes: 1 << 20,
         idle: Duration::from_secs(1),
         lanes: 2,
         writes_max: 1_000,
+        writes_bytes_max: 1 << 20,
     }
 }
 

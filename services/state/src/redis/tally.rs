@@ -1,17 +1,20 @@
 //! What this decider counts, and says once.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use super::{
-    archive::{Deciding, Switched, Who},
+    archive::{Deciding, Who},
     engine::Engine,
 };
 use crate::{
+    domain::EpochId,
     failed::Failed,
     metrics::Metrics,
+    store::LostEpoch,
     write::{Command, Durability, Refusal, Written},
 };
 
@@ -21,6 +24,8 @@ pub struct Tally {
     pub(super) calls: Metrics,
     epochs_changed: Counter,
     in_place: Gauge,
+    /// The epochs whose loss was said.
+    told: Mutex<HashSet<EpochId>>,
     /// Flushes that failed.
     pub(super) flushes_failed: Counter,
 }
@@ -42,6 +47,7 @@ impl Tally {
             calls: Metrics::new("redis"),
             epochs_changed: counter!("holdfast_state_epochs_changed_total"),
             in_place: gauge!("holdfast_state_redis_decides"),
+            told: Mutex::default(),
             flushes_failed: counter!("holdfast_state_flushes_failed_total"),
         }
     }
@@ -68,6 +74,7 @@ impl Tally {
 
     /// Who decides is known anew.
     pub(super) fn learned(&self, before: Option<&Deciding>, now: &Deciding) {
+        self.told_lost(&now.losses);
         let who = match now.who {
             Who::Store => "postgres",
             Who::Place(_) => "redis",
@@ -91,18 +98,23 @@ impl Tally {
         }
     }
 
-    /// An epoch was ended by this process.
-    pub(super) fn switched(&self, switched: &Switched) {
-        let Some(lost) = &switched.lost else { return };
-        self.calls.epoch_lost(Some(lost));
-        let shards: Vec<_> = lost.shards.iter().map(|shard| shard.index()).collect();
-        warn!(
-            epoch = %lost.ended.epoch,
-            ?shards,
-            writes_max = lost.bound.writes,
-            bytes_max = lost.bound.bytes,
-            "the place that decided is gone, or cannot be proven whole: the newest CACHED writes of these shards may be \
-             lost, so many at most"
-        );
+    /// Says once what each epoch that ended with loss may have lost, whoever ended it: he may be dead since.
+    fn told_lost(&self, losses: &[LostEpoch]) {
+        for lost in losses {
+            if !self.told.lock().insert(lost.ended.epoch) {
+                continue;
+            }
+            self.calls.epoch_lost(Some(lost));
+            let shards: Vec<_> = lost.shards.iter().map(|shard| shard.index()).collect();
+            warn!(
+                epoch = %lost.ended.epoch,
+                ended = lost.ended.at,
+                ?shards,
+                writes_max = lost.bound.writes,
+                bytes_max = lost.bound.bytes,
+                "the place that decided was gone, or could not be proven whole: the newest CACHED writes of these shards \
+                 may be lost, so many at most"
+            );
+        }
     }
 }

@@ -5,7 +5,8 @@ pub(super) async fn closed(ground: &Ground) {
     stage.fill(&["k"]).await;
     let other = stage.elsewhere();
     refuses_everything(&other).await;
-    assert!(other.place.survivors(other.shard, other.epoch, 0, 1_000).await.unwrap().is_empty());
+    let none = other.place.survivors(other.shard, other.epoch, 0, 1_000).await.unwrap();
+    assert!(none.entries.is_empty() && none.reached.is_none());
     other.place.close(other.shard, other.epoch).await.unwrap();
     stage.taken(durable([to("k", 0)])).await;
     stage.place.close(stage.shard, stage.epoch).await.unwrap();
@@ -23,7 +24,7 @@ async fn refuses_everything(stage: &Stage<'_>) {
     assert!(is_closed(&place.install(shard, epoch, &[(at("k"), ticket.clone(), None)]).await));
     assert!(is_closed(&place.log(shard, epoch, 0, 1_000).await));
     assert!(is_closed(&place.mark(shard, epoch, BEGIN).await));
-    assert!(is_closed(&place.arm(shard, epoch, BEGIN, true).await));
+    assert!(is_closed(&place.arm(shard, epoch, BEGIN, Some(WIDE)).await));
     assert!(is_closed(&place.standing(shard, epoch).await));
     assert!(is_closed(&place.fence_ticket(shard, epoch, &scope).await));
     assert!(is_closed(&place.install_fence(shard, epoch, &scope, &ticket, &fence).await));
@@ -53,11 +54,20 @@ pub(super) async fn survivors(ground: &Ground) {
     let first = stage.taken(durable([to("a", 0)])).await;
     let second = stage.taken(durable([to("a", first), to("b", 0)])).await;
     stage.mark(first).await;
-    let left = |after, bytes| stage.place.survivors(stage.shard, stage.epoch, after, bytes);
-    assert_eq!(places(left(0, 1 << 20).await.unwrap()), [[second - 1, second]]);
+    let left = async |after, bytes| {
+        let left = stage.place.survivors(stage.shard, stage.epoch, after, bytes).await.unwrap();
+        assert_eq!(left.reached, Some(second), "what it had reached is known to whoever asks");
+        left.entries
+    };
+    assert_eq!(places(left(0, 1 << 20).await), [[second - 1, second]]);
     assert!(is_closed(&stage.place.take(stage.shard, stage.epoch, &durable([to("b", second)])).await));
-    assert_eq!(places(left(first, 0).await.unwrap()), [[second - 1, second]], "asked again, it is there again");
-    assert!(left(second, 1 << 20).await.unwrap().is_empty());
+    assert_eq!(places(left(first, 0).await), [[second - 1, second]], "asked again, it is there again");
+    assert!(left(second, 1 << 20).await.is_empty());
+
+    let amiss = Stage::open(&ground.place).await;
+    amiss.place.close(amiss.shard, amiss.epoch).await.unwrap();
+    let left = amiss.place.survivors(amiss.shard, amiss.epoch, BEGIN, 1_000).await.unwrap();
+    assert_eq!(left.reached, None, "closed for another reason, it proves nothing");
 }
 
 pub(super) async fn cleared(ground: &Ground) {
@@ -67,19 +77,23 @@ pub(super) async fn cleared(ground: &Ground) {
         stage.taken(durable([to("k", 0)])).await;
     }
     let empty = Stage::open(&ground.place).await;
-    assert_eq!(asked.place.survivors(asked.shard, asked.epoch, 0, 1_000).await.unwrap().len(), 1);
+    assert_eq!(asked.place.survivors(asked.shard, asked.epoch, 0, 1_000).await.unwrap().entries.len(), 1);
     let now = Stage::open(&ground.place).await;
     now.fill(&["k"]).await;
     let clear = || now.place.clear(now.shard, now.epoch);
     let named = clear().await.unwrap();
     assert!(named.contains(&unasked.epoch) && !named.contains(&asked.epoch) && !named.contains(&empty.epoch));
-    let left = async |stage: &Stage<'_>| stage.place.survivors(stage.shard, stage.epoch, 0, 1_000).await;
-    assert!(left(&asked).await.unwrap().is_empty());
+    let left = async |stage: &Stage<'_>| stage.place.set_aside(stage.shard, stage.epoch, 0, 1_000).await.unwrap();
+    assert!(left(&asked).await.is_empty());
     for stage in [&asked, &unasked, &empty] {
         assert!(is_closed(&stage.place.standing(stage.shard, stage.epoch).await));
     }
-    assert_eq!(left(&unasked).await.unwrap().len(), 1, "set aside");
+    for _ in 0..2 {
+        assert_eq!(left(&unasked).await.len(), 1, "set aside");
+        assert!(clear().await.unwrap().contains(&unasked.epoch), "to look at it takes nothing away");
+    }
+    unasked.place.survivors(unasked.shard, unasked.epoch, 0, 1_000).await.unwrap();
     assert!(!clear().await.unwrap().contains(&unasked.epoch), "asked for, and gone");
-    assert!(left(&unasked).await.unwrap().is_empty());
+    assert!(left(&unasked).await.is_empty());
     assert_eq!(now.stands("k").await, Some((0, 0)), "the epoch that decides keeps everything");
 }

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use super::{Data, Model, Outage, State, part::Part};
 use crate::{
     domain::{Address, Edition, EpochId, Fence, Seq, ShardId},
-    place::{Identity, Logged, Moves, Place, Seen, Standing, Taken, Ticket, Told, Trouble},
-    store::FenceScope,
+    place::{Identity, Logged, Moves, Place, Seen, Standing, Survivors, Taken, Ticket, Told, Trouble},
+    store::{Bound, FenceScope},
 };
 
 /// One process's way to a [`Model`].
@@ -93,10 +93,17 @@ impl Place for Client {
         })
     }
 
-    fn survivors(&self, shard: ShardId, epoch: EpochId, after: Seq, bytes: usize) -> Told<'_, Vec<Logged>> {
+    fn survivors(&self, shard: ShardId, epoch: EpochId, after: Seq, bytes: usize) -> Told<'_, Survivors> {
         self.step(|data, _| {
             let part = data.get_mut(&(shard.index(), epoch.0));
-            Ok(part.map_or_else(Vec::new, |part| part.survivors(after, bytes)))
+            Ok(part.map_or_else(Survivors::default, |part| part.survivors(after, bytes)))
+        })
+    }
+
+    fn set_aside(&self, shard: ShardId, epoch: EpochId, after: Seq, bytes: usize) -> Told<'_, Vec<Logged>> {
+        self.step(|data, _| {
+            let part = data.get(&(shard.index(), epoch.0));
+            Ok(part.map_or_else(Vec::new, |part| part.log(after, bytes)))
         })
     }
 
@@ -144,7 +151,7 @@ impl Place for Client {
         self.within(shard, epoch, |part, share_bytes| part.mark(stored, share_bytes))
     }
 
-    fn arm(&self, shard: ShardId, epoch: EpochId, at: Seq, armed: bool) -> Told<'_, bool> {
+    fn arm(&self, shard: ShardId, epoch: EpochId, at: Seq, armed: Option<Bound>) -> Told<'_, bool> {
         self.within(shard, epoch, |part, _| Ok(part.arm(at, armed)))
     }
 

@@ -11,10 +11,12 @@ mod wanted;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::super::{Logged, Move, Moves, Seen, Standing, Taken, Ticket, Trouble};
+use tokio::time::Instant;
+
+use super::super::{Logged, Move, Moves, Seen, Standing, Survivors, Taken, Ticket, Trouble};
 use crate::{
     domain::{Address, Edition, Fence, Seq},
-    store::FenceScope,
+    store::{Bound, FenceScope},
 };
 
 use fences::Fences;
@@ -27,8 +29,10 @@ pub(super) struct Part {
     open: bool,
     /// Whether somebody has asked for what is left of the log.
     asked: bool,
-    /// Whether the store's row is marked dirty, and as of when that is known.
-    armed: (bool, Option<Seq>),
+    /// What had been decided when it was, where it was open.
+    reached: Option<Seq>,
+    /// By which bound the store's row is marked dirty, and as of when that is known.
+    armed: (Option<Bound>, Option<Seq>),
     standing: Standing,
     records: Records,
     log: VecDeque<Entry>,
@@ -41,6 +45,7 @@ struct Entry {
     logged: Logged,
     last: Seq,
     bytes: u64,
+    at: Instant,
 }
 
 impl Part {
@@ -48,7 +53,8 @@ impl Part {
         Self {
             open: true,
             asked: false,
-            armed: (false, None),
+            reached: None,
+            armed: (None, None),
             standing: Standing { decided: stored, stored, dirty: (0, 0) },
             records: Records::default(),
             log: VecDeque::new(),
@@ -78,10 +84,13 @@ impl Part {
         self.standing
     }
 
-    pub(super) fn survivors(&mut self, after: Seq, bytes: usize) -> Vec<Logged> {
+    pub(super) fn survivors(&mut self, after: Seq, bytes: usize) -> Survivors {
+        if self.open {
+            self.reached = Some(self.standing.decided);
+        }
         self.close();
         self.asked = true;
-        self.log(after, bytes)
+        Survivors { reached: self.reached, entries: self.log(after, bytes) }
     }
 
     pub(super) fn log(&self, after: Seq, bytes: usize) -> Vec<Logged> {
@@ -105,7 +114,7 @@ impl Part {
         if let Some(refused) = self.refuse(moves) {
             return refused;
         }
-        let bytes = moves.moves.iter().map(Move::bytes).sum();
+        let bytes = moves_bytes(moves);
         if moves.cached {
             self.standing.dirty.0 += moves.moves.len() as u64;
             self.standing.dirty.1 += bytes;
@@ -120,7 +129,7 @@ impl Part {
         }
         let places = editions.iter().map(|(_, edition)| edition.seq).collect();
         let logged = Logged { editions, cached: moves.cached };
-        self.log.push_back(Entry { logged, last: self.standing.decided, bytes });
+        self.log.push_back(Entry { logged, last: self.standing.decided, bytes, at: Instant::now() });
         self.records.evict(share_bytes, &[]);
         Taken::Taken(places)
     }
@@ -146,14 +155,19 @@ impl Part {
         if !moves.moves.iter().all(stands) {
             return Some(Taken::Changed);
         }
+        let (unstored, bytes): (u64, _) = (self.log.iter().map(|entry| entry.bytes).sum(), moves_bytes(moves));
+        if unstored > 0 && unstored + bytes > moves.unstored_bytes {
+            return Some(Taken::Crowded);
+        }
         (moves.cached && !self.admits_cached(moves)).then_some(Taken::Full)
     }
 
     fn admits_cached(&self, moves: &Moves) -> bool {
-        let bytes: u64 = moves.moves.iter().map(Move::bytes).sum();
-        self.armed.0
-            && self.standing.dirty.0 + moves.moves.len() as u64 <= moves.window_writes
-            && self.standing.dirty.1 + bytes <= moves.window_bytes
+        let Some(armed) = self.armed.0 else { return false };
+        let oldest = self.log.iter().find(|entry| entry.logged.cached);
+        self.standing.dirty.0 + moves.moves.len() as u64 <= moves.window_writes.min(armed.writes)
+            && self.standing.dirty.1 + moves_bytes(moves) <= moves.window_bytes.min(armed.bytes)
+            && oldest.is_none_or(|oldest| oldest.at.elapsed() < moves.window_age)
             && moves.moves.iter().all(|one| !self.records.has_tip(&one.address))
     }
 
@@ -193,13 +207,13 @@ impl Part {
         Ok(())
     }
 
-    pub(super) fn arm(&mut self, at: Seq, armed: bool) -> bool {
-        let old = self.armed.1.is_some_and(|known| at < known || (at == known && armed));
-        let unsafe_to_disarm = !armed && self.standing.dirty.0 > 0;
+    pub(super) fn arm(&mut self, at: Seq, armed: Option<Bound>) -> bool {
+        let old = self.armed.1.is_some_and(|known| at < known || (at == known && armed.is_some()));
+        let unsafe_to_disarm = armed.is_none() && self.standing.dirty.0 > 0;
         if !old && !unsafe_to_disarm {
             self.armed = (armed, Some(at));
         }
-        self.armed.0 == armed
+        self.armed.0.is_some() == armed.is_some()
     }
 
     pub(super) fn fence_ticket(&mut self, scope: &FenceScope) -> Ticket {
@@ -216,4 +230,8 @@ impl Part {
         self.wants.void(&Wanted::Fence(scope.clone()));
         self.fences.raise(scope, fence);
     }
+}
+
+fn moves_bytes(moves: &Moves) -> u64 {
+    moves.moves.iter().map(Move::bytes).sum()
 }

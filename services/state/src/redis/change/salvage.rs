@@ -6,16 +6,13 @@ use tracing::{error, info, warn};
 use super::watch::Watch;
 use crate::{
     domain::{EpochId, Seq, ShardId},
-    place::{Identity, Trouble},
+    place::Identity,
     redis::{
         archive::{Deciding, Open, Prefix, Unflushed, Who},
         engine::Engine,
         flush::FLUSH_BYTES,
     },
 };
-
-/// Writes of a log that came too late which are named one by one.
-const NAMED_MAX: usize = 20;
 
 impl Watch {
     /// Takes what the place still has of an epoch's log to the store. A shard whose log is proven whole is clean then.
@@ -29,7 +26,7 @@ impl Watch {
     }
 
     /// Begins the next epoch: in this life of the place, or in the store.
-    pub(super) async fn begin(&mut self, deciding: &Deciding, life: Option<Identity>) {
+    pub(super) async fn begin(&self, deciding: &Deciding, life: Option<Identity>) {
         let who = life.map_or(Who::Store, |life| {
             self.engine.place.accept(&life);
             Who::Place(life)
@@ -46,82 +43,54 @@ impl Watch {
             }),
         };
         match self.engine.archive.switch(deciding.epoch, who.clone(), open).await {
-            Ok(Some(switched)) => {
-                self.engine.tally.switched(&switched);
-                self.begun = matches!(who, Who::Place(_)).then_some(switched.epoch);
-            }
-            Ok(None) => {}
+            Ok(_) => {}
             Err(failure) => error!(error = %failure, "who decides cannot be changed"),
         }
         self.engine.lease.want();
-    }
-
-    /// Removes what other epochs left in the place. A log that nobody has asked for belongs to an epoch that ended while the
-    /// place was away: it comes too late, and is reported.
-    pub(super) async fn clear(&self, epoch: EpochId) {
-        for shard in ShardId::all() {
-            let Ok(kept) = self.engine.place.clear(shard, epoch).await else { return };
-            for old in kept {
-                self.report(shard, old).await;
-            }
-        }
-    }
-
-    async fn report(&self, shard: ShardId, epoch: EpochId) {
-        let Ok(entries) = self.engine.place.survivors(shard, epoch, 0, FLUSH_BYTES).await else { return };
-        let writes: Vec<_> = entries.iter().flat_map(|entry| &entry.editions).collect();
-        let named: Vec<_> =
-            writes.iter().take(NAMED_MAX).map(|(address, edition)| (address, edition.revision)).collect();
-        warn!(
-            %epoch,
-            shard = shard.index(),
-            writes = writes.len(),
-            ?named,
-            "a log was found whose epoch has ended: its writes are not merged"
-        );
     }
 }
 
 impl Engine {
     async fn salvage_shard(&self, deciding: &Deciding, shard: ShardId, same_life: bool) -> Result<(), &'static str> {
         let epoch = deciding.epoch;
-        let away = |_: Trouble| "the place does not answer";
-        // Only while the epoch is open there is it said what its log must reach. One who came this far before has closed it,
-        // and left the shard clean if its log was whole.
-        let decided = match self.place.standing(shard, epoch).await {
-            Ok(standing) if same_life => Some(standing.decided),
-            Ok(_) | Err(Trouble::Closed) => None,
-            Err(trouble) => return Err(away(trouble)),
-        };
         let state = deciding.shards.get(shard.index()).ok_or("the store has no such shard")?;
         let mut position = state.position;
-        loop {
-            let entries = self.place.survivors(shard, epoch, position, FLUSH_BYTES).await.map_err(away)?;
-            let first = entries.first().and_then(|entry| entry.editions.first()).map(|(_, edition)| edition.seq);
-            match first {
-                None => break,
-                Some(first) if first != position + 1 => return Err("it does not follow what is stored"),
-                Some(_) => {}
+        let reached = loop {
+            let left = self.place.survivors(shard, epoch, position, FLUSH_BYTES).await;
+            let left = left.map_err(|_| "the place does not answer")?;
+            if left.entries.is_empty() {
+                break left.reached;
             }
-            let prefix = Prefix { shard, after: position, entries, marks: None };
+            let mut prefix = Prefix { shard, after: position, entries: left.entries, marks: None };
+            let gap = prefix.cut_at_gap();
             let (writes, last) = (prefix.entries.len(), prefix.last());
-            let flushed = self.archive.flush(epoch, vec![prefix]).await.map_err(|unflushed| match unflushed {
-                Unflushed::Ended => "the epoch is over",
-                Unflushed::Failed(_) => "the store does not take it",
-            })?;
-            position = match flushed.first().and_then(|flushed| flushed.position) {
-                Some(stored) if stored > position => stored,
-                _ => return Err("another works on it"),
-            };
+            if writes == 0 {
+                return Err("it does not follow what is stored");
+            }
+            position = self.store_survivors(epoch, prefix).await?;
             if position == last {
                 info!(%epoch, shard = shard.index(), writes, "what was left of a log is stored");
             }
-        }
-        let whole = decided.is_some_and(|decided| decided <= position);
-        if whole && state.dirty.is_some() {
+            if gap {
+                return Err("something is missing in it");
+            }
+        };
+        // In the life in which it was decided, what closed the shard, here or at another process, saw what its log reaches.
+        if same_life && reached == Some(position) && state.dirty.is_some() {
             let cleaned = self.archive.clean(epoch, shard, position).await;
             cleaned.map_err(|_| "the store does not take that it is clean")?;
         }
         Ok(())
+    }
+
+    /// The place up to which the shard is stored then.
+    async fn store_survivors(&self, epoch: EpochId, prefix: Prefix) -> Result<Seq, &'static str> {
+        let after = prefix.after;
+        let flushed = self.archive.flush(epoch, vec![prefix]).await.map_err(|unflushed| match unflushed {
+            Unflushed::Ended => "the epoch is over",
+            Unflushed::Failed(_) => "the store does not take it",
+        })?;
+        let stored = flushed.first().and_then(|flushed| flushed.position);
+        stored.filter(|stored| *stored > after).ok_or("another works on it")
     }
 }

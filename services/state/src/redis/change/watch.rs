@@ -3,9 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use holdfast_rpc::service::Stop;
-use tokio::time::{sleep, timeout};
-use tracing::{debug, error, info, warn};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tracing::{error, info, warn};
 
+use super::absence::Absence;
 use crate::{
     domain::EpochId,
     place::Identity,
@@ -24,22 +28,29 @@ const STEADY: u32 = 2;
 /// What the watcher remembers between two looks.
 pub(super) struct Watch {
     pub(super) engine: Arc<Engine>,
-    /// Since when the place does not answer.
-    away: Option<Duration>,
+    away: Absence,
     /// Since when an epoch is seen to drain.
     drains: Option<(EpochId, Duration)>,
     /// Which life of the place was seen last, and how often in a row.
     steady: Option<(Identity, u32)>,
-    /// The epoch that was begun here, whose predecessors' remains are to be cleared.
-    pub(super) begun: Option<EpochId>,
+    /// The epoch whose predecessors' remains are cleared away, and the work on it.
+    cleared: Option<EpochId>,
+    clearing: JoinSet<Option<EpochId>>,
     /// Whether the store could be asked the last time.
     heard: bool,
 }
 
 /// Watches until it is told to stop.
 pub(in crate::redis) async fn run(engine: Arc<Engine>, stop: Stop) {
-    let mut watch =
-        Watch { engine: Arc::clone(&engine), away: None, drains: None, steady: None, begun: None, heard: true };
+    let mut watch = Watch {
+        engine: Arc::clone(&engine),
+        away: Absence::default(),
+        drains: None,
+        steady: None,
+        cleared: None,
+        clearing: JoinSet::new(),
+        heard: true,
+    };
     loop {
         let looked = async {
             watch.look().await;
@@ -71,12 +82,15 @@ impl Watch {
         if !std::mem::replace(&mut self.heard, true) {
             info!("the store says who decides again");
         }
-        self.note(identity.as_ref());
+        self.note(asked, identity.as_ref());
         if deciding.draining || !deciding.same_server {
             self.engine.learn(asked, deciding.clone());
             return self.drain(deciding, identity).await;
         }
         self.drains = None;
+        if Engine::in_place(&deciding) && deciding.lease < self.engine.settings.lease {
+            return self.say_lease(deciding.epoch).await;
+        }
         match (&deciding.who, identity) {
             (Who::Place(known), Some(now)) if *known == now || self.engine.faults.has(Fault::IdentityUnchecked) => {
                 self.same(asked, deciding, &now).await;
@@ -94,9 +108,9 @@ impl Watch {
     }
 
     /// How often in a row the same life has answered.
-    fn note(&mut self, identity: Option<&Identity>) {
+    fn note(&mut self, now: Duration, identity: Option<&Identity>) {
         if identity.is_some() {
-            self.away = None;
+            self.away.answered(now, self.engine.settings.gone_after);
         }
         self.steady = match (self.steady.take(), identity) {
             (Some((same, looks)), Some(now)) if same == *now => Some((same, looks + 1)),
@@ -112,18 +126,30 @@ impl Watch {
             return self.end(&deciding, "the place has not what the epoch left there").await;
         }
         self.engine.learn(asked, deciding);
-        if self.begun == Some(epoch) {
-            self.begun = None;
-            self.clear(epoch).await;
+        self.clear(epoch);
+    }
+
+    /// Clears away what is left of other epochs, beside the watching. Every process does: who began the epoch may be dead.
+    fn clear(&mut self, epoch: EpochId) {
+        while let Some(done) = self.clearing.try_join_next() {
+            self.cleared = done.ok().flatten();
+        }
+        if self.cleared != Some(epoch) && self.clearing.is_empty() {
+            self.clearing.spawn(Arc::clone(&self.engine).clear(epoch));
+        }
+    }
+
+    /// Before an epoch is believed in, whoever may end it has to know for how long; then it is asked for again.
+    async fn say_lease(&self, epoch: EpochId) {
+        match self.engine.archive.believe(epoch, self.engine.settings.lease).await {
+            Ok(()) => self.engine.lease.want(),
+            Err(failure) => warn!(error = %failure, "the store does not take how long is believed who decides"),
         }
     }
 
     /// It has not: for a while that may pass.
     async fn missed(&mut self, asked: Duration, deciding: &Deciding) {
-        let since = *self.away.get_or_insert(asked);
-        let gone = self.engine.lease.now().saturating_sub(since);
-        debug!(?gone, "the place does not answer");
-        if gone >= self.engine.settings.gone_after {
+        if self.away.missed(deciding.epoch, asked, self.engine.settings.gone_after) {
             self.end(deciding, "the place does not answer").await;
         }
     }
@@ -141,7 +167,7 @@ impl Watch {
 
     /// Waits until nobody can believe in the epoch any more, and ends it.
     async fn drain(&mut self, deciding: Deciding, identity: Option<Identity>) {
-        let Engine { lease, settings, faults, .. } = &*self.engine;
+        let Engine { lease, faults, .. } = &*self.engine;
         let since = match self.drains {
             Some((epoch, since)) if epoch == deciding.epoch => since,
             _ => {
@@ -151,7 +177,7 @@ impl Watch {
                 now
             }
         };
-        let waited = lease.now().saturating_sub(since) >= lease.span() + settings.margin;
+        let waited = lease.now().saturating_sub(since) >= self.wait(&deciding, identity.is_some());
         if !waited && !faults.has(Fault::EagerChange) {
             return;
         }
@@ -160,5 +186,15 @@ impl Watch {
             self.salvage(&deciding, now).await;
         }
         self.begin(&deciding, identity).await;
+    }
+
+    /// How long it takes until nobody can believe in an epoch any more, the longest lease of all counted.
+    fn wait(&self, deciding: &Deciding, reaches_place: bool) -> Duration {
+        let Engine { lease, settings, .. } = &*self.engine;
+        let lease = lease.span().max(deciding.lease);
+        // Who reaches the place can prove what its log holds: he goes first.
+        let others =
+            if reaches_place || !Engine::in_place(deciding) { Duration::ZERO } else { 2 * settings.gone_after };
+        lease + settings.margin.max(lease / 20) + others
     }
 }

@@ -8,7 +8,7 @@ use holdfast_storage::{Class, Failure};
 
 use crate::{
     domain::{Address, Edition, EpochId, Seq},
-    place::{Logged, Seen, Standing, Taken, Ticket, Trouble},
+    place::{Logged, Seen, Standing, Survivors, Taken, Ticket, Trouble},
     redis::codec::{self, Garbled},
 };
 
@@ -28,6 +28,7 @@ pub(super) fn taken(code: i64, rows: &[Value], count: u64) -> Result<Taken, Trou
         3 => Taken::FenceUnknown,
         4 => Taken::Fenced,
         5 => Taken::Full,
+        6 => Taken::Crowded,
         _ => return Err(Garbled.into()),
     })
 }
@@ -56,6 +57,16 @@ fn find(entries: &[Logged], address: &Address, seq: Seq) -> Result<Arc<Edition>,
     let mut all = entries.iter().flat_map(|entry| &entry.editions);
     let found = all.find(|(at, edition)| edition.seq == seq && at == address);
     found.map(|(_, edition)| Arc::clone(edition)).ok_or(Garbled)
+}
+
+/// What the log had reached, or nothing; then as [`log`].
+pub(super) fn survivors(mut rows: Vec<Value>) -> Result<Survivors, Trouble> {
+    if rows.is_empty() {
+        return Err(Garbled.into());
+    }
+    let entries = log(rows.split_off(1))?;
+    let reached = if rows == [Value::Nil] { None } else { Some(number(&rows)?) };
+    Ok(Survivors { reached, entries })
 }
 
 /// Last place and entry, in turn.

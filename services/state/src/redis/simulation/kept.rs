@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
@@ -27,6 +28,7 @@ pub(super) struct Kept {
     pub(super) epochs: Epochs,
     pub(super) order: Vec<EpochId>,
     pub(super) lost: Vec<LostEpoch>,
+    lease: Duration,
     pub(super) shards: Vec<ShardState>,
     pub(super) rows: BTreeMap<(ShardId, Seq), (Address, Arc<Edition>)>,
     pub(super) newest: HashMap<Address, Arc<Edition>>,
@@ -47,6 +49,7 @@ impl Kept {
             epochs: Epochs::new(epoch),
             order: vec![epoch],
             lost: Vec::new(),
+            lease: Duration::ZERO,
             shards: vec![ShardState { position: 0, dirty: None }; SHARDS],
             rows: BTreeMap::new(),
             newest: HashMap::new(),
@@ -63,9 +66,18 @@ impl Kept {
             who: self.who.clone(),
             draining: self.draining,
             epochs: Arc::new(self.epochs.clone()),
+            losses: Arc::new(self.lost.clone()),
+            lease: self.lease,
             floors: Arc::default(),
+            fence_floor: 0,
             same_server: true,
             shards: self.shards.clone(),
+        }
+    }
+
+    pub(super) fn believe(&mut self, epoch: EpochId, lease: Duration) {
+        if self.epoch == epoch && !self.draining {
+            self.lease = self.lease.max(lease);
         }
     }
 
@@ -91,7 +103,7 @@ impl Kept {
             state.dirty = prefix.marks.or(state.dirty);
         }
         let state = &self.shards[shard.index()];
-        Flushed { shard, position: Some(state.position), dirty: state.dirty.is_some() }
+        Flushed { shard, position: Some(state.position), dirty: state.dirty }
     }
 
     fn append(&mut self, shard: ShardId, entry: &Logged) {
@@ -148,6 +160,7 @@ impl Kept {
         self.lost.extend(lost.clone());
         self.shards.iter_mut().for_each(|state| state.dirty = None);
         (self.epoch, self.who, self.draining, self.epochs) = (next, who, false, epochs);
+        self.lease = Duration::ZERO;
         self.order.push(next);
         lost
     }
@@ -217,7 +230,8 @@ impl Kept {
             .map(|(address, edition)| (address.clone(), Arc::clone(edition)))
             .collect();
         records.sort_by(|(one, _), (other, _)| one.key().cmp(other.key()));
-        Page { records, more: false, flushes: 0 }
+        let flushes = self.shards[query.partition.shard().index()].position;
+        Page { records, more: false, flushes }
     }
 
     pub(super) fn note(edition: &Edition) -> Note {

@@ -1,6 +1,9 @@
 //! The store as processes reach it: on the way, away, or silent about a commit; and what decides in it.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use holdfast_storage::{Class, Failure};
@@ -65,18 +68,26 @@ impl Archive for Desk {
         self.transact(false, |kept| kept.deciding()).boxed()
     }
 
+    fn believe(&self, epoch: EpochId, lease: Duration) -> Call<'_, ()> {
+        self.transact(true, move |kept| kept.believe(epoch, lease)).boxed()
+    }
+
     fn drain(&self, epoch: EpochId) -> Call<'_, ()> {
         self.transact(true, move |kept| kept.drain(epoch)).boxed()
     }
 
     fn flush(&self, epoch: EpochId, prefixes: Vec<Prefix>) -> BoxFuture<'_, Result<Vec<Flushed>, Unflushed>> {
         async move {
+            let refused = *self.shared.refused.lock();
+            if prefixes.iter().any(|prefix| Some(prefix.shard) == refused) {
+                return Err(Unflushed::Failed(Failure::new(Class::Statement, "not this shard")));
+            }
             let busy = self.shared.random.once_in(20);
             let stored = self.transact(true, move |kept| match busy {
                 false => kept.flush(epoch, prefixes),
                 true => Ok(prefixes
                     .iter()
-                    .map(|prefix| Flushed { shard: prefix.shard, position: None, dirty: false })
+                    .map(|prefix| Flushed { shard: prefix.shard, position: None, dirty: None })
                     .collect()),
             });
             stored.await.map_err(Unflushed::Failed)?

@@ -10,11 +10,11 @@ use super::{history::Take, process::Life, world::Shared};
 use crate::{
     domain::{Address, Edition, EpochId, Fence, Seq, ShardId},
     place::{
-        Identity, Logged, Moves, Place, Seen, Standing, Taken, Ticket, Told, Trouble,
+        Identity, Logged, Moves, Place, Seen, Standing, Survivors, Taken, Ticket, Told, Trouble,
         model::{Client, Outage},
     },
     redis::Fault,
-    store::FenceScope,
+    store::{Bound, FenceScope},
 };
 
 /// The longest way of a call, in milliseconds.
@@ -89,8 +89,12 @@ impl Place for Wire {
         through!(self, Some(shard), close(shard, epoch))
     }
 
-    fn survivors(&self, shard: ShardId, epoch: EpochId, after: Seq, bytes: usize) -> Told<'_, Vec<Logged>> {
+    fn survivors(&self, shard: ShardId, epoch: EpochId, after: Seq, bytes: usize) -> Told<'_, Survivors> {
         through!(self, Some(shard), survivors(shard, epoch, after, bytes))
+    }
+
+    fn set_aside(&self, shard: ShardId, epoch: EpochId, after: Seq, bytes: usize) -> Told<'_, Vec<Logged>> {
+        through!(self, Some(shard), set_aside(shard, epoch, after, bytes))
     }
 
     fn clear(&self, shard: ShardId, epoch: EpochId) -> Told<'_, Vec<EpochId>> {
@@ -143,7 +147,7 @@ impl Place for Wire {
         through!(self, Some(shard), mark(shard, epoch, stored))
     }
 
-    fn arm(&self, shard: ShardId, epoch: EpochId, at: Seq, armed: bool) -> Told<'_, bool> {
+    fn arm(&self, shard: ShardId, epoch: EpochId, at: Seq, armed: Option<Bound>) -> Told<'_, bool> {
         through!(self, Some(shard), arm(shard, epoch, at, armed))
     }
 

@@ -55,6 +55,8 @@ pub(super) struct Shared {
     pub(super) store_away: AtomicBool,
     pub(super) store_silent: AtomicBool,
     pub(super) over: AtomicBool,
+    /// A shard that the store refuses.
+    pub(super) refused: Mutex<Option<ShardId>>,
     pub(super) marks: AtomicU64,
     pub(super) addresses: Vec<Address>,
     pub(super) faults: Faults,
@@ -141,6 +143,7 @@ impl World {
             store_away: AtomicBool::new(false),
             store_silent: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            refused: Mutex::new(None),
             marks: AtomicU64::new(0),
             addresses,
             faults,
@@ -185,13 +188,21 @@ impl World {
 
     /// Trouble, then time to heal, then a look at everything.
     pub(super) async fn run(self) -> History {
+        self.run_under(nemesis::run).await
+    }
+
+    /// The same under trouble of its own kind.
+    pub(super) async fn run_under<T>(self, trouble: impl FnOnce(Arc<Self>) -> T) -> History
+    where
+        T: Future<Output = ()> + Send + 'static,
+    {
         let world = Arc::new(self);
         for _ in 0..PROCESSES {
             let process = world.start();
             world.processes.lock().push(process);
         }
         let callers: Vec<_> = (0..CALLERS).map(|one| tokio::spawn(callers::run(Arc::clone(&world), one))).collect();
-        let trouble = tokio::spawn(nemesis::run(Arc::clone(&world)));
+        let trouble = tokio::spawn(trouble(Arc::clone(&world)));
         sleep(TROUBLE).await;
         trouble.abort();
         nemesis::heal(&world);

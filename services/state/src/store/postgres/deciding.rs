@@ -5,6 +5,7 @@
 mod switch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_storage::Trouble;
 use sqlx::postgres::PgRow;
@@ -12,11 +13,12 @@ use sqlx::{PgConnection, Row as _};
 
 use super::rows;
 use super::tables::Decides;
-use crate::domain::{Ended, EpochId, Epochs, SHARDS, Vector};
+use crate::domain::{Ended, EpochId, Epochs, SHARDS, ShardId, Vector};
 use crate::place::Identity;
+use crate::store::{Bound, LostEpoch};
 
 pub(crate) use switch::begin;
-pub use switch::{Switched, begin_draining, switch};
+pub use switch::{Switched, begin_draining, raise_lease, switch};
 
 pub(super) const READ: &str = include_str!("deciding/read.sql");
 
@@ -63,6 +65,8 @@ pub struct Deciding {
     pub draining: bool,
     /// All epochs.
     pub epochs: Arc<Epochs>,
+    /// Those that ended with loss and are not folded yet, with how much it may be.
+    pub losses: Arc<Vec<LostEpoch>>,
     /// By shard, the version of every record that is not there.
     pub floors: Arc<Vec<Vector>>,
     /// The oldest fence that is remembered.
@@ -71,6 +75,8 @@ pub struct Deciding {
     pub server: ServerIdentity,
     /// Whether that is the one that was read from. Where it is not, the epoch is to be ended, with loss.
     pub same_server: bool,
+    /// The longest that anybody believes in the epoch after a look.
+    pub lease: Duration,
     /// How often epochs were folded.
     pub folds: u64,
     /// Rises with every change of epochs and floors.
@@ -84,12 +90,13 @@ pub struct Deciding {
 pub async fn read(connection: &mut PgConnection) -> Result<Deciding, Trouble> {
     loop {
         let deciding = read_row(connection, None).await?;
-        let epochs = read_epochs(connection, deciding.epoch).await?;
+        let (epochs, losses) = read_epochs(connection, deciding.epoch).await?;
         let floors = read_floors(connection).await?;
         // Epochs and floors that belong to another moment are read again.
         let after = read_row(connection, None).await?;
         if after.knowledge == deciding.knowledge && after.epoch == deciding.epoch {
-            return Ok(Deciding { epochs: Arc::new(epochs), floors: Arc::new(floors), ..after });
+            let (epochs, losses, floors) = (Arc::new(epochs), Arc::new(losses), Arc::new(floors));
+            return Ok(Deciding { epochs, losses, floors, ..after });
         }
     }
 }
@@ -120,35 +127,49 @@ fn deciding(row: &PgRow, known: Option<&Deciding>) -> sqlx::Result<Deciding> {
     };
     let server = ServerIdentity { system: rows::number(row, 4)?, timeline: rows::number(row, 5)? };
     let here = ServerIdentity { system: rows::number(row, 6)?, timeline: rows::number(row, 7)? };
-    let (epochs, floors) = match known {
-        Some(known) => (Arc::clone(&known.epochs), Arc::clone(&known.floors)),
-        None => (Arc::new(Epochs::new(epoch)), Arc::default()),
+    let (epochs, losses, floors) = match known {
+        Some(known) => (Arc::clone(&known.epochs), Arc::clone(&known.losses), Arc::clone(&known.floors)),
+        None => (Arc::new(Epochs::new(epoch)), Arc::default(), Arc::default()),
     };
     Ok(Deciding {
         epoch,
         who,
         draining: row.try_get(2)?,
         epochs,
+        losses,
         floors,
         fence_floor: rows::number(row, 3)?,
         server,
         same_server: server == here,
+        lease: Duration::from_millis(rows::number(row, 10)?),
         folds: rows::number(row, 8)?,
         knowledge: rows::number(row, 9)?,
     })
 }
 
-async fn read_epochs(connection: &mut PgConnection, current: EpochId) -> sqlx::Result<Epochs> {
-    let mut epochs = Epochs::new(current);
-    let past = sqlx::query("SELECT epoch, state = 'lost', ended FROM epochs WHERE state <> 'current'");
-    for row in &past.fetch_all(connection).await? {
+async fn read_epochs(connection: &mut PgConnection, current: EpochId) -> sqlx::Result<(Epochs, Vec<LostEpoch>)> {
+    let (mut epochs, mut losses) = (Epochs::new(current), Vec::new());
+    let past = "SELECT epoch, state = 'lost', ended, lost_shards, lost_writes, lost_bytes FROM epochs WHERE state <> 'current'";
+    for row in &sqlx::query(past).fetch_all(connection).await? {
         let epoch = EpochId(rows::number(row, 0)?);
         match row.try_get(1)? {
-            true => epochs.add_lost(Ended { epoch, at: row.try_get(2)? }),
+            true => {
+                let lost = loss(row, Ended { epoch, at: row.try_get(2)? })?;
+                epochs.add_lost(lost.ended);
+                losses.push(lost);
+            }
             false => epochs.fold(epoch),
         }
     }
-    Ok(epochs)
+    losses.sort_by_key(|lost| lost.ended.at);
+    Ok((epochs, losses))
+}
+
+fn loss(row: &PgRow, ended: Ended) -> sqlx::Result<LostEpoch> {
+    let shards = row.try_get::<Vec<i32>, _>(3)?.into_iter();
+    let shards = shards.filter_map(|shard| ShardId::from_index(usize::try_from(shard).ok()?)).collect();
+    let bound = Bound { writes: rows::number(row, 4)?, bytes: rows::number(row, 5)? };
+    Ok(LostEpoch { ended, shards, bound })
 }
 
 async fn read_floors(connection: &mut PgConnection) -> sqlx::Result<Vec<Vector>> {

@@ -39,7 +39,9 @@ async fn end_epoch_of_another_server(connection: &mut PgConnection, now: Micros)
     let next = EpochId(rand::random());
     let switched = deciding::switch(connection, found.epoch, (next, &Who::Postgres), true, now).await?;
     match switched.lost {
-        Some(lost) => error!(epoch = %lost.ended.epoch, "this is another PostgreSQL: the epoch ended, with loss"),
+        Some(lost) => {
+            error!(epoch = %lost.ended.epoch, ?lost.bound, "this is another PostgreSQL: the epoch ended, with loss")
+        }
         None => info!(epoch = %switched.deciding.epoch, "another process has ended the epoch"),
     }
     Ok(())

@@ -27,7 +27,16 @@ pub(super) async fn write(place: &RedisPlace, index: usize, key: &str) -> Seq {
         expires: None,
     };
     let moves = vec![Move { address, expected: 0, edition }];
-    let moves = Moves { moves, guard: None, fence: None, cached: false, window_writes: 0, window_bytes: 0 };
+    let moves = Moves {
+        moves,
+        guard: None,
+        fence: None,
+        cached: false,
+        window_writes: 0,
+        window_bytes: 0,
+        window_age: std::time::Duration::ZERO,
+        unstored_bytes: u64::MAX >> 12,
+    };
     match place.take(shard(index), EPOCH, &moves).await.unwrap() {
         Taken::Taken(places) => places[0],
         other => panic!("{other:?}"),
@@ -110,7 +119,7 @@ async fn a_replica_without_the_newest_writes_is_another_life_with_a_shorter_log(
     };
     assert!(matches!(place.standing(shard(3), EPOCH).await, Err(Trouble::Closed)));
     place.accept(&now);
-    let left = place.survivors(shard(3), EPOCH, 5, 1 << 20).await.unwrap();
+    let left = place.survivors(shard(3), EPOCH, 5, 1 << 20).await.unwrap().entries;
     let places: Vec<_> = left.iter().flat_map(|entry| &entry.editions).map(|(_, edition)| edition.seq).collect();
     assert_eq!(places, [first], "a prefix, without the newest");
     assert!(matches!(place.standing(shard(3), EPOCH).await, Err(Trouble::Closed)), "and nothing comes behind it");

@@ -1,5 +1,7 @@
 //! The end of an epoch and the beginning of the next.
 
+use std::time::Duration;
+
 use holdfast_storage::Trouble;
 use sqlx::{Connection as _, PgConnection};
 
@@ -32,8 +34,24 @@ pub async fn begin_draining(connection: &mut PgConnection, seen: EpochId) -> Res
     Ok(drained.rows_affected() > 0)
 }
 
+/// Says how long somebody is going to believe in an epoch after a look at it, so that whoever ends it waits as long. Returns
+/// whether it may be believed at all: not where it is on its end already, for its wait has begun.
+///
+/// # Errors
+/// What the database says.
+pub async fn raise_lease(connection: &mut PgConnection, seen: EpochId, lease: Duration) -> Result<bool, Trouble> {
+    let raise =
+        "UPDATE deciders SET lease_ms = greatest(lease_ms, $2) WHERE only_row = 1 AND epoch = $1 AND NOT draining";
+    let raised = sqlx::query(raise)
+        .bind(rows::signed(seen.0))
+        .bind(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
+        .execute(connection)
+        .await?;
+    Ok(raised.rows_affected() > 0)
+}
+
 /// Ends an epoch and begins another (whose id the caller drew, for a Redis is opened for it first), in one transaction with all shards' rows: whoever decides or flushes afterwards by the
-/// old knowledge finds that it is over. `lost`: acknowledged writes of the old one may be gone; else it is folded. The caller
+/// old knowledge finds that it is over. `lost`: acknowledged writes of the old one may be gone, as also where a shard is dirty; else it is folded. The caller
 /// sees to it that nobody decides any more by what he knew (for a Redis: that every lease has run out).
 ///
 /// # Errors
@@ -54,6 +72,7 @@ pub async fn switch(
         return Ok(Switched { deciding: read(connection).await?, ours: false, lost: None });
     }
     let dirty: Vec<_> = rows.iter().filter_map(|row| Some((row.shard, row.dirty?))).collect();
+    let lost = lost || !dirty.is_empty();
     begin(&mut tx, from, to, lost, now).await?;
     let deciding = read(&mut tx).await?;
     tx.commit().await?;
@@ -77,7 +96,7 @@ pub(crate) async fn begin(
     lost: bool,
     now: Micros,
 ) -> sqlx::Result<()> {
-    sqlx::query("UPDATE epochs SET state = $2, ended = $3 WHERE epoch = $1")
+    sqlx::query(include_str!("end.sql"))
         .bind(rows::signed(from.0))
         .bind(if lost { "lost" } else { "folded" })
         .bind(now)

@@ -1,5 +1,7 @@
 //! Who decides: found, changed, and ended where another server answers.
 
+use std::time::Duration;
+
 use super::*;
 use crate::domain::ShardId;
 use crate::store::Bound;
@@ -54,8 +56,29 @@ async fn an_epoch_that_ends_with_loss_says_how_much_at_most() {
     let lost = process.switch(redis("b"), true).await.lost.expect("it was dirty");
     assert_eq!((lost.ended.epoch, lost.shards, lost.bound), (epoch, shards.clone(), Bound { writes: 6, bytes: 60 }));
     assert!(process.known.epochs.due(3_000).contains(&epoch), "its versions are told apart until then");
+    let later = Process::start(&server.url(), "s").await.known;
+    let told: Vec<_> = later.losses.iter().map(|lost| (lost.ended.epoch, &lost.shards, lost.bound)).collect();
+    assert_eq!(told, [(epoch, &shards, Bound { writes: 6, bytes: 60 })], "whoever ended it may be dead");
     let rows = tables::read_shards(&mut process.connection, &shards).await.unwrap();
     assert!(rows.iter().all(|row| row.dirty.is_none() && row.who == Decides::Redis));
+}
+
+#[tokio::test]
+async fn the_longest_lease_of_an_epoch_is_known_to_whoever_ends_it() {
+    let server = Server::start().await;
+    let mut process = Process::start(&server.url(), "s").await;
+    process.switch(redis("a"), false).await;
+    let epoch = process.known.epoch;
+    for (seconds, longest) in [(4, 4), (20, 20), (2, 20)] {
+        let connection = &mut process.connection;
+        assert!(decider::raise_lease(connection, epoch, Duration::from_secs(seconds)).await.unwrap());
+        assert_eq!(process.learn().await.lease, Duration::from_secs(longest));
+    }
+    assert!(decider::begin_draining(&mut process.connection, epoch).await.unwrap());
+    let late = decider::raise_lease(&mut process.connection, epoch, Duration::from_secs(60)).await.unwrap();
+    assert_eq!((late, process.learn().await.lease), (false, Duration::from_secs(20)), "its wait has begun");
+    process.switch(redis("b"), false).await;
+    assert_eq!(process.known.lease, Duration::ZERO);
 }
 
 /// Makes the rows say that the epoch began elsewhere: the same as a server that took over.
@@ -85,13 +108,20 @@ async fn nothing_is_decided_on_a_server_that_took_over() {
     let server = Server::start().await;
     let mut process = Process::start(&server.url(), "s").await;
     take(&mut process, [change("k", 1, 1, 0, Some("v"))]).await;
-    move_server(&mut process, "timeline").await;
-    let rows = tables::read_shards(&mut process.connection, &[partition().shard()]).await.unwrap();
-    assert!(!rows[0].same_server);
-    let late = writes([change("k", 1, 2, 1, Some("v"))]);
-    process.try_flush(1, &late).await.unwrap_err();
-    let read = tables::load_if(&mut process.connection, &process.known, &[at("k")]).await.unwrap();
-    assert_eq!(read, None);
+    // One that was restored from a copy may have the same timeline.
+    for what in ["timeline", "server"] {
+        move_server(&mut process, what).await;
+        let rows = tables::read_shards(&mut process.connection, &[partition().shard()]).await.unwrap();
+        assert!(!rows[0].same_server, "{what}");
+        let late = writes([change("k", 1, 2, 1, Some("v"))]);
+        process.try_flush(1, &late).await.unwrap_err();
+        let read = tables::load_if(&mut process.connection, &process.known, &[at("k")]).await.unwrap();
+        assert_eq!(read, None, "{what}");
+        sqlx::raw_sql(AssertSqlSafe(format!("UPDATE deciders SET {what} = {what} - 1")))
+            .execute(&mut process.connection)
+            .await
+            .unwrap();
+    }
 }
 
 #[tokio::test]

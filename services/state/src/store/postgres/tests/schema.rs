@@ -16,6 +16,8 @@ async fn the_schema_restates_the_invariants() {
     for wrong in [
         "INSERT INTO epochs (epoch, state, begun) VALUES (1, 'current', 0)".to_owned(),
         "UPDATE epochs SET state = 'lost'".into(),
+        "UPDATE epochs SET lost_writes = 1".into(),
+        "UPDATE deciders SET lease_ms = -1".into(),
         "INSERT INTO deciders (only_row, epoch, who, server, timeline) SELECT 2, epoch, 'postgres', 1, 1 FROM epochs"
             .into(),
         "UPDATE deciders SET who = 'redis'".into(),
