@@ -29,7 +29,7 @@ pub(crate) struct Ground {
 type Check = fn(&Ground) -> LocalBoxFuture<'_, ()>;
 
 /// Every check, by the promise that it holds the place to.
-const CHECKS: [(&str, Check); 18] = [
+const CHECKS: [(&str, Check); 21] = [
     ("nothing happens in an epoch that is not open", |g| Box::pin(epochs::closed(g))),
     ("opening again changes nothing, whatever happened since", |g| Box::pin(epochs::opened_once(g))),
     ("what survives is a whole prefix, and nothing comes behind it", |g| Box::pin(epochs::survivors(g))),
@@ -39,6 +39,9 @@ const CHECKS: [(&str, Check); 18] = [
     ("a DURABLE write is visible once it is stored, in order", |g| Box::pin(writes::stored_first(g))),
     ("a CACHED write is visible at once, never on top of a tip", |g| Box::pin(writes::seen_at_once(g))),
     ("CACHED writes end at the window, and begin where the store knows", |g| Box::pin(writes::window(g))),
+    ("CACHED writes end at what the store knows may be lost", |g| Box::pin(writes::armed_window(g))),
+    ("CACHED writes end while the oldest is too old", |g| Box::pin(writes::window_age(g))),
+    ("a shard takes so much that is not stored, and one write in any case", |g| Box::pin(writes::crowded(g))),
     ("news of the dirty mark may cross on the way", |g| Box::pin(writes::arming(g))),
     ("a mark never goes back, and never beyond what was given", |g| Box::pin(writes::marks(g))),
     ("a write under a lock needs the lock", |g| Box::pin(writes::guarded(g))),
@@ -64,6 +67,9 @@ struct Stage<'g> {
     shard: ShardId,
     epoch: EpochId,
 }
+
+/// The window of a shard that is armed.
+const WIDE: Bound = Bound { writes: 1_000, bytes: 1 << 20 };
 
 /// Where its log begins: far up, as in a store that has lived for long.
 const BEGIN: Seq = 1 << 40;
@@ -118,6 +124,10 @@ impl<'g> Stage<'g> {
     }
 
     async fn arm(&self, at: Seq, armed: bool) -> bool {
+        self.arm_with(at, armed.then_some(WIDE)).await
+    }
+
+    async fn arm_with(&self, at: Seq, armed: Option<Bound>) -> bool {
         self.place.arm(self.shard, self.epoch, at, armed).await.unwrap()
     }
 
@@ -171,10 +181,13 @@ fn durable(moves: impl IntoIterator<Item = Move>) -> Moves {
         cached: false,
         window_writes: 0,
         window_bytes: 0,
+        window_age: Duration::ZERO,
+        unstored_bytes: 1 << 30,
     }
 }
 
 /// CACHED, with a window that is wide.
 fn cached(moves: impl IntoIterator<Item = Move>) -> Moves {
-    Moves { cached: true, window_writes: 1_000, window_bytes: 1 << 20, ..durable(moves) }
+    let age = Duration::from_secs(3_600);
+    Moves { cached: true, window_writes: WIDE.writes, window_bytes: WIDE.bytes, window_age: age, ..durable(moves) }
 }

@@ -50,6 +50,8 @@ pub struct Engine {
     pub(super) lanes: Lanes,
     /// Room for calls that write.
     pub(super) writing: Semaphore,
+    /// Room for their bytes.
+    pub(super) writing_bytes: Semaphore,
     pub(super) settings: Settings,
     pub(super) tally: Tally,
     pub(super) faults: Faults,
@@ -97,6 +99,7 @@ impl Engine {
             desks: ShardId::all().map(Desk::new).collect(),
             lanes: Lanes::new(settings.lanes),
             writing: Semaphore::new(settings.writes_max.min(Semaphore::MAX_PERMITS)),
+            writing_bytes: Semaphore::new(settings.writes_bytes_max.min(Semaphore::MAX_PERMITS)),
             tally: Tally::new(),
             settings,
             faults,
@@ -136,10 +139,13 @@ impl Engine {
 
     /// What a place said counts only while the epoch is still believed in.
     pub(super) fn check(&self, epoch: EpochId) -> Result<(), Halt> {
-        match self.believed() {
-            Some(deciding) if deciding.epoch == epoch => Ok(()),
-            _ => Err(Halt::Ended { in_doubt: false }),
-        }
+        self.still(epoch).map(drop)
+    }
+
+    /// What is believed now, while that is of this epoch.
+    pub(super) fn still(&self, epoch: EpochId) -> Result<Arc<Deciding>, Halt> {
+        let believed = self.believed().filter(|deciding| deciding.epoch == epoch);
+        believed.ok_or(Halt::Ended { in_doubt: false })
     }
 
     /// What trouble with the place means to who met it.
@@ -183,6 +189,11 @@ impl Engine {
     pub(super) fn dirty_shards(deciding: &Deciding) -> impl Iterator<Item = ShardId> {
         let dirty = deciding.shards.iter().take(SHARDS).map(|shard| shard.dirty.is_some());
         ShardId::all().zip(dirty).filter_map(|(shard, dirty)| dirty.then_some(shard))
+    }
+
+    /// Whether this is one of them.
+    pub(super) fn is_dirty(deciding: &Deciding, shard: ShardId) -> bool {
+        deciding.shards.get(shard.index()).is_some_and(|state| state.dirty.is_some())
     }
 
     /// Whether a place decides.

@@ -4,80 +4,65 @@
 //! Any process may flush any shard. The store takes a prefix only right behind what it has, under the shard's lock, and only
 //! while the epoch counts: so it does no harm to try again what may be stored already, or to try what another does.
 
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use futures::future::join_all;
 use holdfast_rpc::service::Stop;
 use holdfast_storage::Failure;
-use tokio::time::{Instant, sleep};
-use tracing::{debug, warn};
+use tokio::time::Instant;
+use tracing::{debug, error, warn};
 
 use super::{
-    archive::{Deciding, Flushed, Prefix, Unflushed},
+    archive::{Flushed, Prefix, Unflushed},
     engine::{Engine, Halt},
-    lanes::Lane,
+    lanes::{Lane, Why},
     planted::Fault,
 };
 use crate::{
-    domain::{EpochId, ShardId},
+    domain::{EpochId, Seq, ShardId},
     failed::Failed,
 };
 
 /// Bytes of one shard's log that one transaction takes.
 pub(super) const FLUSH_BYTES: usize = 1 << 20;
-/// Between two tries while something fails, at first …
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// … and at last.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// One lane, until it is told to stop.
 pub(super) async fn run(engine: Arc<Engine>, number: usize, stop: Stop) {
     let lane = &engine.lanes.all()[number];
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let Some(shards) = stop.run_until_cancelled(lane.rung(engine.settings.flush_within)).await else { return };
-        let works = match engine.lease.known() {
-            Some(deciding) if Engine::in_place(&deciding) => engine.flush(lane, &deciding, shards).await,
+    while let Some(shards) = stop.run_until_cancelled(lane.rung(engine.settings.flush_within)).await {
+        match engine.lease.known() {
+            Some(deciding) if Engine::in_place(&deciding) => engine.flush(lane, deciding.epoch, shards).await,
             // Whoever waits is told by the next epoch, and what is left by the last is nobody's business here.
-            _ => true,
-        };
-        if works {
-            pause = FIRST_PAUSE;
-        } else if stop.run_until_cancelled(sleep(pause)).await.is_none() {
-            return;
-        } else {
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            _ => shards.into_iter().for_each(|shard| lane.works(shard)),
         }
     }
 }
 
 impl Engine {
-    /// Takes the logs of shards to the store; whether that works at all.
-    async fn flush(&self, lane: &Lane, deciding: &Deciding, shards: Vec<ShardId>) -> bool {
-        let epoch = deciding.epoch;
+    /// Takes the logs of shards to the store.
+    async fn flush(&self, lane: &Lane, epoch: EpochId, shards: Vec<ShardId>) {
         let logs = join_all(shards.iter().map(|shard| self.prefix(epoch, *shard))).await;
-        let (mut prefixes, mut works) = (Vec::new(), true);
+        let mut prefixes = Vec::new();
         for (shard, prefix) in shards.into_iter().zip(logs) {
             match prefix {
                 Ok(Some(prefix)) => prefixes.push(prefix),
-                Ok(None) => {}
-                Err(halt) => works &= self.give_back(lane, shard, &halt),
+                // Whoever has stored it has found that the store works.
+                Ok(None) => lane.works(shard),
+                Err(halt) => self.give_back(lane, epoch, shard, &halt),
             }
-        }
-        if prefixes.is_empty() {
-            return works;
         }
         if self.faults.has(Fault::MarkBeforeCommit) {
             let marks = prefixes.iter().map(|prefix| self.place.mark(prefix.shard, epoch, prefix.last()));
             join_all(marks).await;
         }
         if self.faults.has(Fault::ArmBeforeMark) {
-            join_all(prefixes.iter().map(|prefix| self.place.arm(prefix.shard, epoch, prefix.last(), true))).await;
+            let window = Some(self.settings.window);
+            join_all(prefixes.iter().map(|prefix| self.place.arm(prefix.shard, epoch, prefix.last(), window))).await;
         }
-        works & self.commit(lane, epoch, prefixes).await
+        let (alone, together): (Vec<_>, _) =
+            prefixes.into_iter().partition(|prefix| lane.is_refused_alone(prefix.shard));
+        self.commit(lane, epoch, together).await;
+        self.commit_each(lane, epoch, alone).await;
     }
 
     /// What a shard's log has that is not stored; `None` where there is nothing.
@@ -107,71 +92,94 @@ impl Engine {
         Ok(Some(Prefix { shard, after, entries, marks }))
     }
 
-    async fn commit(&self, lane: &Lane, epoch: EpochId, prefixes: Vec<Prefix>) -> bool {
+    async fn commit_each(&self, lane: &Lane, epoch: EpochId, prefixes: Vec<Prefix>) {
+        for prefix in prefixes {
+            self.commit(lane, epoch, vec![prefix]).await;
+        }
+    }
+
+    async fn commit(&self, lane: &Lane, epoch: EpochId, prefixes: Vec<Prefix>) {
+        if prefixes.is_empty() {
+            return;
+        }
         let (began, entries) = (Instant::now(), prefixes.iter().map(|prefix| prefix.entries.len()).sum());
-        let shards: Vec<_> = prefixes.iter().map(|prefix| prefix.shard).collect();
         match self.archive.flush(epoch, prefixes.clone()).await {
             Ok(flushed) => {
                 self.tally.calls.flushed(entries, began.elapsed());
-                lane.flushed(None);
                 let settled = flushed.iter().zip(&prefixes);
                 let settled = settled.map(|(flushed, prefix)| self.settle_flushed(lane, epoch, prefix, *flushed));
-                join_all(settled).await.into_iter().all(|works| works)
+                join_all(settled).await;
             }
             Err(Unflushed::Ended) => {
                 self.lease.want();
-                true
+                prefixes.iter().for_each(|prefix| lane.works(prefix.shard));
+            }
+            // What the store has against one of them is not the others' fault.
+            Err(Unflushed::Failed(failure)) if prefixes.len() > 1 && !failure.is_outage() => {
+                Box::pin(self.commit_each(lane, epoch, prefixes)).await;
             }
             Err(Unflushed::Failed(failure)) => {
                 self.tally.flushes_failed.increment(1);
-                lane.flushed(Some(failure.clone()));
-                for shard in shards {
-                    self.give_back(lane, shard, &Halt::from(failure.clone()));
+                let why = if failure.is_outage() { Why::Store } else { Why::Shard };
+                for prefix in prefixes {
+                    self.failed(lane, epoch, prefix.shard, why(failure.clone()), &failure);
                 }
-                false
             }
         }
     }
 
     /// What is stored becomes visible, and then its writers are answered.
-    async fn settle_flushed(&self, lane: &Lane, epoch: EpochId, prefix: &Prefix, flushed: Flushed) -> bool {
+    async fn settle_flushed(&self, lane: &Lane, epoch: EpochId, prefix: &Prefix, flushed: Flushed) {
         let shard = flushed.shard;
         let Some(position) = flushed.position else {
-            lane.ring(shard);
-            return true;
+            lane.works(shard);
+            return lane.ring(shard);
         };
+        if position < prefix.after {
+            return self.forgotten(lane, epoch, prefix, position);
+        }
         let marked = async {
             self.place.mark(shard, epoch, position).await?;
-            if flushed.dirty && self.desk(shard).wants_mark.swap(false, Relaxed) {
-                self.place.arm(shard, epoch, position, true).await?;
+            if flushed.dirty.is_some() && self.desk(shard).wants_mark.swap(false, Relaxed) {
+                self.place.arm(shard, epoch, position, flushed.dirty).await?;
             }
             Ok(())
         };
         match marked.await.map_err(|trouble| self.halted(epoch, trouble)) {
             Ok(()) => {
+                lane.works(shard);
                 self.desk(shard).reach(epoch, position);
                 let more = prefix.bytes() >= FLUSH_BYTES;
                 if more || position < prefix.last() {
                     lane.ring(shard);
                 }
-                true
             }
-            Err(halt) => self.give_back(lane, shard, &halt),
+            Err(halt) => self.give_back(lane, epoch, shard, &halt),
         }
     }
 
-    /// A shard is to be tried again, where that makes sense; whoever waits for it is told. Whether all is well.
-    fn give_back(&self, lane: &Lane, shard: ShardId, halt: &Halt) -> bool {
+    /// The store is behind what the place shows as stored: it is not the one that took it, and nothing more can follow.
+    fn forgotten(&self, lane: &Lane, epoch: EpochId, prefix: &Prefix, position: Seq) {
+        let shard = prefix.shard;
+        error!(shard = shard.index(), visible = prefix.after, position, "the store has lost what was stored in it");
+        lane.works(shard);
+        self.lease.give_up(epoch);
+        self.lease.want();
+    }
+
+    /// A shard is to be tried again, where that makes sense.
+    fn give_back(&self, lane: &Lane, epoch: EpochId, shard: ShardId, halt: &Halt) {
         match halt {
-            Halt::Ended { .. } => true,
-            Halt::Failed(failed) => {
-                let failure = reason(failed);
-                debug!(shard = shard.index(), error = %failure, "a shard's writes are not stored yet");
-                self.desk(shard).fail(&failure);
-                lane.ring(shard);
-                false
-            }
+            Halt::Ended { .. } => lane.works(shard),
+            Halt::Failed(failed) => self.failed(lane, epoch, shard, Why::Place, &reason(failed)),
         }
+    }
+
+    /// Whoever waits for a shard is told why that takes longer.
+    fn failed(&self, lane: &Lane, epoch: EpochId, shard: ShardId, why: Why, failure: &Failure) {
+        debug!(shard = shard.index(), error = %failure, "a shard's writes are not stored yet");
+        lane.fails(epoch, shard, why);
+        self.desk(shard).fail(failure);
     }
 
     /// Stores everything that is decided, as far as that works: before this process ends.

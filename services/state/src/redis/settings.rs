@@ -19,12 +19,18 @@ pub struct Settings {
     pub flush_within: Duration,
     /// The window on each shard's CACHED writes that are not stored.
     pub window: Bound,
+    /// How old the oldest of them may be.
+    pub window_age: Duration,
+    /// Bytes of each shard that may not be stored; past it, writes wait.
+    pub unstored_bytes: u64,
     /// After so long without a write, a shard is marked clean.
     pub idle: Duration,
     /// Flushes that are under way at once.
     pub lanes: usize,
     /// Calls that write at once, decided or waiting; past it, they are refused.
     pub writes_max: usize,
+    /// Their bytes.
+    pub writes_bytes_max: usize,
 }
 
 impl Settings {
@@ -38,10 +44,13 @@ impl Settings {
             renew: (lease / 10).min(Duration::from_secs(1)),
             gone_after,
             flush_within: window.cached_age / 2,
+            window_age: window.cached_age,
+            unstored_bytes: share(window.waiting.bytes),
             window: Bound { writes: share(window.cached.writes), bytes: share(window.cached.bytes) },
             idle: config.idle(),
             lanes,
             writes_max: usize::try_from(window.waiting.writes).unwrap_or(usize::MAX),
+            writes_bytes_max: usize::try_from(window.waiting.bytes).unwrap_or(usize::MAX),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What a process does of its own accord about shards with CACHED writes: stores what a dead process has left, and clears
-//! the marks of those at rest.
+//! What a process does of its own accord about shards: stores what a dead process has left, at once where CACHED writes may
+//! be among it, else in its turn; and clears the marks of those at rest.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -11,7 +11,10 @@ use super::{
     archive::Deciding,
     engine::{Engine, Halt},
 };
-use crate::domain::{EpochId, Seq, ShardId};
+use crate::domain::{EpochId, SHARDS, Seq, ShardId};
+
+/// Shards that are tended each time though they are clean: what waits there was promised to nobody.
+const CLEAN_AT_ONCE: usize = 4;
 
 /// Since when shards are where they are.
 type Rests = HashMap<(EpochId, ShardId), (Seq, Duration)>;
@@ -19,11 +22,15 @@ type Rests = HashMap<(EpochId, ShardId), (Seq, Duration)>;
 /// Until it is told to stop.
 pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     let mut rests = Rests::new();
+    let mut turns = (0..SHARDS).step_by(CLEAN_AT_ONCE).cycle();
     while stop.run_until_cancelled(sleep(engine.settings.renew)).await.is_some() {
         let Some(deciding) = engine.lease.current().filter(|deciding| Engine::in_place(deciding)) else { continue };
         rests.retain(|(epoch, _), _| *epoch == deciding.epoch);
         let (mut writes, mut bytes) = (0, 0);
-        for shard in Engine::dirty_shards(&deciding) {
+        let turn = turns.next().unwrap_or_default();
+        let in_turn = ShardId::all().skip(turn).take(CLEAN_AT_ONCE);
+        let clean = in_turn.filter(|shard| !Engine::is_dirty(&deciding, *shard));
+        for shard in Engine::dirty_shards(&deciding).chain(clean) {
             let tended = stop.run_until_cancelled(engine.tend(&deciding, shard, &mut rests)).await;
             let Some(tended) = tended else { return };
             if let Ok(dirty) = tended {
@@ -36,7 +43,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
 }
 
 impl Engine {
-    /// One dirty shard; answers what of it is not stored.
+    /// One shard; answers what of its CACHED writes is not stored.
     async fn tend(&self, deciding: &Deciding, shard: ShardId, rests: &mut Rests) -> Result<(u64, u64), Halt> {
         let epoch = deciding.epoch;
         let halted = |trouble| self.halted(epoch, trouble);
@@ -48,7 +55,7 @@ impl Engine {
         } else if standing.stored < standing.decided {
             // Who decided it may be dead.
             self.lanes.ring(shard);
-        } else if now.saturating_sub(since) >= self.settings.idle {
+        } else if Self::is_dirty(deciding, shard) && now.saturating_sub(since) >= self.settings.idle {
             self.clean(epoch, shard, standing.stored).await?;
         }
         Ok(standing.dirty)
@@ -57,7 +64,7 @@ impl Engine {
     /// Clears a mark: in the place first, so that no CACHED write is taken from here on, then in the store, where nothing may
     /// have been stored meanwhile.
     async fn clean(&self, epoch: EpochId, shard: ShardId, at: Seq) -> Result<(), Halt> {
-        let disarmed = self.place.arm(shard, epoch, at, false).await;
+        let disarmed = self.place.arm(shard, epoch, at, None).await;
         if disarmed.map_err(|trouble| self.halted(epoch, trouble))? {
             let cleaned = self.archive.clean(epoch, shard, at).await?;
             debug!(shard = shard.index(), cleaned, "a shard is at rest");

@@ -79,7 +79,10 @@ impl Engine {
     /// Takes a command, or says why not.
     pub(super) async fn write(self: &Arc<Self>, command: &Command, holder: Option<&Holder>) -> Result<Written, Failed> {
         let started = Instant::now();
-        let Ok(_place) = self.writing.try_acquire() else {
+        // What is larger than all room there is needs all of it.
+        let bytes = command.bytes().min(self.settings.writes_bytes_max);
+        let room = self.writing_bytes.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX));
+        let (Ok(_place), Ok(_room)) = (self.writing.try_acquire(), room) else {
             return Err(Failed::Full { retry_after: FULL_RETRY_AFTER });
         };
         let mut asked = Asked::new(command, holder);
@@ -130,6 +133,9 @@ impl Engine {
                 // What an epoch that is over took would be in the store.
                 asked.doubt = asked.doubt.filter(|doubted| *doubted == epoch);
             }
+            // What is not there has been forgotten for no longer than its floor is known to who believes something now: what
+            // was believed before the look may lack it.
+            let deciding = self.still(epoch)?;
             let floor = deciding.floors.get(shard.index()).unwrap_or(&none);
             let ground = Ground { known: &known, guard: guard.as_ref(), floor, epochs: &deciding.epochs };
             match judge(&asked.command, asked.write_id, ground) {
@@ -140,7 +146,7 @@ impl Engine {
                 }
                 Judged::Wait(seq) => self.until_stored(epoch, shard, seq).await?,
                 Judged::Late(late) => return self.explain(epoch, shard, &asked.command, &known, *late).await,
-                Judged::Refused(refusal) => return Err(self.refuse(deciding, asked, refusal).await),
+                Judged::Refused(refusal) => return Err(self.refuse(&deciding, asked, refusal).await),
             }
         }
     }
@@ -169,10 +175,11 @@ impl Engine {
         let mut moves = self.moves(asked, moves);
         loop {
             if !moves.cached {
-                self.lanes.refusal(shard).map_or(Ok(()), Err)?;
+                self.lanes.refusal(epoch, shard).map_or(Ok(()), Err)?;
             }
             // What is sent now goes by the life that this knowledge was of: it can never reach another.
             self.check(epoch)?;
+            self.refuse_forgotten(asked.holder)?;
             match self.place.take(shard, epoch, &moves).await {
                 Ok(Taken::Taken(places)) if moves.cached => {
                     let _ = places;
@@ -187,6 +194,8 @@ impl Engine {
                     return Ok(Some(Written { records, durability: Durability::Durable }));
                 }
                 Ok(Taken::Changed) => return Ok(None),
+                Ok(Taken::Crowded) if !moves.cached => self.barrier(epoch, shard).await?,
+                Ok(Taken::Crowded) => moves.cached = false,
                 Ok(Taken::Full) => {
                     self.desk(shard).wants_mark.store(true, Relaxed);
                     moves.cached = false;
@@ -229,6 +238,8 @@ impl Engine {
             cached: command.durability == Durability::Cached,
             window_writes: self.settings.window.writes,
             window_bytes: self.settings.window.bytes,
+            window_age: self.settings.window_age,
+            unstored_bytes: self.settings.unstored_bytes,
         }
     }
 

@@ -146,3 +146,51 @@ pub(super) async fn guarded(ground: &Ground) {
     again.moves[0].expected = write;
     assert!(matches!(stage.take(again).await, Taken::Changed), "it was given back");
 }
+
+pub(super) async fn armed_window(ground: &Ground) {
+    let stage = Stage::open(&ground.place).await;
+    stage.fill(&["a", "b", "c"]).await;
+    let bytes = to("a", 0).bytes();
+    assert!(stage.arm_with(BEGIN, Some(Bound { writes: 2, bytes: 1 << 20 })).await);
+    assert!(matches!(stage.take(cached([to("a", 0), to("b", 0), to("c", 0)])).await, Taken::Full), "more than it says");
+    let second = stage.taken(cached([to("a", 0), to("b", 0)])).await;
+    assert!(matches!(stage.take(cached([to("c", 0)])).await, Taken::Full));
+    stage.mark(second).await;
+    assert!(stage.arm_with(second, Some(Bound { writes: 9, bytes: bytes - 1 })).await);
+    assert!(matches!(stage.take(cached([to("c", 0)])).await, Taken::Full), "more bytes than it says");
+    assert!(stage.arm_with(second + 1, Some(Bound { writes: 9, bytes })).await);
+    stage.taken(cached([to("c", 0)])).await;
+}
+
+pub(super) async fn window_age(ground: &Ground) {
+    let stage = Stage::open(&ground.place).await;
+    stage.fill(&["a", "b"]).await;
+    stage.arm(BEGIN, true).await;
+    let at_once = |moves: Move| Moves { window_age: Duration::ZERO, ..cached([moves]) };
+    let waits = stage.taken(durable([to("b", 0)])).await;
+    let first = stage.taken(at_once(to("a", 0))).await;
+    assert!(matches!(stage.take(at_once(to("a", first))).await, Taken::Full), "the one before is not stored");
+    let second = stage.taken(cached([to("a", first)])).await;
+    stage.mark(waits).await;
+    stage.mark(first).await;
+    assert!(matches!(stage.take(at_once(to("a", second))).await, Taken::Full), "nor is this one");
+    stage.mark(second).await;
+    stage.taken(at_once(to("a", second))).await;
+}
+
+pub(super) async fn crowded(ground: &Ground) {
+    let stage = Stage::open(&ground.place).await;
+    stage.fill(&["a", "b"]).await;
+    stage.arm(BEGIN, true).await;
+    let bytes = to("a", 0).bytes();
+    let room = |moves: Moves, room: u64| Moves { unstored_bytes: room, ..moves };
+    let first = stage.taken(room(durable([to("a", 0)]), 0)).await;
+    assert!(matches!(stage.take(room(durable([to("b", 0)]), 2 * bytes - 1)).await, Taken::Crowded));
+    assert!(matches!(stage.take(room(cached([to("b", 0)]), 2 * bytes - 1)).await, Taken::Crowded));
+    let second = stage.taken(room(cached([to("b", 0)]), 2 * bytes)).await;
+    assert!(matches!(stage.take(room(durable([to("a", first)]), 2 * bytes)).await, Taken::Crowded));
+    stage.mark(first).await;
+    assert!(matches!(stage.take(room(durable([to("a", first)]), 2 * bytes - 1)).await, Taken::Crowded));
+    stage.mark(second).await;
+    stage.taken(room(durable([to("a", first)]), 0)).await;
+}

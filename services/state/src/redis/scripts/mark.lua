@@ -1,11 +1,13 @@
 -- KEYS: meta, seen, heads, log. ARGV: the place; the share; the most bytes and entries of one step.
 -- Answers whether there is more to do: 0 or 1.
-local meta = redis.call('HMGET', KEYS[1], 'open', 'decided', 'stored', 'bytes', 'dirty_writes', 'dirty_bytes')
+local meta = redis.call('HMGET', KEYS[1], 'open', 'decided', 'stored', 'bytes', 'dirty_writes', 'dirty_bytes',
+  'oldest', 'unstored')
 if meta[1] ~= '1' then return {CLOSED} end
 -- A Redis that is full refuses a script's first write if it may take memory, and no other: what makes room is let through.
 redis.call('HDEL', KEYS[1], 'nothing')
 local upto, stored, held = tonumber(ARGV[1]), tonumber(meta[3]), tonumber(meta[4])
 local dirty_writes, dirty_bytes = tonumber(meta[5]), tonumber(meta[6])
+local oldest, unstored = meta[7], tonumber(meta[8])
 local left, bytes_left = tonumber(ARGV[4]), tonumber(ARGV[3])
 local whole, more = upto <= tonumber(meta[2]), 0
 
@@ -16,8 +18,9 @@ local function show(page)
     local entry = row[2][2]
     local cached, bytes, count, at = struct.unpack('>I1I8I4', entry)
     stored = stored + count
-    if tonumber(string.sub(row[1], 1, -3)) ~= stored then return false end
+    if tonumber((string.match(row[1], '^%d+'))) ~= stored then return false end
     if cached == 1 then dirty_writes, dirty_bytes = dirty_writes - count, dirty_bytes - bytes end
+    unstored = unstored - bytes
     left, bytes_left = left - 1, bytes_left - #entry
     for seq = stored - count + 1, stored do
       local length, from = struct.unpack('>I2', entry, at)
@@ -76,8 +79,12 @@ if not whole then
 end
 if stored > tonumber(meta[3]) then
   redis.call('XTRIM', KEYS[4], 'MINID', digits(stored + 1))
+  -- What comes next is as old as the oldest CACHED write that is left, or older.
+  local row = dirty_writes > 0 and redis.call('XRANGE', KEYS[4], '-', '+', 'COUNT', 1)[1]
+  if row then oldest = string.match(row[1], '%d+$') end
   held = evict(KEYS[2], KEYS[3], held, tonumber(ARGV[2]), {})
   redis.call('HSET', KEYS[1], 'stored', digits(stored), 'bytes', digits(held),
-    'dirty_writes', digits(dirty_writes), 'dirty_bytes', digits(dirty_bytes))
+    'dirty_writes', digits(dirty_writes), 'dirty_bytes', digits(dirty_bytes),
+    'oldest', oldest, 'unstored', digits(unstored))
 end
 return {DONE, more}

@@ -4,7 +4,7 @@
 -- heads, a hash: of each record that is in seen, what a write is judged by, so that it moves no content:
 --   the newest edition's place (8), its revision (8), whether there is a record after it (1);
 --   how it stands (1); the length of what is visible (4); the last place of its entry in the log (8);
--- log, a stream: one entry a write, named by its last place;
+-- log, a stream: one entry a write, named by its last place and when it was taken, in milliseconds;
 -- fences and tickets, two hashes.
 
 local CLOSED, DONE = -1, 0
