@@ -1,7 +1,14 @@
 //! What waits for a thread: a bounded pile that is taken whole.
+//!
+//! Whoever puts into an empty pile does not wake the thread itself where a [`relay`](Inbox::relay) runs: it asks that task,
+//! which has its turn behind all that was ready to put something in by then. So a batch is as full as a round of the runtime
+//! makes it, and there is one wake-up for it, without a timer.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use crate::{Class, Failure};
 
@@ -19,6 +26,10 @@ pub struct Refused<T> {
 pub(crate) struct Inbox<T> {
     pile: Mutex<Pile<T>>,
     filled: Condvar,
+    /// Whether a task wakes the thread …
+    relayed: AtomicBool,
+    /// … and what wakes that.
+    first: Notify,
     waiting_max: usize,
     bytes_max: usize,
 }
@@ -33,7 +44,14 @@ struct Pile<T> {
 impl<T> Inbox<T> {
     pub(crate) fn new(waiting_max: usize, bytes_max: usize) -> Self {
         let pile = Pile { items: Vec::new(), bytes: 0, closed: false };
-        Self { pile: Mutex::new(pile), filled: Condvar::new(), waiting_max, bytes_max }
+        Self {
+            pile: Mutex::new(pile),
+            filled: Condvar::new(),
+            relayed: AtomicBool::new(false),
+            first: Notify::new(),
+            waiting_max,
+            bytes_max,
+        }
     }
 
     /// Takes all of `items`, which are so large together, or none. Whatever their size, an empty inbox takes them.
@@ -61,9 +79,23 @@ impl<T> Inbox<T> {
         drop(pile);
         // A pile that was not empty has a thread on its way to it already.
         if idle {
-            self.filled.notify_one();
+            self.wake();
         }
         Ok(())
+    }
+
+    fn wake(&self) {
+        if self.relayed.load(Ordering::Acquire) { self.first.notify_one() } else { self.filled.notify_one() }
+    }
+
+    /// Wakes the thread for those who put something in, until the inbox is closed.
+    pub(crate) async fn relay(self: Arc<Self>) {
+        let relaying = Relaying::begin(&self);
+        while !self.pile().closed {
+            self.first.notified().await;
+            self.filled.notify_one();
+        }
+        drop(relaying);
     }
 
     /// The whole pile, once there is one; `None` once closed and empty.
@@ -81,6 +113,7 @@ impl<T> Inbox<T> {
     pub(crate) fn close(&self) {
         self.pile().closed = true;
         self.filled.notify_all();
+        self.first.notify_one();
     }
 
     /// Waits for that long at most; true once it is closed.
@@ -99,8 +132,27 @@ impl<T> Inbox<T> {
     }
 }
 
+/// A relay at work. However it ends, nobody asks it any more, and what it was asked for last is done.
+struct Relaying<'i, T>(&'i Inbox<T>);
+
+impl<'i, T> Relaying<'i, T> {
+    fn begin(inbox: &'i Inbox<T>) -> Self {
+        inbox.relayed.store(true, Ordering::Release);
+        Self(inbox)
+    }
+}
+
+impl<T> Drop for Relaying<'_, T> {
+    fn drop(&mut self) {
+        self.0.relayed.store(false, Ordering::Release);
+        // Under the pile's lock: who has put something in before this and asked the relay is heard.
+        let _pile = self.0.pile();
+        self.0.filled.notify_one();
+    }
+}
+
 /// Closes an inbox with its thread.
-pub(crate) struct CloseOnDrop<T>(pub(crate) std::sync::Arc<Inbox<T>>);
+pub(crate) struct CloseOnDrop<T>(pub(crate) Arc<Inbox<T>>);
 
 impl<T> Drop for CloseOnDrop<T> {
     fn drop(&mut self) {
@@ -112,4 +164,52 @@ impl<T> Drop for CloseOnDrop<T> {
 
 fn refused<T>(offered: T, class: Class, why: &str) -> Refused<T> {
     Refused { offered, failure: Failure::new(class, why) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pile that a thread is woken for, where as many tasks as there are numbers put one in.
+    async fn woken_for(inbox: &Arc<Inbox<u32>>, numbers: u32) -> Vec<u32> {
+        let thread = std::thread::spawn({
+            let inbox = Arc::clone(inbox);
+            move || inbox.take().unwrap_or_default()
+        });
+        let tasks: Vec<_> = (0..numbers)
+            .map(|number| {
+                let inbox = Arc::clone(inbox);
+                tokio::spawn(async move { inbox.put(vec![number], 0).expect("there is room") })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("it does not panic");
+        }
+        tokio::task::spawn_blocking(move || thread.join().expect("it does not panic")).await.expect("it ends")
+    }
+
+    #[tokio::test]
+    async fn nothing_that_is_put_in_through_a_relay_is_left_lying() {
+        let inbox = Arc::new(Inbox::new(100, usize::MAX));
+        let relay = tokio::spawn(Arc::clone(&inbox).relay());
+        tokio::task::yield_now().await;
+        // The thread itself looks before it waits: it may find the first ones on its own.
+        let first = woken_for(&inbox, 50).await;
+        let rest = if first.len() < 50 { inbox.take().unwrap_or_default() } else { Vec::new() };
+        assert_eq!(first.len() + rest.len(), 50);
+        inbox.close();
+        relay.await.expect("it ends with the inbox");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_relay_leaves_nobody_waiting() {
+        let inbox = Arc::new(Inbox::new(100, usize::MAX));
+        let relay = tokio::spawn(Arc::clone(&inbox).relay());
+        tokio::task::yield_now().await;
+        inbox.put(vec![1], 0).expect("there is room");
+        relay.abort();
+        assert_eq!(woken_for(&inbox, 1).await.first(), Some(&1));
+        inbox.put(vec![2], 0).expect("there is room");
+        assert!(inbox.take().is_some_and(|pile| pile.contains(&2)), "without a relay it is woken as before");
+    }
 }

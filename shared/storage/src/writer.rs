@@ -109,6 +109,9 @@ impl<T: Send + 'static, C: Send + 'static> Writer<T, C> {
 
     /// The handle of a thread that empties the inbox until it is closed.
     pub(crate) fn handle(inbox: Arc<Inbox<(T, C)>>, size: fn(&C) -> usize, thread: JoinHandle<()>) -> Self {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(Arc::clone(&inbox).relay());
+        }
         Self { inbox, size, thread: Some(thread) }
     }
 
