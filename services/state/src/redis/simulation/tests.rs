@@ -71,7 +71,7 @@ fn every_planted_fault_behind_a_place_is_caught() {
         (NoTicket, Crowded),
         (MarkBeforeCommit, Mixed),
         (ArmBeforeMark, Mixed),
-        (EarlyVisible, Mixed),
+        (EarlyVisible, Parted),
         (CopyKept, Mixed),
         (IdentityUnchecked, Mixed),
         (LossHidden, Mixed),
