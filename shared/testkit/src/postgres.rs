@@ -43,15 +43,15 @@ impl Postgres {
         self.port
     }
 
-    /// Kills it with SIGKILL: its own children notice and end.
+    /// Kills it with SIGKILL, and waits until its children have noticed and ended: until then they commit what they have.
     pub async fn kill(&mut self) {
         self.process.kill().await;
+        self.orphans_have_ended().await;
     }
 
     /// Starts it again, with the same port and files.
     pub async fn restart(&mut self) {
         self.kill().await;
-        self.orphans_have_ended().await;
         self.process = spawn(self.port, self.scratch.path()).await;
     }
 

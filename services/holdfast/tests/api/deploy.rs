@@ -60,8 +60,11 @@ async fn the_configuration_passes_its_check_with_the_secrets_that_the_script_mak
 #[tokio::test]
 async fn the_database_that_it_shows_passes_too_once_it_is_there() {
     let place = installed();
-    let shown = read("holdfast.toml").replace("# [database]", "[database]").replace("# url = ", "url = ");
+    let shown = ["# [database]", "# [redis]", "# url = "]
+        .into_iter()
+        .fold(read("holdfast.toml"), |shown, hidden| shown.replace(hidden, &hidden[2..]));
     place.file("holdfast.toml", &shown);
+    place.file("secrets/redis-url", "rediss://cache.internal:6380\n");
     place.file("secrets/database-url", "postgres://holdfast:pw@db.internal:5432/holdfast\n");
     let ended = place.run(&["check", "holdfast.toml"]).await;
     assert_eq!(ended.code, 0, "{ended:?}");
