@@ -6,6 +6,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
 use super::connect;
+use super::doubt::Witness;
 use crate::Failure;
 
 /// Between two tries to connect, at first.
@@ -46,10 +47,12 @@ impl Session {
     }
 
     /// Commits; where more is to be done at once, the next transaction begins on the way.
-    pub(super) async fn commit(&mut self, more: bool) -> Result<(), sqlx::Error> {
+    pub(super) async fn commit(&mut self, witness: Option<Witness>, more: bool) -> Result<(), sqlx::Error> {
         let Some(connection) = &mut self.connection else { return Err(sqlx::Error::PoolClosed) };
-        let statement = if more { "COMMIT AND CHAIN" } else { "COMMIT" };
-        sqlx::raw_sql(statement).execute(connection).await?;
+        let commit = if more { "COMMIT AND CHAIN" } else { "COMMIT" };
+        let statement = witness.map(Witness::statement).unwrap_or_default() + commit;
+        // Numbers alone are put into it.
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(connection).await?;
         self.begun = more;
         Ok(())
     }

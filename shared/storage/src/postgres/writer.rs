@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sqlx::PgConnection;
 use tokio::time::timeout;
 
-use super::doubt::{Fate, fate};
+use super::doubt::{Fate, Witness, fate};
 use super::session::Session;
 use super::{Postgres, Trouble};
 use crate::inbox::{CloseOnDrop, Inbox};
@@ -80,6 +80,7 @@ impl<T: Send + 'static, C: Send + 'static> Writer<T, C> {
             inbox: Arc::clone(&inbox),
             batch_max: options.batch_max,
             session: Session::new(database.options.clone()),
+            witness: Witness::new(),
             ledger,
             deliver,
         };
@@ -102,6 +103,8 @@ struct Worker<L: Ledger, T, D> {
     inbox: Arc<Inbox<(T, L::Command)>>,
     batch_max: usize,
     session: Session,
+    /// The last commit that was tried.
+    witness: Witness,
     ledger: L,
     deliver: D,
 }
@@ -192,7 +195,11 @@ impl<L: Ledger, T, D: FnMut(Batch<T, L::Answer>)> Worker<L, T, D> {
         assert_eq!(answers.len(), commands.len(), "one answer for each command");
         // More may have come since the batch was taken.
         let more = more || self.inbox.waiting() > 0;
-        let failed = match timeout(PATIENCE, self.session.commit(more)).await {
+        let witness = transaction.is_some().then(|| {
+            self.witness.number += 1;
+            self.witness
+        });
+        let failed = match timeout(PATIENCE, self.session.commit(witness, more)).await {
             Ok(Ok(())) => return Ok(answers),
             Ok(Err(error)) => Trouble::from(error),
             Err(_) => silent().into(),
@@ -235,7 +242,7 @@ impl<L: Ledger, T, D: FnMut(Batch<T, L::Answer>)> Worker<L, T, D> {
     }
 
     async fn ask(&mut self, transaction: &TransactionId) -> Result<Fate, Failure> {
-        fate(self.session.connection().await?, transaction).await
+        fate(self.session.connection().await?, transaction, self.witness).await
     }
 }
 
