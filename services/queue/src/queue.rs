@@ -147,6 +147,7 @@ impl Queue {
                 attempt: found.attempt,
                 lease_id: lease.id.to_string(),
                 fence: lease.fence,
+                agent: found.agent.clone(),
             })
             .into()
         };

@@ -186,6 +186,7 @@ mod tests {
             attempt: 1,
             lease_id: "l".into(),
             fence: 1,
+            agent: "a".into(),
         }
     }
 

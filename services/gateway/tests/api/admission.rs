@@ -76,6 +76,7 @@ async fn calls_under_a_lease_pass_the_rate_and_a_forged_lease_does_not_help() {
             attempt: 1,
             lease_id: id::new(),
             fence: 1,
+            agent: "mail".into(),
         };
         LeaseKey::load(&harness.common).expect("the mesh's key").sign(&token)
     };

@@ -156,6 +156,7 @@ impl Shared {
             attempt: kept.attempt,
             lease_id: kept.lease.id.to_string(),
             fence: kept.lease.fence,
+            agent: kept.agent.clone(),
         };
         self.key.sign(&token).into()
     }
@@ -220,6 +221,15 @@ mod tests {
     use super::super::outage::{ask, submission};
     use super::*;
     use crate::config::Config;
+
+    #[tokio::test]
+    async fn a_token_says_which_agent_does_the_work() {
+        let (directory, key) = (tempfile::tempdir().unwrap(), LeaseKey::new(b"k"));
+        let queue = Queue::open(directory.path(), Config::default(), key.clone()).await.unwrap();
+        queue.enqueue(submission()).await.unwrap();
+        let token = queue.lease(ask()).await.unwrap().remove(0).token;
+        assert_eq!(key.verify(&token).unwrap().agent, "a");
+    }
 
     #[expect(clippy::disallowed_methods, reason = "it is the pause itself: the whole process must stand still")]
     #[tokio::test]

@@ -278,6 +278,7 @@ pub(crate) fn lease(fence: u64, lease_id: &str) -> LeaseToken {
         attempt: 1,
         lease_id: lease_id.into(),
         fence,
+        agent: "desk".into(),
     }
 }
 

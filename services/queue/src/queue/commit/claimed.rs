@@ -128,6 +128,7 @@ impl Shared {
             attempt,
             lease_id: lease.to_string(),
             fence,
+            agent: accepted.agent.to_string(),
         };
         self.key.sign(&token).into()
     }

@@ -269,6 +269,7 @@ impl Inner {
                 attempt: invocation.attempt,
                 lease_id: id::new(),
                 fence: self.fence,
+                agent: invocation.spec.as_ref().map(|spec| spec.agent.clone()).unwrap_or_default(),
             });
             let lease = pb::Lease {
                 invocation: Some(invocation.clone()),
