@@ -9,13 +9,14 @@ use toml::{
 use crate::{ConfigError, Invalid};
 
 /// Every section that a `holdfast.toml` may have.
-pub const SECTIONS: [&str; 18] = [
+pub const SECTIONS: [&str; 19] = [
     "agent",
     "agents",
     "data",
     "database",
     "gateway",
     "llm_proxy",
+    "mcp",
     "mesh",
     "models",
     "providers",
