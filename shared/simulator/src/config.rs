@@ -95,3 +95,11 @@ impl Config {
 pub(crate) fn write_span<S: serde::Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(span)
 }
+
+/// The same where there may be none.
+pub(crate) fn write_span_or_none<S: serde::Serializer>(span: &Option<Span>, serializer: S) -> Result<S::Ok, S::Error> {
+    match span {
+        Some(span) => serializer.serialize_some(&span.to_string()),
+        None => serializer.serialize_none(),
+    }
+}

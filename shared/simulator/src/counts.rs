@@ -77,6 +77,10 @@ pub struct ToolCounts {
     pub errors: u64,
     /// Given up before the answer was complete.
     pub broken_off: u64,
+    /// Calls that a fault let hang, for a while or for ever.
+    pub hung: u64,
+    /// Answers that a fault kept back or cut, after the effect.
+    pub lost: u64,
     /// In hand now.
     pub open: u32,
     /// The most that ever were at once.

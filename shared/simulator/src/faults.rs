@@ -1,12 +1,12 @@
 //! How the simulated ends misbehave: what may happen to a call, and the dice that decide.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holdfast_config::Span;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde::{Deserialize, Serialize};
 
-use crate::config::write_span;
+use crate::config::{write_span, write_span_or_none};
 
 /// What may go wrong with each call. A rate is a share of the calls, from 0 to 1.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -29,14 +29,40 @@ pub struct Faults {
     pub error_status: u16,
     /// The seconds of a `Retry-After` header on an error.
     pub error_retry_after: Option<u64>,
-    /// How many calls are never answered.
+    /// How many calls hang before anything is done.
     pub hang_rate: f64,
+    /// How long those hang until they are answered after all; absent means for ever.
+    #[serde(serialize_with = "write_span_or_none")]
+    pub hang_for: Option<Span>,
+    /// How many calls take effect and are never answered.
+    pub mute_rate: f64,
     /// How many answers break off.
     pub disconnect_rate: f64,
     /// After how many pieces of a stream they do; an answer that is whole breaks off in the middle.
     pub disconnect_after: usize,
     /// How many calls this lasts for; absent means until it is changed.
     pub times: Option<u64>,
+    /// Well and ill by turns; absent means ill for as long as this lasts.
+    pub flap: Option<Flap>,
+}
+
+/// Faults that come and go, whatever is called meanwhile. They begin with being there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flap {
+    /// How long the faults strike.
+    #[serde(serialize_with = "write_span")]
+    pub ill: Span,
+    /// How long nothing happens to any call.
+    #[serde(serialize_with = "write_span")]
+    pub well: Span,
+}
+
+impl Flap {
+    fn is_ill(&self, since: Duration) -> bool {
+        let round = (*self.ill + *self.well).as_nanos();
+        since.as_nanos() % round < self.ill.as_nanos()
+    }
 }
 
 impl Default for Faults {
@@ -50,9 +76,12 @@ impl Default for Faults {
             error_status: 500,
             error_retry_after: None,
             hang_rate: 0.0,
+            hang_for: None,
+            mute_rate: 0.0,
             disconnect_rate: 0.0,
             disconnect_after: 2,
             times: None,
+            flap: None,
         }
     }
 }
@@ -64,6 +93,7 @@ impl Faults {
             ("slow_rate", self.slow_rate),
             ("error_rate", self.error_rate),
             ("hang_rate", self.hang_rate),
+            ("mute_rate", self.mute_rate),
             ("disconnect_rate", self.disconnect_rate),
         ];
         for (name, rate) in rates {
@@ -73,6 +103,9 @@ impl Faults {
         }
         if !(400..=599).contains(&self.error_status) {
             return Err("error_status is an HTTP status from 400 to 599".into());
+        }
+        if self.flap.is_some_and(|flap| flap.ill.is_zero() || flap.well.is_zero()) {
+            return Err("flap.ill and flap.well must each be longer than nothing".into());
         }
         Ok(())
     }
@@ -85,6 +118,8 @@ pub(crate) struct Fate {
     pub(crate) latency: Duration,
     /// Time for each token.
     pub(crate) per_token: Duration,
+    /// Whether it hangs: for that time, or for ever.
+    pub(crate) hangs: bool,
     /// How it ends.
     pub(crate) end: End,
 }
@@ -96,8 +131,10 @@ pub(crate) enum End {
     Answer,
     /// With an error of this status, and the seconds to wait where they are told.
     Error { status: u16, retry_after: Option<u64> },
-    /// Not at all.
+    /// Not at all, and nothing is done.
     Hang,
+    /// Not at all, though it is done.
+    Mute,
     /// With a part of its answer: so many pieces of a stream.
     Disconnect { after: usize },
 }
@@ -106,41 +143,52 @@ pub(crate) enum End {
 #[derive(Debug)]
 pub(crate) struct Dice {
     faults: Faults,
+    /// When they were set: from then on they come and go.
+    since: Instant,
     rng: SmallRng,
 }
 
 impl Dice {
     pub(crate) fn new(faults: Faults, seed: u64) -> Self {
-        Self { faults, rng: SmallRng::seed_from_u64(seed) }
+        Self { faults, since: Instant::now(), rng: SmallRng::seed_from_u64(seed) }
     }
 
     pub(crate) fn set(&mut self, faults: Faults) {
         self.faults = faults;
+        self.since = Instant::now();
     }
 
     pub(crate) fn faults(&self) -> &Faults {
         &self.faults
     }
 
-    /// The fate of the next call, or nothing where no fault is planned.
-    pub(crate) fn throw(&mut self) -> Option<Fate> {
+    /// The fate of a call that comes now, or nothing where no fault is planned.
+    pub(crate) fn throw(&mut self, now: Instant) -> Option<Fate> {
+        if self.faults.flap.is_some_and(|flap| !flap.is_ill(now.saturating_duration_since(self.since))) {
+            return None;
+        }
         match self.faults.times {
             Some(0) => return None,
             Some(times) => self.faults.times = Some(times - 1),
             None if self.faults == Faults::default() => return None,
             None => {}
         }
-        let end = if self.hits(self.faults.hang_rate) {
+        let hangs = self.hits(self.faults.hang_rate);
+        let end = if hangs && self.faults.hang_for.is_none() {
             End::Hang
         } else if self.hits(self.faults.error_rate) {
             End::Error { status: self.faults.error_status, retry_after: self.faults.error_retry_after }
+        } else if self.hits(self.faults.mute_rate) {
+            End::Mute
         } else if self.hits(self.faults.disconnect_rate) {
             End::Disconnect { after: self.faults.disconnect_after }
         } else {
             End::Answer
         };
-        let slow = if self.hits(self.faults.slow_rate) { *self.faults.slow_by } else { Duration::ZERO };
-        Some(Fate { latency: *self.faults.latency + slow, per_token: *self.faults.per_token, end })
+        let span = |happens: bool, span: Option<Span>| span.filter(|_| happens).map_or(Duration::ZERO, |span| *span);
+        let slow = self.hits(self.faults.slow_rate);
+        let extra = span(slow, Some(self.faults.slow_by)) + span(hangs, self.faults.hang_for);
+        Some(Fate { latency: *self.faults.latency + extra, per_token: *self.faults.per_token, hangs, end })
     }
 
     fn hits(&mut self, rate: f64) -> bool {
@@ -150,31 +198,58 @@ impl Dice {
 
 impl Fate {
     /// Of a call that nothing happens to.
-    pub(crate) const UNDISTURBED: Self = Self { latency: Duration::ZERO, per_token: Duration::ZERO, end: End::Answer };
+    pub(crate) const UNDISTURBED: Self =
+        Self { latency: Duration::ZERO, per_token: Duration::ZERO, hangs: false, end: End::Answer };
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn end(dice: &mut Dice, after: Duration) -> Option<End> {
+        let now = dice.since + after;
+        dice.throw(now).map(|fate| fate.end)
+    }
+
     #[test]
     fn faults_last_as_many_calls_as_they_say() {
         let mut dice = Dice::new(Faults { error_rate: 1.0, times: Some(2), ..Faults::default() }, 0);
         let error = End::Error { status: 500, retry_after: None };
-        assert_eq!(dice.throw().map(|fate| fate.end), Some(error));
-        assert_eq!(dice.throw().map(|fate| fate.end), Some(error));
-        assert_eq!(dice.throw(), None);
+        assert_eq!(end(&mut dice, Duration::ZERO), Some(error));
+        assert_eq!(end(&mut dice, Duration::ZERO), Some(error));
+        assert_eq!(end(&mut dice, Duration::ZERO), None);
     }
 
     #[test]
     fn a_rate_is_a_share_of_the_calls() {
         let mut dice = Dice::new(Faults { hang_rate: 0.02, ..Faults::default() }, 7);
-        let hung = (0..10_000).filter(|_| dice.throw().is_some_and(|fate| fate.end == End::Hang)).count();
+        let hung = (0..10_000).filter(|_| end(&mut dice, Duration::ZERO) == Some(End::Hang)).count();
         assert!((150..250).contains(&hung), "{hung} of 10,000 at 2%");
     }
 
     #[test]
-    fn a_rate_above_one_is_refused() {
+    fn what_hangs_for_a_while_is_answered_after_it() {
+        let hang_for = Some(Span::from_millis(1_500));
+        let faults = Faults { latency: Span::from_millis(25), hang_rate: 1.0, hang_for, ..Faults::default() };
+        let fate = Dice::new(faults, 0).throw(Instant::now()).expect("a fault is planned");
+        assert_eq!((fate.end, fate.latency, fate.hangs), (End::Answer, Duration::from_millis(1_525), true));
+    }
+
+    #[test]
+    fn faults_that_flap_come_and_go_by_the_clock() {
+        let flap = Some(Flap { ill: Span::from_secs(2), well: Span::from_secs(3) });
+        let mut dice = Dice::new(Faults { error_rate: 1.0, error_status: 503, flap, ..Faults::default() }, 0);
+        let ill = |dice: &mut Dice, millis| end(dice, Duration::from_millis(millis)).is_some();
+        for (millis, wanted) in [(0, true), (1_999, true), (2_000, false), (4_999, false), (5_000, true)] {
+            assert_eq!(ill(&mut dice, millis), wanted, "after {millis} ms");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
         assert!(Faults { error_rate: 2.0, ..Faults::default() }.check().is_err());
+        assert!(Faults { mute_rate: -0.1, ..Faults::default() }.check().is_err());
+        let flap = Some(Flap { ill: Span::from_secs(1), well: Span::from_secs(0) });
+        assert!(Faults { flap, ..Faults::default() }.check().is_err());
     }
 }

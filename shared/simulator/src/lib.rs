@@ -14,7 +14,7 @@ mod tools;
 
 pub use config::{Config, Tool};
 pub use counts::{Counts, KeyCounts, ToolCounts};
-pub use faults::Faults;
+pub use faults::{Faults, Flap};
 pub use provider::{
     limits::Limits,
     rules::{Rule, RuleCall, When},

@@ -15,6 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use axum::{
@@ -182,7 +183,7 @@ impl Provider {
     }
 
     fn fate(&self, key: &Key) -> Fate {
-        key.fate().or_else(|| self.dice.lock().throw()).unwrap_or(Fate::UNDISTURBED)
+        key.fate().or_else(|| self.dice.lock().throw(Instant::now())).unwrap_or(Fate::UNDISTURBED)
     }
 }
 
@@ -220,7 +221,7 @@ async fn complete(State(provider): State<Arc<Provider>>, request: Request) -> Re
 async fn perform(place: Place, conversation: &Conversation, completion: Completion, fate: Fate) -> Response {
     tokio::time::sleep(fate.latency).await;
     match fate.end {
-        End::Hang => std::future::pending().await,
+        End::Hang | End::Mute => std::future::pending().await,
         End::Error { status, retry_after } => {
             place.failed();
             Refusal::Fault { status, retry_after }.into_response()

@@ -120,9 +120,14 @@ async fn perform(call: Call, key: Option<String>, arguments: Value) -> Response 
         }
         End::Disconnect { .. } => {
             // The effect happens; only its answer is lost.
-            let answer = call.act(key, arguments);
+            let answer = call.act_in_vain(key, arguments);
             drop(call);
             cut(&answer)
+        }
+        End::Mute => {
+            // The call stays open until the caller gives up, and only then counts as broken off.
+            call.act_in_vain(key, arguments);
+            std::future::pending().await
         }
         End::Answer => {
             let Answer { status, body } = call.act(key, arguments);

@@ -56,7 +56,7 @@ impl Key {
 
     /// The fate that this key's own faults give a call, if they do.
     pub(crate) fn fate(&self) -> Option<Fate> {
-        self.state.lock().dice.throw()
+        self.state.lock().dice.throw(Instant::now())
     }
 
     pub(crate) fn counts(&self) -> KeyCounts {

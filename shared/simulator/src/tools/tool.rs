@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
+    time::Instant,
 };
 
 use axum::http::StatusCode;
@@ -139,7 +140,11 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn fate(&self) -> Fate {
-        self.tool.state.lock().dice.throw().unwrap_or(Fate::UNDISTURBED)
+        self.tool.change(|state| {
+            let fate = state.dice.throw(Instant::now()).unwrap_or(Fate::UNDISTURBED);
+            state.counts.hung += u64::from(fate.hangs);
+            fate
+        })
     }
 
     /// Does what the tool is for: once for each key.
@@ -156,6 +161,13 @@ impl Call {
             }
             answer
         })
+    }
+
+    /// Does it, and nobody will hear of it.
+    pub(crate) fn act_in_vain(&self, key: Option<String>, arguments: Value) -> Answer {
+        let answer = self.act(key, arguments);
+        self.tool.change(|state| state.counts.lost += 1);
+        answer
     }
 
     pub(crate) fn answered(self) {

@@ -48,4 +48,18 @@ async fn a_knob_that_makes_no_sense_is_refused() {
     assert_eq!(world.put("/admin/faults", json!({"error_rate": 7})).await, 422);
     assert_eq!(world.put("/admin/faults", json!({"eror_rate": 1})).await, 422);
     assert_eq!(world.put("/admin/tools/nobody/faults", json!({})).await, 404);
+    assert_eq!(world.put("/admin/tools/echo/faults", json!({"flap": {"ill": "1s", "well": "0s"}})).await, 422);
+}
+
+#[tokio::test]
+async fn faults_are_read_as_they_were_set() {
+    let world = World::start(Config::default()).await;
+    let set = json!({"hang_rate": 0.5, "hang_for": "1s 500ms", "flap": {"ill": "2s", "well": "3s"}});
+    assert_eq!(world.put("/admin/faults", set.clone()).await, 204);
+    let read = world.http.get(world.simulator.url() + "/admin/faults").send().await.expect("an answer");
+    let read: Value = read.json().await.expect("JSON");
+    for (name, value) in set.as_object().expect("an object") {
+        assert_eq!(&read[name], value, "{name}");
+    }
+    assert_eq!(world.put("/admin/faults", read).await, 204, "it is taken as it was given");
 }
