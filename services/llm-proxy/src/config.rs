@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_config::{ConfigError, Document, Invalid, Secret, Size, Span};
+use holdfast_resilience::breaker::{WINDOW, Window};
 use holdfast_rpc::service;
 use serde::Deserialize;
 
@@ -188,7 +189,7 @@ impl Default for Breaker {
     fn default() -> Self {
         let defaults = holdfast_resilience::Settings::default();
         Self {
-            window: Span(defaults.window),
+            window: Span(WINDOW),
             minimum_calls: defaults.minimum_calls,
             failure_percent: defaults.failure_percent,
             open: Span(defaults.open),
@@ -201,7 +202,7 @@ impl Default for Breaker {
 impl Breaker {
     pub(crate) fn settings(&self) -> holdfast_resilience::Settings {
         holdfast_resilience::Settings {
-            window: *self.window,
+            window: Window::Time(*self.window),
             minimum_calls: self.minimum_calls,
             failure_percent: self.failure_percent,
             open: *self.open,

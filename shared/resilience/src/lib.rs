@@ -8,7 +8,7 @@ pub mod retry_budget;
 pub mod sliding_log;
 
 pub use backoff::Backoff;
-pub use breaker::{Breaker, Permit, Refused, Settings, Snapshot};
+pub use breaker::{Breaker, Mode, Permit, Refused, Settings, Snapshot, Standing, Window};
 pub use bucket::TokenBucket;
 pub use layer::{BreakerLayer, Classify, Verdict};
 pub use retry_budget::RetryBudget;

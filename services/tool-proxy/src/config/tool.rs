@@ -113,10 +113,16 @@ impl Method {
 pub struct Breaker {
     /// Calls older than this are forgotten.
     pub window: Span,
-    /// Below this many calls in the window the error rate says nothing.
+    /// The last so many calls count, however long ago, instead of those of `window`.
+    pub window_calls: Option<u32>,
+    /// Below this many calls in the window the rates say nothing.
     pub minimum_calls: u32,
     /// The share of failed calls at which it opens.
     pub failure_percent: u32,
+    /// A call that took longer is slow; without it none is.
+    pub slow_call: Option<Span>,
+    /// The share of slow calls at which it opens.
+    pub slow_percent: u32,
     /// Failures in a row at which it opens; off without it.
     pub consecutive_failures: Option<u32>,
     /// How long it stays open at first; doubles with each failed round of probes.
@@ -133,9 +139,12 @@ impl Default for Breaker {
     fn default() -> Self {
         let defaults = breaker::Settings::default();
         Self {
-            window: Span(defaults.window),
+            window: Span(breaker::WINDOW),
+            window_calls: None,
             minimum_calls: defaults.minimum_calls,
             failure_percent: defaults.failure_percent,
+            slow_call: defaults.slow_call.map(Span),
+            slow_percent: defaults.slow_percent,
             consecutive_failures: defaults.consecutive_failures,
             open: Span(defaults.open),
             open_max: Span(defaults.open_max),
@@ -148,9 +157,11 @@ impl Default for Breaker {
 impl Breaker {
     pub(crate) fn settings(&self) -> breaker::Settings {
         breaker::Settings {
-            window: *self.window,
+            window: self.window_calls.map_or(breaker::Window::Time(*self.window), breaker::Window::Calls),
             minimum_calls: self.minimum_calls,
             failure_percent: self.failure_percent,
+            slow_call: self.slow_call.map(|span| *span),
+            slow_percent: self.slow_percent,
             consecutive_failures: self.consecutive_failures,
             open: *self.open,
             open_max: *self.open_max,

@@ -1,62 +1,23 @@
 //! The breaker as a function of (state, now, event): no clock, no lock, no runtime.
 //!
 //! Invariants:
-//! - Each state has a generation, and a ticket belongs to the generation that issued it. What a ticket of an earlier
-//!   generation reports changes nothing, so a slow call from before the outage neither opens nor closes anything.
-//! - In half-open, tickets issued less tickets cancelled never exceed `probes`.
-//! - One event changes the state at most once.
+//! - A ticket belongs to the stay in one state that issued it. What a ticket of an earlier stay reports changes nothing, so
+//!   a slow call from before the outage neither opens nor closes anything.
+//! - In half-open, tickets issued less tickets cancelled never exceed `probes`; what an arbiter outside grants comes on top,
+//!   for the arbiter counts it.
+//! - One event changes the state at most once, and raises the generation by one; only another's standing raises it further.
+//! - While an operator decides, no outcome changes anything.
 
-use std::fmt;
+mod outside;
+mod view;
+
 use std::time::Duration;
 
-use super::settings::Settings;
-use super::window::Window;
-
-/// Where a breaker stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Calls pass.
-    Closed,
-    /// No call passes.
-    Open,
-    /// A few probes pass.
-    HalfOpen,
-}
-
-/// Why a breaker came to stand where it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// It has never changed.
-    Started,
-    /// Too many calls of the window failed.
-    FailureRate {
-        /// Failed calls in the window.
-        failures: u32,
-        /// All calls in the window.
-        calls: u32,
-    },
-    /// Too many calls failed in a row.
-    ConsecutiveFailures(u32),
-    /// The open time has passed: it probes.
-    OpenTimePassed,
-    /// A probe failed.
-    ProbeFailed,
-    /// Every probe succeeded.
-    ProbesSucceeded,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Started => write!(f, "started"),
-            Self::FailureRate { failures, calls } => write!(f, "{failures} of {calls} calls failed"),
-            Self::ConsecutiveFailures(failures) => write!(f, "{failures} calls failed in a row"),
-            Self::OpenTimePassed => write!(f, "the open time has passed"),
-            Self::ProbeFailed => write!(f, "a probe failed"),
-            Self::ProbesSucceeded => write!(f, "every probe succeeded"),
-        }
-    }
-}
+use super::dice::Dice;
+use super::reason::Reason;
+use super::settings::{Settings, stretched};
+use super::standing::{Refused, State};
+use super::window::{Ended, Recent};
 
 /// What became of a call that was let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,40 +33,26 @@ pub enum Outcome {
 /// Leave for one call, to be settled once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket {
-    generation: u64,
-}
-
-/// No leave: the call must not be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused {
-    /// Open or half-open.
-    pub state: State,
-    /// When to come back. In half-open nobody knows how long the probes take: the open time stands in.
-    pub retry_after: Duration,
-}
-
-/// A breaker as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Where it stands.
-    pub state: State,
-    /// Why.
-    pub reason: Reason,
-    /// Calls in its window (in half-open: probes that have ended).
-    pub calls: u32,
-    /// Failed ones among them.
-    pub failures: u32,
-    /// While open: how long until probes pass. Else zero.
-    pub retry_after: Duration,
-    /// How long ago it last changed.
-    pub changed_ago: Duration,
+    stay: u64,
+    since: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Closed,
     Open { until: Duration },
-    HalfOpen { issued: u32, succeeded: u32 },
+    HalfOpen(Probes),
+    ForcedOpen,
+    ForcedClosed,
+}
+
+/// What became of the calls let through in half-open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Probes {
+    under_way: u32,
+    succeeded: u32,
+    /// Among those that succeeded.
+    slow: u32,
 }
 
 /// The state of a breaker. `now` is the time since any fixed origin; should it run backwards, it counts as standing still.
@@ -113,100 +60,116 @@ enum Phase {
 pub struct Core {
     settings: Settings,
     phase: Phase,
+    /// Changes of state that happened here: what a ticket is known by. The generation will not do, for two breakers may
+    /// come to the same one on different ways.
+    stay: u64,
     generation: u64,
-    window: Window,
+    adopted: bool,
+    recent: Recent,
     consecutive: u32,
     /// Times it opened without closing in between.
     openings: u32,
     reason: Reason,
     changed: Duration,
     now: Duration,
-    dice: u64,
+    dice: Dice,
 }
 
 impl Core {
     /// A closed breaker. The seed decides its jitter.
     pub fn new(settings: Settings, seed: u64) -> Self {
         Self {
-            window: Window::new(settings.window),
+            recent: Recent::new(settings.window),
             settings,
             phase: Phase::Closed,
+            stay: 0,
             generation: 0,
+            adopted: false,
             consecutive: 0,
             openings: 0,
             reason: Reason::Started,
             changed: Duration::ZERO,
             now: Duration::ZERO,
-            dice: seed,
+            dice: Dice::new(seed),
         }
     }
 
-    /// Rises by one with each change of state.
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// Whether a call would be refused now; changes nothing.
-    pub fn refusal(&self, now: Duration) -> Option<Refused> {
-        let now = self.now.max(now);
-        match self.phase {
-            Phase::Open { until } if now < until => Some(Refused { state: State::Open, retry_after: until - now }),
-            Phase::HalfOpen { issued, .. } if issued >= self.settings.probes => {
-                Some(Refused { state: State::HalfOpen, retry_after: self.settings.open })
-            }
-            _ => None,
-        }
+    /// How often it has changed its state, here.
+    pub fn changes(&self) -> u64 {
+        self.stay
     }
 
     /// Asks for leave to call.
+    ///
+    /// # Errors
+    /// The call must not be made.
     pub fn acquire(&mut self, now: Duration) -> Result<Ticket, Refused> {
-        self.now = self.now.max(now);
-        if let Some(refused) = self.refusal(now) {
-            return Err(refused);
+        self.advance(now);
+        match self.refusal(now) {
+            Some(refused) => Err(refused),
+            None => Ok(self.issue()),
         }
-        if let Phase::Open { .. } = self.phase {
-            self.change(Phase::HalfOpen { issued: 0, succeeded: 0 }, Reason::OpenTimePassed);
-        }
-        if let Phase::HalfOpen { issued, .. } = &mut self.phase {
-            *issued += 1;
-        }
-        Ok(Ticket { generation: self.generation })
     }
 
-    /// Reports what became of a call.
+    /// Asks for leave that is no probe: where several breakers share their standing, an arbiter grants the probes.
+    ///
+    /// # Errors
+    /// It is not closed. Without anything to wait for, a probe is due: ask the arbiter, then [`Self::grant`].
+    pub fn acquire_closed(&mut self, now: Duration) -> Result<Ticket, Refused> {
+        self.advance(now);
+        match self.phase {
+            Phase::Closed | Phase::ForcedClosed => Ok(self.issue()),
+            _ => {
+                let due = Refused { state: self.state(), retry_after: Duration::ZERO };
+                Err(self.refusal(now).unwrap_or(due))
+            }
+        }
+    }
+
+    /// Leave for a probe that an arbiter granted: it has counted all of them, so this breaker's own count and what it knows
+    /// of the open time do not matter. Where it has closed meanwhile, leave for a call like any other.
+    ///
+    /// # Errors
+    /// An operator holds it open.
+    pub fn grant(&mut self, now: Duration) -> Result<Ticket, Refused> {
+        self.advance(now);
+        match self.refusal(now) {
+            Some(refused) if self.phase == Phase::ForcedOpen => Err(refused),
+            _ => Ok(self.issue()),
+        }
+    }
+
+    /// Reports what became of a call. One that took longer than `slow_call` since its ticket was issued is slow.
     pub fn settle(&mut self, now: Duration, ticket: Ticket, outcome: Outcome) {
-        self.now = self.now.max(now);
-        if ticket.generation != self.generation {
+        self.advance(now);
+        if ticket.stay != self.stay {
             return;
         }
+        let slow = self.settings.slow_call.is_some_and(|most| self.now - ticket.since > most);
         if outcome != Outcome::Cancelled {
-            self.window.record(self.now, outcome == Outcome::Failure);
+            self.recent.record(self.now, Ended { failed: outcome == Outcome::Failure, slow });
         }
         match self.phase {
             Phase::Closed => self.settle_closed(outcome),
-            Phase::HalfOpen { issued, succeeded } => self.settle_probe(issued, succeeded, outcome),
-            // No ticket is issued while open, so none carries this generation.
-            Phase::Open { .. } => {}
+            Phase::HalfOpen(probes) => self.settle_probe(probes, outcome, slow),
+            // No ticket is issued while open, so none is of this stay; and an operator's word is not weighed.
+            Phase::Open { .. } | Phase::ForcedOpen | Phase::ForcedClosed => {}
         }
     }
 
-    /// How it stands.
-    pub fn snapshot(&self, now: Duration) -> Snapshot {
-        let now = self.now.max(now);
-        let counts = self.window.counts(now);
-        let (state, retry_after) = match self.phase {
-            Phase::Closed => (State::Closed, Duration::ZERO),
-            Phase::Open { until } => (State::Open, until.saturating_sub(now)),
-            Phase::HalfOpen { .. } => (State::HalfOpen, Duration::ZERO),
-        };
-        Snapshot {
-            state,
-            reason: self.reason,
-            calls: counts.calls,
-            failures: counts.failures,
-            retry_after,
-            changed_ago: now - self.changed,
+    fn advance(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+    }
+
+    /// Somebody has found that a call may pass: while open, the open time is over.
+    fn issue(&mut self) -> Ticket {
+        if let Phase::Open { .. } = self.phase {
+            self.change(Phase::HalfOpen(Probes::default()), Reason::OpenTimePassed);
         }
+        if let Phase::HalfOpen(probes) = &mut self.phase {
+            probes.under_way += 1;
+        }
+        Ticket { stay: self.stay, since: self.now }
     }
 
     fn settle_closed(&mut self, outcome: Outcome) {
@@ -220,61 +183,70 @@ impl Core {
         }
     }
 
-    fn settle_probe(&mut self, issued: u32, succeeded: u32, outcome: Outcome) {
+    fn settle_probe(&mut self, mut probes: Probes, outcome: Outcome, slow: bool) {
+        probes.under_way -= 1;
         match outcome {
-            Outcome::Failure => self.open(Reason::ProbeFailed),
-            Outcome::Success if succeeded + 1 >= self.settings.probes => {
-                self.openings = 0;
-                self.change(Phase::Closed, Reason::ProbesSucceeded);
-            }
+            Outcome::Failure => return self.open(Reason::ProbeFailed),
             Outcome::Success => {
-                self.phase = Phase::HalfOpen { issued, succeeded: succeeded + 1 };
+                probes.succeeded += 1;
+                probes.slow += u32::from(slow);
             }
-            Outcome::Cancelled => {
-                self.phase = Phase::HalfOpen { issued: issued - 1, succeeded };
-            }
+            Outcome::Cancelled => {}
+        }
+        let all = self.settings.probes;
+        if reaches(probes.slow, all, self.settings.slow_percent) {
+            self.open(Reason::ProbesSlow { slow: probes.slow, probes: all });
+        } else if probes.succeeded >= all {
+            self.change(Phase::Closed, Reason::ProbesSucceeded);
+        } else {
+            self.phase = Phase::HalfOpen(probes);
         }
     }
 
     fn trip(&self) -> Option<Reason> {
-        if self.settings.consecutive_failures.is_some_and(|most| self.consecutive >= most) {
+        let Settings { minimum_calls, failure_percent, slow_percent, consecutive_failures, .. } = self.settings;
+        if consecutive_failures.is_some_and(|most| self.consecutive >= most) {
             return Some(Reason::ConsecutiveFailures(self.consecutive));
         }
-        let counts = self.window.counts(self.now);
-        let failed = u64::from(counts.failures) * 100;
-        let allowed = u64::from(counts.calls) * u64::from(self.settings.failure_percent);
-        (counts.calls >= self.settings.minimum_calls && failed >= allowed)
-            .then_some(Reason::FailureRate { failures: counts.failures, calls: counts.calls })
+        let counts = self.recent.counts(self.now);
+        let (calls, failures, slow) = (counts.calls, counts.failures, counts.slow);
+        if calls < minimum_calls {
+            return None;
+        }
+        if reaches(failures, calls, failure_percent) {
+            return Some(Reason::FailureRate { failures, calls });
+        }
+        reaches(slow, calls, slow_percent).then_some(Reason::SlowRate { slow, calls })
     }
 
     fn open(&mut self, reason: Reason) {
         let doubled = 1_u32.checked_shl(self.openings).unwrap_or(u32::MAX);
         let time = self.settings.open.saturating_mul(doubled).min(self.settings.open_max);
-        let stretch = self.roll(u64::from(self.settings.jitter_percent) * 100);
-        let time = time.saturating_add(time.saturating_mul(stretch) / 10_000);
+        let time = stretched(time, self.dice.roll(self.settings.jitter_percent * 100));
         self.openings = self.openings.saturating_add(1);
-        let until = self.now.saturating_add(time);
-        self.change(Phase::Open { until }, reason);
+        self.change(Phase::Open { until: self.now.saturating_add(time) }, reason);
     }
 
     fn change(&mut self, phase: Phase, reason: Reason) {
         // While open the window still shows what tripped it; probes, and calls after them, are counted anew.
-        if !matches!(phase, Phase::Open { .. }) {
-            self.window.clear();
+        if phase.state() != State::Open {
+            self.recent.clear();
+        }
+        if phase.state() == State::Closed {
+            self.openings = 0;
         }
         self.phase = phase;
         self.reason = reason;
         self.changed = self.now;
         self.consecutive = 0;
-        self.generation += 1;
+        self.stay += 1;
+        // What comes from outside may stand at the end of all numbers.
+        self.generation = self.generation.saturating_add(1);
+        self.adopted = false;
     }
+}
 
-    /// A number in `0..=most` (SplitMix64: the whole state is one word, so a seed replays a history).
-    fn roll(&mut self, most: u64) -> u32 {
-        self.dice = self.dice.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.dice;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        u32::try_from((z ^ (z >> 31)) % (most + 1)).unwrap_or(0)
-    }
+/// Whether so many are so large a share of all. None are no share.
+fn reaches(some: u32, all: u32, percent: u32) -> bool {
+    some > 0 && u64::from(some) * 100 >= u64::from(all) * u64::from(percent)
 }

@@ -1,99 +1,82 @@
-//! Counts of calls over a sliding time window, in constant memory.
+//! What became of the latest calls, in constant memory: of those of a span of time, or of a number of them.
+
+mod last;
+mod slices;
 
 use std::time::Duration;
 
-/// The window is kept in this many slices: the granularity at which it slides.
-pub(super) const SLICES: u64 = 10;
+use self::last::Last;
+use self::slices::Slices;
+use super::settings::Window;
 
-/// Calls and failures of the last window.
-#[derive(Debug, Clone)]
-pub(super) struct Window {
-    slice_ns: u64,
-    newest: u64,
-    slices: [Slice; SLICES as usize],
+/// What a call that ended says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) failed: bool,
+    pub(super) slow: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Slice {
-    number: u64,
-    counts: Counts,
-}
-
-/// How many calls there were, and how many of them failed.
+/// How many calls there were, and how many of them failed or were slow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) calls: u32,
     pub(super) failures: u32,
+    pub(super) slow: u32,
 }
 
-impl Window {
-    pub(super) fn new(length: Duration) -> Self {
-        Self { slice_ns: (nanos(length) / SLICES).max(1), newest: 0, slices: [Slice::default(); SLICES as usize] }
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.failures = self.failures.saturating_add(other.failures);
+        self.slow = self.slow.saturating_add(other.slow);
     }
 
-    pub(super) fn record(&mut self, now: Duration, failed: bool) {
-        let number = self.advance(now);
-        let slice = &mut self.slices[(number % SLICES) as usize];
-        if slice.number != number {
-            *slice = Slice { number, counts: Counts::default() };
+    fn take_off(&mut self, other: Self) {
+        self.calls -= other.calls;
+        self.failures -= other.failures;
+        self.slow -= other.slow;
+    }
+}
+
+impl From<Ended> for Counts {
+    fn from(ended: Ended) -> Self {
+        Self { calls: 1, failures: ended.failed.into(), slow: ended.slow.into() }
+    }
+}
+
+/// The latest calls.
+#[derive(Debug, Clone)]
+pub(super) enum Recent {
+    Time(Slices),
+    Calls(Last),
+}
+
+impl Recent {
+    pub(super) fn new(window: Window) -> Self {
+        match window {
+            Window::Time(length) => Self::Time(Slices::new(length)),
+            Window::Calls(calls) => Self::Calls(Last::new(calls)),
         }
-        slice.counts.calls = slice.counts.calls.saturating_add(1);
-        if failed {
-            slice.counts.failures = slice.counts.failures.saturating_add(1);
+    }
+
+    pub(super) fn record(&mut self, now: Duration, ended: Ended) {
+        match self {
+            Self::Time(slices) => slices.record(now, ended),
+            Self::Calls(last) => last.record(ended),
         }
     }
 
     pub(super) fn counts(&self, now: Duration) -> Counts {
-        let newest = self.newest.max(nanos(now) / self.slice_ns);
-        let mut total = Counts::default();
-        for slice in &self.slices {
-            if slice.number + SLICES > newest {
-                total.calls = total.calls.saturating_add(slice.counts.calls);
-                total.failures = total.failures.saturating_add(slice.counts.failures);
-            }
+        match self {
+            Self::Time(slices) => slices.counts(now),
+            Self::Calls(last) => last.counts(),
         }
-        total
     }
 
     pub(super) fn clear(&mut self) {
-        self.slices = [Slice::default(); SLICES as usize];
-    }
-
-    /// Time never runs backwards here: a late clock counts into the newest slice.
-    fn advance(&mut self, now: Duration) -> u64 {
-        self.newest = self.newest.max(nanos(now) / self.slice_ns);
-        self.newest
-    }
-}
-
-/// 584 years fit.
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn at(ms: u64) -> Duration {
-        Duration::from_millis(ms)
-    }
-
-    #[test]
-    fn old_calls_are_forgotten_slice_by_slice() {
-        let mut window = Window::new(at(1000));
-        window.record(at(50), true);
-        window.record(at(150), false);
-        assert_eq!(window.counts(at(999)), Counts { calls: 2, failures: 1 });
-        assert_eq!(window.counts(at(1000)), Counts { calls: 1, failures: 0 });
-        assert_eq!(window.counts(at(1100)), Counts::default());
-    }
-
-    #[test]
-    fn a_slice_is_reused_only_after_its_time() {
-        let mut window = Window::new(at(1000));
-        window.record(at(50), true);
-        window.record(at(1050), false);
-        assert_eq!(window.counts(at(1050)), Counts { calls: 1, failures: 0 });
+        match self {
+            Self::Time(slices) => slices.clear(),
+            Self::Calls(last) => last.clear(),
+        }
     }
 }

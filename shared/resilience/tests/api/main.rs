@@ -2,5 +2,9 @@
 
 mod breaker_concurrency;
 mod breaker_model;
+mod breaker_promises;
+mod breaker_schedules;
+mod breaker_sharing;
 mod bucket_model;
+mod half_open;
 mod layer;
