@@ -1,19 +1,23 @@
-//! The news of the breakers as a stream.
+//! The circuits: their news as a stream, and what an operator says of one.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, stream};
-use holdfast_proto::tool::v1::WatchCircuitsResponse;
-use holdfast_rpc::{Error, service::Stop};
+use holdfast_proto::tool::v1::{CircuitMode, SetCircuitRequest, WatchCircuitsResponse};
+use holdfast_resilience::breaker::Mode;
+use holdfast_rpc::{Caller, Error, Role, service::Stop};
 use tokio_stream::wrappers::BroadcastStream;
 use tonic::Status;
 
-use crate::circuits::{Circuit, Circuits};
+use crate::circuits::{Circuits, Report};
 
 /// When a watcher may come back to a process that drains.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// An operator's reason, at most.
+const REASON_BYTES_MAX: usize = 500;
 
 type News = Pin<Box<dyn Stream<Item = Result<WatchCircuitsResponse, Status>> + Send>>;
 
@@ -29,6 +33,24 @@ pub(super) fn watch(circuits: Arc<Circuits>, stop: Stop) -> News {
     Box::pin(news.take_until(async move { stop.cancelled().await }).chain(last))
 }
 
-fn told(circuit: Circuit) -> WatchCircuitsResponse {
+fn told(circuit: Report) -> WatchCircuitsResponse {
     WatchCircuitsResponse { circuit: Some(circuit.into()) }
+}
+
+/// What an operator says of a circuit. In force here, and kept, once this returns.
+pub(super) async fn set(circuits: &Circuits, caller: &Caller, request: SetCircuitRequest) -> Result<Report, Error> {
+    if !matches!(caller.role, Role::Operator | Role::Mesh) {
+        return Err(Error::permission_denied("circuits are opened and closed by operators"));
+    }
+    let mode = match request.mode() {
+        CircuitMode::Unspecified => return Err(Error::invalid("mode", "is missing: open, closed or auto")),
+        CircuitMode::Auto => Mode::Auto,
+        CircuitMode::Open => Mode::ForcedOpen,
+        CircuitMode::Closed => Mode::ForcedClosed,
+    };
+    if request.reason.len() > REASON_BYTES_MAX || request.reason.chars().any(char::is_control) {
+        let why = format!("must be at most {REASON_BYTES_MAX} bytes without control characters");
+        return Err(Error::invalid("reason", why));
+    }
+    circuits.set(&request.name, mode, &caller.principal, &request.reason).await
 }
