@@ -1,6 +1,7 @@
 //! The whole mesh, as real processes.
 
 mod bad_input;
+mod cascade;
 mod counting;
 mod disk;
 mod disputes;
@@ -17,4 +18,9 @@ mod queue_kills;
 mod retail;
 mod sdk_example;
 mod tls;
+mod tool_effects;
+mod tool_fences;
+mod tool_kills;
+mod tool_proxy_gone;
+mod tool_proxy_restarts;
 mod trace;

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod backlog;
+pub mod cascade;
 pub mod counting;
 pub mod fairness;
 pub mod histories;
@@ -11,6 +12,8 @@ pub mod overload;
 pub mod patience;
 pub mod queue_kills;
 pub mod retail;
+pub mod simulated;
 pub mod state_load;
+pub mod tool_effects;
 pub mod tool_hang;
 pub mod traces;

@@ -8,7 +8,9 @@ use holdfast_tests::accounts::{self, Manner};
 use holdfast_tests::histories::{self, stage::Backing};
 use holdfast_tests::kill_storm::{self, Stage, Storm};
 use holdfast_tests::load::{self, Findings, Size, Store};
-use holdfast_tests::{backlog, counting, fairness, overload, queue_kills, retail, state_load, tool_hang};
+use holdfast_tests::{
+    backlog, cascade, counting, fairness, overload, queue_kills, retail, state_load, tool_effects, tool_hang,
+};
 use serde_json::{Value, json};
 
 /// What a proof found.
@@ -23,9 +25,13 @@ impl From<Findings> for Verdict {
     }
 }
 
-const PROOFS: [(&str, &str); 11] = [
+const PROOFS: [(&str, &str); 13] = [
     ("accounts", "12,000 invocations that read, think and write one of 50 shared records: conditionally, and blindly"),
     ("backlog", "leases with a million waiting, beside a thousand, on both stores; or --embedded, or --postgres"),
+    (
+        "cascade",
+        "a tool that hangs for 30 s under a day's bursts, time 20 times as fast: plain settings, then protected ones",
+    ),
     ("counting", "10,000 read-modify-writes of one record by 32 clients"),
     ("fairness", "what one tenant's flood costs nine others; --postgres: with two queue processes"),
     ("kill_storm", "three minutes of kill -9 over everything but state; --embedded: on one SQLite"),
@@ -37,6 +43,10 @@ const PROOFS: [(&str, &str); 11] = [
         "50,000 calls at several state processes through kills, judged; --embedded, --postgres, --redis, --failover",
     ),
     ("state_load", "what saturating writes cost readers, and what five million records cost memory"),
+    (
+        "tool_effects",
+        "1,000 storms over calls with effects: lost answers, killed workers, a killed proxy; --quick: 100",
+    ),
     ("tool_hang", "what a hanging tool costs its callers, and the callers of another tool"),
 ];
 
@@ -51,6 +61,7 @@ async fn main() -> ExitCode {
         }
         "accounts" => accounts().await,
         "backlog" => backlog::run(size(), stores()).await.into(),
+        "cascade" => cascade().await,
         "counting" => counting().await,
         "fairness" => fairness::run(size(), store()).await.into(),
         "kill_storm" => kill_storm().await,
@@ -59,6 +70,7 @@ async fn main() -> ExitCode {
         "retail_kills" => retail_kills().await,
         "state_histories" => state_histories().await,
         "state_load" => state_load::run(size()).await.into(),
+        "tool_effects" => tool_effects().await,
         "tool_hang" => tool_hang().await,
         _ => {
             println!("{:16} the README's first command in a fresh clone and an empty environment", "fresh_clone");
@@ -108,6 +120,13 @@ async fn accounts() -> Verdict {
             "invocations": invocations, "lost_updates": invocations - conditional.counted.min(invocations),
             "lost_updates_blind": invocations - blind.counted,
         }),
+    }
+}
+
+async fn cascade() -> Verdict {
+    match cascade::run(size()).await {
+        Some(findings) => findings.into(),
+        None => Verdict { holds: false, figures: json!({"missing": "the test data"}) },
     }
 }
 
@@ -177,6 +196,15 @@ async fn retail_kills() -> Verdict {
             "repeated_calls_answered_from_record": report.repeats,
         }),
     }
+}
+
+async fn tool_effects() -> Verdict {
+    // Other seeds than those of the tests.
+    let runs = if has("--quick") { 100 } else { 1_000 };
+    let report = tool_effects::run(1_000..1_000 + runs, 4).await;
+    report.broken.iter().for_each(|broken| println!("{broken}"));
+    let a_storm = report.runs == runs && report.worker_kills >= runs / 2 && report.answers_lost >= 3 * runs;
+    Verdict { holds: report.holds() && a_storm, figures: report.figures() }
 }
 
 async fn tool_hang() -> Verdict {
