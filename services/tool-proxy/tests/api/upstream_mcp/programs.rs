@@ -1,0 +1,143 @@
+//! Servers that the proxy starts: what they are given, and how they and their calls end.
+
+use std::time::Duration;
+
+use holdfast_proto::tool::v1::Outcome;
+use holdfast_proto::tool::v1::tool_service_client::ToolServiceClient;
+use holdfast_rpc::Channel;
+use holdfast_testkit::{Process, Signal};
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+
+use super::program::{number, runs, section, until_ended};
+use super::until_listed;
+use crate::harness::{Harness, content, request};
+
+#[tokio::test]
+async fn a_server_is_started_and_its_tools_are_called() {
+    let mesh = Harness::start(|_| section("near", &[], "")).await;
+    let answer = mesh.call("near_shout", json!({"a": 1})).await.expect("it answers");
+    assert_eq!((answer.outcome(), content(&answer)), (Outcome::Real, json!({"value": {"a": 1}})));
+}
+
+#[tokio::test]
+async fn a_server_sees_nothing_of_our_environment_but_what_it_is_given() {
+    let more = "env = { GIVEN = \"plain\" }\nsecret_env = { TOKEN = \"env:CARGO_PKG_NAME\" }";
+    let mesh = Harness::start(|_| section("near", &[], more)).await;
+    let answer = content(&mesh.call("near_env", json!({})).await.expect("it answers"));
+    let env = answer["value"].as_object().expect("an object");
+    assert_eq!((env["GIVEN"].as_str(), env["TOKEN"].as_str()), (Some("plain"), Some("holdfast-tool-proxy")));
+    let known = ["GIVEN", "TOKEN", "PATH", "HOME", "USER", "LANG", "TMPDIR", "LC_CTYPE"];
+    let foreign: Vec<_> = env.keys().filter(|name| !known.contains(&name.as_str())).collect();
+    assert!(foreign.is_empty(), "it sees {foreign:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_dies_under_a_call_breaks_it_and_is_started_again() {
+    let more = "breaker.minimum_calls = 10000\n[mcp.near.tools.hang]\neffect = \"read_only\"\nattempts = 1\ntimeout = \"60s\"";
+    let mesh = Harness::start(|_| section("near", &[], more)).await;
+    let first = number(&mesh, "near_pid").await;
+
+    let (answer, ()) = tokio::join!(mesh.call("near_hang", json!({})), async {
+        // The program answers in order of arrival: the call before has arrived.
+        number(&mesh, "near_pid").await;
+        Signal::Kill.send(first).await;
+    });
+    let answer = answer.expect("the fallback answers");
+    assert_eq!((answer.outcome(), answer.reason.as_str()), (Outcome::Unavailable, "BROKEN"));
+
+    // It has its effect, if any, before it dies: nobody knows.
+    let answer = mesh.call("near_die", json!({})).await.expect("it is told");
+    assert_eq!((answer.outcome(), answer.reason.as_str()), (Outcome::Unknown, "BROKEN"));
+
+    until_back(&mesh).await;
+    let last = number(&mesh, "near_pid").await;
+    assert_ne!(first, last);
+}
+
+#[tokio::test]
+async fn a_caller_who_goes_away_is_told_to_the_server() {
+    let mesh = Harness::start(|_| section("near", &[], "timeout = \"60s\"")).await;
+    number(&mesh, "near_pid").await;
+    tokio::select! {
+        answer = mesh.call("near_hang", json!({})) => panic!("it answered: {answer:?}"),
+        _ = number(&mesh, "near_pid") => {}
+    }
+    let told = async {
+        while content(&mesh.call("near_cancelled", json!({})).await.expect("it answers"))["value"] == json!([]) {}
+    };
+    timeout(Duration::from_secs(10), told).await.expect("it is told");
+}
+
+#[tokio::test]
+async fn a_command_that_does_not_exist_hinders_nobody() {
+    let text = "[mcp.no]\ncommand = [\"/no/such/program\"]\nfallback = [{ kind = \"fixed\", answer = 1 }]\n";
+    let mesh = Harness::start(|_| format!("{text}{}", section("near", &[], ""))).await;
+    number(&mesh, "near_pid").await;
+    assert_eq!(mesh.call("no_tool", json!({})).await.expect_err("nobody knows it").code(), tonic::Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_drain_ends_a_server_with_all_that_it_has_started() {
+    for arguments in [&[][..], &["deaf"]] {
+        let mut mesh = Harness::start(|_| section("near", arguments, "")).await;
+        let (server, child) = (number(&mesh, "near_pid").await, number(&mesh, "near_spawn").await);
+        assert!(runs(server) && runs(child));
+        mesh.drain().await;
+        assert!(!runs(server), "{arguments:?}");
+        until_ended(child).await;
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_killed_leaves_no_server_behind() {
+    let mut mesh = Harness::start(|_| section("near", &["deaf"], "")).await;
+    let (server, child) = (number(&mesh, "near_pid").await, number(&mesh, "near_spawn").await);
+    mesh.crash().await;
+    until_ended(server).await;
+    until_ended(child).await;
+    until_listed(&mesh, |names| names.contains(&"near_pid".to_owned())).await;
+    assert_ne!(number(&mesh, "near_pid").await, server, "the next proxy has started its own");
+}
+
+/// As above, but with nothing of the proxy's own at work in the end: the process itself is killed.
+#[tokio::test]
+async fn a_proxy_killed_by_the_system_leaves_no_server_behind() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let port = holdfast_testkit::free_ports(1);
+    let config = dir.path().join("holdfast.toml");
+    let own = format!("[tool_proxy]\naddress = \"127.0.0.1:{port}\"\n[data]\ndir = {:?}\n", dir.path());
+    std::fs::write(&config, own + &section("near", &["deaf"], "")).expect("it is written");
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_holdfast-tool-proxy"));
+    command.arg("--config").arg(&config).current_dir(dir.path());
+    let mut proxy = Process::start("tool-proxy", command, dir.path());
+    let url = format!("http://127.0.0.1:{port}");
+    let tools = ToolServiceClient::new(Channel::connect("tool-proxy", &url, None, None).expect("a URL"));
+    let ask = async |tool: &str| {
+        let answer = tools.clone().call_tool(request(tool, &json!({}))).await.ok()?.into_inner();
+        u32::try_from(content(&answer)["value"].as_u64()?).ok()
+    };
+    let started = async {
+        loop {
+            match (ask("near_pid").await, ask("near_spawn").await) {
+                (Some(server), Some(child)) => return (server, child),
+                _ => sleep(Duration::from_millis(50)).await,
+            }
+        }
+    };
+    let (server, child) = timeout(Duration::from_secs(30), started).await.expect("it starts");
+
+    proxy.kill().await;
+
+    until_ended(server).await;
+    until_ended(child).await;
+}
+
+async fn until_back(mesh: &Harness) {
+    let back = async {
+        while mesh.call("near_pid", json!({})).await.expect("it answers").outcome() != Outcome::Real {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), back).await.expect("it is started again");
+}
