@@ -3,6 +3,7 @@
 
 mod body;
 mod methods;
+mod web;
 
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ use crate::outflow::Outflow;
 
 use body::{Passed, Upward};
 use methods::Load;
+
+pub(crate) use web::PATH as MCP;
 
 /// The services behind this door.
 const SERVICES: [(&str, Peer); 4] = [
@@ -47,10 +50,9 @@ impl Passthrough {
     ///
     /// # Errors
     /// A URL in `[mesh]` is not one.
-    pub(crate) fn routes(self, mut router: axum::Router, common: &Common) -> Result<axum::Router, Error> {
-        let door = Arc::new(self);
+    pub(crate) fn routes(self: &Arc<Self>, mut router: axum::Router, common: &Common) -> Result<axum::Router, Error> {
         for (service, peer) in SERVICES {
-            let way = Arc::new(Way { peer: peer.name(), channel: Channel::to(common, peer)?, door: door.clone() });
+            let way = Arc::new(Way { peer: peer.name(), channel: Channel::to(common, peer)?, door: Arc::clone(self) });
             let pass = any(move |request: Request| {
                 let way = way.clone();
                 async move { way.pass(request).await.unwrap_or_else(|error| answer(Status::from(error).into_http())) }

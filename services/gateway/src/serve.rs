@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::invocations::Invocations;
 use crate::link::{Lane, Link};
 use crate::passthrough::Passthrough;
-use crate::{front::Front, metrics};
+use crate::{front::Front, metrics, passthrough};
 
 /// What a message may have beside its payload: names, labels, the retry policy.
 const BESIDE_PAYLOAD_BYTES: usize = 256 << 10;
@@ -55,10 +55,12 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     let front = Front::new(invocations, admission.clone(), config.reading(), outflow.clone(), payload_bytes_max);
     let mut routes = Routes::new(front);
     let router = std::mem::take(routes.axum_router_mut());
-    let behind = Passthrough { admission, outflow, lease_key: host.lease_key(), stop };
+    let behind = Arc::new(Passthrough { admission, outflow, lease_key: host.lease_key(), stop });
     *routes.axum_router_mut() = behind.routes(router, &common)?;
+    let web = behind.web(&common, host.is_loopback())?;
 
     let host = host.with_limits(Limits { in_flight_max: config.calls_max(), ..Limits::default() });
+    let host = host.with_web(passthrough::MCP, web);
     let served = host.serve_as(routes, Arc::new(Door::new(keys))).await;
     link.abort();
     served

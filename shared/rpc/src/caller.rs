@@ -121,31 +121,37 @@ impl MeshAuth {
     pub fn new(credential: Option<&Secret>, key: LeaseKey) -> Self {
         Self { credential: credential.map(|secret| digest(secret.reveal())), key }
     }
+
+    /// Whether this is the mesh's own credential.
+    pub(crate) fn is_credential(&self, shown: &str) -> bool {
+        // Digests are compared, so the time tells nothing about the credential.
+        self.credential.is_some_and(|expected| digest(shown) == expected)
+    }
+
+    /// The same caller under the lease that the headers show, if they do.
+    pub(crate) fn under_lease(&self, caller: Caller, headers: &HeaderMap) -> Result<Caller, Error> {
+        let lease = text(headers, lease::HEADER)?.map(|token| self.key.verify(token)).transpose()?;
+        if let (Some(tenant), Some(lease)) = (&caller.tenant, &lease)
+            && *tenant != lease.tenant
+        {
+            return Err(Error::permission_denied("the lease is another tenant's"));
+        }
+        Ok(Caller { lease, ..caller })
+    }
 }
 
 impl Authenticate for MeshAuth {
     fn authenticate(&self, _path: &str, headers: &HeaderMap) -> Result<Caller, Error> {
-        if let Some(expected) = &self.credential {
-            // Digests are compared, so the time tells nothing about the credential.
-            if bearer(headers).map(digest).as_ref() != Some(expected) {
-                return Err(Error::unauthenticated(
-                    "this service takes calls of its mesh only; go through the gateway",
-                ));
-            }
+        if self.credential.is_some() && !bearer(headers).is_some_and(|shown| self.is_credential(shown)) {
+            return Err(Error::unauthenticated("this service takes calls of its mesh only; go through the gateway"));
         }
         let role = match text(headers, ROLE)? {
             Some(name) => Role::parse(name).ok_or_else(|| Error::invalid(ROLE, "is not a role"))?,
             None => Role::Mesh,
         };
         let tenant = text(headers, TENANT)?.map(str::to_owned);
-        let lease = text(headers, lease::HEADER)?.map(|token| self.key.verify(token)).transpose()?;
-        if let (Some(tenant), Some(lease)) = (&tenant, &lease)
-            && *tenant != lease.tenant
-        {
-            return Err(Error::permission_denied("the lease is another tenant's"));
-        }
         let principal = text(headers, PRINCIPAL)?.unwrap_or(role.name()).to_owned();
-        Ok(Caller { tenant, role, principal, lease, open: self.credential.is_none() })
+        self.under_lease(Caller { tenant, role, principal, lease: None, open: self.credential.is_none() }, headers)
     }
 }
 

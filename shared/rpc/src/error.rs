@@ -135,6 +135,11 @@ impl Error {
         &self.reason
     }
 
+    /// The input field that was refused.
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
     /// When to come back.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after

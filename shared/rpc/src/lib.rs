@@ -5,12 +5,14 @@ pub mod client;
 pub mod deadline;
 pub mod error;
 pub mod id;
+pub mod keys;
 pub mod lease;
 pub mod server;
 pub mod service;
 pub mod status;
 pub mod time;
 pub mod trace;
+pub mod web;
 
 mod io;
 mod watched;

@@ -10,14 +10,18 @@ mod shed;
 use std::{convert::Infallible, sync::Arc};
 
 use http::{HeaderMap, header::CONTENT_TYPE};
-use tonic::{Code, Status};
+use tonic::Status;
 use tower::{Service, util::BoxCloneSyncService};
 
 pub use accept::Limits;
 pub(crate) use accept::serve;
 pub(crate) use count::describe;
 
-use crate::{Error, HttpRequest, HttpResponse, caller::Authenticate};
+use crate::{
+    Error, HttpRequest, HttpResponse,
+    caller::Authenticate,
+    web::{self, Paths},
+};
 
 /// What the layers wrap.
 pub(crate) trait Inner:
@@ -42,9 +46,9 @@ impl<S> Inner for S where
 pub(crate) type Stacked = BoxCloneSyncService<HttpRequest, HttpResponse, Infallible>;
 
 /// Puts the stack around the routes. A request passes it from the top down.
-pub(crate) fn stack<S: Inner>(routes: S, auth: Arc<dyn Authenticate>, in_flight_max: usize) -> Stacked {
+pub(crate) fn stack<S: Inner>(routes: S, web: Paths, auth: Arc<dyn Authenticate>, in_flight_max: usize) -> Stacked {
     let stack = tower::ServiceBuilder::new()
-        .layer(observe::ObserveLayer::default()) // even a refused request leaves a span and is counted
+        .layer(observe::ObserveLayer::new(web)) // even a refused request leaves a span and is counted
         .layer(deadline::DeadlineLayer) // waiting in line spends the caller's time
         .layer(identity::IdentityLayer::new(auth)) // strangers take no slot
         .layer(shed::ShedLayer::new(in_flight_max)); // no slot: say so now
@@ -64,22 +68,5 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 
 /// An error as the answer of a layer: a status to gRPC callers, a plain HTTP one to others.
 fn refuse(error: Error, grpc: bool) -> HttpResponse {
-    if grpc {
-        return Status::from(error).into_http();
-    }
-    let code = match error.code() {
-        Code::InvalidArgument => 400,
-        Code::Unauthenticated => 401,
-        Code::PermissionDenied => 403,
-        Code::ResourceExhausted => 429,
-        Code::Unavailable => 503,
-        Code::DeadlineExceeded => 504,
-        _ => 500,
-    };
-    let body = serde_json::json!({"error": {"message": error.to_string(), "type": error.reason()}}).to_string();
-    let mut answer = http::Response::builder().status(code).header(CONTENT_TYPE, "application/json");
-    if let Some(delay) = error.retry_after() {
-        answer = answer.header(http::header::RETRY_AFTER, delay.as_secs_f64().ceil() as u64);
-    }
-    answer.body(tonic::body::Body::new(http_body_util::Full::from(body))).expect("the parts are valid")
+    if grpc { Status::from(error).into_http() } else { web::refuse(&error) }
 }

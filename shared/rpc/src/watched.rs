@@ -55,6 +55,9 @@ impl http_body::Body for Watched {
                 if let Some(trailers) = frame.trailers_ref() {
                     let code = code(trailers).unwrap_or(Code::Ok);
                     self.end(code);
+                } else if self.inner.is_end_stream() {
+                    // A body of known length over HTTP/1.1 is not asked for more.
+                    self.end(Code::Ok);
                 }
                 return Poll::Ready(Some(Ok(frame)));
             }

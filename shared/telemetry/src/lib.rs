@@ -38,7 +38,7 @@ pub struct Guard {
 /// See [`TelemetryError`].
 pub fn init(service: &'static str, config: &Telemetry) -> Result<Guard, TelemetryError> {
     metrics::install()?;
-    let filter = EnvFilter::try_new(&config.log)?;
+    let filter = filter(&config.log)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match config.log_format {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(true).boxed(),
@@ -61,6 +61,12 @@ pub fn init(service: &'static str, config: &Telemetry) -> Result<Guard, Telemetr
         .try_init()
         .map_err(|_| TelemetryError::Installed)?;
     Ok(Guard { provider })
+}
+
+/// The configured filter. The MCP library tells every message with all that is in it: who wants that asks for it by name.
+fn filter(log: &str) -> Result<EnvFilter, TelemetryError> {
+    let quiet = if log.contains("rmcp") { "" } else { ",rmcp=error" };
+    Ok(EnvFilter::try_new(format!("{log}{quiet}"))?)
 }
 
 impl Guard {

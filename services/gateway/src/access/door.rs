@@ -4,7 +4,7 @@ use holdfast_rpc::caller::{Authenticate, Caller, DEFAULT_TENANT, bearer};
 use holdfast_rpc::{Error, Role};
 use http::HeaderMap;
 
-use super::keys::Keys;
+use super::Keys;
 use super::roles::access;
 use crate::metrics;
 
@@ -46,7 +46,7 @@ impl Authenticate for Door {
 mod tests {
     use tonic::Code;
 
-    use super::super::keys::{Identity, Key};
+    use super::super::{Identity, Key};
     use super::*;
 
     const SUBMIT: &str = "/holdfast.gateway.v1.InvocationService/SubmitInvocation";

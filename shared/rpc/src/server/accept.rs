@@ -34,6 +34,8 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// A connection is asked to go after this long, so that load spreads over new processes.
     pub connection_age_max: Duration,
+    /// Over HTTP/1.1 the head of a next request comes within this long, or the connection is closed.
+    pub head_max: Duration,
     /// TLS handshakes end within this long.
     pub handshake_max: Duration,
     /// After a stop, calls may go on for this long.
@@ -49,6 +51,7 @@ impl Default for Limits {
             keepalive_interval: Duration::from_secs(20),
             keepalive_timeout: Duration::from_secs(10),
             connection_age_max: Duration::from_secs(3_600),
+            head_max: Duration::from_secs(60),
             handshake_max: Duration::from_secs(5),
             drain_max: Duration::from_secs(10),
         }
@@ -60,6 +63,8 @@ const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 const HEADER_LIST_MAX: u32 = 16 << 10;
 const RESET_STREAMS_MAX: usize = 1_024;
+/// Over HTTP/1.1: what is read ahead on a connection, which bounds a request's head.
+const READ_AHEAD_MAX: usize = 64 << 10;
 
 /// Serves connections until `stop`, then lets calls end within [`Limits::drain_max`].
 ///
@@ -115,7 +120,7 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .max_local_error_reset_streams(RESET_STREAMS_MAX)
         .keep_alive_interval(limits.keepalive_interval)
         .keep_alive_timeout(limits.keepalive_timeout);
-    builder.http1().timer(TokioTimer::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head_max).max_buf_size(READ_AHEAD_MAX);
     builder
 }
 

@@ -16,22 +16,31 @@ use super::{Inner, count::Calls, is_grpc, is_open, refuse};
 use crate::{
     Error, HttpRequest, HttpResponse, trace,
     watched::{Watched, code},
+    web::{self, Paths},
 };
 
 /// Streams that live as long as a connection and carry many calls: each message has its own trace, the stream has none.
 const CARRIERS: [&str; 2] = ["/holdfast.queue.v1.QueueService/EnqueueStream", "/holdfast.queue.v1.QueueService/Work"];
 
 /// Opens a span that continues the caller's trace, counts what callers see, and keeps a panic to its own call.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct ObserveLayer {
     calls: Calls,
+    web: Paths,
+}
+
+impl ObserveLayer {
+    /// One that counts what is served over plain HTTP under these names.
+    pub(crate) fn new(web: Paths) -> Self {
+        Self { calls: Calls::default(), web }
+    }
 }
 
 impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, inner: S) -> Observe<S> {
-        Observe { inner, calls: self.calls.clone() }
+        Observe { inner, calls: self.calls.clone(), web: self.web.clone() }
     }
 }
 
@@ -39,6 +48,7 @@ impl<S> Layer<S> for ObserveLayer {
 pub(crate) struct Observe<S> {
     inner: S,
     calls: Calls,
+    web: Paths,
 }
 
 impl<S: Inner> Service<HttpRequest> for Observe<S> {
@@ -66,11 +76,16 @@ impl<S: Inner> Service<HttpRequest> for Observe<S> {
             AssertUnwindSafe(self.inner.call(request)).catch_unwind()
         };
         let (answered, calls) = (span.clone(), self.calls.clone());
+        // Paths that nobody serves over plain HTTP share one name, so that strangers cannot make new ones.
+        let name = if grpc { path } else { self.web.of(&path).unwrap_or("http").to_owned() };
         let call = async move {
             let response = answer.await.unwrap_or_else(|panic| Ok(refuse(panicked(&*panic), grpc)))?;
             let done = code(response.headers());
+            let status = web::code(response.status());
             let end = move |code: Code| {
-                calls.ended(if grpc { &path } else { "http" }, code, started.elapsed());
+                // Over plain HTTP the status says how it ended, unless the body breaks off.
+                let code = if grpc || code != Code::Ok { code } else { status };
+                calls.ended(&name, code, started.elapsed());
                 answered.record("rpc.grpc.status_code", code as i32);
             };
             Ok(match done {

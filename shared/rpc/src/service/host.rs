@@ -18,8 +18,10 @@ use super::{ServeError, Stop};
 use crate::{
     HttpRequest,
     caller::{Authenticate, MeshAuth},
+    keys::Keys,
     lease::LeaseKey,
     server::{self, Limits},
+    web::{Door, Paths},
 };
 
 /// What a service stands on: its bound socket, its stop signal, and what all services have in common.
@@ -33,6 +35,8 @@ pub struct Host {
     lease_key: LeaseKey,
     limits: Limits,
     stop: Stop,
+    web: Vec<(&'static str, axum::Router)>,
+    keys: Option<Keys>,
 }
 
 impl Host {
@@ -68,6 +72,8 @@ impl Host {
             lease_key,
             limits: Limits::default(),
             stop: Stop::new(),
+            web: Vec::new(),
+            keys: None,
         })
     }
 
@@ -97,13 +103,28 @@ impl Host {
         Self { limits, ..self }
     }
 
+    /// Serves these routes over plain HTTP (1.1 and 2) too, on the same port and under the same bounds as gRPC. All their
+    /// paths stand under the prefix, by which they are counted.
+    #[must_use]
+    pub fn with_web(mut self, prefix: &'static str, routes: axum::Router) -> Self {
+        self.web.push((prefix, routes));
+        self
+    }
+
+    /// Lets owners of these keys come to the routes over plain HTTP, and nobody else but the mesh. Without keys the mesh's
+    /// own rule holds there as everywhere: its credential, or anybody on loopback.
+    #[must_use]
+    pub fn with_keys(self, keys: Option<Keys>) -> Self {
+        Self { keys, ..self }
+    }
+
     /// Serves a service of the mesh until it is told to stop.
     ///
     /// # Errors
     /// The listener broke.
     pub async fn serve(self, routes: Routes) -> Result<(), ServeError> {
         let (host, auth) = self.split();
-        host.serve_for(routes, auth).await
+        host.serve_for(routes, Arc::new(auth)).await
     }
 
     /// Serves with another way of finding out who calls: the gateway's.
@@ -114,10 +135,13 @@ impl Host {
         self.split().0.serve_for(routes, auth).await
     }
 
-    fn split(self) -> (Socket, Arc<dyn Authenticate>) {
+    fn split(self) -> (Socket, Door) {
         let reflection = self.is_loopback();
-        let Self { name, listener, tls, auth, limits, stop, .. } = self;
-        (Socket { name, listener, tls, limits, stop, reflection }, Arc::new(auth))
+        let Self { name, listener, tls, auth, limits, stop, web, keys, .. } = self;
+        let paths = Paths::new(web.iter().map(|(prefix, _)| *prefix));
+        let routers = web.into_iter().map(|(_, routes)| routes).collect();
+        let door = Door::new(auth, keys, paths.clone());
+        (Socket { name, listener, tls, limits, stop, reflection, paths, routers }, door)
     }
 }
 
@@ -128,18 +152,25 @@ struct Socket {
     limits: Limits,
     stop: Stop,
     reflection: bool,
+    /// What is served over plain HTTP, and where.
+    paths: Paths,
+    routers: Vec<axum::Router>,
 }
 
 impl Socket {
-    async fn serve_for(self, routes: Routes, auth: Arc<dyn Authenticate>) -> Result<(), ServeError> {
+    async fn serve_for(mut self, mut routes: Routes, auth: Arc<dyn Authenticate>) -> Result<(), ServeError> {
         server::describe();
         let tls = self.tls.as_ref().map(acceptor).transpose()?;
+        for router in std::mem::take(&mut self.routers) {
+            let all = std::mem::take(routes.axum_router_mut());
+            *routes.axum_router_mut() = all.merge(router);
+        }
         let routes = self.with_standing_routes(routes).await?;
         let service =
             ServiceExt::<HttpRequest>::map_response(routes.into_axum_router(), |answer: axum::response::Response| {
                 answer.map(Body::new)
             });
-        let service = server::stack(service, auth, self.limits.in_flight_max);
+        let service = server::stack(service, self.paths, auth, self.limits.in_flight_max);
         Ok(server::serve(self.listener, tls, service, self.limits, self.stop).await?)
     }
 

@@ -2,6 +2,7 @@
 
 mod several;
 mod stand_in;
+mod web;
 
 use std::time::Duration;
 

@@ -1,49 +1,53 @@
-//! API keys. Only their hashes are kept, and all are compared each time, so that the time taken says nothing.
+//! API keys of callers from outside. Only their hashes are kept, and all are compared each time, so that the time taken says
+//! nothing.
 
 use std::hint::black_box;
 
-use holdfast_rpc::Role;
-use sha2::{Digest as _, Sha256};
+use crate::{Role, caller};
 
 /// Who a key belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) tenant: String,
-    pub(crate) role: Role,
+pub struct Identity {
+    /// For whom its owner acts.
+    pub tenant: String,
+    /// What its owner may do.
+    pub role: Role,
     /// The key's name in logs and records.
-    pub(crate) name: String,
+    pub name: String,
 }
 
 /// One key, hashed.
 #[derive(Clone, Debug)]
-pub(crate) struct Key {
+pub struct Key {
     hash: [u8; 32],
     identity: Identity,
 }
 
 impl Key {
-    pub(crate) fn new(secret: &str, identity: Identity) -> Self {
-        Self { hash: hash(secret), identity }
+    /// A key by its text.
+    pub fn new(secret: &str, identity: Identity) -> Self {
+        Self { hash: caller::digest(secret), identity }
     }
 }
 
-/// All keys of this gateway.
+/// All keys that a process knows.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Keys(Vec<Key>);
+pub struct Keys(Vec<Key>);
 
 impl Keys {
-    pub(crate) fn new(keys: Vec<Key>) -> Self {
+    /// These and no others.
+    pub fn new(keys: Vec<Key>) -> Self {
         Self(keys)
     }
 
-    /// True where no key is configured: everybody on this machine is an operator then.
-    pub(crate) fn are_open(&self) -> bool {
+    /// True where there is no key.
+    pub fn are_open(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whose key this is.
-    pub(crate) fn find(&self, presented: &str) -> Option<&Identity> {
-        let presented = hash(presented);
+    pub fn find(&self, presented: &str) -> Option<&Identity> {
+        let presented = caller::digest(presented);
         let mut found = None;
         for key in &self.0 {
             if equal(&key.hash, &presented) {
@@ -52,10 +56,6 @@ impl Keys {
         }
         found
     }
-}
-
-fn hash(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
 }
 
 fn equal(left: &[u8; 32], right: &[u8; 32]) -> bool {
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_hash_differs_wherever_one_bit_differs() {
-        let left = hash("x");
+        let left = caller::digest("x");
         assert!(equal(&left, &left));
         for byte in 0..32 {
             let mut right = left;
