@@ -95,11 +95,14 @@ impl Settings for Config {
         let located = |invalid| document.locate(invalid);
         config.validate().map_err(located)?;
         // A file that declares tools or models declares all of them; one without is a service's that ships alone.
-        let declared = |section: &str| -> Result<Option<BTreeSet<String>>, ConfigError> {
-            let names = || document.section::<BTreeMap<String, IgnoredAny>>(section);
-            document.has_section(section).then(names).transpose().map(|names| names.map(|n| n.into_keys().collect()))
-        };
-        config.check_names(declared("models")?.as_ref(), declared("tools")?.as_ref()).map_err(located)?;
+        if document.has_section("models") {
+            let models: BTreeMap<String, IgnoredAny> = document.section("models")?;
+            config.check_models(&models.into_keys().collect()).map_err(located)?;
+        }
+        if document.has_section("tools") {
+            let (tools, servers) = (document.section("tools")?, document.section("mcp")?);
+            config.check_tools(&tools, &servers).map_err(located)?;
+        }
         Ok(config)
     }
 
@@ -120,21 +123,56 @@ impl Config {
         self.agents.iter().try_for_each(|(name, agent)| agent.validate(name))
     }
 
-    fn check_names(&self, models: Option<&BTreeSet<String>>, tools: Option<&BTreeSet<String>>) -> Result<(), Invalid> {
-        let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
+    fn check_models(&self, models: &BTreeSet<String>) -> Result<(), Invalid> {
+        let Some((name, agent)) = self.agents.iter().find(|(_, agent)| !models.contains(&agent.model)) else {
+            return Ok(());
+        };
+        let known = models.iter().cloned().collect::<Vec<_>>().join(", ");
+        let why = format!("there is no [models.{}]; there are {known}", agent.model);
+        Err(Invalid::new(format!("agents.{name}.model"), why))
+    }
+
+    fn check_tools(
+        &self,
+        tools: &BTreeMap<String, DeclaredTool>,
+        servers: &BTreeMap<String, DeclaredServer>,
+    ) -> Result<(), Invalid> {
         for (name, agent) in &self.agents {
-            if let Some(models) = models.filter(|models| !models.contains(&agent.model)) {
-                let why = format!("there is no [models.{}]; there are {}", agent.model, list(models));
-                return Err(Invalid::new(format!("agents.{name}.model"), why));
-            }
-            let unknown = |tool: &&String| !builtin::is_one(tool) && tools.is_some_and(|tools| !tools.contains(*tool));
-            if let Some(tool) = agent.tools.iter().find(unknown) {
-                let built_in = builtin::NAMES.join(", ");
-                let why = format!("there is no [tools.{tool}], and it is none of the built-in {built_in}");
-                return Err(Invalid::new(format!("agents.{name}.tools"), why));
+            for tool in agent.tools.iter().filter(|tool| !builtin::is_one(tool)) {
+                let invalid = |why| Err(Invalid::new(format!("agents.{name}.tools"), why));
+                match tools.get(tool) {
+                    Some(declared) if declared.agents.as_ref().is_some_and(|agents| !agents.contains(name)) => {
+                        return invalid(format!("[tools.{tool}] is for other agents: add {name:?} to its agents"));
+                    }
+                    Some(_) => {}
+                    // Which tools a server has is known only when it is asked.
+                    None if servers.iter().any(|(server, declared)| declared.may_have(server, tool)) => {}
+                    None => {
+                        let built_in = builtin::NAMES.join(", ");
+                        return invalid(format!("there is no [tools.{tool}], and it is none of the built-in {built_in}"));
+                    }
+                }
             }
         }
         Ok(())
+    }
+}
+
+/// What of a tool's declaration its agents have to do with.
+#[derive(Debug, Deserialize)]
+struct DeclaredTool {
+    agents: Option<Vec<String>>,
+}
+
+/// The same of a server whose tools become tools of the mesh.
+#[derive(Debug, Deserialize)]
+struct DeclaredServer {
+    prefix: Option<String>,
+}
+
+impl DeclaredServer {
+    fn may_have(&self, name: &str, tool: &str) -> bool {
+        self.prefix.as_ref().map_or_else(|| tool.starts_with(&format!("{name}_")), |prefix| tool.starts_with(prefix))
     }
 }
 
@@ -196,11 +234,25 @@ mod tests {
                 "[agents.a]\nmodel = \"m\"\ntools = [\"y\"]\n[tools.x]\n",
                 "t.toml:3: agents.a.tools: there is no [tools.y]",
             ),
+            (
+                "[agents.a]\nmodel = \"m\"\ntools = [\"x\"]\n[tools.x]\nagents = [\"b\"]\n",
+                "t.toml:3: agents.a.tools: [tools.x] is for other agents: add \"a\" to its agents",
+            ),
+            (
+                "[agents.a]\nmodel = \"m\"\ntools = [\"web_y\"]\n[tools.x]\n[mcp.web]\nprefix = \"w_\"\n",
+                "t.toml:3: agents.a.tools: there is no [tools.web_y]",
+            ),
             ("[agents.a]\nmodel = \"m\"\nspeed = 9\n", "t.toml:3: agents.a.speed: unknown field"),
         ] {
             let error = read(text).expect_err("it does not hold").to_string();
             assert!(error.starts_with(said), "{error}");
         }
+    }
+
+    #[test]
+    fn a_servers_tools_are_known_when_it_is_asked_and_not_before() {
+        read("[agents.a]\nmodel = \"m\"\ntools = [\"web_y\"]\n[tools.x]\n[mcp.web]\n").expect("valid");
+        read("[agents.a]\nmodel = \"m\"\ntools = [\"x\"]\n[tools.x]\nagents = [\"a\"]\n").expect("valid");
     }
 
     #[test]

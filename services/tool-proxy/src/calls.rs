@@ -3,22 +3,23 @@
 mod ask;
 mod entry;
 mod fallback;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_rpc::{Error, id, time, trace};
+use holdfast_rpc::{Caller, Error, Role, id, time, trace};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use self::entry::Entry;
+use self::told::Telling;
 use crate::catalog::{Catalog, Tool};
-use crate::domain::{Answer, Effect, Finding, Reply, Slot, Timing, fingerprint};
+use crate::domain::{Answer, Effect, Finding, Reply, Slot, Timing, User, fingerprint};
 use crate::journal::{Authority, Found, Journal, Persistence, Written};
-use crate::metrics;
 
 /// How often a repeat looks whether the call it waits for has ended: at first, and at most.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
@@ -26,7 +27,7 @@ const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_mi
 /// Calls tools.
 #[derive(Debug)]
 pub(crate) struct Calls {
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
     journal: Journal,
     limits: Limits,
     /// Effectful calls go on when their caller is gone: what they come to must be recorded.
@@ -48,8 +49,20 @@ pub(crate) struct Command {
     pub(crate) tool: String,
     pub(crate) arguments: Bytes,
     pub(crate) tenant: String,
+    pub(crate) user: User,
     /// Where its record lives; none for a call of its own.
     pub(crate) slot: Option<Slot>,
+}
+
+impl From<&Caller> for User {
+    /// A lease goes before the credential: the work under it is an agent's, whoever does it.
+    fn from(caller: &Caller) -> Self {
+        match (&caller.lease, caller.role) {
+            (Some(lease), _) => Self::Agent(lease.agent.clone()),
+            (None, Role::Operator | Role::Mesh) => Self::Operator,
+            (None, Role::Caller | Role::Worker) => Self::Other(caller.principal.clone()),
+        }
+    }
 }
 
 /// A command that can be carried out.
@@ -57,10 +70,12 @@ pub(crate) struct Command {
 struct Call {
     tool: Arc<Tool>,
     arguments: Map<String, Value>,
+    /// Empty where nothing is kept by it.
     fingerprint: String,
     tenant: String,
+    user: User,
     slot: Option<Slot>,
-    /// The same for every attempt and, where there is a record, for every repeat.
+    /// The same for every attempt and, where there is a record, for every repeat. A read_only tool needs none.
     idempotency_key: String,
 }
 
@@ -80,7 +95,7 @@ impl From<Error> for Stop {
 }
 
 impl Calls {
-    pub(crate) fn new(catalog: Catalog, journal: Journal, limits: Limits) -> Self {
+    pub(crate) fn new(catalog: Arc<Catalog>, journal: Journal, limits: Limits) -> Self {
         Self { catalog, journal, limits, under_way: TaskTracker::new() }
     }
 
@@ -94,31 +109,36 @@ impl Calls {
         self.under_way.wait().await;
     }
 
-    /// Calls a tool, or answers with its fallback, or with what is recorded.
+    /// Calls a tool, or answers with its fallback, or with what is recorded. A caller who goes away drops this: what may
+    /// be cut off is cut off then, down to the tool.
     pub(crate) async fn call(self: &Arc<Self>, command: Command) -> Result<Reply, Error> {
-        let tool = self.catalog.get(&command.tool);
-        let tool = Arc::clone(tool.ok_or_else(|| Error::not_found(format!("tool {:?}", command.tool)))?);
-        let started = Instant::now();
-        let reply = self.carry_out(&tool, command).await;
-        match &reply {
-            Ok(reply) => {
-                metrics::answered(&tool.name, reply.answer.outcome, reply.replayed, reply.timing, started.elapsed());
-            }
-            Err(_) => metrics::refused(&tool.name, started.elapsed()),
-        }
+        let span = told::span(&command);
+        let tool = self.catalog.find(&command.tool).await?;
+        let telling = Telling::begin(span.clone(), &tool, &command.arguments);
+        let reply = self.carry_out(&tool, command).instrument(span).await;
+        telling.end(&reply);
         reply
     }
 
     async fn carry_out(self: &Arc<Self>, tool: &Arc<Tool>, command: Command) -> Result<Reply, Error> {
+        if !tool.permission.admits(&command.user) {
+            return Err(Error::permission_denied(format!("the tool {:?} is not for {}", tool.name, command.user)));
+        }
         let arguments = tool.schema.read(&command.arguments)?;
-        let idempotency_key = command.slot.as_ref().map_or_else(id::new, Slot::idempotency_key);
+        tool.upstream.accepts(&arguments)?;
+        let kept = command.slot.is_some() || tool.last_good.is_some();
         let call = Call {
-            fingerprint: fingerprint(&tool.name, &arguments),
+            fingerprint: if kept { fingerprint(&tool.name, &arguments) } else { String::new() },
+            idempotency_key: match (&command.slot, tool.effect) {
+                (_, Effect::ReadOnly) => String::new(),
+                (Some(slot), _) => slot.idempotency_key(),
+                (None, _) => id::new(),
+            },
             tool: Arc::clone(tool),
             arguments,
             tenant: command.tenant,
+            user: command.user,
             slot: command.slot,
-            idempotency_key,
         };
         match &call.slot {
             None => self.unrecorded(&call).await,
@@ -160,7 +180,11 @@ impl Calls {
                 Some(entry) => entry.settle(answer).await,
                 None => Err(Error::internal("the record of a call is gone")),
             },
-            Err(Stop::Overtaken(found)) => return self.repeat(call, slot, found).await,
+            Err(Stop::Overtaken(found)) => {
+                let reply = self.repeat(call, slot, found).await?;
+                let waited = timing.waited + reply.timing.waited;
+                return Ok(Reply { timing: Timing { waited, ..timing }, ..reply });
+            }
             Err(Stop::Refused(error)) => Err(error),
         };
         match outcome {
@@ -174,18 +198,20 @@ impl Calls {
     /// What a repeat gets: the recorded answer, at once or when it is there, or the news that it is lost.
     async fn repeat(&self, call: &Call, slot: &Slot, mut found: Box<Found>) -> Result<Reply, Error> {
         let (started, mut look) = (Instant::now(), LOOK.0);
-        let reply = |answer, replayed| Reply { answer, timing: Timing::default(), replayed };
+        let reply = |answer, replayed, waited| Reply { answer, timing: Timing { waited, ..Timing::default() }, replayed };
+        let mut waited = Duration::ZERO;
         loop {
             match found.record.find(&call.fingerprint, time::now_micros(), started.elapsed()) {
                 Finding::OtherCall => return Err(other_call(&found)),
-                Finding::Answered(answer) => return Ok(reply(*answer, true)),
+                Finding::Answered(answer) => return Ok(reply(*answer, true, waited)),
                 Finding::UnderWay(left) => {
                     sleep(look.min(left)).await;
                     look = (look * 2).min(LOOK.1);
                     found = self.journal.find(slot).await?.unwrap_or(found);
+                    waited = started.elapsed();
                 }
                 Finding::Lost => match self.give_up(call, slot, &found).await? {
-                    Ok(answer) => return Ok(reply(answer, false)),
+                    Ok(answer) => return Ok(reply(answer, false, waited)),
                     Err(moved) => found = moved,
                 },
             }

@@ -2,13 +2,18 @@
 
 mod answer;
 mod effect;
+mod permission;
 mod record;
 mod slot;
+mod status;
 mod verdict;
 
 pub use self::effect::Effect;
 
-pub(crate) use self::answer::{Answer, Outcome, Reply, Timing};
+pub(crate) use self::answer::{Answer, JSON, Outcome, Reply, StandIn, Timing};
+pub(crate) use self::permission::{Permission, User};
 pub(crate) use self::record::{Finding, Intent, Record};
 pub(crate) use self::slot::{Slot, fingerprint};
-pub(crate) use self::verdict::{Miss, Verdict, healthy, judge};
+pub use self::status::Statuses;
+pub(crate) use self::status::{Reading, Verdict};
+pub(crate) use self::verdict::Miss;

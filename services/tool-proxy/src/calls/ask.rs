@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use holdfast_resilience::{Backoff, Permit};
+use holdfast_resilience::Backoff;
 use holdfast_rpc::deadline;
 use tokio::time::{Instant, sleep};
 
 use super::entry::Entry;
 use super::{Call, Calls, Stop};
 use crate::catalog::Tool;
-use crate::domain::{Answer, Effect, Miss, Slot, Timing, Verdict, healthy, judge};
-use crate::upstream::{Incoming, Outgoing};
+use crate::circuits::{Held, Leave};
+use crate::domain::{Answer, Effect, Miss, Slot, Timing};
+use crate::upstream::{Heard, Outgoing};
 
 /// Between the attempts of one call.
 const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(1));
@@ -31,16 +32,22 @@ impl Calls {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(miss) => miss,
             };
-            let delay = BACKOFF.delay(attempt, &mut rand::rng());
-            let time_left = deadline::remaining().is_none_or(|left| left > delay);
-            let again = miss.passing && attempt < tool.attempts && time_left && tool.budget.withdraw();
+            let pause = pause(&miss, attempt);
+            let again = miss.passing && attempt < tool.attempts && pause < time_for(tool) && tool.budget.withdraw();
             if !again {
                 return Ok(Err(miss));
             }
-            sleep(delay).await;
+            // Neither a place nor a permit is held meanwhile.
+            sleep(pause).await;
             attempt += 1;
         }
     }
+}
+
+/// Until the next attempt: at random, but not before the tool wants to be asked again. A pause that the caller's time, or
+/// the tool's own, is too short for is not made: the fallback answers instead.
+fn pause(miss: &Miss, attempt: u32) -> Duration {
+    BACKOFF.delay(attempt, &mut rand::rng()).max(miss.retry_after.unwrap_or_default())
 }
 
 async fn attempt_once(
@@ -49,24 +56,31 @@ async fn attempt_once(
     entry: &mut Option<Entry<'_>>,
     timing: &mut Timing,
 ) -> Result<Result<Answer, Miss>, Stop> {
-    let open = || Ok(Err(Miss::kept("CIRCUIT_OPEN")));
-    if tool.breaker.refusal().is_some() {
-        return open();
+    if let Some(held) = tool.guard.refusal() {
+        return Ok(Err(open(held)));
     }
     let waiting = Instant::now();
-    let place = tool.places.take().await;
+    let place = tool.places.take(&call.tenant, deadline::remaining().map(in_time)).await;
     timing.waited += waiting.elapsed();
     let Some(_place) = place else { return Ok(Err(Miss::kept("OVERLOADED"))) };
-    // The circuit may have opened while this call stood in line.
-    let Ok(permit) = tool.breaker.acquire() else { return open() };
+    // The circuits may have opened while this call stood in line.
+    let leave = match tool.guard.acquire().await {
+        Ok(leave) => leave,
+        Err(held) => return Ok(Err(open(held))),
+    };
     if let Some(entry) = entry {
         entry.vouch(tool.effect).await?;
     }
-    let (calling, watched) = (Instant::now(), Watched::new(permit, tool));
+    let (calling, watched) = (Instant::now(), Watched::new(leave, tool));
     timing.attempts += 1;
     let answer = request(tool, call, watched).await;
     timing.called += calling.elapsed();
     Ok(answer)
+}
+
+/// That of the tool, or that of its host.
+fn open(held: Held) -> Miss {
+    Miss::kept("CIRCUIT_OPEN").come_back_in(Some(held.retry_after))
 }
 
 async fn request(tool: &Tool, call: &Call, watched: Watched) -> Result<Answer, Miss> {
@@ -76,63 +90,56 @@ async fn request(tool: &Tool, call: &Call, watched: Watched) -> Result<Answer, M
         invocation: call.slot.as_ref().and_then(Slot::invocation),
         until: Instant::now() + time_for(tool),
     };
-    let incoming = match tool.upstream.send(outgoing).await {
-        Ok(incoming) => incoming,
-        Err(miss) => return Err(watched.missed(miss)),
-    };
-    match judge(incoming.status, tool.effect) {
-        Verdict::Failed(miss) => Err(watched.missed(miss)),
-        Verdict::Answered(outcome) => {
-            let (status, content_type) = (incoming.status, content_type(&incoming));
-            match incoming.body().await {
-                Ok(content) => {
-                    watched.answered(status);
-                    Ok(Answer { outcome, content, content_type, reason: String::new(), age: None })
-                }
-                Err(miss) => Err(watched.missed(miss)),
-            }
+    match tool.upstream.call(outgoing).await {
+        Ok(heard) => {
+            watched.answered(heard.healthy);
+            let Heard { outcome, content, content_type, .. } = heard;
+            Ok(Answer::said(outcome, content, content_type))
         }
+        Err(miss) => Err(watched.missed(miss)),
     }
 }
 
 /// A caller who has less time than the tool may take gets the fallback in time, not just a passed deadline: the last
 /// tenth of what is left is for that.
 fn time_for(tool: &Tool) -> Duration {
-    deadline::remaining().map_or(tool.timeout, |left| tool.timeout.min(left / 10 * 9))
+    deadline::remaining().map_or(tool.timeout, |left| tool.timeout.min(in_time(left)))
 }
 
-fn content_type(incoming: &Incoming) -> String {
-    incoming.content_type.clone().unwrap_or_else(|| "application/json".into())
+fn in_time(left: Duration) -> Duration {
+    left / 10 * 9
 }
 
-/// A breaker's permit while the request is under way. Where the caller goes away, or has too little time, the tool is
+/// The circuits' leave while the request is under way. Where the caller goes away, or has too little time, the tool is
 /// judged only if it had a fair part of its own: else a hanging tool whose callers all give up early would never be
 /// found out, or a few hasty callers would open the circuit for everybody.
 struct Watched {
-    permit: Option<Permit>,
+    leave: Option<Leave>,
     since: Instant,
     fair: Duration,
 }
 
 impl Watched {
-    fn new(permit: Permit, tool: &Tool) -> Self {
-        Self { permit: Some(permit), since: Instant::now(), fair: tool.upstream.patience() / 2 }
+    fn new(leave: Leave, tool: &Tool) -> Self {
+        Self { leave: Some(leave), since: Instant::now(), fair: tool.upstream.patience() / 2 }
     }
 
-    fn answered(mut self, status: u16) {
-        match self.permit.take() {
-            Some(permit) if healthy(status) => permit.success(),
-            Some(permit) => permit.failure(),
+    fn answered(mut self, healthy: bool) {
+        match self.leave.take() {
+            Some(leave) if healthy => leave.success(),
+            Some(leave) => leave.failure(false),
             None => {}
         }
     }
 
     fn missed(mut self, miss: Miss) -> Miss {
-        match self.permit.take() {
-            // An answer that is too large is an answer.
-            Some(permit) if !miss.passing => permit.success(),
-            Some(permit) if miss.is_timeout() => self.permit = Some(permit),
-            Some(permit) => permit.failure(),
+        match self.leave.take() {
+            // Neither for it nor against it.
+            Some(leave) if miss.is_ours() => drop(leave),
+            // Such as an answer that is too large: it is an answer.
+            Some(leave) if miss.healthy => leave.success(),
+            Some(leave) if miss.is_timeout() => self.leave = Some(leave),
+            Some(leave) => leave.failure(miss.host_failed),
             None => {}
         }
         miss
@@ -141,10 +148,10 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        if let Some(permit) = self.permit.take()
+        if let Some(leave) = self.leave.take()
             && self.since.elapsed() >= self.fair
         {
-            permit.failure();
+            leave.silence();
         }
     }
 }

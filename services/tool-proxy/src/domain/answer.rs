@@ -1,5 +1,6 @@
 //! What a call comes to.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,12 +51,55 @@ pub(crate) struct Answer {
     /// The age of a cached answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) age: Option<Duration>,
+    /// What stood in; none where the tool itself answered, or nothing may stand in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stand_in: Option<StandIn>,
+}
+
+/// What stood in for a tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StandIn {
+    /// Always the same answer.
+    Fixed,
+    /// The tool's last good answer.
+    LastGood,
+    /// Another tool, by its name.
+    Tool(String),
+    /// Nothing but advice.
+    Unavailable,
+}
+
+impl StandIn {
+    /// For metrics and spans.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::LastGood => "last_good",
+            Self::Tool(_) => "tool",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl fmt::Display for StandIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tool(name) => write!(f, "tool:{name}"),
+            other => f.write_str(other.kind()),
+        }
+    }
 }
 
 impl Answer {
+    /// What a tool said itself.
+    pub(crate) fn said(outcome: Outcome, content: Bytes, content_type: String) -> Self {
+        Self { outcome, content, content_type, reason: String::new(), age: None, stand_in: None }
+    }
+
     /// Nothing could answer.
     pub(crate) fn unavailable(tool: &str, reason: &str, advice: &str) -> Self {
-        Self::notice(Outcome::Unavailable, "unavailable", tool, reason, advice)
+        Self::notice(Outcome::Unavailable, "unavailable", tool, reason, advice).by(StandIn::Unavailable)
     }
 
     /// An effectful call may have happened, and nobody will try again.
@@ -67,7 +111,13 @@ impl Answer {
 
     /// JSON that the mesh made up itself.
     pub(crate) fn made(outcome: Outcome, value: &serde_json::Value, reason: &str) -> Self {
-        Self { outcome, content: value.to_string().into(), content_type: JSON.into(), reason: reason.into(), age: None }
+        Self { reason: reason.into(), ..Self::said(outcome, value.to_string().into(), JSON.into()) }
+    }
+
+    /// It stands in for the tool.
+    #[must_use]
+    pub(crate) fn by(self, stand_in: StandIn) -> Self {
+        Self { stand_in: Some(stand_in), ..self }
     }
 
     fn notice(outcome: Outcome, error: &str, tool: &str, reason: &str, advice: &str) -> Self {
@@ -82,7 +132,7 @@ pub(crate) const JSON: &str = "application/json";
 /// Where the time of a call went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Timing {
-    /// Waiting for a place.
+    /// Waiting: for a place, or for an equal call that is under way already.
     pub(crate) waited: Duration,
     /// In the tool, over all attempts.
     pub(crate) called: Duration,

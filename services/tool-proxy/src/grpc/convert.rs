@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use holdfast_proto::tool::v1 as pb;
-use holdfast_resilience::breaker::State;
+use holdfast_resilience::breaker::{Mode, State};
 use holdfast_rpc::time;
 
 use crate::catalog::Tool;
-use crate::circuits::Circuit;
-use crate::domain::{Effect, Outcome, Reply};
+use crate::circuits::{Kind, Report};
+use crate::config::Fallback;
+use crate::domain::{Effect, Outcome, Reply, StandIn};
 
 impl From<Reply> for pb::CallToolResponse {
     fn from(reply: Reply) -> Self {
@@ -15,6 +16,13 @@ impl From<Reply> for pb::CallToolResponse {
             waited: Some(time::duration(reply.timing.waited)),
             called: Some(time::duration(reply.timing.called)),
             attempts: reply.timing.attempts,
+        };
+        let (fallback, fallback_tool) = match reply.answer.stand_in {
+            None => (pb::FallbackKind::Unspecified, String::new()),
+            Some(StandIn::Fixed) => (pb::FallbackKind::Fixed, String::new()),
+            Some(StandIn::LastGood) => (pb::FallbackKind::LastGood, String::new()),
+            Some(StandIn::Tool(name)) => (pb::FallbackKind::Tool, name),
+            Some(StandIn::Unavailable) => (pb::FallbackKind::Unavailable, String::new()),
         };
         Self {
             content: reply.answer.content,
@@ -24,12 +32,15 @@ impl From<Reply> for pb::CallToolResponse {
             age: reply.answer.age.map(time::duration),
             replayed: reply.replayed,
             timing: Some(timing),
+            fallback: fallback.into(),
+            fallback_tool,
         }
     }
 }
 
-impl From<Circuit> for pb::Circuit {
-    fn from(circuit: Circuit) -> Self {
+impl From<Report> for pb::Circuit {
+    fn from(circuit: Report) -> Self {
+        let reason = circuit.reason();
         let snapshot = circuit.snapshot;
         let ago = i64::try_from(snapshot.changed_ago.as_micros()).unwrap_or(i64::MAX);
         let (state, retry_after) = match snapshot.state {
@@ -40,12 +51,29 @@ impl From<Circuit> for pb::Circuit {
         Self {
             name: circuit.name.to_string(),
             state: state.into(),
-            reason: snapshot.reason.to_string(),
+            reason,
             changed_at: Some(time::timestamp(time::now_micros().saturating_sub(ago))),
             calls: snapshot.calls,
             failures: snapshot.failures,
             retry_after,
+            mode: mode(snapshot.mode).into(),
+            kind: match circuit.kind {
+                Kind::Tool => pb::CircuitKind::Tool,
+                Kind::Host => pb::CircuitKind::Host,
+            }
+            .into(),
+            slow_calls: snapshot.slow,
+            set_by: circuit.word.as_ref().map(|word| word.by.clone()).unwrap_or_default(),
+            set_reason: circuit.word.map(|word| word.why).unwrap_or_default(),
         }
+    }
+}
+
+const fn mode(mode: Mode) -> pb::CircuitMode {
+    match mode {
+        Mode::Auto => pb::CircuitMode::Auto,
+        Mode::ForcedOpen => pb::CircuitMode::Open,
+        Mode::ForcedClosed => pb::CircuitMode::Closed,
     }
 }
 
@@ -60,6 +88,16 @@ pub(super) fn tool(tool: &Tool) -> pb::Tool {
         description: tool.description.clone(),
         input_schema: Bytes::copy_from_slice(tool.schema.text().as_bytes()),
         effect: effect.into(),
+        fallbacks: tool.fallback.iter().map(|fallback| kind(fallback).into()).collect(),
+    }
+}
+
+const fn kind(fallback: &Fallback) -> pb::FallbackKind {
+    match fallback {
+        Fallback::Fixed { .. } => pb::FallbackKind::Fixed,
+        Fallback::LastGood { .. } => pb::FallbackKind::LastGood,
+        Fallback::Tool { .. } => pb::FallbackKind::Tool,
+        Fallback::Unavailable { .. } => pb::FallbackKind::Unavailable,
     }
 }
 

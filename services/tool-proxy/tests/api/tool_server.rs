@@ -27,12 +27,16 @@ pub(crate) enum Does {
     Typed(&'static str, &'static [u8]),
     /// Sends this many bytes without saying so before.
     Chunks(usize),
+    /// Leads elsewhere.
+    Redirect(String),
     /// Never answers.
     Hang,
     /// Takes the request and closes the connection.
     Break,
     /// Sends the head of an answer and closes the connection.
     BreakAfterHead,
+    /// Refuses, and says after how many seconds to come back.
+    Later(u16, u64),
     /// Answers when the gate has a permit.
     Gate(Arc<Semaphore>, Value),
     /// The first one once, then the next.
@@ -67,28 +71,57 @@ pub(crate) struct ToolServer {
     script: Arc<Mutex<HashMap<String, Does>>>,
     hits: Arc<watch::Sender<Vec<Hit>>>,
     connections: Arc<watch::Sender<usize>>,
+    /// Requests that were answered, and those whose senders went away before.
+    ended: Arc<watch::Sender<(usize, usize)>>,
+}
+
+/// A request under way.
+struct UnderWay {
+    ended: Arc<watch::Sender<(usize, usize)>>,
+    answered: bool,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.ended.send_modify(|(answered, gone)| if self.answered { *answered += 1 } else { *gone += 1 });
+    }
 }
 
 type Answer = Response<BoxBody<Bytes, std::io::Error>>;
 
 impl ToolServer {
     pub(crate) async fn start() -> Self {
-        Self::listen(None).await
+        Self::at("127.0.0.1:0").await
+    }
+
+    pub(crate) async fn at(address: &str) -> Self {
+        Self::listen(TcpListener::bind(address).await.expect("the address is ours"), None)
+    }
+
+    /// One at every address of this machine.
+    pub(crate) async fn everywhere() -> Self {
+        let both = TcpListener::bind("[::]:0").await;
+        let listener = match both {
+            Ok(listener) => listener,
+            Err(_) => TcpListener::bind("0.0.0.0:0").await.expect("a port is free"),
+        };
+        Self::listen(listener, None)
     }
 
     /// One on https, for the name `localhost`.
     pub(crate) async fn secured(certificate: ServerConfig) -> Self {
-        Self::listen(Some(TlsAcceptor::from(Arc::new(certificate)))).await
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        Self::listen(listener, Some(TlsAcceptor::from(Arc::new(certificate))))
     }
 
-    async fn listen(tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    fn listen(listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
         let server = Self {
             address: listener.local_addr().expect("a bound socket has an address"),
             scheme: if tls.is_some() { "https" } else { "http" },
             script: Arc::default(),
             hits: Arc::new(watch::Sender::new(Vec::new())),
             connections: Arc::new(watch::Sender::new(0)),
+            ended: Arc::default(),
         };
         let accepting = server.clone();
         tokio::spawn(async move {
@@ -121,6 +154,10 @@ impl ToolServer {
         }
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     pub(crate) fn on(&self, path: &str, does: Does) {
         self.script.lock().expect("no panic").insert(path.to_owned(), does);
     }
@@ -128,6 +165,11 @@ impl ToolServer {
     /// Everything that arrived at a path.
     pub(crate) fn hits(&self, path: &str) -> Vec<Hit> {
         self.hits.borrow().iter().filter(|hit| hit.path == path).cloned().collect()
+    }
+
+    /// Everything that arrived, at whatever path.
+    pub(crate) fn all_hits(&self) -> Vec<Hit> {
+        self.hits.borrow().clone()
     }
 
     /// Waits until so many requests have arrived at a path.
@@ -139,6 +181,11 @@ impl ToolServer {
     /// Connections that were opened.
     pub(crate) fn connections(&self) -> usize {
         *self.connections.borrow()
+    }
+
+    /// Waits until the senders of so many requests have gone away without an answer.
+    pub(crate) async fn cut_off(&self, count: usize) {
+        self.ended.subscribe().wait_for(|(_, gone)| *gone >= count).await.expect("the server lives");
     }
 
     async fn serve(self, request: Request<Incoming>) -> Result<Answer, std::io::Error> {
@@ -153,8 +200,11 @@ impl ToolServer {
             headers: parts.headers,
             body,
         };
+        let mut under_way = UnderWay { ended: Arc::clone(&self.ended), answered: false };
         self.hits.send_modify(|hits| hits.push(hit));
-        act(does).await
+        let answer = act(does).await;
+        under_way.answered = true;
+        answer
     }
 
     fn next(&self, path: &str) -> Does {
@@ -173,10 +223,16 @@ impl ToolServer {
 async fn act(does: Does) -> Result<Answer, std::io::Error> {
     match does {
         Does::Answer(status, value) => Ok(whole(status, "application/json", value.to_string().into())),
+        Does::Later(status, seconds) => {
+            let mut answer = whole(status, "application/json", Bytes::from_static(b"{}"));
+            answer.headers_mut().insert("retry-after", seconds.into());
+            Ok(answer)
+        }
         Does::Typed(content_type, bytes) => Ok(whole(200, content_type, Bytes::from_static(bytes))),
         Does::Chunks(total) => Ok(chunks(total, None)),
         Does::BreakAfterHead => Ok(chunks(1, Some(std::io::ErrorKind::ConnectionReset.into()))),
         Does::Break => Err(std::io::ErrorKind::ConnectionReset.into()),
+        Does::Redirect(to) => Ok(redirect(&to)),
         Does::Hang => std::future::pending().await,
         Does::Gate(gate, value) => {
             gate.acquire().await.expect("the gate is never closed").forget();
@@ -194,6 +250,12 @@ fn whole(status: u16, content_type: &str, bytes: Bytes) -> Answer {
     if status / 100 == 3 {
         answer.headers_mut().insert("location", "/elsewhere".parse().expect("a header"));
     }
+    answer
+}
+
+fn redirect(to: &str) -> Answer {
+    let mut answer = whole(307, "text/plain", Bytes::new());
+    answer.headers_mut().insert("location", to.parse().expect("a header"));
     answer
 }
 

@@ -1,0 +1,148 @@
+//! What of arguments and results may stand in traces: nothing, unless a tool is declared with `trace_content`; then all but
+//! what `redact` names. A rule that begins with `/` is a JSON pointer into arguments and results; any other is a name of
+//! fields, at whatever depth and in whatever case. JSON inside of a string is looked through too, for servers pack their
+//! results so. What is not JSON cannot be looked through: where there are rules, it is left out.
+
+use serde_json::Value;
+
+/// What stands where something was taken out.
+const REDACTED: &str = "[redacted]";
+/// A span carries at most this much of arguments, and of a result.
+const TRACED_BYTES_MAX: usize = 8 << 10;
+
+/// What is taken out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Redaction {
+    /// Paths, as their parts.
+    pointers: Vec<Vec<String>>,
+    /// Names, in lower case.
+    names: Vec<String>,
+}
+
+impl Redaction {
+    /// Reads the rules; an error says what is wrong with one.
+    pub(crate) fn of(rules: &[String]) -> Result<Self, String> {
+        let mut redaction = Self::default();
+        for rule in rules {
+            match rule.strip_prefix('/') {
+                _ if rule.is_empty() => return Err("has an empty rule: to take out everything, leave trace_content off".into()),
+                Some(path) => redaction.pointers.push(path.split('/').map(part).collect::<Result<_, _>>()?),
+                None => redaction.names.push(rule.to_lowercase()),
+            }
+        }
+        Ok(redaction)
+    }
+
+    /// The text that may stand in a trace.
+    pub(crate) fn text(&self, content: &[u8]) -> String {
+        let plain = self.pointers.is_empty() && self.names.is_empty();
+        let text = match serde_json::from_slice::<Value>(content) {
+            Ok(mut value) => {
+                self.pointers.iter().for_each(|pointer| take_out(&mut value, pointer));
+                self.look_through(&mut value);
+                value.to_string()
+            }
+            Err(_) if plain => String::from_utf8_lossy(content).into_owned(),
+            Err(_) => format!("[redacted: {} bytes that are not JSON]", content.len()),
+        };
+        cut(text)
+    }
+
+    fn look_through(&self, value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    match self.names.contains(&name.to_lowercase()) {
+                        true => *value = REDACTED.into(),
+                        false => self.look_through(value),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.look_through(item)),
+            Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
+                if let Ok(mut packed) = serde_json::from_str(text) {
+                    self.look_through(&mut packed);
+                    *text = packed.to_string();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A part of a JSON pointer, with its escapes undone.
+/// Source: <https://www.rfc-editor.org/rfc/rfc6901>
+fn part(text: &str) -> Result<String, String> {
+    if text.replace("~0", "").replace("~1", "").contains('~') {
+        return Err(format!("has a \"~\" in {text:?} that is neither \"~0\" nor \"~1\""));
+    }
+    Ok(text.replace("~1", "/").replace("~0", "~"))
+}
+
+fn take_out(value: &mut Value, path: &[String]) {
+    let Some((first, rest)) = path.split_first() else {
+        *value = REDACTED.into();
+        return;
+    };
+    let below = match value {
+        Value::Object(fields) => fields.get_mut(first),
+        Value::Array(items) => first.parse().ok().and_then(|index: usize| items.get_mut(index)),
+        _ => None,
+    };
+    if let Some(below) = below {
+        take_out(below, rest);
+    }
+}
+
+fn cut(text: String) -> String {
+    if text.len() <= TRACED_BYTES_MAX {
+        return text;
+    }
+    let end = (0..=TRACED_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{} [cut]", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redacted(rules: &[&str], content: &str) -> String {
+        let rules: Vec<_> = rules.iter().map(ToString::to_string).collect();
+        Redaction::of(&rules).expect("they hold").text(content.as_bytes())
+    }
+
+    #[test]
+    fn a_pointer_takes_out_what_it_points_at_and_nothing_else() {
+        let content = r#"{"a":[{"b":1},{"b":2}],"b":3,"x/y":4}"#;
+        assert_eq!(redacted(&["/a/1/b", "/x~1y"], content), r#"{"a":[{"b":1},{"b":"[redacted]"}],"b":3,"x/y":"[redacted]"}"#);
+        assert_eq!(redacted(&["/a"], content), r#"{"a":"[redacted]","b":3,"x/y":4}"#);
+        assert_eq!(redacted(&["/nowhere/0", "/b/c"], content), content, "what is not there is not missed");
+    }
+
+    #[test]
+    fn a_name_takes_out_every_field_of_it_whatever_the_depth_the_case_and_the_packing() {
+        let packed = serde_json::json!({"Card_Number": "4711", "items": [{"card_number": {"deep": "4711"}}]});
+        let content = serde_json::json!([{"type": "text", "text": packed.to_string()}, packed]).to_string();
+        let text = redacted(&["card_number"], &content);
+        assert!(!text.contains("4711"), "{text}");
+        assert!(text.contains("items") && text.contains("type"), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_looked_through_is_left_out_where_there_are_rules() {
+        assert_eq!(redacted(&["password"], "password=canary"), "[redacted: 15 bytes that are not JSON]");
+        assert_eq!(redacted(&[], "as it is"), "as it is");
+    }
+
+    #[test]
+    fn a_span_carries_only_so_much() {
+        let text = redacted(&[], &"ä".repeat(TRACED_BYTES_MAX));
+        assert!(text.len() <= TRACED_BYTES_MAX + " [cut]".len() && text.ends_with(" [cut]"));
+    }
+
+    #[test]
+    fn a_rule_that_means_nothing_is_refused() {
+        assert!(Redaction::of(&["/a~2".into()]).is_err());
+        assert!(Redaction::of(&[String::new()]).is_err());
+    }
+}

@@ -1,0 +1,184 @@
+//! Effects at tools while answers are lost, workers are killed at any step, and the tool-proxy is killed.
+//!
+//! A run has a seed. Four invocations call two tools in turn: one that deduplicates, and one that does not. Their workers
+//! are killed before, in and after a call, and another takes over with a higher fence and begins again; some go on as if
+//! nothing had happened. The tool loses answers after the effect, or breaks off before it, or hangs. Once in each run the
+//! proxy is killed with SIGKILL, at a moment that the seed chooses. At the end every call has been answered, and:
+//!
+//! - at the idempotent tool each has had its effect exactly once, and its answer is the tool's;
+//! - at the effectful one it was sent at most once; where its answer is not the tool's, and it may have left, the caller
+//!   was told that its outcome is unknown;
+//! - everybody who asked for the same call was told the same.
+
+mod script;
+mod tool;
+mod verdict;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_config::{Common, Data, Peer};
+use holdfast_rpc::lease::{LeaseKey, LeaseToken};
+use holdfast_testkit::Mesh;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use self::script::{Kill, Script};
+use self::tool::Tools;
+use self::worker::{Told, Work};
+
+/// A run that has not ended by then never will.
+const ENDED_WITHIN: Duration = Duration::from_secs(90);
+
+/// What was done and found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Runs to their end.
+    pub runs: u64,
+    /// Calls that were to be made, each at its own place.
+    pub calls: u64,
+    /// Answers that were told, repeats included.
+    pub answers: u64,
+    /// Kills of the proxy.
+    pub proxy_kills: u64,
+    /// Workers that were killed.
+    pub worker_kills: u64,
+    /// Workers that went on though they had been superseded.
+    pub zombies: u64,
+    /// Of their calls, those that were refused for it.
+    pub fenced: u64,
+    /// Answers that the tools did not give.
+    pub answers_lost: u64,
+    /// What calls came to, by tool and outcome.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Broken promises, each with its seed.
+    pub broken: Vec<String>,
+}
+
+impl Report {
+    /// Whether every promise held.
+    pub const fn holds(&self) -> bool {
+        self.broken.is_empty()
+    }
+
+    /// One line of figures.
+    pub fn figures(&self) -> Value {
+        json!({
+            "runs": self.runs, "calls": self.calls, "answers": self.answers, "proxy_kills": self.proxy_kills,
+            "worker_kills": self.worker_kills, "zombies": self.zombies, "fenced": self.fenced,
+            "answers_lost": self.answers_lost, "outcomes": self.outcomes, "broken": self.broken.len(),
+        })
+    }
+
+    fn count(&mut self, tool: &str, outcome: &str) {
+        *self.outcomes.entry(format!("{tool}:{outcome}")).or_default() += 1;
+    }
+}
+
+/// Runs all seeds, as many at once as there are lanes: each has a mesh of its own.
+///
+/// # Panics
+/// Where a service does not start.
+pub async fn run(seeds: Range<u64>, lanes: usize) -> Report {
+    let (seeds, report) = (Arc::new(Mutex::new(seeds)), Arc::new(Mutex::new(Report::default())));
+    let mut running = JoinSet::new();
+    for _ in 0..lanes {
+        let (seeds, report) = (Arc::clone(&seeds), Arc::clone(&report));
+        running.spawn(async move {
+            let mut stage = Stage::start().await;
+            loop {
+                let Some(seed) = seeds.lock().next() else { return };
+                stage.play(seed, &report).await;
+            }
+        });
+    }
+    while let Some(lane) = running.join_next().await {
+        lane.expect("a lane does not panic");
+    }
+    std::mem::take(&mut report.lock())
+}
+
+/// A mesh with its tools.
+struct Stage {
+    mesh: Mesh,
+    tools: Tools,
+    key: LeaseKey,
+}
+
+impl Stage {
+    async fn start() -> Self {
+        let tools = Tools::start().await;
+        let mesh = Mesh::builder().only(&[Peer::State, Peer::ToolProxy]).config(config(&tools)).start().await;
+        let common = Common { data: Data { dir: mesh.directory().join("data") }, ..Common::default() };
+        let key = LeaseKey::load(&common).expect("the mesh minted it");
+        Self { mesh, tools, key }
+    }
+
+    async fn play(&mut self, seed: u64, report: &Mutex<Report>) {
+        let script = Script::of(seed);
+        let hits = self.tools.begin(&script);
+        let work = Arc::new(Work {
+            url: self.mesh.url(Peer::ToolProxy),
+            key: self.key.clone(),
+            told: Mutex::new(Told::default()),
+        });
+        let mut workers = JoinSet::new();
+        for invocation in script.invocations.clone() {
+            workers.spawn(worker::through_all_kills(Arc::clone(&work), invocation));
+        }
+        match &script.kill {
+            Kill::After(pause) => tokio::time::sleep(*pause).await,
+            // The calls may end before so many have come.
+            Kill::AtHit { .. } => drop(timeout(Duration::from_secs(2), hits).await),
+        }
+        self.mesh.kill(Peer::ToolProxy).await;
+        self.tools.go_on();
+        self.mesh.restart(Peer::ToolProxy).await;
+        let ended = timeout(ENDED_WITHIN, async {
+            while let Some(worker) = workers.join_next().await {
+                worker.expect("a worker does not panic");
+            }
+        })
+        .await;
+        let mut report = report.lock();
+        report.runs += 1;
+        report.proxy_kills += 1;
+        if ended.is_err() {
+            report.broken.push(format!("seed {seed}: it has not ended within {ENDED_WITHIN:?}"));
+        }
+        verdict::judge(seed, &script, &work.told.lock(), &self.tools.effects(&script), &mut report);
+    }
+}
+
+impl Work {
+    /// The lease of an attempt.
+    fn lease(&self, invocation: &str, attempt: u32) -> String {
+        self.key.sign(&LeaseToken {
+            tenant: "storm".into(),
+            session: String::new(),
+            invocation_id: invocation.into(),
+            attempt,
+            lease_id: holdfast_rpc::id::new(),
+            // As the queue does it: a fence tells the token's age too.
+            fence: holdfast_rpc::time::now_micros().unsigned_abs() + u64::from(attempt),
+            agent: "storm".into(),
+        })
+    }
+}
+
+fn config(tools: &Tools) -> String {
+    let never = "breaker = { minimum_calls = 1000000, failure_percent = 100 }";
+    let fallback = "fallback = [{ kind = \"unavailable\", advice = \"Go on without.\" }]";
+    format!(
+        "[tool_proxy]\nretry_percent = 100\nhost_{never}\n\
+         [tools.once]\nurl = {:?}\neffect = \"idempotent\"\nattempts = 3\ntimeout = \"20s\"\n{never}\n{fallback}\n\
+         [tools.pay]\nurl = {:?}\ntimeout = \"300ms\"\nconnect_timeout = \"300ms\"\n{never}\n{fallback}\n",
+        tools.url("once"),
+        tools.url("pay"),
+    )
+}
