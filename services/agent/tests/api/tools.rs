@@ -101,6 +101,7 @@ impl ToolService for Tools {
             description: format!("{name} does what it says"),
             input_schema: br#"{"type":"object"}"#.to_vec().into(),
             effect: pb::Effect::ReadOnly.into(),
+            fallbacks: vec![pb::FallbackKind::Unavailable.into()],
         };
         Ok(Response::new(pb::ListToolsResponse { tools: NAMES.map(tool).into(), next_page_token: String::new() }))
     }
@@ -116,6 +117,13 @@ impl ToolService for Tools {
         &self,
         _: Request<pb::WatchCircuitsRequest>,
     ) -> Result<Response<Self::WatchCircuitsStream>, Status> {
+        Err(Status::unimplemented("not part of the stand-in"))
+    }
+
+    async fn set_circuit(
+        &self,
+        _: Request<pb::SetCircuitRequest>,
+    ) -> Result<Response<pb::SetCircuitResponse>, Status> {
         Err(Status::unimplemented("not part of the stand-in"))
     }
 }

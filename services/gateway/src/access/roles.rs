@@ -71,6 +71,7 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
         ("ListTools",        CALLER),
         ("ListCircuits",     OPERATOR),
         ("WatchCircuits",    OPERATOR),
+        ("SetCircuit",       OPERATOR),
     ]),
     ("holdfast.llm.v1.LlmService", &[
         ("Generate",         WORKER),

@@ -101,12 +101,14 @@ mod tests {
         circuit.report().snapshot.state
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_probe_that_the_host_holds_back_is_free_again() {
         let circuits = circuits();
         let (one, other) = (guard(&circuits, "one"), guard(&circuits, "other"));
         one.acquire().await.expect("both are closed").failure(true);
-        tokio::time::advance(Duration::from_millis(2)).await;
+        while one.refusal().is_some() {
+            tokio::task::yield_now().await;
+        }
         let host = one.host.as_ref().expect("it has one");
         // Another tool's call is the host's only probe.
         let probing = other.acquire().await.expect("the host probes");
@@ -118,7 +120,7 @@ mod tests {
         assert_eq!(state(&one.tool), State::Closed);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn of_a_silent_tool_its_host_knows_nothing() {
         let circuits = circuits();
         let guard = guard(&circuits, "one");

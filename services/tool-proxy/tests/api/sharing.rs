@@ -158,7 +158,7 @@ async fn an_operators_word_is_in_force_everywhere_and_outlasts_every_process() {
         "it begins by probing"
     );
     news.until(|circuit| circuit.mode() == CircuitMode::Auto).await;
-    while news.next().await.state() != CircuitState::Closed {
+    while twins.watch(0, "bad").await.next().await.state() != CircuitState::Closed {
         join(twins.calls(0, "bad", 3), twins.calls(1, "bad", 3)).await;
     }
 }

@@ -63,4 +63,11 @@ impl ToolService for Tools {
     ) -> Result<Response<Self::WatchCircuitsStream>, Status> {
         Err(Status::unimplemented("not part of the stand-in"))
     }
+
+    async fn set_circuit(
+        &self,
+        _: Request<pb::SetCircuitRequest>,
+    ) -> Result<Response<pb::SetCircuitResponse>, Status> {
+        Err(Status::unimplemented("not part of the stand-in"))
+    }
 }
