@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn what_could_never_trip_or_never_heal_is_refused() {
-        let wrong: [(&str, fn(&mut Settings)); 12] = [
+        type Change = fn(&mut Settings);
+        let wrong: [(&str, Change); 12] = [
             ("window", |settings| settings.window = Window::Time(Duration::from_millis(9))),
             ("window_calls", |settings| settings.window = Window::Calls(0)),
             ("window_calls", |settings| settings.window = Window::Calls(CALLS_MAX + 1)),

@@ -11,7 +11,7 @@ const SLICES: u64 = 10;
 pub(in crate::breaker) struct Slices {
     slice_ns: u64,
     newest: u64,
-    slices: [Slice; SLICES as usize],
+    slices: Box<[Slice; SLICES as usize]>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,7 +22,7 @@ struct Slice {
 
 impl Slices {
     pub(super) fn new(length: Duration) -> Self {
-        Self { slice_ns: (nanos(length) / SLICES).max(1), newest: 0, slices: [Slice::default(); SLICES as usize] }
+        Self { slice_ns: (nanos(length) / SLICES).max(1), newest: 0, slices: Box::default() }
     }
 
     pub(super) fn record(&mut self, now: Duration, ended: Ended) {
@@ -37,7 +37,7 @@ impl Slices {
     pub(super) fn counts(&self, now: Duration) -> Counts {
         let newest = self.newest.max(nanos(now) / self.slice_ns);
         let mut total = Counts::default();
-        for slice in &self.slices {
+        for slice in self.slices.iter() {
             if slice.number + SLICES > newest {
                 total.add(slice.counts);
             }
@@ -46,7 +46,7 @@ impl Slices {
     }
 
     pub(super) fn clear(&mut self) {
-        self.slices = [Slice::default(); SLICES as usize];
+        *self.slices = Default::default();
     }
 
     /// Time never runs backwards here: a late clock counts into the newest slice.
