@@ -7,12 +7,13 @@ mod invocations;
 mod redrive;
 mod service;
 mod state;
+mod tools;
 
 pub(crate) mod check;
 
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Client, Command, Global, Service, State, StateCommand};
+use crate::cli::{Cli, Client, Command, Global, Service, State};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::source::Source;
@@ -24,7 +25,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let source = Source::find(cli.global.config.as_deref());
     let outcome = match cli.command {
         Command::Service(Service::State(State { command: Some(command) })) => {
-            block_on(on_records(command, &cli.global, output))
+            block_on(state::run(command, &cli.global, &source, output))
         }
         Command::Service(service) => return service::run(service.peer(), &source),
         Command::Up(arguments) => block_on(up::run(arguments, source, output)),
@@ -49,12 +50,9 @@ async fn speak(command: Client, global: &Global, output: Output) -> Result<Exit,
         Client::List(arguments) => invocations::list(&gateway, &arguments, output).await,
         Client::Cancel(arguments) => invocations::cancel(&gateway, &arguments, output).await,
         Client::Redrive(arguments) => redrive::redrive(&gateway, &arguments, output).await,
-        Client::Circuits => circuits::list(&gateway, output).await,
+        Client::Tools(arguments) => tools::run(arguments.command, &gateway, output).await,
+        Client::Circuits(arguments) => circuits::run(&gateway, arguments, output).await,
     }
-}
-
-async fn on_records(command: StateCommand, global: &Global, output: Output) -> Result<Exit, Failure> {
-    state::run(command, &gateway::find(global)?, output).await
 }
 
 fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {

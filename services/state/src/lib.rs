@@ -14,6 +14,7 @@ pub mod place;
 pub mod postgres;
 pub mod recall;
 pub mod redis;
+pub mod restored;
 pub mod stale;
 pub mod state;
 pub mod store;

@@ -14,7 +14,7 @@ pub(crate) struct State {
     pub(crate) command: Option<StateCommand>,
 }
 
-/// The commands that read and write records, through a gateway.
+/// The commands that read and write records, through a gateway, and the one that an operator runs beside the store.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum StateCommand {
     /// Show a record
@@ -31,7 +31,17 @@ pub(crate) enum StateCommand {
     Locks(StateLocks),
     /// Follow the changes of a record or a partition until interrupted
     Watch(StateWatch),
+    /// Say that the database or data directory of --config was restored from a copy: writes that came after it are gone
+    #[command(long_about = RESTORED)]
+    Restored,
 }
+
+const RESTORED: &str = "\
+Say that the database or data directory of --config was restored from a copy: writes that came after it are gone.
+
+The current epoch ends, with loss. Whoever shows a version that is gone is told so (DATA_LOSS), instead of having it taken for
+an old one. Run it after the restore and before agents work again; the state processes must be stopped where a data directory
+or a Redis is used. A PostgreSQL that took over as a standby, or another cluster, is noticed without this.";
 
 /// Where a record lives.
 #[derive(Debug, Clone, Args)]

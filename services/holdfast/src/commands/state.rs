@@ -1,33 +1,64 @@
-//! `state get`, `put`, `delete`, `list`, `history`, `locks` and `watch`.
+//! `state get`, `put`, `delete`, `list`, `history`, `locks`, `watch` and `restored`.
 
+use holdfast_config::Common;
+use holdfast_rpc::service::Settings as _;
 use holdfast_sdk::Error;
 use holdfast_sdk::state::{
     Address, Deletion, Durability, Listing, Precondition, State, Value, Version, Watching, Write,
 };
+use holdfast_state::Config;
 use serde_json::json;
 
-use super::gateway::Gateway;
+use super::gateway::{self, Gateway};
 use super::input;
 use crate::cli::{
-    StateAddress, StateCommand, StateDelete, StateGet, StateHistory, StateList, StateLocks, StatePut, StateWatch,
+    Global, StateAddress, StateCommand, StateDelete, StateGet, StateHistory, StateList, StateLocks, StatePut,
+    StateWatch,
 };
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Output};
+use crate::source::{Overrides, Source};
 
 /// The most that the service gives in one page.
 const PAGE_MAX: usize = 1_000;
 
 /// Runs a command on records.
-pub(super) async fn run(command: StateCommand, gateway: &Gateway, output: Output) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    command: StateCommand,
+    global: &Global,
+    source: &Source,
+    output: Output,
+) -> Result<Exit, Failure> {
+    let gateway = || gateway::find(global);
     match command {
-        StateCommand::Get(arguments) => get(gateway, arguments, output).await,
-        StateCommand::Put(arguments) => put(gateway, arguments, output).await,
-        StateCommand::Delete(arguments) => delete(gateway, arguments, output).await,
-        StateCommand::List(arguments) => list(gateway, arguments, output).await,
-        StateCommand::History(arguments) => history(gateway, arguments, output).await,
-        StateCommand::Locks(arguments) => locks(gateway, arguments, output).await,
-        StateCommand::Watch(arguments) => watch(gateway, arguments, output).await,
+        StateCommand::Get(arguments) => get(&gateway()?, arguments, output).await,
+        StateCommand::Put(arguments) => put(&gateway()?, arguments, output).await,
+        StateCommand::Delete(arguments) => delete(&gateway()?, arguments, output).await,
+        StateCommand::List(arguments) => list(&gateway()?, arguments, output).await,
+        StateCommand::History(arguments) => history(&gateway()?, arguments, output).await,
+        StateCommand::Locks(arguments) => locks(&gateway()?, arguments, output).await,
+        StateCommand::Watch(arguments) => watch(&gateway()?, arguments, output).await,
+        StateCommand::Restored => restored(source, output).await,
     }
+}
+
+/// Ends the epoch of the configured store itself.
+async fn restored(source: &Source, output: Output) -> Result<Exit, Failure> {
+    let document = source.load(&Overrides::new())?;
+    let (common, config) = (Common::from_document(&document)?, Config::from_document(&document)?);
+    let ended = holdfast_state::restored::end_epoch(&common, &config).await;
+    let ended = ended.map_err(|error| Failure::Machine(error.to_string()))?;
+    let epoch = ended.map(|lost| lost.ended.epoch.to_string());
+    output.print(
+        || json!({"ended_epoch": epoch}),
+        || match &epoch {
+            Some(epoch) => {
+                format!("epoch {epoch} has ended: versions of it that are gone are told as lost from now on")
+            }
+            None => "there is no epoch to end: nothing was ever kept here".to_owned(),
+        },
+    );
+    Ok(Exit::Done)
 }
 
 async fn state(gateway: &Gateway) -> Result<State, Failure> {

@@ -25,12 +25,7 @@ const READS_MAX: usize = 16_384;
 /// # Errors
 /// Each names the path and what to do.
 pub fn open(directory: &Path, now: Micros) -> Result<Opened, OpenError> {
-    let migrations = Migrations::from_iter([
-        M::up(include_str!("../../migrations/sqlite/0001_records.sql")),
-        M::up(include_str!("../../migrations/sqlite/0002_history.sql")),
-        M::up(include_str!("../../migrations/sqlite/0003_heads.sql")),
-    ]);
-    let database = Database::open(directory, NAME, &migrations)?;
+    let database = Database::open(directory, NAME, &migrations())?;
     let failed = |failure| OpenError::File { path: database.path().to_path_buf(), failure };
     let mut connection = database.writer().map_err(failed)?;
     let recovered = recover(&mut connection, now).map_err(failed)?;
@@ -45,6 +40,14 @@ pub fn open(directory: &Path, now: Micros) -> Result<Opened, OpenError> {
     })
 }
 
+fn migrations() -> Migrations<'static> {
+    Migrations::from_iter([
+        M::up(include_str!("../../migrations/sqlite/0001_records.sql")),
+        M::up(include_str!("../../migrations/sqlite/0002_history.sql")),
+        M::up(include_str!("../../migrations/sqlite/0003_heads.sql")),
+    ])
+}
+
 fn recover(connection: &mut Connection, now: Micros) -> Result<Recovered, Failure> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let lost = match current_epoch(&tx)? {
@@ -52,7 +55,7 @@ fn recover(connection: &mut Connection, now: Micros) -> Result<Recovered, Failur
             begin(&tx, now)?;
             None
         }
-        Some(epoch) => end_if_dirty(&tx, epoch, now)?,
+        Some(epoch) => end_if(&tx, epoch, |shards| !shards.is_empty(), now)?,
     };
     let recovered = read(&tx, lost)?;
     tx.commit()?;
@@ -77,7 +80,31 @@ fn begin_epoch(tx: &Transaction<'_>, now: Micros) -> rusqlite::Result<EpochId> {
     Ok(epoch)
 }
 
-fn end_if_dirty(tx: &Transaction<'_>, epoch: EpochId, now: Micros) -> rusqlite::Result<Option<LostEpoch>> {
+/// Ends the epoch of a directory that was restored from a copy, with loss: what was written after the copy was made is gone.
+///
+/// # Errors
+/// As [`open`], also where a state service is using the directory; an empty one has nothing to end.
+pub fn end_restored(directory: &Path, now: Micros) -> Result<Option<LostEpoch>, OpenError> {
+    let database = Database::open(directory, NAME, &migrations())?;
+    let failed = |failure| OpenError::File { path: database.path().to_path_buf(), failure };
+    let mut connection = database.writer().map_err(failed)?;
+    let mut end = || -> Result<_, Failure> {
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let Some(epoch) = current_epoch(&tx)? else { return Ok(None) };
+        let ended = end_if(&tx, epoch, |_| true, now)?;
+        tx.commit()?;
+        Ok(ended)
+    };
+    end().map_err(failed)
+}
+
+/// Ends an epoch with loss where the shards that were left dirty say so.
+fn end_if(
+    tx: &Transaction<'_>,
+    epoch: EpochId,
+    lost: impl FnOnce(&[ShardId]) -> bool,
+    now: Micros,
+) -> rusqlite::Result<Option<LostEpoch>> {
     let mut bound = Bound { writes: 0, bytes: 0 };
     let mut shards = Vec::new();
     let mut dirty = tx.prepare("SELECT shard, bound_writes, bound_bytes FROM shards WHERE dirty = 1 ORDER BY shard")?;
@@ -88,7 +115,7 @@ fn end_if_dirty(tx: &Transaction<'_>, epoch: EpochId, now: Micros) -> rusqlite::
         bound.writes = bound.writes.max(number(row, 1)?);
         bound.bytes = bound.bytes.max(number(row, 2)?);
     }
-    if shards.is_empty() {
+    if !lost(&shards) {
         return Ok(None);
     }
     tx.execute("UPDATE epochs SET state = 'lost', ended = ?2 WHERE epoch = ?1", (signed(epoch.0), now))?;

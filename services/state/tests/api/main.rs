@@ -13,6 +13,7 @@ mod lists;
 mod lives;
 mod locks;
 mod repeats;
+mod restores;
 mod shared;
 mod slow_pages;
 mod stale;

@@ -13,7 +13,7 @@ use crate::store::Bound;
 pub use append::{Advance, advance, append, drop_record, store};
 pub(super) use fences::fence;
 pub use fences::{Fences, confirm_fence, fence_shards, share_fences, write_fences};
-pub use load::{blind_writes, load, load_if, load_with_floors};
+pub use load::{blind_writes, load, load_if};
 pub use shards::{lock_shards, mark, read_shards, set_floor};
 pub use try_fences::{Keep, Tried, read_fences, share_decider, try_fences};
 
@@ -73,7 +73,7 @@ impl Decides {
 pub(super) mod statements {
     pub(in crate::store::postgres) use super::append::STORE;
     pub(in crate::store::postgres) use super::fences::{CONFIRM, SHARE, WRITE};
-    pub(in crate::store::postgres) use super::load::{BLIND_WRITES, LOAD, LOAD_IF, LOAD_WITH_FLOORS};
+    pub(in crate::store::postgres) use super::load::{BLIND_WRITES, LOAD, LOAD_IF};
     pub(in crate::store::postgres) use super::shards::{READ, SKIP, WAIT};
     pub(in crate::store::postgres) use super::try_fences::{
         HOLD as TRY_HOLD, READ as TRY_READ, SHARE as TRY_SHARE, SHARE_DECIDER,

@@ -7,7 +7,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-use crate::domain::{Address, Edition, Note, Vector};
+use crate::domain::{Address, Edition, Note};
 use crate::store::postgres::deciding::Deciding;
 use crate::store::postgres::rows::{self, EDITION, NOTE};
 
@@ -15,8 +15,6 @@ pub(in crate::store::postgres) static LOAD: LazyLock<String> =
     LazyLock::new(|| include_str!("load.sql").replace("{edition}", EDITION));
 pub(in crate::store::postgres) static LOAD_IF: LazyLock<String> =
     LazyLock::new(|| include_str!("load_if.sql").replace("{edition}", EDITION));
-pub(in crate::store::postgres) static LOAD_WITH_FLOORS: LazyLock<String> =
-    LazyLock::new(|| include_str!("load_with_floors.sql").replace("{edition}", EDITION));
 pub(in crate::store::postgres) static BLIND_WRITES: LazyLock<String> =
     LazyLock::new(|| include_str!("blind_writes.sql").replace("{note}", NOTE));
 
@@ -50,19 +48,6 @@ pub async fn load_if(
         return Ok(None);
     }
     Ok(Some(placed(addresses.len(), &found, rows::found)?))
-}
-
-/// The same with the floor of each one's shard, of the same moment: what a record counts on from where it is not there.
-///
-/// # Errors
-/// What the database says.
-pub async fn load_with_floors(
-    connection: &mut PgConnection,
-    addresses: &[Address],
-) -> Result<Vec<(Option<Edition>, Vector)>, Trouble> {
-    let query = Names::of(addresses).bind(sqlx::query(AssertSqlSafe(LOAD_WITH_FLOORS.as_str())));
-    let found = query.fetch_all(connection).await?;
-    Ok(placed(addresses.len(), &found, |row, at| Ok((rows::found(row, at + 1)?, rows::floor(row, at)?)))?)
 }
 
 /// The blind overwrites of records with these ids, as far as the history is kept.

@@ -13,7 +13,6 @@ fn statements() -> Vec<(&'static str, &'static str)> {
         ("store", statements::STORE),
         ("load", statements::LOAD.as_str()),
         ("load if", statements::LOAD_IF.as_str()),
-        ("load with floors", statements::LOAD_WITH_FLOORS.as_str()),
         ("blind writes", statements::BLIND_WRITES.as_str()),
         ("share fences", statements::SHARE),
         ("write fences", statements::WRITE),
