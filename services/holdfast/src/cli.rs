@@ -1,6 +1,8 @@
 //! The command line, as `holdfast --help` shows it.
 
+mod circuits;
 mod state;
+mod tools;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -11,9 +13,11 @@ use holdfast_proto::queue::v1::InvocationState;
 
 use crate::times;
 
+pub(crate) use circuits::{Circuits, CircuitsCommand, CircuitsSet};
 pub(crate) use state::{
     State, StateAddress, StateCommand, StateDelete, StateGet, StateHistory, StateList, StateLocks, StatePut, StateWatch,
 };
+pub(crate) use tools::{Tools, ToolsCall, ToolsCommand, ToolsList};
 
 /// Reliability infrastructure for AI agents: durable queueing, consistent state, guarded tools and models.
 #[derive(Debug, Parser)]
@@ -29,7 +33,7 @@ const AFTER_HELP: &str = "\
 Start here:  holdfast up
 Then:        holdfast submit disputes '{\"customer_id\":\"C-1001\",\"message\":\"I did not make this payment\"}' --wait
 
-Exit codes: 0 done, 1 the invocation failed, 2 usage or configuration, 3 refused or unreachable.";
+Exit codes: 0 done, 1 the invocation or the tool failed, 2 usage or configuration, 3 refused or unreachable.";
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
@@ -94,8 +98,10 @@ pub(crate) enum Client {
     Cancel(Cancel),
     /// Let invocations that ended without success run again
     Redrive(Redrive),
-    /// Show the circuit breakers of the tools
-    Circuits,
+    /// List the tools, or call one
+    Tools(Tools),
+    /// Show the circuit breakers of tools and hosts; or, with a command, open and close one
+    Circuits(Circuits),
 }
 
 impl Service {

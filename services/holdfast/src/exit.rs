@@ -13,8 +13,8 @@ use crate::output::{record_json, version};
 pub(crate) enum Exit {
     /// Done.
     Done,
-    /// The invocation failed.
-    InvocationFailed,
+    /// The invocation failed, or the tool did.
+    Failed,
     /// The command line or the configuration does not hold.
     Usage,
     /// Refused or unreachable.
@@ -25,7 +25,7 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
             Exit::Done => 0,
-            Exit::InvocationFailed => 1,
+            Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::Refused => 3,
         })

@@ -3,18 +3,20 @@
 mod human;
 mod json;
 mod state;
+mod tools;
 
 use std::io::Write as _;
 
 use holdfast_proto::queue::v1::InvocationState;
 use serde_json::Value;
 
-pub(crate) use human::{answer, circuit, event, invocation, row, timestamp};
+pub(crate) use human::{answer, circuit, circuit_change, event, invocation, row, timestamp};
 pub(crate) use json::{circuit_json, event_json, invocation_json, millis};
 pub(crate) use state::{
     change_json, change_row, edition_json, edition_row, lock_json, lock_row, parse_version, record, record_json,
     record_row, version,
 };
+pub(crate) use tools::{tool_answer, tool_answer_json, tool_json, tool_row};
 
 /// Where a command's answer goes.
 #[derive(Debug, Clone, Copy)]

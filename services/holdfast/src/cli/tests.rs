@@ -32,6 +32,23 @@ fn a_redrive_says_of_the_filter_what_it_means_there() {
 }
 
 #[test]
+fn circuits_are_shown_watched_or_set() {
+    let parse = |words: &[&str]| Cli::try_parse_from([&["holdfast", "circuits"], words].concat());
+    for words in [
+        [].as_slice(),
+        &["--watch"],
+        &["set", "search", "open", "--reason", "it loses orders"],
+        &["set", "host:h:443", "close"],
+        &["set", "search", "auto"],
+    ] {
+        assert!(parse(words).is_ok(), "{words:?}");
+    }
+    for words in [["set", "search"].as_slice(), &["set", "search", "ajar"], &["--watch", "set", "search", "open"]] {
+        assert!(parse(words).is_err(), "{words:?}");
+    }
+}
+
+#[test]
 fn state_is_the_service_and_with_a_command_its_client() {
     let parse = |words: &[&str]| Cli::try_parse_from([&["holdfast", "state"], words].concat());
     let at = ["accounts", "C-1", "balance"];
@@ -42,6 +59,7 @@ fn state_is_the_service_and_with_a_command_its_client() {
         [&["delete"], at.as_slice(), &["--overwrite"]].concat(),
         [&["watch"], &at[..2]].concat(),
         [&["watch"], at.as_slice(), &["--after-version", "AAAA"]].concat(),
+        vec!["restored"],
     ] {
         let cli = parse(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
         assert!(matches!(cli.command, Command::Service(Service::State(State { command: Some(_) }))), "{words:?}");

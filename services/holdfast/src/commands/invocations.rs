@@ -144,14 +144,14 @@ pub(super) async fn cancel(gateway: &Gateway, arguments: &Cancel, output: Output
 }
 
 fn exit_of(state: InvocationState) -> Exit {
-    if state == InvocationState::Succeeded { Exit::Done } else { Exit::InvocationFailed }
+    if state == InvocationState::Succeeded { Exit::Done } else { Exit::Failed }
 }
 
 /// How `watch` ends after an event: by the last state that it saw.
 fn exit_after(event: &InvocationEvent) -> Exit {
     match &event.event {
         Some(Event::StateChanged(changed)) => match changed.state() {
-            InvocationState::Failed | InvocationState::Cancelled | InvocationState::Dead => Exit::InvocationFailed,
+            InvocationState::Failed | InvocationState::Cancelled | InvocationState::Dead => Exit::Failed,
             _ => Exit::Done,
         },
         _ => Exit::Done,

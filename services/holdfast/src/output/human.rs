@@ -1,12 +1,12 @@
 //! Wire types for people.
 
 use holdfast_proto::queue::v1 as pb;
-use holdfast_proto::tool::v1::Circuit;
+use holdfast_proto::tool::v1::{Circuit, CircuitMode};
 use pb::invocation_event::Event;
 use prost_types::Timestamp;
 use serde_json::Value;
 
-use super::json::{circuit_state, payload_json};
+use super::json::{circuit_state, millis, payload_json};
 use super::state_name;
 
 /// An invocation as a short report.
@@ -110,9 +110,18 @@ pub(crate) fn event(event: &pb::InvocationEvent) -> String {
 /// One breaker.
 pub(crate) fn circuit(circuit: &Circuit) -> String {
     let state = circuit_state(circuit.state());
-    let counts = format!("{} of {} calls failed", circuit.failures, circuit.calls);
+    let slow = if circuit.slow_calls > 0 { format!(", {} slow", circuit.slow_calls) } else { String::new() };
+    let counts = format!("{} of {} calls failed{slow}", circuit.failures, circuit.calls);
     let reason = if circuit.reason.is_empty() { String::new() } else { format!("  {}", circuit.reason) };
-    format!("{:<24}  {state:<9}  {counts}{reason}", circuit.name)
+    let left = circuit.retry_after.as_ref().filter(|_| circuit.mode() != CircuitMode::Open).map(millis);
+    let left = left.map(|ms| format!("  (probes in {:.1} s)", ms as f64 / 1e3)).unwrap_or_default();
+    format!("{:<24}  {state:<9}  {counts}{reason}{left}", circuit.name)
+}
+
+/// A change of one, with its time.
+pub(crate) fn circuit_change(changed: &Circuit) -> String {
+    let time = changed.changed_at.as_ref().map(timestamp).unwrap_or_default();
+    format!("{time}  {}", circuit(changed))
 }
 
 fn failure(failure: &pb::Failure) -> String {

@@ -1,7 +1,7 @@
 //! Wire types as JSON: the names of the contracts, times in RFC 3339, payloads as what they are.
 
 use holdfast_proto::queue::v1 as pb;
-use holdfast_proto::tool::v1::{Circuit, CircuitState};
+use holdfast_proto::tool::v1::{Circuit, CircuitKind, CircuitMode, CircuitState};
 use pb::invocation_event::Event;
 use serde_json::{Map, Value, json};
 
@@ -70,10 +70,22 @@ pub(crate) fn circuit_json(circuit: &Circuit) -> Value {
     let retry_after_ms = circuit.retry_after.as_ref().map(millis);
     json!({
         "tool": circuit.name,
+        "kind": match circuit.kind() {
+            CircuitKind::Host => "host",
+            CircuitKind::Tool | CircuitKind::Unspecified => "tool",
+        },
         "state": circuit_state(circuit.state()),
+        "mode": match circuit.mode() {
+            CircuitMode::Open => "open",
+            CircuitMode::Closed => "closed",
+            CircuitMode::Auto | CircuitMode::Unspecified => "auto",
+        },
         "reason": circuit.reason,
+        "set_by": text(&circuit.set_by),
+        "set_reason": text(&circuit.set_reason),
         "calls": circuit.calls,
         "failures": circuit.failures,
+        "slow_calls": circuit.slow_calls,
         "changed_at": circuit.changed_at.as_ref().map(time),
         "retry_after_ms": retry_after_ms,
     })

@@ -78,6 +78,20 @@ async fn what_sections_say_of_each_other_must_be_true() {
 }
 
 #[tokio::test]
+async fn a_tool_for_which_nothing_stands_in_is_refused() {
+    let text = "[tools.pay]\nurl = \"http://127.0.0.1:1/pay\"\n";
+    for text in [text.to_owned(), format!("{text}fallback = []\n")] {
+        let error = refused(&text).await;
+        assert!(error.contains("tools.pay.fallback: is missing") && error.contains("bad.toml:"), "{error}");
+    }
+    // Also where the tool is one of several, and the others have one.
+    let last = "fallback = [{ kind = \"unavailable\", advice = \"The decision could not be recorded: say so in the answer.\" }]";
+    let line = line_of("[tools.record_decision]");
+    let error = refused(&GOOD.replacen(last, "", 1)).await;
+    assert!(error.contains(&format!("bad.toml:{line}: tools.record_decision.fallback: is missing")), "{error}");
+}
+
+#[tokio::test]
 async fn all_mistakes_are_named_at_once() {
     let error = refused("[queue]\nnope = 1\n[state]\nnope = 1\n[gateway]\nnope = 1\n").await;
     for key in ["bad.toml:2: queue.nope", "bad.toml:4: state.nope", "bad.toml:6: gateway.nope"] {

@@ -1,8 +1,10 @@
 //! The executable as its users meet it: what it prints, and how it ends.
 
 mod check;
+mod circuits;
 mod client;
 mod deploy;
 mod harness;
 mod state;
+mod tools;
 mod up;
