@@ -42,18 +42,21 @@ pub async fn run(size: Size) -> Option<Findings> {
     let mut findings = Findings::default();
     findings.tell("time_factor", f64::from(SPEED));
     findings.tell("minutes_of_the_day", (stretch.length() * SPEED).as_secs_f64() / 60.0);
+    let mut rows = vec![verdict::HEAD.to_owned()];
     for settings in [Settings::Plain, Settings::Protected] {
         let stage = Stage::start(settings).await;
         stage.warm_up().await;
         let mut phases = Vec::new();
         for hang in [Hang::Never, Hang::Sometimes, Hang::Always] {
             let phase = stage.play(hang, &stretch).await;
-            telling(phase.line());
+            telling(phase.row());
+            rows.push(phase.row());
             phases.push(phase);
         }
         verdict::judge(settings, &phases, size, &mut findings);
         let noted = stage.notes().await;
         verdict::judge_notes(settings, &phases, &noted, &mut findings);
     }
+    println!("{}", rows.join("\n"));
     Some(findings)
 }
