@@ -1,14 +1,26 @@
 //! `[tool_proxy]` and `[tools.NAME]`, parsed once and checked against each other.
 
+mod callers;
+mod guarded;
+mod http;
+mod mcp;
+mod mcp_server;
 mod tool;
 mod validate;
 
 use std::collections::BTreeMap;
 
 use holdfast_config::{ConfigError, Document, Invalid, Size, Span};
+use holdfast_rpc::keys::Keys;
 use holdfast_rpc::service::Settings;
 use serde::Deserialize;
 
+use crate::egress::Settings as Egress;
+
+pub use self::http::{Basic, Failures};
+pub use self::mcp::{Mcp, McpTool};
+pub use self::mcp_server::McpServer;
+pub(crate) use self::validate::named_well;
 pub use self::tool::{Breaker, Fallback, Method, Tool};
 
 /// The service's part of the configuration.
@@ -18,6 +30,10 @@ pub struct Config {
     pub tool_proxy: ToolProxy,
     /// `[tools.NAME]`
     pub tools: BTreeMap<String, Tool>,
+    /// `[mcp.NAME]`
+    pub mcp: BTreeMap<String, Mcp>,
+    /// `[[gateway.keys]]`, as far as this process can read them; none where none are configured.
+    pub keys: Option<Keys>,
 }
 
 /// `[tool_proxy]`
@@ -36,6 +52,12 @@ pub struct ToolProxy {
     pub state_timeout: Span,
     /// How long a known result is carried to the state service before it is given up.
     pub record_for: Span,
+    /// When to stop asking a host, whatever tool on it is wanted.
+    pub host_breaker: Breaker,
+    /// What its tools may reach besides the internet.
+    pub egress: Egress,
+    /// Who may speak MCP to it from where.
+    pub mcp: McpServer,
 }
 
 impl Default for ToolProxy {
@@ -47,6 +69,9 @@ impl Default for ToolProxy {
             last_good_bytes_max: Size::from_mib(8),
             state_timeout: Span::from_secs(5),
             record_for: Span::from_secs(60),
+            host_breaker: Breaker::default(),
+            egress: Egress::default(),
+            mcp: McpServer::default(),
         }
     }
 }
@@ -59,11 +84,21 @@ impl Config {
     pub fn validate(&self) -> Result<(), Invalid> {
         validate::config(self)
     }
+
+    /// Whether a tool of this name may yet come from an MCP server.
+    fn may_discover(&self, tool: &str) -> bool {
+        self.mcp.iter().any(|(name, server)| tool.starts_with(&server.prefix(name)))
+    }
 }
 
 impl Settings for Config {
     fn from_document(document: &Document) -> Result<Self, ConfigError> {
-        let config = Self { tool_proxy: document.section("tool_proxy")?, tools: document.section("tools")? };
+        let config = Self {
+            tool_proxy: document.section("tool_proxy")?,
+            tools: document.section("tools")?,
+            mcp: document.section("mcp")?,
+            keys: callers::keys(document)?,
+        };
         config.validate().map_err(|invalid| document.locate(invalid))?;
         Ok(config)
     }

@@ -6,18 +6,24 @@ mod config;
 
 mod domain;
 
+mod egress;
+
 mod calls;
 mod catalog;
 mod circuits;
+mod discovery;
 mod journal;
 mod last_good;
 mod places;
+mod redaction;
 mod schema;
 mod upstream;
 
 mod grpc;
+mod mcp_server;
 mod metrics;
 
-pub use config::{Breaker, Config, Fallback, Method, Tool, ToolProxy};
-pub use domain::Effect;
-pub use serve::serve;
+pub use config::{Basic, Breaker, Config, Failures, Fallback, Mcp, McpServer, McpTool, Method, Tool, ToolProxy};
+pub use domain::{Effect, Statuses};
+pub use egress::Settings as Egress;
+pub use serve::{serve, serve_with_names};

@@ -6,14 +6,18 @@ use holdfast_config::{Common, Peer};
 use holdfast_proto::tool::v1::tool_service_server::ToolServiceServer;
 use holdfast_rpc::Channel;
 use holdfast_rpc::service::{Host, ServeError};
+use reqwest::dns::Resolve;
 use tonic::service::Routes;
 
 use crate::calls::{Calls, Limits};
 use crate::catalog::Catalog;
-use crate::circuits::Circuits;
+use crate::circuits::{Circuits, Keeper, Sharing};
 use crate::config::Config;
+use crate::discovery::Discovery;
+use crate::egress::Egress;
 use crate::grpc::Tools;
 use crate::journal::Journal;
+use crate::mcp_server;
 use crate::metrics;
 
 /// What a request has besides its arguments.
@@ -24,22 +28,49 @@ const ENVELOPE_BYTES_MAX: usize = 64 << 10;
 /// # Errors
 /// The configuration cannot be carried out, or the listener broke.
 pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
+    let egress = Egress::new(&config.tool_proxy.egress).map_err(ServeError::other)?;
+    run(common, config, host, egress).await
+}
+
+/// The same, with a resolver of the caller's own for the names of tools. What it answers is guarded all the same.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_with_names(
+    common: Common,
+    config: Config,
+    host: Host,
+    names: Arc<dyn Resolve>,
+) -> Result<(), ServeError> {
+    let egress = Egress::new(&config.tool_proxy.egress).map_err(ServeError::other)?;
+    run(common, config, host, egress.with_names(names)).await
+}
+
+async fn run(common: Common, config: Config, host: Host, egress: Egress) -> Result<(), ServeError> {
     metrics::describe();
     let settings = &config.tool_proxy;
-    let mut circuits = Circuits::new();
-    let catalog = Catalog::new(&config, &common, &mut circuits).map_err(ServeError::other)?;
+    let keeper = Keeper::new(Channel::to(&common, Peer::State)?, *settings.state_timeout);
+    let circuits = Circuits::new(settings.host_breaker.settings(), keeper, Sharing::new(&common.redis));
+    let circuits = Arc::new(circuits);
+    let catalog = Arc::new(Catalog::new(&config, &common, &egress, &circuits).map_err(ServeError::other)?);
     let journal = Journal::new(Channel::to(&common, Peer::State)?, *settings.state_timeout);
     let limits = Limits { intend_for: *settings.state_timeout, record_for: *settings.record_for };
-    let calls = Arc::new(Calls::new(catalog, journal, limits));
-    let tools = Tools {
+    let calls = Arc::new(Calls::new(Arc::clone(&catalog), journal, limits));
+    let tools = Arc::new(Tools {
         calls: Arc::clone(&calls),
-        circuits: Arc::new(circuits),
+        circuits: Arc::clone(&circuits),
         arguments_bytes_max: settings.arguments_bytes_max.bytes(),
         stop: host.stop(),
-    };
-    let service = ToolServiceServer::new(tools)
-        .max_decoding_message_size(settings.arguments_bytes_max.bytes() + ENVELOPE_BYTES_MAX);
+    });
+    // Before the first call: what is open stays open. The duties end with this function.
+    let _duties = tools.circuits.start().await;
+    let discovery = Discovery::start(&config, &egress, &circuits, &catalog).map_err(ServeError::other)?;
+    let message_bytes_max = settings.arguments_bytes_max.bytes() + ENVELOPE_BYTES_MAX;
+    let mcp = mcp_server::routes(&tools, &settings.mcp, host.is_loopback(), message_bytes_max);
+    let host = host.with_web(mcp_server::PATH, mcp).with_keys(config.keys.clone());
+    let service = ToolServiceServer::from_arc(tools).max_decoding_message_size(message_bytes_max);
     host.serve(Routes::new(service)).await?;
     calls.drain().await;
+    discovery.end().await;
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! everything that it was doing ends in the middle.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use holdfast_config::{Common, Data, Document, Mesh};
@@ -14,12 +15,14 @@ use holdfast_rpc::lease::{LeaseKey, LeaseToken};
 use holdfast_rpc::service::{Host, ServeError, Settings as _, Stop};
 use holdfast_rpc::{Channel, client, time};
 use holdfast_testkit::FaultProxy;
-use holdfast_tool_proxy::Config;
+use holdfast_tool_proxy::{Config, serve};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tonic::{Request, Status};
 
+use crate::names::Names;
 use crate::tool_server::ToolServer;
 
 /// What a tool has in common in most tests. Append keys, then the next tool.
@@ -30,8 +33,10 @@ pub(crate) fn tool(name: &str, url: &str, more: &str) -> String {
 }
 
 /// A service in a thread of its own.
-struct Process {
-    address: SocketAddr,
+pub(crate) struct Process {
+    pub(crate) address: SocketAddr,
+    /// Its metrics, apart from those of others.
+    page: PrometheusHandle,
     stop: Stop,
     kill: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -39,14 +44,20 @@ struct Process {
 
 impl Process {
     /// Runs what `serve` makes of a bound host, until it is killed.
-    async fn start<F, R>(name: &'static str, common: Common, serve: F) -> Self
+    pub(crate) async fn start<F, R>(name: &'static str, common: Common, serve: F) -> Self
     where
         F: FnOnce(Common, Host) -> R + Send + 'static,
         R: Future<Output = Result<(), ServeError>>,
     {
         let (kill, killed) = oneshot::channel();
         let (bound, started) = oneshot::channel();
+        // What the test listens to, the service says there too.
+        let listening = tracing::dispatcher::get_default(Clone::clone);
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let page = recorder.handle();
         let thread = std::thread::spawn(move || {
+            let _listening = tracing::dispatcher::set_default(&listening);
+            let _counting = metrics::set_default_local_recorder(&recorder);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let host = Host::bind(name, "127.0.0.1:0", &common).await.expect("a port is free");
@@ -58,7 +69,7 @@ impl Process {
             });
         });
         let (address, stop) = started.await.expect("it starts");
-        Self { address, stop, kill: Some(kill), thread: Some(thread) }
+        Self { address, page, stop, kill: Some(kill), thread: Some(thread) }
     }
 }
 
@@ -77,6 +88,8 @@ pub(crate) struct Harness {
     pub(crate) state_link: FaultProxy,
     config: Config,
     common: Common,
+    /// What the tools' names lead to; without it, the system is asked.
+    names: Option<Names>,
     key: LeaseKey,
     fences_from: u64,
     proxy: Option<Process>,
@@ -87,6 +100,15 @@ pub(crate) struct Harness {
 impl Harness {
     /// Starts everything; the text of the configuration may ask for the tool server's URLs.
     pub(crate) async fn start(config: impl FnOnce(&ToolServer) -> String) -> Self {
+        Self::begin(None, config).await
+    }
+
+    /// The same, where names lead to what the test says.
+    pub(crate) async fn with_names(names: Names, config: impl FnOnce(&ToolServer) -> String) -> Self {
+        Self::begin(Some(names), config).await
+    }
+
+    async fn begin(names: Option<Names>, config: impl FnOnce(&ToolServer) -> String) -> Self {
         let server = ToolServer::start().await;
         let document = Document::parse("the test", &config(&server), []).expect("it is TOML");
         let config = Config::from_document(&document).expect("it holds");
@@ -99,16 +121,16 @@ impl Harness {
         let state_link = FaultProxy::to(state.address).await;
         common.mesh = Mesh { state: format!("http://{}", state_link.address()).into(), ..Mesh::default() };
         let key = LeaseKey::load(&common).expect("the key was minted");
-        let proxy = launch(&common, &config).await;
+        let proxy = launch(&common, &config, names.as_ref()).await;
         let tools = connect(&proxy);
         let fences_from = time::now_micros().unsigned_abs();
-        Self { tools, server, state_link, config, common, key, fences_from, proxy: Some(proxy), state, _dir: dir }
+        Self { tools, server, state_link, config, common, names, key, fences_from, proxy: Some(proxy), state, _dir: dir }
     }
 
     /// Kills the tool-proxy in the middle of everything, and starts another.
     pub(crate) async fn crash(&mut self) {
         drop(self.proxy.take());
-        let proxy = launch(&self.common, &self.config).await;
+        let proxy = launch(&self.common, &self.config, self.names.as_ref()).await;
         self.tools = connect(&proxy);
         self.proxy = Some(proxy);
     }
@@ -122,9 +144,21 @@ impl Harness {
         assert!(ended.await.expect("no panic").is_ok(), "the tool-proxy panicked");
     }
 
+    /// Where the tool-proxy is reached over plain HTTP.
+    pub(crate) fn url(&self) -> String {
+        let proxy = self.proxy.as_ref().expect("it runs");
+        format!("http://{}", proxy.address)
+    }
+
     /// A signed lease of an invocation.
     pub(crate) fn lease(&self, invocation: &str, fence: u64) -> String {
+        self.lease_of("desk", invocation, fence)
+    }
+
+    /// The same of an agent of this type.
+    pub(crate) fn lease_of(&self, agent: &str, invocation: &str, fence: u64) -> String {
         self.key.sign(&LeaseToken {
+            agent: agent.into(),
             tenant: "acme".into(),
             session: String::new(),
             invocation_id: invocation.into(),
@@ -158,6 +192,11 @@ impl Harness {
         self.send(client::for_tenant(Request::new(request), "acme")?).await
     }
 
+    /// A call of its own, for a tenant.
+    pub(crate) async fn call_of(&self, tenant: &str, tool: &str) -> Result<CallToolResponse, Status> {
+        self.send(client::for_tenant(Request::new(request(tool, &serde_json::json!({}))), tenant)?).await
+    }
+
     pub(crate) async fn send(&self, request: Request<CallToolRequest>) -> Result<CallToolResponse, Status> {
         self.tools.clone().call_tool(request).await.map(tonic::Response::into_inner)
     }
@@ -165,6 +204,13 @@ impl Harness {
     pub(crate) async fn circuit(&self, name: &str) -> Circuit {
         let circuits = self.tools.clone().list_circuits(ListCircuitsRequest {}).await.expect("it answers").into_inner();
         circuits.circuits.into_iter().find(|circuit| circuit.name == name).expect("every tool has one")
+    }
+
+    /// What the tool-proxy's metrics page says on the line that begins so; nothing counts as 0.
+    pub(crate) fn metric(&self, line: &str) -> f64 {
+        let page = self.proxy.as_ref().expect("it runs").page.render();
+        let found = page.lines().find_map(|text| text.strip_prefix(line)?.trim().parse().ok());
+        found.unwrap_or(0.0)
     }
 
     /// The record of a call as it stands in the state service.
@@ -190,6 +236,15 @@ impl Harness {
         self.state().put(request).await.expect("nobody else wrote it");
     }
 
+    /// A record of the mesh's own, which belongs to no tenant.
+    pub(crate) async fn kept(&self, namespace: &str, partition: &str, key: &str) -> Option<Value> {
+        let address = Address { namespace: namespace.into(), partition: partition.into(), key: key.into() };
+        let request = Request::new(GetRequest { address: Some(address), ..Default::default() });
+        let request = client::for_tenant(request, ".mesh").expect("a plain name");
+        let record = self.state().get(request).await.ok()?.into_inner().record?;
+        Some(serde_json::from_slice(&record.value?.data).expect("JSON"))
+    }
+
     async fn read(&self, partition: &str, key: &str) -> Option<Record> {
         let address = Address { namespace: "holdfast.calls".into(), partition: partition.into(), key: key.into() };
         let request = Request::new(GetRequest { address: Some(address), ..Default::default() });
@@ -213,12 +268,18 @@ pub(crate) fn content(answer: &CallToolResponse) -> Value {
     serde_json::from_slice(&answer.content).expect("a JSON answer")
 }
 
-async fn launch(common: &Common, config: &Config) -> Process {
-    let config = config.clone();
-    Process::start("tool-proxy", common.clone(), |common, host| holdfast_tool_proxy::serve(common, config, host)).await
+pub(crate) async fn launch(common: &Common, config: &Config, names: Option<&Names>) -> Process {
+    let (config, common) = (config.clone(), common.clone());
+    match names.cloned() {
+        Some(names) => {
+            let serve = |common, host| holdfast_tool_proxy::serve_with_names(common, config, host, Arc::new(names));
+            Process::start("tool-proxy", common, serve).await
+        }
+        None => Process::start("tool-proxy", common, |common, host| serve(common, config, host)).await,
+    }
 }
 
-fn connect(proxy: &Process) -> ToolServiceClient<Channel> {
+pub(crate) fn connect(proxy: &Process) -> ToolServiceClient<Channel> {
     let url = format!("http://{}", proxy.address);
     ToolServiceClient::new(Channel::connect("tool-proxy", &url, None, None).expect("a URL"))
 }

@@ -1,0 +1,79 @@
+//! The callers' keys, as the gateway's section has them: they open `/mcp` too.
+
+use holdfast_config::{ConfigError, Document, Secret};
+use holdfast_rpc::Role;
+use holdfast_rpc::keys::{Identity, Key, Keys};
+use serde::Deserialize;
+
+/// Of `[gateway]` only the keys; the gateway itself checks them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Gateway {
+    keys: Vec<Entry>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Entry {
+    name: String,
+    /// A reference; what it names may be kept from this process.
+    key: String,
+    tenant: String,
+    role: Role,
+}
+
+/// Shorter keys could be guessed: the gateway refuses to start with one.
+const KEY_BYTES_MIN: usize = 16;
+
+/// The keys that this process can read; `None` where none are configured. What cannot be read opens nothing here.
+pub(super) fn keys(document: &Document) -> Result<Option<Keys>, ConfigError> {
+    let Gateway { keys } = document.section("gateway")?;
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Keys::new(keys.into_iter().filter_map(key).collect())))
+}
+
+fn key(entry: Entry) -> Option<Key> {
+    let secret = Secret::resolve(&entry.key).ok().filter(|secret| secret.reveal().len() >= KEY_BYTES_MIN);
+    if secret.is_none() || entry.role == Role::Mesh {
+        tracing::warn!(key = entry.name, "the key cannot be used here and does not open /mcp");
+        return None;
+    }
+    let identity = Identity { tenant: entry.tenant, role: entry.role, name: entry.name };
+    secret.map(|secret| Key::new(secret.reveal(), identity))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<Keys> {
+        keys(&Document::parse("t.toml", text, []).expect("it is TOML")).expect("it holds")
+    }
+
+    fn entry(path: &std::path::Path, role: &str) -> String {
+        let path = path.display();
+        format!("[[gateway.keys]]\nname = \"a\"\nkey = \"file:{path}\"\ntenant = \"acme\"\nrole = \"{role}\"\n")
+    }
+
+    #[test]
+    fn the_gateways_keys_are_the_keys() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("key");
+        std::fs::write(&path, "0123456789abcdef").expect("it is written");
+        let keys =
+            read(&format!("[gateway]\npayload_max = \"2MiB\"\n{}", entry(&path, "operator"))).expect("there is one");
+        let identity = keys.find("0123456789abcdef").expect("it is known");
+        assert_eq!((identity.tenant.as_str(), identity.role), ("acme", Role::Operator));
+        assert!(read("").is_none(), "nobody needs one");
+        let mesh = read(&entry(&path, "mesh")).expect("one is configured");
+        assert!(mesh.find("0123456789abcdef").is_none(), "nobody outside is the mesh");
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_here_opens_nothing_and_leaves_nothing_open() {
+        let keys = read(&entry(std::path::Path::new("/nowhere/key"), "operator")).expect("one is configured");
+        assert!(keys.are_open(), "none of them is known");
+        assert!(keys.find("").is_none());
+    }
+}
