@@ -1,5 +1,6 @@
 //! What arguments must look like: a JSON Schema, compiled once.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use holdfast_rpc::Error;
@@ -7,6 +8,9 @@ use jsonschema::Validator;
 use serde_json::{Map, Value};
 
 use crate::config::Tool;
+
+/// A schema may refer to itself: so deep its names are looked for.
+const REFERENCES_MAX: u32 = 8;
 
 /// A compiled JSON Schema with its text.
 pub(crate) struct Schema {
@@ -31,7 +35,8 @@ impl Schema {
         Self::compile(&text).map_err(|why| (key.into(), why))
     }
 
-    fn compile(text: &str) -> Result<Self, String> {
+    /// A schema from its text; an error says why it is none.
+    pub(crate) fn compile(text: &str) -> Result<Self, String> {
         let schema: Value = serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
         if !schema.is_object() {
             return Err("must be a JSON object, for arguments are one".into());
@@ -43,6 +48,14 @@ impl Schema {
     /// The schema itself, as JSON.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The names of the arguments that it describes, wherever it does that.
+    pub(crate) fn declared(&self) -> BTreeSet<String> {
+        let root = serde_json::from_str(&self.text).unwrap_or_default();
+        let mut names = BTreeSet::new();
+        declared_in(&root, &root, REFERENCES_MAX, &mut names);
+        names
     }
 
     /// Reads arguments, which must be an object that fits. Nothing at all counts as an empty object.
@@ -69,6 +82,21 @@ impl Schema {
     }
 }
 
+/// The properties of a schema, of what it is combined from, and of what it refers to within itself.
+fn declared_in(schema: &Value, root: &Value, deeper: u32, names: &mut BTreeSet<String>) {
+    if let Some(properties) = schema["properties"].as_object() {
+        names.extend(properties.keys().cloned());
+    }
+    if deeper == 0 {
+        return;
+    }
+    let combined = ["allOf", "anyOf", "oneOf"].into_iter().filter_map(|key| schema[key].as_array()).flatten();
+    let referred = schema["$ref"].as_str().and_then(|path| root.pointer(path.strip_prefix('#')?));
+    for part in combined.chain(referred).chain(["if", "then", "else"].iter().filter_map(|key| schema.get(key))) {
+        declared_in(part, root, deeper - 1, names);
+    }
+}
+
 impl fmt::Debug for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Schema").field(&self.text).finish()
@@ -89,6 +117,14 @@ mod tests {
         let error = schema().read(br#"{"to":{"iban":4711}}"#).expect_err("not a string");
         assert!(error.to_string().starts_with("arguments/to/iban: "), "{error}");
         assert!(!error.to_string().contains("4711"), "{error}");
+    }
+
+    #[test]
+    fn arguments_are_found_wherever_they_are_described() {
+        let text = r##"{"properties":{"a":{"properties":{"inner":{}}}},"$ref":"#/$defs/more",
+            "$defs":{"more":{"properties":{"b":{}},"allOf":[{"$ref":"#"},{"oneOf":[{"properties":{"c":{}}}]}]}}}"##;
+        let declared = Schema::compile(text).expect("a schema").declared();
+        assert_eq!(declared.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "b", "c"]);
     }
 
     #[test]

@@ -6,14 +6,19 @@ use holdfast_resilience::breaker;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::Effect;
+use super::{Basic, Failures};
+use crate::domain::{Effect, Statuses};
 
 /// `[tools.NAME]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tool {
-    /// Where it is called: http, https, or `simulator:/path`.
+    /// Where it is called: http, https, or `simulator:/path`; `{name}` in its path is an argument.
     pub url: String,
+    /// Parameters beside those of `url`; `{name}` in their values is an argument.
+    pub query: BTreeMap<String, Value>,
+    /// What is sent, with `{name}` for arguments; without it, the arguments that are not placed elsewhere.
+    pub body: Option<Value>,
     /// How: with the arguments as JSON body, or for GET and DELETE as the query.
     pub method: Method,
     /// For the model.
@@ -32,24 +37,48 @@ pub struct Tool {
     pub connect_timeout: Span,
     /// From sending to the answer's head; without it, `timeout`.
     pub first_byte_timeout: Option<Span>,
+    /// Between two pieces of the answer; without it, `timeout`.
+    pub idle_timeout: Option<Span>,
     /// Requests under way at once.
     pub concurrency: usize,
     /// How long a call waits for a place among them.
     pub wait: Span,
     /// How many calls may wait.
     pub waiting_max: usize,
+    /// Requests of one tenant under way at once; without it, all that there are.
+    pub tenant_concurrency: Option<usize>,
+    /// How many calls of one tenant may wait; without it, as many as there is room for.
+    pub tenant_waiting_max: Option<usize>,
     /// Requests of one call at the most, where it may be repeated at all.
     pub attempts: u32,
     /// The largest answer.
     pub max_response_bytes: Size,
+    /// The types of content that are taken for an answer; any, where there are none.
+    pub content_types: Vec<String>,
+    /// Which statuses are failures.
+    pub failures: Failures,
+    /// With such a status the tool itself says that it cannot do this: TOOL_ERROR, and no failure.
+    pub errors: Vec<Statuses>,
+    /// How many redirects are followed; a read_only GET alone may be redirected.
+    pub redirects: u32,
+    /// Whether its name may lead to this machine and private networks; `[tool_proxy.egress]` may allow just some.
+    pub allow_private: bool,
     /// Headers sent with each request.
     pub headers: BTreeMap<String, String>,
     /// The same, by secret reference.
     pub secret_headers: BTreeMap<String, Secret>,
     /// Sent as `Authorization: Bearer …`.
     pub bearer: Option<Secret>,
+    /// Sent as `Authorization: Basic …`.
+    pub basic: Option<Basic>,
     /// Whether it is told for which session and invocation it is called (`holdfast-session`, `holdfast-invocation`).
     pub tell_invocation: bool,
+    /// The agents that may use it, besides operators; without it, everybody who may call tools.
+    pub agents: Option<Vec<String>>,
+    /// Whether arguments and results stand in traces.
+    pub trace_content: bool,
+    /// What is taken out of them there: JSON pointers (`/a/0/b`), and names of fields at any depth.
+    pub redact: Vec<String>,
     /// When to stop asking it.
     pub breaker: Breaker,
     /// What callers get while it does not answer: tried in this order.
@@ -60,6 +89,8 @@ impl Default for Tool {
     fn default() -> Self {
         Self {
             url: String::new(),
+            query: BTreeMap::new(),
+            body: None,
             method: Method::Post,
             description: String::new(),
             schema: None,
@@ -69,15 +100,27 @@ impl Default for Tool {
             timeout: Span::from_secs(10),
             connect_timeout: Span::from_secs(1),
             first_byte_timeout: None,
+            idle_timeout: None,
             concurrency: 16,
             wait: Span::from_millis(500),
             waiting_max: 1_000,
+            tenant_concurrency: None,
+            tenant_waiting_max: None,
             attempts: 2,
             max_response_bytes: Size::from_kib(256),
+            content_types: Vec::new(),
+            failures: Failures::default(),
+            errors: vec![Statuses::Hundred(4)],
+            redirects: 0,
+            allow_private: false,
             headers: BTreeMap::new(),
             secret_headers: BTreeMap::new(),
             bearer: None,
+            basic: None,
             tell_invocation: false,
+            agents: None,
+            trace_content: false,
+            redact: Vec::new(),
             breaker: Breaker::default(),
             fallback: Vec::new(),
         }

@@ -1,11 +1,10 @@
 //! What one key alone cannot show: each error names the key and what to write instead.
 
-use std::collections::BTreeMap;
-
 use holdfast_config::Invalid;
 
-use super::{Config, Fallback, Tool};
+use super::{Config, Fallback, Tool, mcp};
 use crate::domain::Effect;
+use crate::egress::Egress;
 use crate::schema::Schema;
 use crate::upstream;
 
@@ -16,27 +15,37 @@ pub(super) fn config(config: &Config) -> Result<(), Invalid> {
     if config.tool_proxy.state_timeout.is_zero() {
         return Err(Invalid::new("tool_proxy.state_timeout", "must be longer than nothing"));
     }
+    if let Err(error) = config.tool_proxy.host_breaker.settings().validate() {
+        return Err(Invalid::new(format!("tool_proxy.host_breaker.{}", error.field), error.why));
+    }
+    let egress = Egress::new(&config.tool_proxy.egress)?;
     for (name, tool) in &config.tools {
-        check(name, tool, &config.tools).map_err(|(key, why)| Invalid::new(format!("tools.{name}.{key}"), why))?;
+        check(name, tool, config, &egress).map_err(|(key, why)| Invalid::new(format!("tools.{name}.{key}"), why))?;
+    }
+    for (name, server) in &config.mcp {
+        mcp::check(name, server, config, &egress).map_err(|(key, why)| Invalid::new(format!("mcp.{name}.{key}"), why))?;
     }
     Ok(())
 }
 
-type Wrong = (String, String);
+pub(super) type Wrong = (String, String);
 
-fn wrong<T>(key: impl Into<String>, why: impl Into<String>) -> Result<T, Wrong> {
+pub(super) fn wrong<T>(key: impl Into<String>, why: impl Into<String>) -> Result<T, Wrong> {
     Err((key.into(), why.into()))
 }
 
-fn check(name: &str, tool: &Tool, tools: &BTreeMap<String, Tool>) -> Result<(), Wrong> {
+fn check(name: &str, tool: &Tool, config: &Config, egress: &Egress) -> Result<(), Wrong> {
     if !named_well(name) {
         return wrong("url", "the tool's name must be 1 to 64 letters, digits, \"_\", \"-\" or \".\"");
     }
-    address(tool)?;
+    address(tool, egress)?;
     limits(tool)?;
     upstream::headers(tool).map(drop)?;
     upstream::authority(tool).map(drop)?;
-    Schema::of(tool)?;
+    tool.asked(&Schema::of(tool)?)?;
+    tool.shares()?;
+    tool.permission()?;
+    tool.traced()?;
     if let Err(error) = tool.breaker.settings().validate() {
         return wrong(format!("breaker.{}", error.field), error.why);
     }
@@ -47,27 +56,26 @@ fn check(name: &str, tool: &Tool, tools: &BTreeMap<String, Tool>) -> Result<(), 
              fallback = [{ kind = \"unavailable\", advice = \"Go on without it.\" }]",
         );
     }
-    tool.fallback.iter().try_for_each(|fallback| stand_in(name, tool, fallback, tools))
+    tool.fallback.iter().try_for_each(|fallback| stand_in(name, tool, fallback, config))
 }
 
-fn named_well(name: &str) -> bool {
+/// Whether a tool, or what its name begins with, can be called so.
+pub(crate) fn named_well(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     (1..=64).contains(&name.len()) && name.bytes().all(fits)
 }
 
-fn address(tool: &Tool) -> Result<(), Wrong> {
+fn address(tool: &Tool, egress: &Egress) -> Result<(), Wrong> {
     if tool.url.is_empty() {
         return wrong("url", "is missing: where is the tool? Write \"https://HOST/PATH\" or \"simulator:/tools/NAME\"");
     }
-    let web = |url: &reqwest::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-    let simulated = tool.url.strip_prefix("simulator:").is_some_and(|path| path.starts_with('/'));
-    if simulated || reqwest::Url::parse(&tool.url).is_ok_and(|url| web(&url)) {
-        return Ok(());
+    match tool.url.strip_prefix("simulator:") {
+        Some(path) if path.starts_with('/') => Ok(()),
+        _ => egress.check(&tool.url, tool.allow_private).or_else(|refusal| wrong("url", refusal.to_string())),
     }
-    wrong("url", format!("{:?} is not a URL of http, https or simulator:/path", tool.url))
 }
 
-fn limits(tool: &Tool) -> Result<(), Wrong> {
+pub(super) fn limits(tool: &Tool) -> Result<(), Wrong> {
     let counts = [
         ("concurrency", tool.concurrency),
         ("attempts", tool.attempts as usize),
@@ -91,13 +99,15 @@ fn limits(tool: &Tool) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn stand_in(name: &str, tool: &Tool, fallback: &Fallback, tools: &BTreeMap<String, Tool>) -> Result<(), Wrong> {
+fn stand_in(name: &str, tool: &Tool, fallback: &Fallback, config: &Config) -> Result<(), Wrong> {
     match fallback {
         Fallback::LastGood { .. } if tool.effect != Effect::ReadOnly => {
             wrong("fallback", "last_good fits a read_only tool only: an old answer would hide that nothing was done")
         }
         Fallback::Tool { name: other } if other == name => wrong("fallback", "a tool cannot stand in for itself"),
-        Fallback::Tool { name: other } => match tools.get(other) {
+        Fallback::Tool { name: other } => match config.tools.get(other) {
+            // Its effect is looked at once it is there.
+            None if config.may_discover(other) => Ok(()),
             None => wrong("fallback", format!("there is no tool {other:?}")),
             Some(other_tool) if other_tool.effect > tool.effect => {
                 wrong("fallback", format!("{other:?} has more effect than this tool promises to have"))

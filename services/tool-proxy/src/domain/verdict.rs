@@ -24,7 +24,14 @@ pub(crate) struct Miss {
 impl Miss {
     /// The request certainly never left.
     pub(crate) fn kept(reason: &str) -> Self {
-        Self { reason: reason.into(), left: false, passing: false, retry_after: None, host_failed: false, healthy: false }
+        Self {
+            reason: reason.into(),
+            left: false,
+            passing: false,
+            retry_after: None,
+            host_failed: false,
+            healthy: false,
+        }
     }
 
     /// The connection could not be made: nothing left, and it may work in a moment.

@@ -52,7 +52,7 @@ async fn a_tool_on_https_is_called_where_its_authority_is_trusted_and_nowhere_el
         let answer = mesh.call(stranger, json!({})).await.expect("the fallback answers");
         assert_eq!(
             (answer.outcome(), answer.degraded_reason.as_str()),
-            (Outcome::Unavailable, "CONNECT"),
+            (Outcome::Unavailable, "TLS"),
             "{stranger}: nobody whom it trusts vouches for the server"
         );
     }

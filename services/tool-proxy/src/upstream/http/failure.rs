@@ -52,10 +52,8 @@ pub(super) fn late(may_have_left: bool) -> Miss {
 
 /// Whether an error is among the causes, also where it travels within an `io::Error`, which passes it over.
 fn has<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| (**error).source()).any(|error| {
-        let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        error.is::<E>() || within.is_some_and(|inner| inner.is::<E>())
-    })
+    let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<E>() || within.is_some_and(|inner| has::<E>(inner)) || error.source().is_some_and(has::<E>)
 }
 
 /// How long the tool wants to be left alone: in seconds, or until a date.
