@@ -12,7 +12,9 @@ impl Tool {
     pub(crate) fn shares(&self) -> Result<Shares, Wrong> {
         let share = |key: &str, share: Option<usize>, whole: usize, least: usize| match share {
             Some(share) if share < least => Err((key.to_owned(), "must be at least 1".to_owned())),
-            Some(share) if share > whole => Err((key.to_owned(), format!("is more than the tool has for all: {whole}"))),
+            Some(share) if share > whole => {
+                Err((key.to_owned(), format!("is more than the tool has for all: {whole}")))
+            }
             share => Ok(share.unwrap_or(whole)),
         };
         Ok(Shares {
@@ -55,7 +57,10 @@ mod tests {
     #[test]
     fn a_share_is_at_least_one_place_and_no_more_than_there_is() {
         for share in [0, 17] {
-            assert_eq!(wrong(Tool { tenant_concurrency: Some(share), ..Tool::default() }.shares()), "tenant_concurrency");
+            assert_eq!(
+                wrong(Tool { tenant_concurrency: Some(share), ..Tool::default() }.shares()),
+                "tenant_concurrency"
+            );
         }
         assert_eq!(wrong(Tool { tenant_waiting_max: Some(1_001), ..Tool::default() }.shares()), "tenant_waiting_max");
         Tool { tenant_waiting_max: Some(0), ..Tool::default() }.shares().expect("nobody need wait");

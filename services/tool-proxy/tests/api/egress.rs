@@ -61,6 +61,7 @@ async fn what_must_not_be_reached_counts_neither_for_a_tool_nor_against_it_and_i
     }
     let circuit = mesh.circuit("t").await;
     assert_eq!((circuit.state(), circuit.calls, circuit.failures), (CircuitState::Closed, 0, 0));
+    assert_eq!(mesh.metric(r#"holdfast_egress_refused_total{name="t",reason="loopback"}"#), 5.0);
     assert_eq!((server.connections(), canary.connections()), (0, 0));
 }
 
@@ -86,6 +87,19 @@ async fn what_the_operator_allows_is_reached() {
         assert_eq!(answer.outcome(), Outcome::Real, "{name}: {}", answer.degraded_reason);
     }
     assert!(refused(&mesh.call("none", json!({})).await.expect("the fallback answers")));
+}
+
+#[tokio::test]
+async fn an_mcp_server_is_where_it_may_be_or_it_is_not_asked() {
+    let (server, canary) = neighbours().await;
+    let names = Names::default();
+    names.tell("mcp.example", &[&["127.0.0.1"]]);
+    let fallback = "fallback = [{ kind = \"unavailable\", advice = \"A\" }]";
+    let config = format!("{SETTINGS}[mcp.m]\nurl = \"http://mcp.example:{}/mcp\"\n{fallback}\n", server.port());
+    let _mesh = Harness::with_names(names.clone(), |_| config).await;
+    // The second time, whatever came of the first has come.
+    names.asked("mcp.example", 2).await;
+    assert_eq!((server.connections(), canary.connections()), (0, 0));
 }
 
 /// The variables are those of a process: so this test runs itself in one of its own.

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::super::Heard;
 use super::Unmet;
 use crate::domain::{JSON, Miss, Outcome};
+use crate::egress::Refusal;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -98,6 +99,7 @@ fn spoken(error: &ErrorData) -> Result<Heard, Miss> {
 fn unsent(error: &DynamicTransportError) -> Miss {
     let Some(error) = error.error.downcast_ref::<StreamableHttpError<WebError>>() else { return broken() };
     match error {
+        StreamableHttpError::Client(error) if Refusal::behind(error).is_some() => Miss::kept("ADDRESS_REFUSED"),
         StreamableHttpError::Client(error) if error.is_connect() || error.is_builder() => Miss::unconnected(),
         StreamableHttpError::HttpStatus(status) => failed(status),
         // The server refused before it read the call.
