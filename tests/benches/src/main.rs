@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod breaker;
 mod cpu;
 mod echo;
 mod lifecycle;
@@ -17,7 +18,7 @@ use serde_json::{Map, Value, json};
 use tokio::runtime::Builder;
 
 /// Every benchmark, in the order in which they run.
-const NAMES: [&str; 6] = ["echo", "lifecycle", "state_cas", "state_get", "tool_call", "llm_call"];
+const NAMES: [&str; 7] = ["echo", "lifecycle", "state_cas", "state_get", "tool_call", "llm_call", "breaker"];
 
 /// Figures of one benchmark, by name.
 type Figures = Map<String, Value>;
@@ -59,6 +60,7 @@ async fn run(name: &str) -> Figures {
         "state_cas" => state_cas::bench().await,
         "state_get" => state_get::bench().await,
         "tool_call" => tool_call::bench().await,
+        "breaker" => breaker::bench().await,
         _ => llm_call::bench().await,
     }
 }
