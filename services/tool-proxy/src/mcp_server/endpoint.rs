@@ -113,8 +113,12 @@ impl Endpoint {
             }
             _ => None,
         };
-        let begins = method == "initialize";
+        let (begins, cancelled) = (method == "initialize", passage.cancelled.clone());
         let mut answer = self.pass(parts, passage, body.clone()).await;
+        if cancelled.is_cancelled() {
+            // Its client has said that it takes no answer to this message any more.
+            return Ok(StatusCode::ACCEPTED.into_response());
+        }
         if answer.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
             // The type is right: it is the message that cannot be read.
             return Ok(invalid("the body is not a message that a client sends"));

@@ -43,7 +43,8 @@ impl Handler {
         let named = call::traceparent(&context.meta);
         let span = span(passage, &tool, named, context);
         let call = call::read(&passage.caller, params, &context.meta)?;
-        let work = self.tools.call(&passage.caller, passage.lease.as_deref(), call);
+        // On the heap: the library's own futures are large enough for a thread's stack.
+        let work = Box::pin(self.tools.call(&passage.caller, passage.lease.as_deref(), call));
         let reply = tokio::select! {
             // A call that nobody waits for ends here, and with it what it does.
             () = context.ct.cancelled() => return Err(cancelled()),
@@ -82,7 +83,7 @@ impl ServerHandler for Handler {
         params: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        self.call(params, &context).await.map_err(|error| refusal::tell(&error))
+        Box::pin(self.call(params, &context)).await.map_err(|error| refusal::tell(&error))
     }
 
     /// What the library could not read as one of its own requests comes here, ours with ill parameters too.
