@@ -14,6 +14,8 @@
 mod duty;
 mod notice;
 mod scripts;
+#[cfg(test)]
+mod tests;
 mod way;
 
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use holdfast_resilience::breaker::Reason;
-use holdfast_rpc::id;
+use holdfast_rpc::{deadline, id};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout};
@@ -33,8 +35,6 @@ use self::scripts::Keys;
 use self::way::Way;
 use super::circuit::Inner;
 
-/// A call that may be a probe waits so long for the answer, at most.
-const ASK: Duration = Duration::from_millis(250);
 /// What is added to the patience with a probe before it is given to another: its outcome is on its way.
 const MARGIN: Duration = Duration::from_secs(1);
 /// Outcomes of probes that may wait to be sent. What finds no room is given up, and its place is free after its time.
@@ -122,9 +122,14 @@ impl Sharing {
         let request = self.keys.of(&scripts::PROBE, &circuit.post.name);
         let request = request.arg(&probe.id).number(circuit.probes).micros(patience + MARGIN).number(openings);
         let request = request.json(&Reason::OpenTimePassed);
-        let answer = timeout(ASK.min(self.timeout), request.send(&mut link)).await;
-        let Some((granted, wait, notice)) = answer.ok().and_then(Result::ok).and_then(|value| notice::of_probe(&value))
-        else {
+        // A hasty caller still gets its fallback in time, and says nothing about Redis.
+        let hasty = deadline::remaining().map(|left| left / 2).filter(|half| *half < self.timeout);
+        let answer = match timeout(hasty.unwrap_or(self.timeout), request.send(&mut link)).await {
+            Err(_) if hasty.is_some() => return Asked::Held(self.timeout),
+            Err(_) | Ok(Err(_)) => None,
+            Ok(Ok(value)) => notice::of_probe(&value),
+        };
+        let Some((granted, wait, notice)) = answer else {
             self.give_up(number);
             return Asked::Alone;
         };

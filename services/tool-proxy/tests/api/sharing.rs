@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::{join, join3};
+use futures::StreamExt as _;
+use futures::future::join;
+use futures::stream::FuturesUnordered;
 use holdfast_proto::tool::v1::{CircuitMode, CircuitState, Outcome};
 use holdfast_testkit::{Fault, Signal};
 use serde_json::json;
@@ -19,7 +21,11 @@ const LASTING: &str = "effect = \"read_only\"\nattempts = 1\n\
                        breaker = { minimum_calls = 4, open = \"1h\", open_max = \"1h\", probes = 3 }";
 
 async fn twins(more: &str) -> Twins {
-    let twins = Twins::start(|server| tool("bad", &server.url("/bad"), more)).await;
+    patient_twins(Duration::from_secs(10), more).await
+}
+
+async fn patient_twins(patience: Duration, more: &str) -> Twins {
+    let twins = Twins::patient(patience, |server| tool("bad", &server.url("/bad"), more)).await;
     twins.server.on("/bad", Does::Answer(500, json!({})));
     twins
 }
@@ -65,17 +71,19 @@ async fn exactly_n_probes_reach_the_tool_over_all_processes_and_all_close_when_t
         assert!(held < 10_000);
     }
 
-    let probed = async {
-        twins.server.arrived("/bad", 4 + 3).await;
-        for news in &mut news {
-            news.comes_to(CircuitState::HalfOpen).await;
-        }
-        gate.add_permits(1_000);
-    };
-    let (one, other, ()) = join3(twins.calls(0, "bad", 100), twins.calls(1, "bad", 100), probed).await;
-
-    let real = one.iter().chain(&other).filter(|answer| answer.outcome() == Outcome::Real).count();
-    assert_eq!((real, twins.server.hits("/bad").len()), (3, 4 + 3), "exactly the probes reached the tool");
+    let mut callers: FuturesUnordered<_> = (0..200).map(|caller| twins.call(caller % 2, "bad")).collect();
+    for _ in 0..200 - 3 {
+        let answer = callers.next().await.expect("whoever is no probe is answered at once");
+        assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unavailable, "CIRCUIT_OPEN"));
+    }
+    for news in &mut news {
+        news.comes_to(CircuitState::HalfOpen).await;
+    }
+    gate.add_permits(1_000);
+    while let Some(answer) = callers.next().await {
+        assert_eq!(answer.outcome(), Outcome::Real);
+    }
+    assert_eq!(twins.server.hits("/bad").len(), 4 + 3, "exactly the probes reached the tool");
     for news in &mut news {
         assert_eq!(news.comes_to(CircuitState::Closed).await.reason, "every probe succeeded");
     }
@@ -191,7 +199,7 @@ async fn while_redis_is_away_each_goes_on_alone_and_they_join_again_by_themselve
 
 #[tokio::test]
 async fn a_redis_that_hangs_costs_a_probe_a_moment_and_nobody_else_anything() {
-    let twins = twins(QUICK).await;
+    let twins = patient_twins(Duration::from_millis(300), QUICK).await;
     trip(&twins, 0).await;
     twins.links[0].set(Fault::Stall);
     twins.redis.signal(Signal::Stop).await;
@@ -212,7 +220,7 @@ async fn a_redis_that_hangs_costs_a_probe_a_moment_and_nobody_else_anything() {
 
 #[tokio::test]
 async fn what_nobody_was_told_is_found_by_looking() {
-    let mut twins = twins(LASTING).await;
+    let twins = twins(LASTING).await;
     twins.joined("bad").await;
     let mut news = [twins.watch(0, "bad").await, twins.watch(1, "bad").await];
     // As if the message of a third process had been lost: the change is there, and nothing was published.

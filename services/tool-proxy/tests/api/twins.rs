@@ -39,7 +39,13 @@ pub(crate) struct Twins {
 }
 
 impl Twins {
+    /// Redis is waited for longer than any machine takes, so that nobody goes on alone for being slow.
     pub(crate) async fn start(config: impl FnOnce(&ToolServer) -> String) -> Self {
+        Self::patient(Duration::from_secs(10), config).await
+    }
+
+    /// With so much patience with Redis.
+    pub(crate) async fn patient(patience: Duration, config: impl FnOnce(&ToolServer) -> String) -> Self {
         let (server, redis) = (ToolServer::start().await, Redis::start().await);
         let document = Document::parse("the test", &config(&server), []).expect("it is TOML");
         let config = Config::from_document(&document).expect("it holds");
@@ -52,7 +58,11 @@ impl Twins {
         let mesh = Mesh { state: format!("http://{}", state.address).into(), ..Mesh::default() };
         let links = [FaultProxy::to(redis.address()).await, FaultProxy::to(redis.address()).await];
         let commons = links.each_ref().map(|link| {
-            let text = format!("[redis]\nurl = \"redis://{}\"\n", link.address());
+            let text = format!(
+                "[redis]\nurl = \"redis://{}\"\ntimeout = \"{}ms\"\ngone_after = \"60s\"\n",
+                link.address(),
+                patience.as_millis()
+            );
             let shared = Common::from_document(&Document::parse("the test", &text, []).expect("it is TOML"));
             Common { mesh: mesh.clone(), redis: shared.expect("it holds").redis, ..common.clone() }
         });
