@@ -3,6 +3,7 @@
 mod ask;
 mod entry;
 mod fallback;
+mod recall;
 mod told;
 
 use std::sync::Arc;
@@ -113,7 +114,10 @@ impl Calls {
     /// be cut off is cut off then, down to the tool.
     pub(crate) async fn call(self: &Arc<Self>, command: Command) -> Result<Reply, Error> {
         let span = told::span(&command);
-        let tool = self.catalog.find(&command.tool).await?;
+        let tool = match self.catalog.find(&command.tool).await {
+            Ok(tool) => tool,
+            Err(error) => return self.recall(&command, error).await,
+        };
         let telling = Telling::begin(span.clone(), &tool, &command.arguments);
         let reply = self.carry_out(&tool, command).instrument(span).await;
         telling.end(&reply);
@@ -124,7 +128,10 @@ impl Calls {
         if !tool.permission.admits(&command.user) {
             return Err(Error::permission_denied(format!("the tool {:?} is not for {}", tool.name, command.user)));
         }
-        let arguments = tool.schema.read(&command.arguments)?;
+        let arguments = match tool.schema.read(&command.arguments) {
+            Ok(arguments) => arguments,
+            Err(error) => return self.recall(&command, error).await,
+        };
         tool.upstream.accepts(&arguments)?;
         let kept = command.slot.is_some() || tool.last_good.is_some();
         let call = Call {
@@ -198,7 +205,8 @@ impl Calls {
     /// What a repeat gets: the recorded answer, at once or when it is there, or the news that it is lost.
     async fn repeat(&self, call: &Call, slot: &Slot, mut found: Box<Found>) -> Result<Reply, Error> {
         let (started, mut look) = (Instant::now(), LOOK.0);
-        let reply = |answer, replayed, waited| Reply { answer, timing: Timing { waited, ..Timing::default() }, replayed };
+        let reply =
+            |answer, replayed, waited| Reply { answer, timing: Timing { waited, ..Timing::default() }, replayed };
         let mut waited = Duration::ZERO;
         loop {
             match found.record.find(&call.fingerprint, time::now_micros(), started.elapsed()) {

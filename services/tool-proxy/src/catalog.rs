@@ -69,12 +69,7 @@ enum Listed {
 
 impl Catalog {
     /// Builds every configured tool; its breaker joins the circuits.
-    pub(crate) fn new(
-        config: &Config,
-        common: &Common,
-        egress: &Egress,
-        circuits: &Circuits,
-    ) -> Result<Self, Invalid> {
+    pub(crate) fn new(config: &Config, common: &Common, egress: &Egress, circuits: &Circuits) -> Result<Self, Invalid> {
         let build = |(name, tool): (&String, &config::Tool)| {
             let invalid = |(key, why)| Invalid::new(format!("tools.{name}.{key}"), why);
             let built = Tool::configured(name, tool, config, common, egress, circuits).map_err(invalid)?;
@@ -180,7 +175,9 @@ impl Catalog {
     pub(crate) fn patience(&self, tool: &Tool) -> Duration {
         let stand_ins = tool.fallback.iter().filter_map(|fallback| match fallback {
             // Each attempt of it has a wait and a time; so has the pause between two.
-            Fallback::Tool { name } => self.get(name).map(|tool| (2 * tool.timeout + tool.places.wait()) * tool.attempts),
+            Fallback::Tool { name } => {
+                self.get(name).map(|tool| (2 * tool.timeout + tool.places.wait()) * tool.attempts)
+            }
             _ => None,
         });
         tool.timeout + stand_ins.sum::<Duration>() + RECORDING

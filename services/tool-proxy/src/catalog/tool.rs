@@ -54,7 +54,7 @@ impl Tool {
         egress: &Egress,
         circuits: &Circuits,
     ) -> Result<Self, (String, String)> {
-        let (schema, upstream) = (Schema::of(tool)?, Upstream::Http(Http::new(name, tool, common, egress)?));
+        let (schema, upstream) = (Schema::of(tool)?, Upstream::Http(Arc::new(Http::new(name, tool, common, egress)?)));
         let url = Url::parse(&common.mesh.resolve(&tool.url).0).ok();
         Self::guarded(name, tool, url.as_ref(), &config.tool_proxy, circuits, schema, upstream)
     }

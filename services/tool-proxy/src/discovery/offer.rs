@@ -81,7 +81,12 @@ impl Offers {
         made
     }
 
-    fn build(&self, offered: &Offered, old: Option<Arc<Tool>>, link: &watch::Sender<Link>) -> Result<Arc<Tool>, String> {
+    fn build(
+        &self,
+        offered: &Offered,
+        old: Option<Arc<Tool>>,
+        link: &watch::Sender<Link>,
+    ) -> Result<Arc<Tool>, String> {
         let name = name(&self.prefix, &offered.name)?;
         let text = serde_json::to_string(&offered.input_schema).map_err(|error| error.to_string())?;
         if text.len() > SCHEMA_BYTES_MAX {

@@ -44,9 +44,7 @@ impl Place {
     pub(crate) async fn connect(&self, greeting: Greeting) -> Result<(Session, Option<Running>), Unmet> {
         match self {
             Self::Web(web) => web.connect(greeting).await.map(|session| (session, None)),
-            Self::Program(program) => {
-                program.start(greeting).await.map(|(session, running)| (session, Some(running)))
-            }
+            Self::Program(program) => program.start(greeting).await.map(|(session, running)| (session, Some(running))),
         }
     }
 }

@@ -49,7 +49,10 @@ fn one(tool: &str, own: &McpTool, server: &Mcp, config: &Config) -> Result<(), W
         None => server.trust_annotations,
     };
     if !may_be_read_only && links.iter().any(|link| matches!(link, Fallback::LastGood { .. })) {
-        return wrong("fallback", "last_good fits a read_only tool only: an old answer would hide that nothing was done");
+        return wrong(
+            "fallback",
+            "last_good fits a read_only tool only: an old answer would hide that nothing was done",
+        );
     }
     Ok(())
 }
@@ -168,7 +171,8 @@ timeout = "2s"
         let config = read(GOOD).expect("it holds");
         let server = &config.mcp["everything"];
         assert_eq!(server.prefix("everything"), "everything_");
-        let taken: Vec<_> = ["echo", "get_sum", "get_env", "add"].into_iter().filter(|tool| server.takes(tool)).collect();
+        let taken: Vec<_> =
+            ["echo", "get_sum", "get_env", "add"].into_iter().filter(|tool| server.takes(tool)).collect();
         assert_eq!(taken, ["echo", "get_sum"]);
         let echo = server.tool("echo", "says it again", None);
         assert_eq!((echo.effect, echo.timeout.as_secs(), echo.fallback.len()), (Effect::ReadOnly, 2, 2));
@@ -219,10 +223,9 @@ timeout = "2s"
 
     #[test]
     fn an_old_answer_stands_in_for_read_only_tools_alone() {
-        let text = complaint(&GOOD.replace("trust_annotations = true", "effect = \"idempotent\"").replace(
-            "effect = \"read_only\"",
-            "",
-        ));
+        let text = complaint(
+            &GOOD.replace("trust_annotations = true", "effect = \"idempotent\"").replace("effect = \"read_only\"", ""),
+        );
         assert!(text.contains("mcp.everything.fallback: last_good"), "{text}");
     }
 

@@ -50,7 +50,8 @@ fn content(result: CallToolResult) -> (Bytes, &'static str) {
     }
     match <[ContentBlock; 1]>::try_from(result.content) {
         Ok([ContentBlock::Text(text)]) => {
-            let json = serde_json::from_str::<Value>(&text.text).is_ok_and(|value| value.is_object() || value.is_array());
+            let json =
+                serde_json::from_str::<Value>(&text.text).is_ok_and(|value| value.is_object() || value.is_array());
             (text.text.into(), if json { JSON } else { TEXT })
         }
         Ok(one) => (list(&one), JSON),
@@ -82,8 +83,11 @@ pub(super) fn judge(error: ServiceError) -> Result<Heard, Miss> {
 /// a call that does not fit, and every code of the tool's own, is an answer.
 fn spoken(error: &ErrorData) -> Result<Heard, Miss> {
     let code = error.code.0;
-    let refused_unread =
-        [ErrorCode::HEADER_MISMATCH, ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY, ErrorCode::UNSUPPORTED_PROTOCOL_VERSION];
+    let refused_unread = [
+        ErrorCode::HEADER_MISMATCH,
+        ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY,
+        ErrorCode::UNSUPPORTED_PROTOCOL_VERSION,
+    ];
     if error.code == ErrorCode::INTERNAL_ERROR && error.message.starts_with(REMADE) {
         Err(broken())
     } else if refused_unread.contains(&error.code) {

@@ -111,7 +111,8 @@ impl StreamableHttpClient for Asking {
             Ok(StreamableHttpPostResponse::Json(ServerJsonRpcMessage::Error(mut error), of)) => {
                 if session.is_some() && speaks_of_sessions(&error.error) {
                     let again = ask(ping()).await;
-                    if matches!(again, Ok(StreamableHttpPostResponse::Json(ServerJsonRpcMessage::Error(same), _)) if same.error == error.error) {
+                    if matches!(again, Ok(StreamableHttpPostResponse::Json(ServerJsonRpcMessage::Error(same), _)) if same.error == error.error)
+                    {
                         return Err(StreamableHttpError::SessionExpired);
                     }
                 }

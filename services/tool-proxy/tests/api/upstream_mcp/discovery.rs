@@ -7,6 +7,7 @@ use tonic::Code;
 use super::server::{ERAS, Era, McpServer, described, plain};
 use super::{at, tools, until_listed};
 use crate::harness::{Harness, tool};
+use crate::names::Names;
 
 #[tokio::test]
 async fn every_page_is_read_and_only_what_is_allowed_is_taken() {
@@ -70,15 +71,59 @@ async fn tools_stay_known_while_their_server_is_away_and_serve_again_when_it_is_
 
         server.kill();
         let answer = mesh.call("far_say", json!({})).await.expect("the fallback answers");
-        assert_eq!((answer.outcome(), answer.reason.as_str()), (Outcome::Unavailable, "CONNECT"), "{era:?}");
+        assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unavailable, "CONNECT"), "{era:?}");
         assert_eq!(tools(&mesh).await.len(), 1);
 
         server.come_back().await;
         // The call that finds the session gone makes another and is answered.
         let answer = mesh.call("far_say", json!({"n": 2})).await.expect("it answers");
-        assert_eq!(answer.outcome(), Outcome::Real, "{era:?}: {}", answer.reason);
+        assert_eq!(answer.outcome(), Outcome::Real, "{era:?}: {}", answer.degraded_reason);
         assert_eq!(server.seen("say").len(), 2, "each call reached it once");
     }
+}
+
+#[tokio::test]
+async fn what_a_tool_has_answered_is_told_again_when_the_tool_is_gone_described_anew_or_away() {
+    let mut server = McpServer::start(Era::Stateless, vec![plain("pay"), plain("say")]).await;
+    let mut mesh = Harness::start(|_| at("far", &server.url(), "refresh = \"1h\"")).await;
+    let lease = mesh.lease("i-1", 1);
+    let first = mesh.step(&lease, 1, "far_pay", json!({"n": 1})).await.expect("it answers");
+    assert_eq!((first.outcome(), first.replayed), (Outcome::Real, false));
+    server.arrived("listening", 1).await;
+    let again = async |mesh: &Harness| {
+        let again = mesh.step(&lease, 1, "far_pay", json!({"n": 1})).await.expect("it is recorded");
+        assert_eq!((again.content, again.replayed), (first.content.clone(), true));
+    };
+
+    server.change(vec![described("pay", json!({"type": "object", "required": ["more"]}))]);
+    until_listed(&mesh, |names| names == ["far_pay"]).await;
+    again(&mesh).await;
+    server.change(vec![plain("say")]);
+    until_listed(&mesh, |names| names == ["far_say"]).await;
+    again(&mesh).await;
+    let other = mesh.step(&lease, 1, "far_pay", json!({"n": 2})).await.expect_err("it is another call");
+    assert_eq!(other.code(), Code::AlreadyExists);
+    assert_eq!(mesh.step(&lease, 2, "far_pay", json!({})).await.expect_err("it is new").code(), Code::NotFound);
+
+    server.kill();
+    mesh.crash().await;
+    again(&mesh).await;
+    assert_eq!(server.seen("pay").len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_whose_name_leads_to_a_private_address_is_not_reached_unless_that_is_allowed() {
+    let server = McpServer::start(Era::Stateless, vec![plain("say")]).await;
+    let url = server.url().replace("127.0.0.1", "inside.example");
+    let names = Names::default();
+    names.tell("inside.example", &[&["127.0.0.1"]]);
+    let mesh = Harness::with_names(names.clone(), |_| at("far", &url, "")).await;
+    let refused = mesh.call("far_say", json!({})).await.expect_err("nobody was asked");
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert!(server.seen("list").is_empty());
+
+    let mesh = Harness::with_names(names, |_| at("far", &url, "allow_private = true")).await;
+    assert_eq!(mesh.call("far_say", json!({})).await.expect("it answers").outcome(), Outcome::Real);
 }
 
 #[tokio::test]
@@ -120,7 +165,7 @@ async fn a_tool_that_is_described_anew_keeps_its_open_circuit() {
     until_listed_with(&mesh, "\"required\"").await;
 
     let answer = mesh.call("far_oops", json!({"a": 1})).await.expect("the fallback answers");
-    assert_eq!(answer.reason, "CIRCUIT_OPEN");
+    assert_eq!(answer.degraded_reason, "CIRCUIT_OPEN");
     assert_eq!(server.seen("oops").len(), 1);
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_proto::tool::v1::Outcome;
+use holdfast_proto::tool::v1::{CircuitState as State, Outcome};
 use rmcp::model::ToolAnnotations;
 use serde_json::json;
 use tonic::{Code, Request};
@@ -15,7 +15,7 @@ use crate::harness::{Harness, content, request};
 async fn a_tool_is_found_and_called_whatever_the_servers_era() {
     for era in ERAS {
         let server = McpServer::start(era, vec![plain("say"), plain("structured"), plain("sorry")]).await;
-        let mesh = Harness::start(|_| at("far", &server.url(), "")).await;
+        let mesh = Harness::start(|_| at("far", &server.url(), "breaker.consecutive_failures = 1")).await;
 
         let answer = mesh.call("far_say", json!({"a": 1})).await.expect("it answers");
         assert_eq!((answer.outcome(), answer.content_type.as_str()), (Outcome::Real, "text/plain; charset=utf-8"));
@@ -27,7 +27,7 @@ async fn a_tool_is_found_and_called_whatever_the_servers_era() {
 
         let answer = mesh.call("far_sorry", json!({})).await.expect("it answers");
         assert_eq!((answer.outcome(), answer.content.as_ref()), (Outcome::ToolError, &b"no such city"[..]));
-        assert!(mesh.circuit("far_sorry").await.reason.is_empty(), "a tool that says no is in health");
+        assert_eq!(mesh.circuit("far_sorry").await.state(), State::Closed, "a tool that says no is in health");
     }
 }
 
@@ -63,7 +63,7 @@ async fn a_call_that_takes_too_long_is_cancelled_at_the_server() {
         let more = "timeout = \"300ms\"\nconnect_timeout = \"200ms\"\neffect = \"read_only\"\nattempts = 1";
         let mesh = Harness::start(|_| at("far", &server.url(), more)).await;
         let answer = mesh.call("far_hang", json!({})).await.expect("the fallback answers");
-        assert_eq!((answer.outcome(), answer.reason.as_str()), (Outcome::Unavailable, "TIMEOUT"), "{era:?}");
+        assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unavailable, "TIMEOUT"), "{era:?}");
         server.arrived("cancelled", 1).await;
     }
 }
@@ -88,7 +88,7 @@ async fn an_answer_past_the_limit_is_not_taken() {
         let more = "max_response_bytes = \"64KiB\"\neffect = \"read_only\"\nattempts = 3";
         let mesh = Harness::start(|_| at("far", &server.url(), more)).await;
         let answer = mesh.call("far_big", json!({})).await.expect("the fallback answers");
-        assert_eq!((answer.outcome(), answer.reason.as_str()), (Outcome::Unavailable, "ANSWER_TOO_LARGE"));
+        assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unavailable, "ANSWER_TOO_LARGE"));
         assert_eq!(server.seen("big").len(), 1, "it would be as large again");
     }
 }
@@ -97,10 +97,10 @@ async fn an_answer_past_the_limit_is_not_taken() {
 async fn a_server_that_failed_is_asked_again_only_where_that_does_no_harm() {
     for era in ERAS {
         let server = McpServer::start(era, vec![plain("oops")]).await;
-        let more = "attempts = 2\n[mcp.far.tools.oops]\neffect = \"read_only\"";
+        let more = "attempts = 2\n[mcp.far.tools.oops]\neffect = \"read_only\"\n[tool_proxy]\nretry_percent = 100";
         let mesh = Harness::start(|_| at("far", &server.url(), more)).await;
         let answer = mesh.call("far_oops", json!({})).await.expect("the fallback answers");
-        assert_eq!((answer.outcome(), answer.reason.as_str()), (Outcome::Unavailable, "MCP_-32603"));
+        assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unavailable, "MCP_-32603"));
         assert_eq!(server.seen("oops").len(), 2);
 
         let server = McpServer::start(era, vec![plain("oops")]).await;

@@ -27,14 +27,20 @@ async fn a_server_sees_nothing_of_our_environment_but_what_it_is_given() {
     let answer = content(&mesh.call("near_env", json!({})).await.expect("it answers"));
     let env = answer["value"].as_object().expect("an object");
     assert_eq!((env["GIVEN"].as_str(), env["TOKEN"].as_str()), (Some("plain"), Some("holdfast-tool-proxy")));
-    let known = ["GIVEN", "TOKEN", "PATH", "HOME", "USER", "LANG", "TMPDIR", "LC_CTYPE"];
-    let foreign: Vec<_> = env.keys().filter(|name| !known.contains(&name.as_str())).collect();
+    // What a shell in between may set by itself is not ours.
+    let known = ["PATH", "HOME", "USER", "LANG", "TMPDIR", "PWD", "SHLVL", "_"];
+    let ours = |name: &str, value: &str| std::env::var(name).is_ok_and(|ours| ours == value);
+    let passed = env.iter().filter(|(name, value)| ours(name, value.as_str().unwrap_or_default()));
+    let foreign: Vec<_> =
+        passed.filter(|(name, _)| !known.contains(&name.as_str()) && !name.starts_with("PYENV")).collect();
+    assert!(std::env::var("CARGO_MANIFEST_DIR").is_ok() && !env.contains_key("CARGO_MANIFEST_DIR"));
     assert!(foreign.is_empty(), "it sees {foreign:?}");
 }
 
 #[tokio::test]
 async fn a_server_that_dies_under_a_call_breaks_it_and_is_started_again() {
-    let more = "breaker.minimum_calls = 10000\n[mcp.near.tools.hang]\neffect = \"read_only\"\nattempts = 1\ntimeout = \"60s\"";
+    let more =
+        "breaker.minimum_calls = 10000\n[mcp.near.tools.hang]\neffect = \"read_only\"\nattempts = 1\ntimeout = \"60s\"";
     let mesh = Harness::start(|_| section("near", &[], more)).await;
     let first = number(&mesh, "near_pid").await;
 
@@ -44,11 +50,12 @@ async fn a_server_that_dies_under_a_call_breaks_it_and_is_started_again() {
         Signal::Kill.send(first).await;
     });
     let answer = answer.expect("the fallback answers");
-    assert_eq!((answer.outcome(), answer.reason.as_str()), (Outcome::Unavailable, "BROKEN"));
+    assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unavailable, "BROKEN"));
 
+    until_back(&mesh).await;
     // It has its effect, if any, before it dies: nobody knows.
     let answer = mesh.call("near_die", json!({})).await.expect("it is told");
-    assert_eq!((answer.outcome(), answer.reason.as_str()), (Outcome::Unknown, "BROKEN"));
+    assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unknown, "BROKEN"));
 
     until_back(&mesh).await;
     let last = number(&mesh, "near_pid").await;

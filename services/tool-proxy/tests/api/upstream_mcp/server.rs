@@ -104,7 +104,7 @@ impl McpServer {
                 let service = StreamableHttpService::new(
                     move || Ok(Handler { script: Arc::clone(&script) }),
                     manager,
-                    StreamableHttpServerConfig::default(),
+                    StreamableHttpServerConfig::default().disable_allowed_hosts(),
                 );
                 let router = axum::Router::new().route_service("/mcp", service);
                 tokio::select! {

@@ -146,6 +146,6 @@ async fn a_tools_own_word_about_sessions_does_not_make_it_act_twice() {
     let url = format!("http://{}/mcp", server.start().await);
     let mesh = Harness::start(|_| at("far", &url, "")).await;
     let answer = mesh.call("far_act", json!({"does": "complain"})).await.expect("it is told");
-    assert_eq!((answer.outcome(), answer.reason.as_str()), (Outcome::Unknown, "MCP_-32000"));
+    assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unknown, "MCP_-32000"));
     assert_eq!(server.called(), ["complain"]);
 }
