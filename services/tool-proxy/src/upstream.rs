@@ -4,6 +4,7 @@
 mod http;
 mod mcp;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use crate::domain::{Miss, Outcome};
 #[derive(Debug)]
 pub(crate) enum Upstream {
     /// One request with JSON.
-    Http(Http),
+    Http(Arc<Http>),
     /// A tool of an MCP server.
     Mcp(Mcp),
 }

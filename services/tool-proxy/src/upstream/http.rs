@@ -22,8 +22,8 @@ use reqwest::{Body, Request, Response};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use self::answer::is_content_type;
 use self::answer::Limits;
+pub(crate) use self::answer::is_content_type;
 use self::carried::{Carried, Trail};
 pub(crate) use self::form::Form;
 use self::form::{Unfit, Wrong};
@@ -43,7 +43,7 @@ const SESSION: HeaderName = HeaderName::from_static("holdfast-session");
 const INVOCATION: HeaderName = HeaderName::from_static("holdfast-invocation");
 
 /// The way to one HTTP tool.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Http {
     client: Client,
     form: Form,

@@ -15,7 +15,7 @@ use super::template::{Template, plain};
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A URL with places for arguments.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Address {
     base: Url,
     /// The segments of the path, where one of them has a place.

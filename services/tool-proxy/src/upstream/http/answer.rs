@@ -13,7 +13,7 @@ use crate::domain::{JSON, Miss};
 const CONTENT_TYPE_BYTES_MAX: usize = 255;
 
 /// What is taken of an answer.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Limits {
     pub(super) bytes_max: usize,
     /// Between two pieces of the answer.

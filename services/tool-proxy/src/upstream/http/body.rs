@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::template::{Template, plain};
 
 /// A JSON value with places for arguments.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Body {
     Fixed(Value),
     Place(Template),

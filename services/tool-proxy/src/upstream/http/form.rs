@@ -21,7 +21,7 @@ pub(crate) struct Unfit {
 
 /// The places for arguments. What has none of its own goes into the body, or where there is none into the query; but
 /// where the body is configured, it is what it says and nothing else.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Form {
     address: Address,
     body: Option<Body>,
