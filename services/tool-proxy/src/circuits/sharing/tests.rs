@@ -1,5 +1,7 @@
 //! Two lives of one circuit over a real Redis, each on a link of its own.
 
+mod steps;
+
 use holdfast_config::{Common, Document};
 use holdfast_resilience::breaker::{Mode, Settings, State};
 use holdfast_rpc::Channel;
@@ -142,8 +144,8 @@ async fn an_outcome_of_an_earlier_half_open_changes_nothing() {
     let first = other.pass().await;
     other.comes_to(State::HalfOpen).await;
     late.success();
-    first.success();
     let second = other.pass().await;
+    first.success();
     assert_eq!(other.state(), State::HalfOpen, "one of two has succeeded");
     second.success();
     other.comes_to(State::Closed).await;
