@@ -13,3 +13,4 @@ mod redrive;
 mod run;
 mod stand_in;
 mod submit;
+mod web;

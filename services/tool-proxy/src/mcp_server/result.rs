@@ -56,8 +56,10 @@ fn content(tool: &str, answer: &Answer) -> (Vec<ContentBlock>, Option<Value>) {
         (Some("audio"), _) => ContentBlock::audio(STANDARD.encode(&answer.content), essence),
         (_, Some(text)) => {
             let is_json = essence == JSON || essence.ends_with("+json");
-            let value = is_json.then(|| serde_json::from_str(text).ok()).flatten().filter(Value::is_object);
-            return (vec![ContentBlock::text(text)], value);
+            return match is_json.then(|| serde_json::from_str(text).ok()).flatten() {
+                Some(Value::Array(list)) => (blocks(list).unwrap_or_else(|| vec![ContentBlock::text(text)]), None),
+                value => (vec![ContentBlock::text(text)], value.filter(Value::is_object)),
+            };
         }
         _ => ContentBlock::resource(ResourceContents::BlobResourceContents {
             uri: format!("holdfast:tool/{tool}"),
@@ -67,6 +69,14 @@ fn content(tool: &str, answer: &Answer) -> (Vec<ContentBlock>, Option<Value>) {
         }),
     };
     (vec![block], None)
+}
+
+/// What an MCP server answered with more than one text comes as the list of its blocks, and goes on as those.
+fn blocks(list: Vec<Value>) -> Option<Vec<ContentBlock>> {
+    if list.is_empty() {
+        return None;
+    }
+    list.into_iter().map(|block| serde_json::from_value(block).ok()).collect()
 }
 
 /// What the model must know of an answer that is not the tool's own: few clients show it `_meta`.
@@ -141,6 +151,17 @@ mod tests {
             assert_eq!(told(&reply(outcome, JSON, b"{}"))["isError"], json!(true), "{outcome:?}");
         }
         assert_eq!(told(&reply(Outcome::Degraded, JSON, b"{}"))["isError"], json!(false));
+    }
+
+    #[test]
+    fn blocks_of_an_mcp_server_arrive_as_they_were() {
+        let list = br#"[{"type":"text","text":"a cat"},{"type":"image","data":"iVA=","mimeType":"image/png"}]"#;
+        let told = told(&reply(Outcome::Real, JSON, list));
+        assert_eq!(
+            (&told["content"][0]["text"], &told["content"][1]["mimeType"]),
+            (&json!("a cat"), &json!("image/png"))
+        );
+        assert_eq!(told["structuredContent"], Value::Null);
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod eras;
 mod everything;
 mod program;
 mod programs;
-mod server;
+pub(crate) mod server;
 mod sessions;
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::harness::Harness;
 
 /// What a server has in common in most tests. Append keys, then the next section.
-fn at(name: &str, url: &str, more: &str) -> String {
+pub(crate) fn at(name: &str, url: &str, more: &str) -> String {
     format!("[mcp.{name}]\nurl = \"{url}\"\nfallback = [{{ kind = \"unavailable\", advice = \"A\" }}]\n{more}\n")
 }
 
