@@ -119,6 +119,9 @@ faults = {{ latency = "{thinking}" }}
 "#,
         thinking = span(THINKING),
     );
+    if settings == Settings::Plain {
+        toml += "\n[tool_proxy]\nhost_breaker = { minimum_calls = 1000000, failure_percent = 100 }\n";
+    }
     for tool in &TOOLS {
         let guards = match settings {
             Settings::Plain => plain(),

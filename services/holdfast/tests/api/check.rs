@@ -84,6 +84,8 @@ async fn a_tool_for_which_nothing_stands_in_is_refused() {
         let error = refused(&text).await;
         assert!(error.contains("tools.pay.fallback: is missing") && error.contains("bad.toml:"), "{error}");
     }
+    let error = refused("[mcp.files]\nurl = \"https://files.example/mcp\"\n").await;
+    assert!(error.contains("bad.toml:1: mcp.files.fallback: is missing"), "{error}");
     // Also where the tool is one of several, and the others have one.
     let last = "fallback = [{ kind = \"unavailable\", advice = \"The decision could not be recorded: say so in the answer.\" }]";
     let line = line_of("[tools.record_decision]");
