@@ -1,90 +1,15 @@
 //! Clients against real listeners. Whatever is not allowed must not so much as connect.
 
-use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+mod stage;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use reqwest::dns::{Addrs, Name, Resolving};
 use reqwest::header::HeaderName;
 use reqwest::{Method, Request, Response, Url};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
+use self::stage::{OK, Server, moved, moved_by, names};
 use super::*;
-
-/// A server that gives each connection the same answer, and counts them.
-#[derive(Clone)]
-struct Server {
-    address: SocketAddr,
-    connections: Arc<watch::Sender<usize>>,
-}
-
-impl Server {
-    async fn start(at: &str, answer: impl Into<String>) -> Self {
-        let answer = answer.into();
-        Self::by_path(at, move |path| if path == "/end" { OK.to_owned() } else { answer.clone() }).await
-    }
-
-    async fn by_path(at: &str, answer: impl Fn(&str) -> String + Clone + Send + 'static) -> Self {
-        let listener = TcpListener::bind(at).await.expect("the address is ours");
-        let server = Self { address: listener.local_addr().expect("it is bound"), connections: Arc::default() };
-        let heard = server.clone();
-        tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                heard.connections.send_modify(|count| *count += 1);
-                tokio::spawn(heard.clone().speak(socket, answer.clone()));
-            }
-        });
-        server
-    }
-
-    async fn speak(self, mut socket: TcpStream, answer: impl Fn(&str) -> String) {
-        let mut request = vec![0; 4096];
-        let read = socket.read(&mut request).await.unwrap_or(0);
-        request.truncate(read);
-        let text = String::from_utf8_lossy(&request).into_owned();
-        let path = text.split_whitespace().nth(1).unwrap_or_default();
-        // Whoever went away needs no answer.
-        let _ = socket.write_all(answer(path).as_bytes()).await;
-    }
-
-    fn connections(&self) -> usize {
-        *self.connections.borrow()
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}/", self.address)
-    }
-}
-
-const OK: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
-
-fn moved(to: &str) -> String {
-    format!("HTTP/1.1 307 Moved\r\nconnection: close\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n")
-}
-
-/// A resolver that gives each name its answers in turn, and the last for ever.
-#[derive(Default)]
-struct Names(Mutex<HashMap<String, VecDeque<Vec<IpAddr>>>>);
-
-impl Resolve for Names {
-    fn resolve(&self, name: Name) -> Resolving {
-        let mut names = self.0.lock();
-        let turns = names.get_mut(name.as_str()).expect("a known name");
-        let now = if turns.len() > 1 { turns.pop_front() } else { turns.front().cloned() };
-        // A port of the resolver's own must not count.
-        let found = now.unwrap_or_default().into_iter().map(|address| SocketAddr::new(address, 1));
-        Box::pin(std::future::ready(Ok(Box::new(found) as Addrs)))
-    }
-}
-
-fn names(name: &str, turns: &[&[&str]]) -> Arc<Names> {
-    let addresses = |turn: &&[&str]| turn.iter().map(|address| address.parse().expect("an address")).collect();
-    Arc::new(Names(Mutex::new([(name.to_owned(), turns.iter().map(addresses).collect())].into())))
-}
 
 /// Egress that may reach 127.0.0.2 besides the internet: it stands for what is allowed, 127.0.0.1 for what is not.
 fn egress() -> Egress {
@@ -173,8 +98,11 @@ async fn a_bare_client_cannot_be_brought_to_reach_anything_else() {
     for url in &elsewhere {
         let error = client.http().get(url).send().await.expect_err(url);
         assert!(error.is_connect() && Refusal::behind(&error).is_some(), "{url}: {error:?}");
-        assert!(matches!(refusal(&client, url).await, Refusal::Elsewhere(_)), "{url}");
+        let place = Url::parse(url).expect(url).origin().ascii_serialization();
+        assert_eq!(refusal(&client, url).await, Refusal::Elsewhere(place), "{url}");
     }
+    let as_somebody = allowed.url().replace("//", "//user:password@");
+    assert!(matches!(refusal(&client, &as_somebody).await, Refusal::Elsewhere(_)));
     assert_eq!((allowed.connections(), canary.connections()), (0, 0));
     assert_eq!(client.http().get(allowed.url()).send().await.expect("its own").status(), 200);
 }
@@ -193,6 +121,26 @@ async fn a_redirect_is_followed_to_the_same_scheme_host_and_port_so_often_and_no
     let client = client(&egress(), &round.url(), 3);
     assert_eq!(get(&client, &round.url()).await.expect("it goes round").status(), 307);
     assert_eq!(round.connections(), 4);
+}
+
+#[tokio::test]
+async fn a_request_that_a_redirect_would_change_is_not_sent_again() {
+    for status in [301, 302, 303] {
+        let server = Server::start("127.0.0.2:0", moved_by(status, "/end")).await;
+        let client = client(&egress(), &server.url(), 1);
+        let post = Request::new(Method::POST, Url::parse(&server.url()).expect("a URL"));
+        assert_eq!(client.execute(post).await.expect("it is not followed").status(), status);
+        assert_eq!(server.connections(), 1, "{status}");
+        assert_eq!(get(&client, &server.url()).await.expect("it is followed").status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn the_port_is_the_urls_whatever_a_resolver_answers() {
+    let guard = egress().guard("t", "http://tool.example/", false).expect("a name");
+    let resolver = names::Names { guard: Arc::new(guard), asked: names("tool.example", &[&["127.0.0.2"]]) };
+    let found = resolver.resolve("tool.example".parse().expect("a name")).await.expect("it is allowed");
+    assert_eq!(found.map(|address| address.port()).collect::<Vec<_>>(), [0], "which stands for the URL's");
 }
 
 #[tokio::test]
