@@ -20,7 +20,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_config::{Common, Data, Peer};
+use holdfast_config::Peer;
 use holdfast_rpc::lease::{LeaseKey, LeaseToken};
 use holdfast_testkit::Mesh;
 use parking_lot::Mutex;
@@ -34,6 +34,9 @@ use self::worker::{Told, Work};
 
 /// A run that has not ended by then never will.
 const ENDED_WITHIN: Duration = Duration::from_secs(90);
+
+/// Signs the leases, as the queue does elsewhere.
+const KEY: &str = "the-key-of-a-mesh-without-a-queue";
 
 /// What was done and found.
 #[derive(Debug, Default)]
@@ -89,8 +92,9 @@ pub async fn run(seeds: Range<u64>, lanes: usize) -> Report {
     let mut running = JoinSet::new();
     for _ in 0..lanes {
         let (seeds, report) = (Arc::clone(&seeds), Arc::clone(&report));
+        // One after another: a mesh looks for free ports, and takes them a moment later.
+        let mut stage = Stage::start().await;
         running.spawn(async move {
-            let mut stage = Stage::start().await;
             loop {
                 let Some(seed) = seeds.lock().next() else { return };
                 stage.play(seed, &report).await;
@@ -113,10 +117,9 @@ struct Stage {
 impl Stage {
     async fn start() -> Self {
         let tools = Tools::start().await;
-        let mesh = Mesh::builder().only(&[Peer::State, Peer::ToolProxy]).config(config(&tools)).start().await;
-        let common = Common { data: Data { dir: mesh.directory().join("data") }, ..Common::default() };
-        let key = LeaseKey::load(&common).expect("the mesh minted it");
-        Self { mesh, tools, key }
+        let builder = Mesh::builder().only(&[Peer::State, Peer::ToolProxy]).config(config(&tools));
+        let mesh = builder.env("HOLDFAST_STORM_KEY", KEY).start().await;
+        Self { mesh, tools, key: LeaseKey::new(KEY.as_bytes()) }
     }
 
     async fn play(&mut self, seed: u64, report: &Mutex<Report>) {
@@ -175,7 +178,7 @@ fn config(tools: &Tools) -> String {
     let never = "breaker = { minimum_calls = 1000000, failure_percent = 100 }";
     let fallback = "fallback = [{ kind = \"unavailable\", advice = \"Go on without.\" }]";
     format!(
-        "[tool_proxy]\nretry_percent = 100\nhost_{never}\n\
+        "[mesh]\nlease_key = \"env:HOLDFAST_STORM_KEY\"\n[tool_proxy]\nretry_percent = 100\nhost_{never}\n\
          [tools.once]\nurl = {:?}\neffect = \"idempotent\"\nattempts = 3\ntimeout = \"20s\"\n{never}\n{fallback}\n\
          [tools.pay]\nurl = {:?}\ntimeout = \"300ms\"\nconnect_timeout = \"300ms\"\n{never}\n{fallback}\n",
         tools.url("once"),

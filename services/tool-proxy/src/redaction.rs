@@ -25,7 +25,9 @@ impl Redaction {
         let mut redaction = Self::default();
         for rule in rules {
             match rule.strip_prefix('/') {
-                _ if rule.is_empty() => return Err("has an empty rule: to take out everything, leave trace_content off".into()),
+                _ if rule.is_empty() => {
+                    return Err("has an empty rule: to take out everything, leave trace_content off".into());
+                }
                 Some(path) => redaction.pointers.push(path.split('/').map(part).collect::<Result<_, _>>()?),
                 None => redaction.names.push(rule.to_lowercase()),
             }
@@ -114,7 +116,10 @@ mod tests {
     #[test]
     fn a_pointer_takes_out_what_it_points_at_and_nothing_else() {
         let content = r#"{"a":[{"b":1},{"b":2}],"b":3,"x/y":4}"#;
-        assert_eq!(redacted(&["/a/1/b", "/x~1y"], content), r#"{"a":[{"b":1},{"b":"[redacted]"}],"b":3,"x/y":"[redacted]"}"#);
+        assert_eq!(
+            redacted(&["/a/1/b", "/x~1y"], content),
+            r#"{"a":[{"b":1},{"b":"[redacted]"}],"b":3,"x/y":"[redacted]"}"#
+        );
         assert_eq!(redacted(&["/a"], content), r#"{"a":"[redacted]","b":3,"x/y":4}"#);
         assert_eq!(redacted(&["/nowhere/0", "/b/c"], content), content, "what is not there is not missed");
     }

@@ -59,7 +59,8 @@ mod tests {
         let users = |agents: Option<&[&str]>| {
             let agents: Option<Vec<_>> = agents.map(|agents| agents.iter().map(ToString::to_string).collect());
             let permission = Permission::of(agents.as_deref());
-            let users = [User::Agent("desk".into()), User::Agent(String::new()), User::Operator, User::Other("w".into())];
+            let users =
+                [User::Agent("desk".into()), User::Agent(String::new()), User::Operator, User::Other("w".into())];
             users.map(|user| permission.admits(&user))
         };
         assert_eq!(users(None), [true; 4]);

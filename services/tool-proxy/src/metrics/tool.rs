@@ -4,7 +4,9 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 use crate::domain::{Outcome, StandIn, Timing};
 
@@ -64,7 +66,9 @@ impl Meters {
     /// A call came to an answer.
     pub(crate) fn answered(&self, outcome: Outcome, replayed: bool, timing: Timing, took: Duration) {
         self.end(if replayed { REPLAYED } else { (outcome as usize, outcome.name()) }, took);
-        self.waited.get_or_init(|| histogram!("holdfast_tool_wait_seconds", "tool" => self.tool.clone())).record(timing.waited);
+        self.waited
+            .get_or_init(|| histogram!("holdfast_tool_wait_seconds", "tool" => self.tool.clone()))
+            .record(timing.waited);
         self.requests
             .get_or_init(|| counter!("holdfast_tool_requests_total", "tool" => self.tool.clone()))
             .increment(timing.attempts.into());
@@ -77,9 +81,7 @@ impl Meters {
 
     fn end(&self, (place, outcome): (usize, &'static str), took: Duration) {
         self.ended[place]
-            .get_or_init(|| {
-                counter!("holdfast_tool_calls_total", "tool" => self.tool.clone(), "outcome" => outcome)
-            })
+            .get_or_init(|| counter!("holdfast_tool_calls_total", "tool" => self.tool.clone(), "outcome" => outcome))
             .increment(1);
         self.took.get_or_init(|| histogram!("holdfast_tool_call_seconds", "tool" => self.tool.clone())).record(took);
     }

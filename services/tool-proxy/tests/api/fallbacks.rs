@@ -128,11 +128,8 @@ async fn every_kind_of_link_is_named_in_the_answer_and_in_its_replay() {
     })
     .await;
     let lease = mesh.lease("inv", 10);
-    let cases = [
-        ("fixed", FallbackKind::Fixed),
-        ("advice", FallbackKind::Unavailable),
-        ("nothing", FallbackKind::Unavailable),
-    ];
+    let cases =
+        [("fixed", FallbackKind::Fixed), ("advice", FallbackKind::Unavailable), ("nothing", FallbackKind::Unavailable)];
     for (step, (name, kind)) in (1..).zip(cases) {
         for replayed in [false, true] {
             let answer = mesh.step(&lease, step, name, json!({})).await.expect("it answers");

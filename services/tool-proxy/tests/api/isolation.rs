@@ -6,7 +6,7 @@ use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use holdfast_proto::tool::v1::Outcome;
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::harness::{Harness, tool};
 use crate::tool_server::Does;
@@ -23,25 +23,29 @@ async fn one_place(more: &str) -> (Harness, Arc<Semaphore>) {
 async fn a_tenant_that_floods_a_tool_delays_another_by_one_call_at_most() {
     let (mesh, gate) = one_place("concurrency = 1\nwaiting_max = 50").await;
     let mut flood: FuturesUnordered<_> = (0..200).map(|_| mesh.call_of("flood", "slow")).collect();
+    let (standing, stands) = oneshot::channel();
     let other = async {
         mesh.server.arrived("/slow", 1).await;
-        let asked = mesh.call_of("other", "slow");
-        // The tool is at the flood's first call. One of the flood's may have been next already.
-        gate.add_permits(3);
-        let answer = asked.await.expect("it answers");
+        let opened = async {
+            stands.await.expect("it has a stand in the line");
+            // The flood's call that is at the tool, one of the flood's that may be next, and this one.
+            gate.add_permits(3);
+        };
+        let answer = tokio::join!(mesh.call_of("other", "slow"), opened).0.expect("it answers");
         assert_eq!(answer.outcome(), Outcome::Real, "{}", answer.degraded_reason);
     };
-    let mut refused = 0;
     let drained = async {
-        while let Some(answer) = flood.next().await {
-            refused += usize::from(answer.expect("it answers").degraded_reason == "OVERLOADED");
-            if refused >= 149 {
-                break;
-            }
+        // One is at the tool and fifty wait; then one of these makes room for the other tenant.
+        for _ in 0..150 {
+            let answer = flood.next().await.expect("200 were made").expect("it answers");
+            assert_eq!(answer.degraded_reason, "OVERLOADED", "the line is bounded");
         }
+        standing.send(()).expect("somebody waits for it");
+        flood.by_ref().take(2).collect::<Vec<_>>().await
     };
-    tokio::join!(other, drained);
-    assert!(refused >= 149, "the line is bounded: {refused} of 200 were refused at once");
+    let ((), served) = tokio::join!(other, drained);
+    assert!(served.into_iter().all(|answer| answer.expect("it answers").outcome() == Outcome::Real));
+    mesh.server.arrived("/slow", 4).await;
 }
 
 #[tokio::test]
@@ -70,7 +74,8 @@ async fn a_tenants_share_of_the_places_and_of_the_line_is_all_that_it_gets() {
 async fn every_tool_has_its_own_places() {
     let more = "effect = \"read_only\"\nattempts = 1\nconcurrency = 1\nwaiting_max = 0\ntimeout = \"60s\"";
     let mesh =
-        Harness::start(|server| ["a", "b"].map(|name| tool(name, &server.url(&format!("/{name}")), more)).concat()).await;
+        Harness::start(|server| ["a", "b"].map(|name| tool(name, &server.url(&format!("/{name}")), more)).concat())
+            .await;
     let gate = Arc::new(Semaphore::new(0));
     for path in ["/a", "/b"] {
         mesh.server.on(path, Does::Gate(gate.clone(), json!({})));

@@ -60,7 +60,10 @@ async fn who_looks_after_the_tools_uses_them_all_and_a_caller_without_work_only_
     let mut caller = Request::new(request("desk_only", &json!({})));
     caller.metadata_mut().insert("holdfast-role", "caller".parse().expect("plain ASCII"));
     let refused = mesh.send(client::for_tenant(caller, "acme").expect("plain")).await.expect_err("it is no agent");
-    assert_eq!((refused.code(), status::reason(&refused).as_deref()), (Code::PermissionDenied, Some("PERMISSION_DENIED")));
+    assert_eq!(
+        (refused.code(), status::reason(&refused).as_deref()),
+        (Code::PermissionDenied, Some("PERMISSION_DENIED"))
+    );
 }
 
 #[tokio::test]

@@ -105,7 +105,8 @@ async fn arguments_and_results_are_in_no_log_and_no_span_unless_asked_for() {
 #[tokio::test]
 async fn content_that_is_asked_for_is_in_the_span_without_what_is_to_be_left_out() {
     let said =
-        all_that_is_said("trace_content = true\nredact = [\"/password\", \"card_number\", \"token\", \"password\"]").await;
+        all_that_is_said("trace_content = true\nredact = [\"/password\", \"card_number\", \"token\", \"password\"]")
+            .await;
     for field in ["gen_ai.tool.call.arguments", "gen_ai.tool.call.result", PLAIN, "[redacted]"] {
         assert!(said.contains(field), "{field} is wanted");
     }
