@@ -76,6 +76,8 @@ impl Circuit {
             Err(_) => {}
         }
         match sharing.probe(inner, patience).await {
+            // What this process has seen meanwhile, such as another probe's failure, is told before anything passes.
+            Asked::Granted(_) if inner.untold().is_some() => Err(Held { retry_after: Duration::ZERO }),
             Asked::Granted(probe) => {
                 let permit = inner.breaker.acquire_granted()?;
                 // It probes: that is known to all already.
@@ -162,15 +164,14 @@ impl Inner {
         self.mark_told();
     }
 
-    /// The others took what this process told them: a standing of this generation.
-    pub(super) fn taken(&self, notice: Option<&Notice>, generation: u64) {
+    /// The others took what this process told them: a standing of this generation. Where they have come further already,
+    /// and this process with them, that counts.
+    pub(super) fn taken(&self, notice: &Notice, asked_at: u64, generation: u64) {
         let mut seat = self.seat.lock();
-        if let Some(notice) = notice {
-            let asked_at = seat.seen();
-            seat.see(notice.version, asked_at);
-            seat.word_told = word::stamp(notice.word.as_ref());
+        seat.word_told = word::stamp(notice.word.as_ref());
+        if seat.see(notice.version, asked_at) {
+            seat.told(generation);
         }
-        seat.told(generation);
     }
 
     /// What the others say came of a call of ours: it is ours to keep.

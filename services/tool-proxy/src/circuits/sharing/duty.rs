@@ -196,10 +196,9 @@ impl Duty<'_> {
         generation: u64,
     ) -> Done {
         let (taken, notice) = notice::of_change(&request.send(link).await?).ok_or_else(strange)?;
-        if taken {
-            circuit.taken(notice.as_ref(), generation);
-        } else {
-            circuit.take(notice.as_ref(), asked_at);
+        match notice {
+            Some(notice) if taken => circuit.taken(&notice, asked_at, generation),
+            notice => circuit.take(notice.as_ref(), asked_at),
         }
         Ok(())
     }

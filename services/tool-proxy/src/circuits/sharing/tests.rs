@@ -152,6 +152,25 @@ async fn an_outcome_of_an_earlier_half_open_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_probe_that_is_granted_just_when_another_fails_does_not_pass() {
+    let redis = Redis::start().await;
+    let open = Duration::from_millis(50);
+    let one = Life::start(&at(redis.address()), settings(open, 2)).await;
+    let mut other = Life::start(&at(redis.address()), settings(open, 2)).await;
+    one.fail().await;
+    other.comes_to(State::Open).await;
+    let first = one.pass().await;
+    other.comes_to(State::HalfOpen).await;
+    let mut second = Box::pin(one.circuit.acquire(LONG));
+    assert!(futures::poll!(&mut second).is_pending(), "it has asked");
+    first.failure();
+    assert!(second.await.is_err());
+    assert_eq!(one.state(), State::Open);
+    let told = other.comes_to(State::Open).await;
+    assert!(!told.snapshot.retry_after.is_zero() && told.snapshot.reason == Reason::ProbeFailed);
+}
+
+#[tokio::test]
 async fn a_probe_that_is_given_up_is_free_for_the_others() {
     let redis = Redis::start().await;
     let one = Life::start(&at(redis.address()), settings(SHORT, 1)).await;
