@@ -76,6 +76,8 @@ impl Egress {
             .proxy(nowhere_but(Arc::clone(guard)))
             .dns_resolver(Names { guard: Arc::clone(guard), asked: Arc::clone(&self.names) })
             .referer(false)
+            // Whether a request may have left is told by its body being asked for; HTTP/2 sends the head before that.
+            .http1_only()
             .tcp_nodelay(true)
             .connect_timeout(settings.connect_timeout)
             .pool_max_idle_per_host(settings.pool_idle_max)

@@ -1,55 +1,65 @@
 //! A request's body that knows whether a connection has asked for it. Before that no byte of the request was written, the
-//! head included: what fails or is given up until then has certainly not been sent.
+//! head included: what fails or is given up until then has certainly not been sent. And what was called unsent stays so:
+//! the body is not handed out afterwards, however close the race was.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+const WAITING: u8 = 0;
+const ASKED: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
 /// A whole body. An empty one would not be asked for, and is not made.
 #[derive(Debug)]
 pub(super) struct Carried {
     bytes: Option<Bytes>,
-    asked: Arc<AtomicBool>,
+    state: Arc<AtomicU8>,
 }
 
-/// Whether a request may have left.
+/// What becomes of a request.
 #[derive(Debug)]
 pub(super) enum Trail {
     /// Nobody can say: it has no body.
     Unknown,
-    Watched(Arc<AtomicBool>),
+    Watched(Arc<AtomicU8>),
 }
 
 impl Carried {
     pub(super) fn new(bytes: Vec<u8>) -> (Self, Trail) {
-        let asked = Arc::new(AtomicBool::new(false));
-        (Self { bytes: Some(bytes.into()), asked: Arc::clone(&asked) }, Trail::Watched(asked))
+        let state = Arc::new(AtomicU8::new(WAITING));
+        (Self { bytes: Some(bytes.into()), state: Arc::clone(&state) }, Trail::Watched(state))
     }
 }
 
 impl Trail {
-    pub(super) fn may_have_left(&self) -> bool {
+    /// Gives the request up, and says whether it may have left. If not, it never will.
+    pub(super) fn may_have_left(self) -> bool {
         match self {
             Self::Unknown => true,
-            Self::Watched(asked) => asked.load(Ordering::Acquire),
+            Self::Watched(state) => moved(&state, GIVEN_UP) == ASKED,
         }
     }
 }
 
+/// Where the state stands after trying to move it on: only one of the two can.
+fn moved(state: &AtomicU8, to: u8) -> u8 {
+    state.compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Acquire).map_or_else(|stands| stands, |_| to)
+}
+
 impl Body for Carried {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.asked.store(true, Ordering::Release);
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if moved(&self.state, ASKED) == GIVEN_UP {
+            return Poll::Ready(Some(Err(io::Error::other("the request was given up"))));
+        }
         Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
     }
 
@@ -59,5 +69,45 @@ impl Body for Carried {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+    use std::thread;
+
+    use super::*;
+
+    /// Whether a connection that asks gets the body.
+    fn is_handed_out(mut body: Carried) -> bool {
+        let polled = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
+        matches!(polled, Poll::Ready(Some(Ok(_))))
+    }
+
+    #[test]
+    fn what_was_asked_for_may_have_left() {
+        let (body, trail) = Carried::new(b"{}".into());
+        assert_eq!(body.size_hint().exact(), Some(2));
+        assert!(is_handed_out(body));
+        assert!(trail.may_have_left());
+        assert!(Trail::Unknown.may_have_left());
+    }
+
+    #[test]
+    fn what_was_given_up_before_never_leaves() {
+        let (body, trail) = Carried::new(b"{}".into());
+        assert!(!trail.may_have_left());
+        assert!(!is_handed_out(body));
+    }
+
+    #[test]
+    fn however_close_the_race_is_both_say_the_same() {
+        for _ in 0..2_000 {
+            let (body, trail) = Carried::new(b"{}".into());
+            let asking = thread::spawn(move || is_handed_out(body));
+            let left = trail.may_have_left();
+            assert_eq!(asking.join().expect("no panic"), left);
+        }
     }
 }
