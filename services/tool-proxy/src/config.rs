@@ -82,6 +82,7 @@ impl Config {
     /// # Errors
     /// The first setting that does not hold.
     pub fn validate(&self) -> Result<(), Invalid> {
+        self.tool_proxy.mcp.check()?;
         validate::config(self)
     }
 

@@ -23,6 +23,8 @@ struct Method {
     codes: [OnceLock<Counter>; CODES],
 }
 
+/// The whole mesh has fewer.
+const METHODS_MAX: usize = 256;
 /// gRPC has the codes 0 to 16.
 const CODES: usize = 17;
 
@@ -34,7 +36,11 @@ impl Calls {
         if let Some(known) = self.methods.read().get(method) {
             return known.ended(method, code, took);
         }
-        self.methods.write().entry(method.to_owned()).or_insert_with(|| Method::new(method)).ended(method, code, took);
+        let mut methods = self.methods.write();
+        // A name that comes from somebody whom nobody knows, and one beyond all that are served, are not kept either.
+        let kept = code != Code::Unauthenticated && methods.len() < METHODS_MAX;
+        let method = if kept { method } else { "unknown" };
+        methods.entry(method.to_owned()).or_insert_with(|| Method::new(method)).ended(method, code, took);
     }
 }
 
@@ -63,4 +69,25 @@ pub(crate) fn describe() {
     use metrics::{Unit, describe_counter, describe_histogram};
     describe_counter!("holdfast_requests_total", Unit::Count, "Calls answered, by method and gRPC code.");
     describe_histogram!("holdfast_request_seconds", Unit::Seconds, "From a call's arrival to the end of its answer.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_make_no_new_names() {
+        let calls = Calls::default();
+        let took = Duration::from_millis(1);
+        calls.ended("/a.B/C", Code::Ok, took);
+        calls.ended("/a.B/C", Code::Unauthenticated, took);
+        for number in 0..10_000 {
+            calls.ended(&format!("/made.Up/{number}"), Code::Unauthenticated, took);
+        }
+        assert_eq!(calls.methods.read().len(), 2, "the one that is served, and all that are not known");
+        for number in 0..10_000 {
+            calls.ended(&format!("/made.Up/{number}"), Code::InvalidArgument, took);
+        }
+        assert!(calls.methods.read().len() <= METHODS_MAX);
+    }
 }
