@@ -74,6 +74,7 @@ impl Body for Carried {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
     use std::task::Waker;
     use std::thread;
 
@@ -103,11 +104,25 @@ mod tests {
 
     #[test]
     fn however_close_the_race_is_both_say_the_same() {
-        for _ in 0..2_000 {
-            let (body, trail) = Carried::new(b"{}".into());
-            let asking = thread::spawn(move || is_handed_out(body));
-            let left = trail.may_have_left();
-            assert_eq!(asking.join().expect("no panic"), left);
-        }
+        const ROUNDS: usize = 20_000;
+        let (bodies, trails): (Vec<_>, Vec<_>) = (0..ROUNDS).map(|_| Carried::new(b"{}".into())).unzip();
+        let start = AtomicUsize::new(0);
+        // Both begin a round when the other has come to it too.
+        let together = |round: usize| {
+            start.fetch_add(1, Ordering::AcqRel);
+            while start.load(Ordering::Acquire) < 2 * (round + 1) {
+                thread::yield_now();
+            }
+        };
+        let (handed_out, left) = thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                let rounds = bodies.into_iter().enumerate();
+                rounds.map(|(round, body)| (together(round), is_handed_out(body)).1).collect::<Vec<_>>()
+            });
+            let rounds = trails.into_iter().enumerate();
+            let left = rounds.map(|(round, trail)| (together(round), trail.may_have_left()).1).collect::<Vec<_>>();
+            (asking.join().expect("no panic"), left)
+        });
+        assert!(handed_out == left, "somebody was told what was not so");
     }
 }
