@@ -51,7 +51,7 @@ impl Discovery {
             let invalid = |(key, why): (String, String)| Invalid::new(format!("mcp.{name}.{key}"), why);
             let place = place(name, server, egress).map_err(invalid)?;
             let offers = Offers::new(name, server, config.tool_proxy.clone(), Arc::clone(circuits));
-            let server = Server::new(name, *server.refresh, place, offers, Arc::clone(catalog));
+            let server = Server::new(name, server, place, offers, Arc::clone(catalog));
             let span = tracing::info_span!(parent: None, "mcp_server", server = name);
             duties.spawn(server.run(stop.clone()).instrument(span));
         }
@@ -79,7 +79,7 @@ fn place(name: &str, server: &config::Mcp, egress: &Egress) -> Result<Place, (St
             redirects: 0,
             connect_timeout: *tool.connect_timeout,
             // A kept connection that the server closes just then would leave the outcome of a call unknown.
-            pool_idle_max: if tool.effect.may_repeat() { tool.concurrency } else { 0 },
+            pool_idle_max: if server.may_repeat_all() { tool.concurrency } else { 0 },
             authorities: upstream::authority(&tool)?,
         })
         .map_err(|why| ("url".to_owned(), why))?;

@@ -200,6 +200,12 @@ impl Mcp {
         self.tools.get(tool).and_then(|tool| tool.effect).or(self.effect)
     }
 
+    /// Whether every call of its tools may be made again, as far as the operator says.
+    pub(crate) fn may_repeat_all(&self) -> bool {
+        let own = self.tools.values().filter_map(|tool| tool.effect);
+        own.chain([self.effect.unwrap_or(Effect::Effectful)]).all(Effect::may_repeat)
+    }
+
     /// What a tool of the server goes by: the server's keys, with the tool's own in their place.
     pub(crate) fn tool(&self, tool: &str, described: &str, annotated: Option<Effect>) -> Tool {
         let (server, own) = (self.server(), self.tools.get(tool).cloned().unwrap_or_default());

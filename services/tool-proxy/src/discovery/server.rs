@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::offer::Offers;
 use crate::catalog::Catalog;
+use crate::config::Mcp;
 use crate::metrics;
 use crate::upstream::{Greeting, Link, Place, Running, Session, Unmet};
 
@@ -24,7 +25,7 @@ const GOOD: Duration = Duration::from_secs(10);
 /// question unanswered.
 const CONNECT_MAX: Duration = Duration::from_secs(60);
 
-/// One page of a list.
+/// One page of a list; less where even a call must not take so long.
 const LIST_MAX: Duration = Duration::from_secs(10);
 
 /// News may come in bursts, and a server that changes all the time must not be listed all the time.
@@ -33,6 +34,7 @@ const NEWS_APART: Duration = Duration::from_millis(200);
 pub(super) struct Server {
     name: String,
     refresh: Duration,
+    page_timeout: Duration,
     place: Place,
     offers: Offers,
     catalog: Arc<Catalog>,
@@ -47,9 +49,17 @@ struct Connected {
 }
 
 impl Server {
-    pub(super) fn new(name: &str, refresh: Duration, place: Place, offers: Offers, catalog: Arc<Catalog>) -> Self {
-        let link = watch::Sender::new(Link::Coming);
-        Self { name: name.to_owned(), refresh, place, offers, catalog, link, greeting: Greeting::Discover }
+    pub(super) fn new(name: &str, config: &Mcp, place: Place, offers: Offers, catalog: Arc<Catalog>) -> Self {
+        Self {
+            name: name.to_owned(),
+            refresh: *config.refresh,
+            page_timeout: LIST_MAX.min(*config.timeout),
+            place,
+            offers,
+            catalog,
+            link: watch::Sender::new(Link::Coming),
+            greeting: Greeting::Discover,
+        }
     }
 
     pub(super) async fn run(mut self, stop: CancellationToken) {
@@ -164,7 +174,8 @@ impl Server {
     }
 
     async fn list(&mut self, session: &Session) -> Result<usize, String> {
-        let listed = session.tools(LIST_MAX).await.map_err(|why| format!("its tools cannot be listed: {why}"))?;
+        let listed =
+            session.tools(self.page_timeout).await.map_err(|why| format!("its tools cannot be listed: {why}"))?;
         let tools = self.offers.take(&listed, &self.link);
         let count = tools.len();
         let taken = self.catalog.publish(&self.name, tools);

@@ -8,6 +8,7 @@ use super::server::{ERAS, Era, McpServer, described, plain};
 use super::{at, tools, until_listed};
 use crate::harness::{Harness, tool};
 use crate::names::Names;
+use crate::tool_server::Does;
 
 #[tokio::test]
 async fn every_page_is_read_and_only_what_is_allowed_is_taken() {
@@ -124,6 +125,25 @@ async fn a_server_whose_name_leads_to_a_private_address_is_not_reached_unless_th
 
     let mesh = Harness::with_names(names, |_| at("far", &url, "allow_private = true")).await;
     assert_eq!(mesh.call("far_say", json!({})).await.expect("it answers").outcome(), Outcome::Real);
+}
+
+#[tokio::test]
+async fn a_servers_tool_stands_in_for_another_only_if_it_has_no_more_effect() {
+    let server = McpServer::start(Era::Sessions, vec![plain("say"), plain("send")]).await;
+    let instead = |name: &str| {
+        format!("effect = \"read_only\"\nattempts = 1\nfallback = [{{ kind = \"tool\", name = {name:?} }}]")
+    };
+    let mesh = Harness::start(|own| {
+        tool("look", &own.url("/look"), &instead("far_say"))
+            + &tool("see", &own.url("/look"), &instead("far_send"))
+            + &at("far", &server.url(), "tools.say.effect = \"read_only\"")
+    })
+    .await;
+    mesh.server.on("/look", Does::Answer(500, json!({})));
+    until_listed(&mesh, |names| names.len() == 4).await;
+    assert_eq!(mesh.call("look", json!({})).await.expect("it is stood in for").outcome(), Outcome::Degraded);
+    assert_eq!(mesh.call("see", json!({})).await.expect("it is told").outcome(), Outcome::Unavailable);
+    assert_eq!((server.seen("say").len(), server.seen("send").len()), (1, 0));
 }
 
 #[tokio::test]

@@ -57,9 +57,19 @@ async fn a_server_that_dies_under_a_call_breaks_it_and_is_started_again() {
     let answer = mesh.call("near_die", json!({})).await.expect("it is told");
     assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unknown, "BROKEN"));
 
-    until_back(&mesh).await;
-    let last = number(&mesh, "near_pid").await;
-    assert_ne!(first, last);
+    assert_ne!(until_back(&mesh).await, first);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_move_any_more_is_started_again() {
+    let more = "refresh = \"1s\"\ntimeout = \"500ms\"\nbreaker.minimum_calls = 10000";
+    let mesh = Harness::start(|_| section("near", &[], more).replace("\"5s\"", "\"500ms\"")).await;
+    let first = until_back(&mesh).await;
+    Signal::Stop.send(first).await;
+    let answer = mesh.call("near_pid", json!({})).await.expect("it is told");
+    assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unknown, "TIMEOUT"));
+    until_ended(first).await;
+    assert_ne!(until_back(&mesh).await, first);
 }
 
 #[tokio::test]
@@ -140,11 +150,18 @@ async fn a_proxy_killed_by_the_system_leaves_no_server_behind() {
     until_ended(child).await;
 }
 
-async fn until_back(mesh: &Harness) {
+/// Waits until the server answers, and returns its process.
+async fn until_back(mesh: &Harness) -> u32 {
     let back = async {
-        while mesh.call("near_pid", json!({})).await.expect("it answers").outcome() != Outcome::Real {
+        loop {
+            match mesh.call("near_pid", json!({})).await {
+                Ok(answer) if answer.outcome() == Outcome::Real => {
+                    return u32::try_from(content(&answer)["value"].as_u64().expect("a number")).expect("a process id");
+                }
+                _ => {}
+            }
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(Duration::from_secs(20), back).await.expect("it is started again");
+    timeout(Duration::from_secs(20), back).await.expect("it is started again")
 }
