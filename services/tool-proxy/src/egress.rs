@@ -13,8 +13,8 @@
 //! | kind | opened by |
 //! | --- | --- |
 //! | public | nothing is needed |
-//! | loopback, private, shared | the tool's url where it names just that address, or `localhost` for loopback; its `allow_private`; `allow_hosts`; `allow_private` in `[tool_proxy.egress]` |
-//! | link-local, benchmarking, documentation, reserved, tunnels | a network of `[tool_proxy.egress] allow_private` that holds it |
+//! | loopback, private, shared, benchmarking, documentation | the tool's url where it names just that address, or `localhost` for loopback; its `allow_private`; `allow_hosts`; `allow_private` in `[tool_proxy.egress]` |
+//! | link-local, reserved, tunnels | a network of `[tool_proxy.egress] allow_private` that holds it |
 //! | metadata of a cloud | its own mention there, as an address |
 //! | multicast, broadcast, unspecified | nothing |
 

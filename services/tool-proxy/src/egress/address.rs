@@ -60,10 +60,11 @@ impl Kind {
     pub(crate) const fn needs(self) -> Needs {
         match self {
             Self::Public => Needs::Nothing,
-            Self::Loopback | Self::Private | Self::Shared => Needs::Permission,
-            Self::LinkLocal | Self::Benchmarking | Self::Documentation | Self::Reserved | Self::Tunnel => {
-                Needs::Network
+            // The last two are books' and laboratories', and in places somebody's own network.
+            Self::Loopback | Self::Private | Self::Shared | Self::Benchmarking | Self::Documentation => {
+                Needs::Permission
             }
+            Self::LinkLocal | Self::Reserved | Self::Tunnel => Needs::Network,
             Self::Metadata => Needs::Itself,
             Self::Multicast | Self::Broadcast | Self::Unspecified => Needs::Never,
         }

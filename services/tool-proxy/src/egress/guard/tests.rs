@@ -35,7 +35,7 @@ fn a_written_address_that_is_neither_private_nor_public_needs_its_network() {
         "http://[64:ff9b::a00:1]/",
         "http://224.0.0.1/",
         "http://255.255.255.255/",
-        "http://192.0.2.1/",
+        "http://240.0.0.1/",
     ];
     for url in urls {
         for allow_private in [false, true] {

@@ -118,7 +118,7 @@ const URLS: [&str; 33] = [
     "http://[::]/",
     "http://224.0.0.1/",
     "http://255.255.255.255/",
-    "http://192.0.2.1/",
+    "http://240.0.0.1/",
     "http://user:password@tool.example/",
     "http://tool.example@127.0.0.1/",
     "http://%6cocalhost/",
