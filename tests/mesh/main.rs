@@ -11,6 +11,7 @@ mod hanging_tool;
 mod histories;
 mod kill_storm;
 mod lifecycle;
+mod mcp;
 mod model_limit;
 mod observed;
 mod python;

@@ -2,10 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::timeout;
+
+const WITHIN: Duration = Duration::from_secs(15);
 
 pub(super) struct Hanging {
     address: SocketAddr,
@@ -41,11 +45,18 @@ impl Hanging {
 
     /// Returns when so many requests have come.
     pub(super) async fn arrived(&self, count: usize) {
-        self.arrived.subscribe().wait_for(|seen| *seen >= count).await.expect("it lives");
+        counted(&self.arrived, count).await;
     }
 
     /// Returns when so many connections have ended.
     pub(super) async fn gone(&self, count: usize) {
-        self.gone.subscribe().wait_for(|seen| *seen >= count).await.expect("it lives");
+        counted(&self.gone, count).await;
     }
+}
+
+/// Long before the time of the tool itself is over, which would end its connection too.
+async fn counted(counter: &watch::Sender<usize>, count: usize) {
+    let mut counter = counter.subscribe();
+    let counting = counter.wait_for(|seen| *seen >= count);
+    timeout(WITHIN, counting).await.expect("it does not come to that").expect("it lives");
 }
