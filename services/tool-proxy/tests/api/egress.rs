@@ -90,6 +90,21 @@ async fn what_the_operator_allows_is_reached() {
 }
 
 #[tokio::test]
+async fn the_meshs_own_simulator_may_live_beside_it() {
+    let names = Names::default();
+    names.tell("simulator.example", &[&["127.0.0.1"]]);
+    let mesh = Harness::with_names(names, |server| {
+        server.on("/tools/a", Does::Answer(200, json!({})));
+        let by_name = format!("http://simulator.example:{}/tools/a", server.port());
+        tool("ours", "simulator:/tools/a", "") + &tool("by_name", &by_name, "")
+    })
+    .await;
+    let answer = mesh.call("ours", json!({})).await.expect("it answers");
+    assert_eq!(answer.outcome(), Outcome::Real, "{}", answer.degraded_reason);
+    assert!(refused(&mesh.call("by_name", json!({})).await.expect("the fallback answers")));
+}
+
+#[tokio::test]
 async fn an_mcp_server_is_where_it_may_be_or_it_is_not_asked() {
     let (server, canary) = neighbours().await;
     let names = Names::default();

@@ -103,7 +103,8 @@ impl Harness {
         Self::begin(None, config).await
     }
 
-    /// The same, where names lead to what the test says.
+    /// The same, where names lead to what the test says; `simulator.example` is the mesh's simulator, at the tool server's
+    /// port.
     pub(crate) async fn with_names(names: Names, config: impl FnOnce(&ToolServer) -> String) -> Self {
         Self::begin(Some(names), config).await
     }
@@ -120,6 +121,9 @@ impl Harness {
         .await;
         let state_link = FaultProxy::to(state.address).await;
         common.mesh = Mesh { state: format!("http://{}", state_link.address()).into(), ..Mesh::default() };
+        if names.is_some() {
+            common.mesh.simulator = format!("http://simulator.example:{}", server.port());
+        }
         let key = LeaseKey::load(&common).expect("the key was minted");
         let proxy = launch(&common, &config, names.as_ref()).await;
         let tools = connect(&proxy);
