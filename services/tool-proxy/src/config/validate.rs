@@ -181,6 +181,12 @@ fallback = [{ kind = "last_good", max_age = "5m" }, { kind = "unavailable", advi
     }
 
     #[test]
+    fn the_circuits_of_hosts_are_checked_as_those_of_tools() {
+        let text = complaint("[tool_proxy.host_breaker]\nprobes = 0\n");
+        assert!(text.contains("tool_proxy.host_breaker.probes: must be at least 1"), "{text}");
+    }
+
+    #[test]
     fn a_stand_in_must_not_have_more_effect() {
         let other = "[tools.other]\nurl = \"http://127.0.0.1:1/\"\nfallback = [{ kind = \"fixed\", answer = 1 }]\n";
         let text =
