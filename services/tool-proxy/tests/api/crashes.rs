@@ -63,15 +63,12 @@ async fn a_drain_waits_for_the_result_of_an_effectful_call_whose_caller_is_gone(
     let lease = mesh.lease("inv", 10);
     let gate = Arc::new(Semaphore::new(0));
     mesh.server.on("/effectful", Does::Gate(gate.clone(), json!({"done": true})));
-    let mut hasty = client::with_lease(Request::new(request("effectful", &json!({}))), &lease).expect("plain");
-    hasty.set_timeout(Duration::from_millis(100));
-    mesh.send(hasty).await.expect_err("the deadline comes first");
-    let server = mesh.server.clone();
-    join(mesh.drain(), async {
-        server.arrived("/effectful", 1).await;
-        gate.add_permits(1);
-    })
-    .await;
+    let mut client = mesh.tools.clone();
+    let under_lease = client::with_lease(Request::new(request("effectful", &json!({}))), &lease).expect("plain");
+    let gone = tokio::spawn(async move { client.call_tool(under_lease).await });
+    mesh.server.arrived("/effectful", 1).await;
+    gone.abort();
+    join(mesh.drain(), async { gate.add_permits(1) }).await;
     let record = mesh.record("inv", "0.0").await.expect("it is recorded");
     assert_eq!(record["answer"]["outcome"], "real");
 }

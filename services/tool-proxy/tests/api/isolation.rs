@@ -56,6 +56,7 @@ async fn a_tenants_share_of_the_places_and_of_the_line_is_all_that_it_gets() {
         let answer = flood.next().await.expect("ten were made").expect("it answers");
         assert_eq!(answer.degraded_reason, "OVERLOADED");
     }
+    mesh.server.arrived("/slow", 2).await;
     assert_eq!(mesh.server.hits("/slow").len(), 2, "two places are the flood's, and one stand in the line");
     let other = async {
         let call = mesh.call_of("other", "slow");
