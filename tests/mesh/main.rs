@@ -18,6 +18,7 @@ mod python;
 mod queue_kills;
 mod retail;
 mod sdk_example;
+mod shared_circuits;
 mod tls;
 mod tool_effects;
 mod tool_fences;

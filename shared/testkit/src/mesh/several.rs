@@ -19,6 +19,12 @@ impl MeshBuilder {
         self.several(Peer::State, count)
     }
 
+    /// So many processes of the tool-proxy. The other services know the first alone; the rest are called by their
+    /// addresses.
+    pub fn tool_proxies(self, count: u16) -> Self {
+        self.several(Peer::ToolProxy, count)
+    }
+
     fn several(mut self, peer: Peer, count: u16) -> Self {
         self.more.insert(peer.name(), count.saturating_sub(1));
         self
