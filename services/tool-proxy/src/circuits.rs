@@ -44,6 +44,8 @@ pub(crate) use self::{
 const NEWS_MAX: usize = 256;
 /// The first calls wait so long for what is known of the circuits elsewhere.
 const RECOVERY: Duration = Duration::from_secs(2);
+/// The end waits so long for what is still to be kept.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// The circuits of all tools and hosts. One that guards nothing any more is forgotten.
 #[derive(Debug)]
@@ -117,6 +119,14 @@ impl Circuits {
             warn!("how circuits stood is not known yet: they begin closed");
         }
         duties
+    }
+
+    /// Keeps what is not kept yet, for a bounded time: this process ends.
+    pub(crate) async fn end(&self) {
+        let kept = timeout(ENDING, survival::round(&self.keeper, &self.known)).await;
+        if !matches!(kept, Ok(Ok(()))) {
+            warn!("how circuits stand at the end of this process may not be kept");
+        }
     }
 
     /// An operator's word on a circuit: kept durably, then in force here, then with the others.

@@ -72,5 +72,6 @@ async fn run(common: Common, config: Config, host: Host, egress: Egress) -> Resu
     host.serve(Routes::new(service)).await?;
     calls.drain().await;
     discovery.end().await;
+    circuits.end().await;
     Ok(())
 }

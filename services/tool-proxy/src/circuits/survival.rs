@@ -41,7 +41,8 @@ pub(super) async fn run(keeper: Keeper, known: Arc<Known>, changed: Arc<Notify>,
     }
 }
 
-async fn round(keeper: &Keeper, known: &Known) -> Result<(), Error> {
+/// Reads what is kept of new circuits, and keeps what has changed.
+pub(super) async fn round(keeper: &Keeper, known: &Known) -> Result<(), Error> {
     recover(keeper, known).await?;
     for circuit in known.all() {
         if let Some(now) = circuit.unkept() {

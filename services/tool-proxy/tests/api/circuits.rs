@@ -126,6 +126,18 @@ async fn an_open_circuit_stays_open_through_a_crash_for_what_was_left() {
 }
 
 #[tokio::test]
+async fn a_process_that_ends_at_once_keeps_what_has_just_opened() {
+    let mut mesh = one().await;
+    mesh.server.on("/bad", Does::Answer(500, json!({})));
+    mesh.state_link.set(Fault::Delay(Duration::from_millis(100)));
+    join_all((0..4).map(|_| mesh.call("bad", json!({})))).await;
+    mesh.drain().await;
+    mesh.state_link.set(Fault::None);
+    mesh.crash().await;
+    assert_eq!(mesh.circuit("bad").await.state(), CircuitState::Open);
+}
+
+#[tokio::test]
 async fn a_circuit_whose_open_time_passed_while_nobody_ran_begins_by_probing() {
     let quick = LASTING.replace("1h", "50ms");
     let mut mesh = Harness::start(|server| tool("bad", &server.url("/bad"), &quick)).await;
