@@ -31,13 +31,19 @@ async fn refused_port() -> String {
 async fn what_never_connected_was_not_sent_and_says_why() {
     let silent = RawServer::start(Says::Nothing).await;
     let no_tls = RawServer::start(Says::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".into())).await;
-    let cases =
-        [(refused_port().await, "CONNECT"), (silent.url("https"), "CONNECT_TIMEOUT"), (no_tls.url("https"), "TLS")];
-    for (url, reason) in cases {
+    let refusing = refused_port().await;
+    let refused = refusing.replace("http://", "host:").replace('/', "");
+    let cases = [
+        (refusing, refused, "CONNECT"),
+        (silent.url("https"), silent.circuit(), "CONNECT_TIMEOUT"),
+        (no_tls.url("https"), no_tls.circuit(), "TLS"),
+    ];
+    for (url, host, reason) in cases {
         // An effectful one: where it may have been sent, nothing but OUTCOME_UNKNOWN could be said.
         let (mesh, answer) = call(url, &format!("{PATIENT}connect_timeout = \"200ms\"")).await;
         assert_eq!(told(&answer), (Outcome::Unavailable, reason));
-        assert_eq!(mesh.circuit("t").await.failures, 1, "{reason} counts against the tool");
+        let failures = (mesh.circuit("t").await.failures, mesh.circuit(&host).await.failures);
+        assert_eq!(failures, (1, 1), "{reason} counts against the tool and its host");
     }
 }
 
@@ -64,18 +70,23 @@ async fn a_call_whose_time_ends_after_it_was_sent_is_not_called_harmless() {
 async fn the_head_the_pieces_and_the_whole_have_their_own_times() {
     let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     let cases = [
-        (Says::Nothing, "timeout = \"60s\"\nfirst_byte_timeout = \"200ms\"", "FIRST_BYTE_TIMEOUT"),
-        (Says::Bytes(head.into()), "timeout = \"60s\"\nidle_timeout = \"200ms\"", "IDLE_TIMEOUT"),
-        (Says::Bytes(head.into()), "timeout = \"200ms\"\nconnect_timeout = \"200ms\"", "TIMEOUT"),
-        (Says::Last(Vec::new()), "timeout = \"60s\"", "BROKEN"),
-        (Says::Last(head.into()), "timeout = \"60s\"", "BROKEN"),
+        (Says::Nothing, "timeout = \"60s\"\nfirst_byte_timeout = \"200ms\"", "FIRST_BYTE_TIMEOUT", 0),
+        (Says::Bytes(head.into()), "timeout = \"60s\"\nidle_timeout = \"200ms\"", "IDLE_TIMEOUT", 0),
+        (Says::Bytes(head.into()), "timeout = \"200ms\"\nconnect_timeout = \"200ms\"", "TIMEOUT", 0),
+        (Says::Last(Vec::new()), "timeout = \"60s\"", "BROKEN", 1),
+        (Says::Last(head.into()), "timeout = \"60s\"", "BROKEN", 0),
     ];
-    for (says, more, reason) in cases {
+    for (says, more, reason, of_the_host) in cases {
         let server = RawServer::start(says).await;
         let more = format!("effect = \"read_only\"\nattempts = 1\n{more}");
         let (mesh, answer) = call(server.url("http"), &more).await;
         assert_eq!(told(&answer), (Outcome::Unavailable, reason), "{more}");
-        assert_eq!(mesh.circuit("t").await.failures, 1, "{reason} counts against the tool");
+        let failures = (mesh.circuit("t").await.failures, mesh.circuit(&server.circuit()).await.failures);
+        assert_eq!(
+            failures,
+            (1, of_the_host),
+            "{reason} counts against the tool, and against its host where that broke"
+        );
     }
 }
 

@@ -74,6 +74,11 @@ impl RawServer {
         format!("{scheme}://{}/", self.address)
     }
 
+    /// The name of its circuit, as a host of tools.
+    pub(crate) fn circuit(&self) -> String {
+        format!("host:{}", self.address)
+    }
+
     pub(crate) fn seen(&self) -> Seen {
         self.seen.borrow().clone()
     }
