@@ -20,7 +20,7 @@ use crate::stand_in::{Mode, Queue};
 /// A tool-proxy that tells what it was told, and waits for its end where it is asked for news.
 async fn tool_proxy(common: &mut Common) -> Stop {
     let host = Host::bind("tool-proxy", "127.0.0.1:0", common).await.expect("a free port");
-    common.mesh.tool_proxy = format!("http://{}", host.address()).into();
+    common.mesh.tool_proxy = format!("http://{}", host.address());
     let (stop, ending) = (host.stop(), host.stop());
     let answer = any(async move |request: Received| {
         if request.method() == http::Method::GET {

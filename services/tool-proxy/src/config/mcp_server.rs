@@ -30,7 +30,11 @@ impl McpServer {
 }
 
 fn is_host(host: &str) -> bool {
-    Authority::try_from(host).is_ok_and(|authority| !authority.host().is_empty() && !host.contains('@'))
+    let Ok(authority) = Authority::try_from(host) else { return false };
+    let name = authority.host();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let named = name.starts_with('[') || (!name.is_empty() && name.bytes().all(plain));
+    named && (name == host || (host.starts_with(name) && authority.port_u16().is_some()))
 }
 
 fn is_origin(origin: &str) -> bool {

@@ -1,8 +1,11 @@
 //! Streams that tell of changes of the list, and their end.
 
+use std::time::Duration;
+
 use rmcp::model::{ServerNotification, SubscriptionFilter};
 use rmcp::service::SubscriptionEnd;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::client::{Client, Era, answer, call, connect, http_client, told};
 use crate::harness::{Harness, tool};
@@ -16,6 +19,10 @@ async fn older(mesh: &Harness) -> reqwest::Response {
 
 fn tools_changed() -> SubscriptionFilter {
     SubscriptionFilter::builder().tools_list_changed().build()
+}
+
+async fn soon<F: Future>(news: F) -> F::Output {
+    timeout(Duration::from_secs(15), news).await.expect("there is no news")
 }
 
 async fn names(client: &Client) -> Vec<String> {
@@ -36,9 +43,9 @@ async fn clients_of_both_eras_are_told_when_the_list_changes() {
 
     far.change(vec![plain("new")]);
 
-    let news = current.next().await.expect("it goes on").expect("there is news");
+    let news = soon(current.next()).await.expect("it goes on").expect("there is news");
     assert!(matches!(news, ServerNotification::ToolListChangedNotification(_)), "{news:?}");
-    let news = older.chunk().await.expect("it goes on").expect("there is news");
+    let news = soon(older.chunk()).await.expect("it goes on").expect("there is news");
     assert!(news.windows(18).any(|part| part == b"tools/list_changed"), "{news:?}");
     assert_eq!(names(&client).await, ["far_new"]);
     let result = answer(&client, call("far_new", json!({}), Value::Null)).await;
