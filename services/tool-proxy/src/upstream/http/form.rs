@@ -106,3 +106,48 @@ impl Form {
         arguments.iter().filter(|(name, _)| !self.placed.contains(*name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Method;
+
+    fn arguments(value: Value) -> Map<String, Value> {
+        value.as_object().expect("an object").clone()
+    }
+
+    #[test]
+    fn what_has_a_place_goes_nowhere_else() {
+        let query = [("q".to_owned(), json!("{q}"))].into();
+        let tool = Tool { url: "http://h/{id}".into(), query, ..Tool::default() };
+        let form = Form::of(&tool).expect("a form");
+        let all = arguments(json!({"id": 1, "q": [2, 3], "rest": {"id": 4}}));
+        assert_eq!(form.url(&all).expect("they fit").as_str(), "http://h/1?q=2&q=3");
+        assert_eq!(form.body(&all), Some(br#"{"rest":{"id":4}}"#.into()));
+        let get = Form::of(&Tool { method: Method::Get, ..tool }).expect("a form");
+        assert_eq!(get.url(&all).expect("they fit").as_str(), "http://h/1?q=2&q=3&rest=%7B%22id%22%3A4%7D");
+        assert_eq!(get.body(&all), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_has_no_place_is_one_parameter_of_its_own_name(
+            name in prop_oneof![any::<String>(), proptest::sample::select(vec!["role", "role=root&a", "role#", "x&role"]).prop_map(str::to_owned)],
+            value in any::<String>(),
+        ) {
+            let tool = Tool { url: "http://h/p?role=guest".into(), method: Method::Get, ..Tool::default() };
+            let form = Form::of(&tool).expect("a form");
+            let Ok(url) = form.url(&[(name.clone(), Value::from(value.clone()))].into_iter().collect()) else {
+                prop_assert_eq!(name, "role", "only what would stand beside a configured one is refused");
+                return Ok(());
+            };
+            let read = Url::parse(url.as_str()).expect("a URL");
+            prop_assert_eq!((read.host_str(), read.path(), read.fragment()), (Some("h"), "/p", None));
+            let pairs: Vec<_> = read.query_pairs().into_owned().collect();
+            prop_assert_eq!(pairs, [("role".to_owned(), "guest".to_owned()), (name, value)]);
+        }
+    }
+}
