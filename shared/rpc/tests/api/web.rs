@@ -1,6 +1,6 @@
 //! Plain HTTP beside gRPC: the same port, the same bounds.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
@@ -8,7 +8,7 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
-use holdfast_config::{Common, Secret};
+use holdfast_config::{Common, Secret, Tls};
 use holdfast_rpc::{
     Caller, Role, deadline,
     keys::{Identity, Key, Keys},
@@ -18,7 +18,15 @@ use holdfast_rpc::{
 use http::{Request, Response, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{io::AsyncReadExt as _, net::TcpStream, task::JoinHandle};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
+    net::TcpStream,
+    task::JoinHandle,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
+};
 use tonic::service::Routes;
 
 const KEY: &str = "0123456789abcdef";
@@ -28,6 +36,7 @@ struct Options {
     limits: Limits,
     credential: Option<&'static str>,
     keys: bool,
+    tls: Option<Tls>,
 }
 
 /// A service with nothing but routes over plain HTTP.
@@ -44,6 +53,7 @@ impl Web {
         let mut common = Common::default();
         common.data.dir = data.path().into();
         common.mesh.credential = options.credential.map(Secret::in_memory);
+        common.tls = options.tls;
         let host = Host::bind("web", "127.0.0.1:0", &common).await.expect("a free port");
         let identity = Identity { tenant: "acme".into(), role: Role::Caller, name: "shop".into() };
         let keys = options.keys.then(|| Keys::new(vec![Key::new(KEY, identity)]));
@@ -55,16 +65,7 @@ impl Web {
 
     /// Sends a request by a connection of its own, and waits for the head of the answer.
     async fn send(&self, version: Version, request: Request<Full<Bytes>>) -> Response<hyper::body::Incoming> {
-        let io = TokioIo::new(TcpStream::connect(self.address).await.expect("it listens"));
-        if version == Version::HTTP_2 {
-            let (mut sender, connection) =
-                hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.expect("it speaks HTTP/2");
-            tokio::spawn(connection);
-            return sender.send_request(request).await.expect("an answer");
-        }
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.expect("it speaks HTTP/1.1");
-        tokio::spawn(connection);
-        sender.send_request(request).await.expect("an answer")
+        send(TcpStream::connect(self.address).await.expect("it listens"), version, request).await
     }
 
     async fn get(&self, path: &str, headers: &[(&'static str, &str)]) -> (u16, String) {
@@ -88,6 +89,23 @@ impl Web {
         let ended = tokio::time::timeout(Duration::from_secs(10), self.served).await;
         ended.expect("the drain is bounded").expect("no panic").expect("it ends well");
     }
+}
+
+async fn send(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    version: Version,
+    request: Request<Full<Bytes>>,
+) -> Response<hyper::body::Incoming> {
+    let io = TokioIo::new(stream);
+    if version == Version::HTTP_2 {
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.expect("it speaks HTTP/2");
+        tokio::spawn(connection);
+        return sender.send_request(request).await.expect("an answer");
+    }
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.expect("it speaks HTTP/1.1");
+    tokio::spawn(connection);
+    sender.send_request(request).await.expect("an answer")
 }
 
 fn routes(stop: Stop) -> Router {
@@ -122,6 +140,36 @@ async fn routes_are_served_over_both_versions_of_http_beside_health() {
         assert_eq!(answer.into_body().collect().await.expect("a whole body").to_bytes(), "default");
     }
     assert_eq!(web.get("/healthz", &[]).await.0, 200);
+    web.end().await;
+}
+
+/// A certificate for `localhost`, and what trusts it alone.
+fn certificate() -> (Tls, RootCertStore) {
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let mut roots = RootCertStore::empty();
+    roots.add(signed.cert.der().clone()).expect("it is one");
+    let (chain, key) = (Secret::in_memory(signed.cert.pem()), Secret::in_memory(signed.signing_key.serialize_pem()));
+    (Tls { certificate: Some(chain), key: Some(key), authority: None }, roots)
+}
+
+#[tokio::test]
+async fn behind_tls_a_client_gets_the_version_that_it_asks_for() {
+    let (tls, roots) = certificate();
+    let web = Web::start(Options { tls: Some(tls), ..Options::default() }).await;
+    for (alpn, version) in [("h2", Version::HTTP_2), ("http/1.1", Version::HTTP_11)] {
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("it has some")
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![alpn.into()];
+        let stream = TcpStream::connect(web.address).await.expect("it listens");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let secured = TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("it is trusted");
+        assert_eq!(secured.get_ref().1.alpn_protocol(), Some(alpn.as_bytes()));
+        let answer = send(secured, version, web.request("/web", &[])).await;
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
+    }
     web.end().await;
 }
 
