@@ -20,8 +20,8 @@ use crate::egress::Settings as Egress;
 pub use self::http::{Basic, Failures};
 pub use self::mcp::{Mcp, McpTool};
 pub use self::mcp_server::McpServer;
-pub(crate) use self::validate::named_well;
 pub use self::tool::{Breaker, Fallback, Method, Tool};
+pub(crate) use self::validate::named_well;
 
 /// The service's part of the configuration.
 #[derive(Debug, Clone, Default)]

@@ -23,7 +23,8 @@ pub(super) fn config(config: &Config) -> Result<(), Invalid> {
         check(name, tool, config, &egress).map_err(|(key, why)| Invalid::new(format!("tools.{name}.{key}"), why))?;
     }
     for (name, server) in &config.mcp {
-        mcp::check(name, server, config, &egress).map_err(|(key, why)| Invalid::new(format!("mcp.{name}.{key}"), why))?;
+        mcp::check(name, server, config, &egress)
+            .map_err(|(key, why)| Invalid::new(format!("mcp.{name}.{key}"), why))?;
     }
     Ok(())
 }
