@@ -149,7 +149,9 @@ impl Config {
                     None if servers.iter().any(|(server, declared)| declared.may_have(server, tool)) => {}
                     None => {
                         let built_in = builtin::NAMES.join(", ");
-                        return invalid(format!("there is no [tools.{tool}], and it is none of the built-in {built_in}"));
+                        return invalid(format!(
+                            "there is no [tools.{tool}], and it is none of the built-in {built_in}"
+                        ));
                     }
                 }
             }

@@ -128,7 +128,19 @@ impl Harness {
         let proxy = launch(&common, &config, names.as_ref()).await;
         let tools = connect(&proxy);
         let fences_from = time::now_micros().unsigned_abs();
-        Self { tools, server, state_link, config, common, names, key, fences_from, proxy: Some(proxy), state, _dir: dir }
+        Self {
+            tools,
+            server,
+            state_link,
+            config,
+            common,
+            names,
+            key,
+            fences_from,
+            proxy: Some(proxy),
+            state,
+            _dir: dir,
+        }
     }
 
     /// Kills the tool-proxy in the middle of everything, and starts another.
