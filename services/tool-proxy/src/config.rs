@@ -11,12 +11,12 @@ mod validate;
 use std::collections::BTreeMap;
 
 use holdfast_config::{ConfigError, Document, Invalid, Size, Span};
-use holdfast_rpc::keys::Keys;
 use holdfast_rpc::service::Settings;
 use serde::Deserialize;
 
 use crate::egress::Settings as Egress;
 
+pub use self::callers::Callers;
 pub use self::http::{Basic, Failures};
 pub use self::mcp::{Mcp, McpTool};
 pub use self::mcp_server::McpServer;
@@ -32,8 +32,8 @@ pub struct Config {
     pub tools: BTreeMap<String, Tool>,
     /// `[mcp.NAME]`
     pub mcp: BTreeMap<String, Mcp>,
-    /// `[[gateway.keys]]`, as far as this process can read them; none where none are configured.
-    pub keys: Option<Keys>,
+    /// `[[gateway.keys]]`; none where none are configured.
+    pub callers: Option<Callers>,
 }
 
 /// `[tool_proxy]`
@@ -98,7 +98,7 @@ impl Settings for Config {
             tool_proxy: document.section("tool_proxy")?,
             tools: document.section("tools")?,
             mcp: document.section("mcp")?,
-            keys: callers::keys(document)?,
+            callers: Callers::read(document)?,
         };
         config.validate().map_err(|invalid| document.locate(invalid))?;
         Ok(config)

@@ -24,23 +24,46 @@ struct Entry {
 /// Shorter keys could be guessed: the gateway refuses to start with one.
 const KEY_BYTES_MIN: usize = 16;
 
-/// The keys that this process can read; `None` where none are configured. What cannot be read opens nothing here.
-pub(super) fn keys(document: &Document) -> Result<Option<Keys>, ConfigError> {
-    let Gateway { keys } = document.section("gateway")?;
-    if keys.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(Keys::new(keys.into_iter().filter_map(key).collect())))
+/// The callers' keys: those that this process can read, and the names of the others, which open nothing here.
+#[derive(Debug, Clone, Default)]
+pub struct Callers {
+    keys: Keys,
+    unread: Vec<String>,
 }
 
-fn key(entry: Entry) -> Option<Key> {
-    let secret = Secret::resolve(&entry.key).ok().filter(|secret| secret.reveal().len() >= KEY_BYTES_MIN);
-    if secret.is_none() || entry.role == Role::Mesh {
-        tracing::warn!(key = entry.name, "the key cannot be used here and does not open /mcp");
-        return None;
+impl Callers {
+    /// `None` where no keys are configured.
+    pub(super) fn read(document: &Document) -> Result<Option<Self>, ConfigError> {
+        let Gateway { keys: entries } = document.section("gateway")?;
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        let (mut keys, mut unread) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match key(&entry) {
+                Some(key) => keys.push(key),
+                None => unread.push(entry.name),
+            }
+        }
+        Ok(Some(Self { keys: Keys::new(keys), unread }))
     }
-    let identity = Identity { tenant: entry.tenant, role: entry.role, name: entry.name };
-    secret.map(|secret| Key::new(secret.reveal(), identity))
+
+    /// The keys that open `/mcp`; the log is told which do not.
+    pub(crate) fn keys(&self) -> Keys {
+        for key in &self.unread {
+            tracing::warn!(
+                key,
+                "the key cannot be read by this process, or is not fit for one, and does not open /mcp"
+            );
+        }
+        self.keys.clone()
+    }
+}
+
+fn key(entry: &Entry) -> Option<Key> {
+    let secret = Secret::resolve(&entry.key).ok().filter(|secret| secret.reveal().len() >= KEY_BYTES_MIN)?;
+    let identity = Identity { tenant: entry.tenant.clone(), role: entry.role, name: entry.name.clone() };
+    (entry.role != Role::Mesh).then(|| Key::new(secret.reveal(), identity))
 }
 
 #[cfg(test)]
@@ -48,7 +71,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Option<Keys> {
-        keys(&Document::parse("t.toml", text, []).expect("it is TOML")).expect("it holds")
+        let document = Document::parse("t.toml", text, []).expect("it is TOML");
+        Callers::read(&document).expect("it holds").map(|callers| callers.keys())
     }
 
     fn entry(path: &std::path::Path, role: &str) -> String {
