@@ -148,11 +148,11 @@ async fn a_caller_with_little_time_gets_the_fallback_in_time_and_no_circuit_open
 
 #[tokio::test]
 async fn a_hanging_tool_is_found_out_though_every_caller_gives_up_early() {
-    let more = "effect = \"read_only\"\ntimeout = \"2s\"\nbreaker = { minimum_calls = 1 }";
+    let more = "effect = \"read_only\"\ntimeout = \"4s\"\nbreaker = { minimum_calls = 1 }";
     let mesh = Harness::start(|server| tool("slow", &server.url("/slow"), more)).await;
     mesh.server.on("/slow", Does::Hang);
     let mut early = Request::new(request("slow", &json!({})));
-    early.set_timeout(Duration::from_millis(1500));
+    early.set_timeout(Duration::from_secs(3));
     mesh.send(early).await.expect("before the deadline");
     assert_eq!(mesh.circuit("slow").await.state(), CircuitState::Open);
 }
