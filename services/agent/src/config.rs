@@ -94,12 +94,13 @@ impl Settings for Config {
         let config = Self { agent: document.section("agent")?, agents: document.section("agents")? };
         let located = |invalid| document.locate(invalid);
         config.validate().map_err(located)?;
-        // A file that declares tools or models declares all of them; one without is a service's that ships alone.
+        // A file that declares tools (or servers that have some) or models declares all of them; one without is a service's
+        // that ships alone.
         if document.has_section("models") {
             let models: BTreeMap<String, IgnoredAny> = document.section("models")?;
             config.check_models(&models.into_keys().collect()).map_err(located)?;
         }
-        if document.has_section("tools") {
+        if document.has_section("tools") || document.has_section("mcp") {
             let (tools, servers) = (document.section("tools")?, document.section("mcp")?);
             config.check_tools(&tools, &servers).map_err(located)?;
         }
@@ -150,7 +151,8 @@ impl Config {
                     None => {
                         let built_in = builtin::NAMES.join(", ");
                         return invalid(format!(
-                            "there is no [tools.{tool}], and it is none of the built-in {built_in}"
+                            "there is no [tools.{tool}], it is none of the built-in {built_in}, and no [mcp.*] has a \
+                             prefix that it begins with"
                         ));
                     }
                 }
@@ -244,6 +246,10 @@ mod tests {
                 "[agents.a]\nmodel = \"m\"\ntools = [\"web_y\"]\n[tools.x]\n[mcp.web]\nprefix = \"w_\"\n",
                 "t.toml:3: agents.a.tools: there is no [tools.web_y]",
             ),
+            (
+                "[agents.a]\nmodel = \"m\"\ntools = [\"y\"]\n[mcp.web]\n",
+                "t.toml:3: agents.a.tools: there is no [tools.y]",
+            ),
             ("[agents.a]\nmodel = \"m\"\nspeed = 9\n", "t.toml:3: agents.a.speed: unknown field"),
         ] {
             let error = read(text).expect_err("it does not hold").to_string();
@@ -254,6 +260,7 @@ mod tests {
     #[test]
     fn a_servers_tools_are_known_when_it_is_asked_and_not_before() {
         read("[agents.a]\nmodel = \"m\"\ntools = [\"web_y\"]\n[tools.x]\n[mcp.web]\n").expect("valid");
+        read("[agents.a]\nmodel = \"m\"\ntools = [\"web_y\", \"state_get\"]\n[mcp.web]\n").expect("servers alone");
         read("[agents.a]\nmodel = \"m\"\ntools = [\"x\"]\n[tools.x]\nagents = [\"a\"]\n").expect("valid");
     }
 

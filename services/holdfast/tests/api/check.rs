@@ -78,6 +78,20 @@ async fn what_sections_say_of_each_other_must_be_true() {
 }
 
 #[tokio::test]
+async fn a_mesh_whose_only_tools_are_those_of_servers_is_ok() {
+    let servers = "[mcp.web]\nurl = \"https://web.example/mcp\"\nfallback = [{ kind = \"unavailable\", advice = \"Go on.\" }]\n\
+                   [providers.p]\nkind = \"openai\"\nbase_url = \"simulator:/v1\"\nkeys = [{ name = \"k\" }]\n\
+                   [models.m]\ndeployments = [{ provider = \"p\", model = \"simulated\" }]\n";
+    let agent = "[agents.a]\nmodel = \"m\"\ntools = [\"web_search\", \"state_get\"]\n";
+    let place = Place::new();
+    place.file("good.toml", &format!("{servers}{agent}"));
+    let ended = place.run(&["check", "good.toml"]).await;
+    assert_eq!((ended.code, ended.out.as_str()), (0, "good.toml: ok\n"), "{ended:?}");
+    let error = refused(&format!("{servers}{}", agent.replace("web_search", "wed_search"))).await;
+    assert!(error.contains("agents.a.tools: there is no [tools.wed_search]"), "{error}");
+}
+
+#[tokio::test]
 async fn a_tool_for_which_nothing_stands_in_is_refused() {
     let text = "[tools.pay]\nurl = \"http://127.0.0.1:1/pay\"\n";
     for text in [text.to_owned(), format!("{text}fallback = []\n")] {

@@ -24,7 +24,8 @@ pub(super) fn problems(document: &Document) -> Vec<ConfigError> {
         if !document.has_section("models") {
             problems.push(missing(format!("agents.{name}.model"), "models", &agent.model));
         }
-        if !document.has_section("tools") {
+        // Where there are servers, the agent service knows which tools may be theirs.
+        if !document.has_section("tools") && !document.has_section("mcp") {
             let unknown = agent.tools.iter().filter(|tool| !is_built_in(tool));
             problems.extend(unknown.map(|tool| missing(format!("agents.{name}.tools"), "tools", tool)));
         }
@@ -60,5 +61,6 @@ mod tests {
         ];
         assert_eq!(found(agent), missing);
         assert_eq!(found(&format!("{agent}[models.m]\n[tools.search]\n")), [""; 0]);
+        assert_eq!(found(&format!("{agent}[models.m]\n[mcp.search]\n")), [""; 0], "whose they are, the agent says");
     }
 }
