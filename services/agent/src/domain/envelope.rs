@@ -18,7 +18,8 @@ pub(crate) fn told(answer: &ToolAnswer) -> String {
         ),
         Outcome::Unavailable => (
             "UNAVAILABLE",
-            "The tool did not answer, and nothing was done. Follow the advice in the content. Do not make the answer up.",
+            "The tool did not answer. Follow the advice in the content, and do not make the answer up. Where the call was to \
+             change something, do not say that it has: find out before you call again.",
         ),
         Outcome::Unknown => (
             "UNKNOWN",
