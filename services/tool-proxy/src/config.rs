@@ -52,6 +52,8 @@ pub struct ToolProxy {
     pub state_timeout: Span,
     /// How long a known result is carried to the state service before it is given up.
     pub record_for: Span,
+    /// How long the record of a call is kept after its last change.
+    pub records_kept: Span,
     /// When to stop asking a host, whatever tool on it is wanted.
     pub host_breaker: Breaker,
     /// What its tools may reach besides the internet.
@@ -69,6 +71,7 @@ impl Default for ToolProxy {
             last_good_bytes_max: Size::from_mib(8),
             state_timeout: Span::from_secs(5),
             record_for: Span::from_secs(60),
+            records_kept: Span::from_secs(30 * 24 * 3_600),
             host_breaker: Breaker::default(),
             egress: Egress::default(),
             mcp: McpServer::default(),

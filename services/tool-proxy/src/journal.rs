@@ -30,6 +30,8 @@ const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::
 pub(crate) struct Journal {
     client: StateServiceClient<Channel>,
     timeout: Duration,
+    /// How long a record lives unless it is written again.
+    kept: Duration,
 }
 
 /// A record with the version that was read.
@@ -67,11 +69,11 @@ pub(crate) enum Persistence {
 }
 
 impl Journal {
-    pub(crate) fn new(state: Channel, timeout: Duration) -> Self {
+    pub(crate) fn new(state: Channel, timeout: Duration, kept: Duration) -> Self {
         let client = StateServiceClient::new(state)
             .max_decoding_message_size(RECORD_BYTES_MAX)
             .max_encoding_message_size(RECORD_BYTES_MAX);
-        Self { client, timeout }
+        Self { client, timeout, kept }
     }
 
     /// The record of a call.
@@ -97,7 +99,7 @@ impl Journal {
         authority: Authority,
         persistence: Persistence,
     ) -> Result<Written, Error> {
-        let put = put(slot, record, version)?;
+        let put = put(slot, record, version, self.kept)?;
         let (mut insist, until) = match persistence {
             Persistence::IfUnsure(until) => (false, until),
             Persistence::Always(until) => (true, until),
@@ -160,7 +162,7 @@ fn address(slot: &Slot) -> Address {
     Address { namespace: NAMESPACE.into(), partition: slot.partition.clone(), key: slot.key.clone() }
 }
 
-fn put(slot: &Slot, record: &Record, version: Option<&Bytes>) -> Result<PutRequest, Error> {
+fn put(slot: &Slot, record: &Record, version: Option<&Bytes>, kept: Duration) -> Result<PutRequest, Error> {
     Ok(PutRequest {
         address: Some(address(slot)),
         value: Some(Value {
@@ -171,6 +173,7 @@ fn put(slot: &Slot, record: &Record, version: Option<&Bytes>) -> Result<PutReque
         // A repeat of this very write gets its first answer, so a lost reply does no harm.
         write_id: id::new(),
         durability: Durability::Durable.into(),
+        ttl: Some(kept.try_into().map_err(Error::internal)?),
         ..Default::default()
     })
 }

@@ -26,6 +26,6 @@ mod metrics;
 pub use config::{
     Basic, Breaker, Callers, Config, Failures, Fallback, Mcp, McpServer, McpTool, Method, Tool, ToolProxy,
 };
-pub use domain::{Effect, Statuses};
+pub use domain::{Effect, RECORDED_BYTES_PER_BYTE, Statuses};
 pub use egress::Settings as Egress;
 pub use serve::{serve, serve_with_names};

@@ -53,7 +53,7 @@ async fn run(common: Common, config: Config, host: Host, egress: Egress) -> Resu
     let circuits = Circuits::new(settings.host_breaker.settings(), keeper, Sharing::new(&common.redis));
     let circuits = Arc::new(circuits);
     let catalog = Arc::new(Catalog::new(&config, &common, &egress, &circuits).map_err(ServeError::other)?);
-    let journal = Journal::new(Channel::to(&common, Peer::State)?, *settings.state_timeout);
+    let journal = Journal::new(Channel::to(&common, Peer::State)?, *settings.state_timeout, *settings.records_kept);
     let limits = Limits { intend_for: *settings.state_timeout, record_for: *settings.record_for };
     let calls = Arc::new(Calls::new(Arc::clone(&catalog), journal, limits));
     let tools = Arc::new(Tools {

@@ -1,5 +1,8 @@
 //! What one key alone cannot show: each error names the key and what to write instead.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use holdfast_config::Invalid;
 
 use super::{Config, Fallback, Tool, mcp};
@@ -8,12 +11,24 @@ use crate::egress::Egress;
 use crate::schema::Schema;
 use crate::upstream;
 
+/// How long records may be kept: longer than the state service remembers the fences of leases by itself, so that nobody
+/// repeats a call whose record is gone; and no longer than it keeps what expires.
+const RECORDS_KEPT: RangeInclusive<Duration> = days(8)..=days(3_650);
+
+const fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 24 * 3_600)
+}
+
 pub(super) fn config(config: &Config) -> Result<(), Invalid> {
     if config.tool_proxy.retry_percent > 100 {
         return Err(Invalid::new("tool_proxy.retry_percent", "must be between 0 and 100"));
     }
     if config.tool_proxy.state_timeout.is_zero() {
         return Err(Invalid::new("tool_proxy.state_timeout", "must be longer than nothing"));
+    }
+    if !RECORDS_KEPT.contains(&*config.tool_proxy.records_kept) {
+        let why = "must be between 8d and 3650d: leases count for 7d, and none may find the record of its call gone";
+        return Err(Invalid::new("tool_proxy.records_kept", why));
     }
     if let Err(error) = config.tool_proxy.host_breaker.settings().validate() {
         return Err(Invalid::new(format!("tool_proxy.host_breaker.{}", error.field), error.why));
@@ -179,6 +194,14 @@ fallback = [{ kind = "last_good", max_age = "5m" }, { kind = "unavailable", advi
         assert!(complaint(&plain).contains("tools.search.authority: is for https only"), "{}", complaint(&plain));
         let text = complaint(&plain.replace("http:", "https:"));
         assert!(text.contains("tools.search.authority: is not a certificate in PEM"), "{text}");
+    }
+
+    #[test]
+    fn records_are_kept_longer_than_leases_count() {
+        for kept in ["7d", "0s", "11y"] {
+            let text = complaint(&format!("[tool_proxy]\nrecords_kept = \"{kept}\"\n"));
+            assert!(text.starts_with("holdfast.toml:2: tool_proxy.records_kept: must be between"), "{text}");
+        }
     }
 
     #[test]

@@ -85,7 +85,10 @@ impl Record {
     }
 }
 
-/// Content as text where it is text, else as base64.
+/// In a record, a byte of an answer takes at most so many: as text, which JSON escapes, or as base64.
+pub const RECORDED_BYTES_PER_BYTE: usize = 2;
+
+/// Content as text where it is text, else as base64. So is text with such characters as JSON writes with six.
 pub(super) mod content {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
@@ -101,9 +104,14 @@ pub(super) mod content {
 
     pub(in crate::domain) fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(bytes) {
-            Ok(text) => Content::Text(text.into()).serialize(serializer),
-            Err(_) => Content::Base64(STANDARD.encode(bytes)).serialize(serializer),
+            Ok(text) if !text.bytes().any(is_long) => Content::Text(text.into()).serialize(serializer),
+            _ => Content::Base64(STANDARD.encode(bytes)).serialize(serializer),
         }
+    }
+
+    /// Whether JSON has no short escape for it that people read as what it is.
+    fn is_long(byte: u8) -> bool {
+        byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n')
     }
 
     pub(in crate::domain) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
@@ -161,12 +169,28 @@ mod tests {
 
     #[test]
     fn a_record_survives_the_store_whatever_the_content() {
-        for content in [&b"{\"a\":1}"[..], b"\xff\x00"] {
+        for content in [&b"{\"a\":1}"[..], b"\xff\x00", b"a\x00b", b"\t\r\n\x7f\\"] {
             let mut real = answer(Outcome::Real);
             real.content = bytes::Bytes::copy_from_slice(content);
             let record = intended().settled(&real).expect("the first outcome");
             let text = serde_json::to_vec(&record).expect("plain data");
             assert_eq!(serde_json::from_slice::<Record>(&text).expect("our own"), record);
+        }
+    }
+
+    #[test]
+    fn an_answer_of_whatever_bytes_takes_no_more_of_a_record_than_it_may() {
+        const BYTES: usize = 30_000;
+        for byte in 0..=u8::MAX {
+            let mut largest = answer(Outcome::Real);
+            largest.content = vec![byte; BYTES].into();
+            let empty = Answer { content: bytes::Bytes::new(), ..largest.clone() };
+            let bytes = |answer| {
+                let record = intended().settled(answer).expect("the first outcome");
+                serde_json::to_vec(&record).expect("plain data").len()
+            };
+            let taken = bytes(&largest) - bytes(&empty);
+            assert!(taken <= BYTES * RECORDED_BYTES_PER_BYTE + "base64".len(), "{byte:#x} took {taken}");
         }
     }
 }

@@ -94,11 +94,12 @@ impl Mcp {
         let session = self.session(outgoing.until).await?;
         let mut params = CallToolRequestParams::new(self.name.to_string()).with_arguments(outgoing.arguments.clone());
         params.meta = meta(&outgoing);
-        match timeout_at(outgoing.until, session.call(params)).await {
-            Ok(Ok(response)) => answer::read(response, self.response_bytes_max),
+        let heard = match timeout_at(outgoing.until, session.call(params)).await {
+            Ok(Ok(response)) => answer::read(response),
             Ok(Err(error)) => answer::judge(error),
             Err(_) => Err(Miss::timeout()),
-        }
+        };
+        answer::within(self.response_bytes_max, heard?)
     }
 
     /// The connection; one that is just being made is waited for. Without one, nothing has left.

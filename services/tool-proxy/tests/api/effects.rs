@@ -1,9 +1,12 @@
 //! Effects: what is recorded, and what a repeat gets.
 
+use std::sync::Arc;
+
 use futures::future::join_all;
 use holdfast_proto::tool::v1::{CallToolRequest, Outcome};
 use holdfast_rpc::client;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tonic::{Code, Request};
 
 use crate::harness::{Harness, content, request, tool};
@@ -37,6 +40,34 @@ async fn a_repeat_gets_the_recorded_result_whatever_the_effect_also_after_a_cras
         assert_eq!((content(&repeat), repeat.replayed, repeat.outcome()), (json!({"n": 1}), true, Outcome::Real));
         assert_eq!(mesh.server.hits(&path).len(), 1);
     }
+}
+
+#[tokio::test]
+async fn each_write_of_a_record_says_how_long_it_is_kept() {
+    const KEPT: i64 = 9 * 24 * 3_600;
+    let mesh = Harness::start(|server| {
+        let paid = tool("pay", &server.url("/pay"), "effect = \"effectful\"");
+        let found = tool("find", &server.url("/find"), "effect = \"read_only\"");
+        format!("[tool_proxy]\nrecords_kept = \"9d\"\n{paid}{found}")
+    })
+    .await;
+    let gate = Arc::new(Semaphore::new(0));
+    mesh.server.on("/pay", Does::Gate(Arc::clone(&gate), json!({})));
+    let lease = mesh.lease("inv", 10);
+    let about = |seconds: Option<i64>| seconds.is_some_and(|seconds| (KEPT - 1..=KEPT + 1).contains(&seconds));
+    let call = async {
+        mesh.step(&lease, 1, "pay", json!({})).await.expect("it answers");
+    };
+    let look = async {
+        mesh.server.arrived("/pay", 1).await;
+        assert!(about(mesh.kept_for("inv", "1.0").await), "the intent");
+        gate.add_permits(1);
+    };
+    tokio::join!(call, look);
+    assert!(about(mesh.kept_for("inv", "1.0").await), "the result over it");
+    mesh.server.on("/find", Does::Answer(200, json!({})));
+    mesh.step(&lease, 2, "find", json!({})).await.expect("it answers");
+    assert!(about(mesh.kept_for("inv", "2.0").await), "a result alone");
 }
 
 #[tokio::test]

@@ -235,6 +235,12 @@ impl Harness {
         Some(serde_json::from_slice(&record.value?.data).expect("JSON"))
     }
 
+    /// How many seconds the record of a call is kept after its last change; none is for ever.
+    pub(crate) async fn kept_for(&self, partition: &str, key: &str) -> Option<i64> {
+        let record = self.read(partition, key).await.expect("there is one");
+        Some(record.expire_time?.seconds - record.writer?.time?.seconds)
+    }
+
     /// Records a call's outcome as unknown, as a proxy does that has waited for it in vain.
     pub(crate) async fn give_up(&self, partition: &str, key: &str) {
         let read = self.read(partition, key).await.expect("there is an intent");

@@ -8,7 +8,7 @@ const RECORD_BYTES: usize = 16 << 10;
 
 /// Limits that do not fit. Sections that cannot be read are told of elsewhere.
 pub(super) fn problems(document: &Document) -> Vec<ConfigError> {
-    let found = payloads(document).into_iter().chain(answers(document));
+    let found = payloads(document).into_iter().chain(answers(document)).chain(records(document));
     found.map(|problem| document.locate(problem)).collect()
 }
 
@@ -24,20 +24,36 @@ fn payloads(document: &Document) -> Option<Invalid> {
 fn answers(document: &Document) -> Vec<Invalid> {
     let Ok(tools) = holdfast_tool_proxy::Config::from_document(document) else { return Vec::new() };
     let Ok(state) = holdfast_state::Config::from_document(document) else { return Vec::new() };
-    let value_max = state.value_max;
-    let too_large = tools.tools.iter().filter(|(_, tool)| {
-        // In a record an answer is a JSON string: one that is JSON itself can take twice its size there.
-        tool.max_response_bytes.bytes().saturating_mul(2).saturating_add(RECORD_BYTES) > value_max.bytes()
+    let configured = tools.tools.iter().map(|(name, tool)| (format!("tools.{name}"), tool.max_response_bytes));
+    let servers = tools.mcp.iter().map(|(name, server)| (format!("mcp.{name}"), server.max_response_bytes));
+    let of_servers = tools.mcp.iter().flat_map(|(name, server)| {
+        let own = server.tools.iter();
+        own.filter_map(move |(tool, own)| Some((format!("mcp.{name}.tools.{tool}"), own.max_response_bytes?)))
     });
-    let problem = |(name, tool): (&String, &holdfast_tool_proxy::Tool)| {
+    let all = configured.chain(servers).chain(of_servers);
+    let too_large = all.filter(|(_, size)| {
+        size.bytes().saturating_mul(holdfast_tool_proxy::RECORDED_BYTES_PER_BYTE).saturating_add(RECORD_BYTES)
+            > state.value_max.bytes()
+    });
+    let problem = |(tool, size)| {
         let why = format!(
-            "{} may not fit into a record, where quoting can double it: state.value_max is {value_max}; lower this to \
-             less than half of it, or raise state.value_max",
-            tool.max_response_bytes
+            "{size} may not fit into a record, where quoting can double it: state.value_max is {}; lower this to less \
+             than half of it, or raise state.value_max",
+            state.value_max
         );
-        Invalid::new(format!("tools.{name}.max_response_bytes"), why)
+        Invalid::new(format!("{tool}.max_response_bytes"), why)
     };
     too_large.map(problem).collect()
+}
+
+/// A record must outlast whatever may still ask for it: a lease whose fence is not forgotten, and a redrive.
+fn records(document: &Document) -> Option<Invalid> {
+    let kept = holdfast_tool_proxy::Config::from_document(document).ok()?.tool_proxy.records_kept;
+    let fences = holdfast_state::Config::from_document(document).ok()?.keep.fences;
+    let redrives = holdfast_queue::Config::from_document(document).ok()?.retention;
+    let (key, needed) = if fences > redrives { ("state.keep.fences", fences) } else { ("queue.retention", redrives) };
+    let why = || format!("{kept} is not longer than {key} ({needed}): a call could be repeated whose record is gone");
+    (kept <= needed).then(|| Invalid::new("tool_proxy.records_kept", why()))
 }
 
 #[cfg(test)]
@@ -73,5 +89,26 @@ mod tests {
         }
         let raised = format!("{TOOL}max_response_bytes = \"1MiB\"\n[state]\nvalue_max = \"3MiB\"\n");
         assert_eq!(found(&raised), [""; 0]);
+    }
+
+    #[test]
+    fn the_answers_of_servers_are_held_to_the_same() {
+        let fallback = "fallback = [{ kind = \"fixed\", answer = 1 }]\n";
+        let server = format!("[mcp.s]\nurl = \"https://s.example/mcp\"\n{fallback}");
+        let problems = found(&format!("{server}max_response_bytes = \"1MiB\"\n"));
+        assert!(problems[0].starts_with("t.toml:4: mcp.s.max_response_bytes: 1.0 MiB may not"), "{problems:?}");
+        let problems = found(&format!("{server}[mcp.s.tools.big]\nmax_response_bytes = \"1MiB\"\n"));
+        assert!(problems[0].starts_with("t.toml:5: mcp.s.tools.big.max_response_bytes: "), "{problems:?}");
+        assert_eq!(found(&format!("{server}[mcp.s.tools.small]\nmax_response_bytes = \"1KiB\"\n")), [""; 0]);
+    }
+
+    #[test]
+    fn a_record_outlasts_fences_and_redrives() {
+        let problems = found("[tool_proxy]\nrecords_kept = \"20d\"\n[queue]\nretention = \"20d\"\n");
+        let said = "t.toml:2: tool_proxy.records_kept: 20days is not longer than queue.retention (20days)";
+        assert!(problems[0].starts_with(said), "{problems:?}");
+        let problems = found("[state.keep]\nfences = \"31d\"\n");
+        assert!(problems[0].contains("records_kept: 30days is not longer than state.keep.fences"), "{problems:?}");
+        assert_eq!(found("[tool_proxy]\nrecords_kept = \"8d\"\n"), [""; 0]);
     }
 }

@@ -25,14 +25,11 @@ const REMADE: &str = "streamable HTTP session was re-initialized";
 
 /// The answer in the mesh's form: structured content as it is, a single text as text or, where it is JSON, as JSON,
 /// anything else as the list of blocks that MCP describes.
-pub(super) fn read(response: CallToolResponse, bytes_max: usize) -> Result<Heard, Miss> {
+pub(super) fn read(response: CallToolResponse) -> Result<Heard, Miss> {
     match response {
         CallToolResponse::Complete(result) => {
             let outcome = if result.is_error == Some(true) { Outcome::ToolError } else { Outcome::Real };
             let (content, content_type) = content(result);
-            if content.len() > bytes_max {
-                return Err(Miss::too_large());
-            }
             Ok(Heard { outcome, content, content_type: content_type.into(), healthy: true })
         }
         CallToolResponse::InputRequired(_) => Ok(told(json!({
@@ -42,6 +39,11 @@ pub(super) fn read(response: CallToolResponse, bytes_max: usize) -> Result<Heard
         // It was not asked to work on its own, and what it is doing now nobody will hear.
         _ => Err(Miss { passing: false, ..Miss::left("TASK_STARTED") }),
     }
+}
+
+/// An answer that is no larger than it may be, whichever way the tool gave it.
+pub(super) fn within(bytes_max: usize, heard: Heard) -> Result<Heard, Miss> {
+    if heard.content.len() > bytes_max { Err(Miss::too_large()) } else { Ok(heard) }
 }
 
 fn content(result: CallToolResult) -> (Bytes, &'static str) {
@@ -181,7 +183,7 @@ mod tests {
     }
 
     fn heard(result: CallToolResult) -> (Outcome, String, String) {
-        let heard = read(CallToolResponse::Complete(result), 1 << 20).expect("it is small");
+        let heard = read(CallToolResponse::Complete(result)).expect("it is small");
         (heard.outcome, heard.content_type, String::from_utf8(heard.content.to_vec()).expect("text"))
     }
 
@@ -213,7 +215,10 @@ mod tests {
     #[test]
     fn what_is_too_large_is_not_taken() {
         let response = CallToolResponse::Complete(CallToolResult::success(vec![text("12345")]));
-        assert_eq!(read(response, 4).expect_err("too large"), Miss::too_large());
+        let refusal = ErrorData::new(ErrorCode(17), "12345", None);
+        for heard in [read(response), judge(ServiceError::McpError(refusal))] {
+            assert_eq!(within(4, heard.expect("an answer")).expect_err("too large"), Miss::too_large());
+        }
     }
 
     #[test]
