@@ -15,6 +15,7 @@ use holdfast_proto::tool::v1::{
 use holdfast_rpc::{Caller, Error, Role, lease, service::Stop};
 use tonic::{Request, Response, Status};
 
+use self::circuits::Viewer;
 use crate::calls::{Calls, Command};
 use crate::catalog::Tool;
 use crate::circuits::Circuits;
@@ -60,8 +61,12 @@ impl ToolService for Tools {
         Ok(Response::new(ListToolsResponse { tools, next_page_token: last.unwrap_or_default() }))
     }
 
-    async fn list_circuits(&self, _: Request<ListCircuitsRequest>) -> Result<Response<ListCircuitsResponse>, Status> {
-        let circuits = self.circuits.list().into_iter().map(Into::into).collect();
+    async fn list_circuits(
+        &self,
+        request: Request<ListCircuitsRequest>,
+    ) -> Result<Response<ListCircuitsResponse>, Status> {
+        let seen = Viewer::new(&self.calls, Caller::of(&request)).see(self.circuits.list());
+        let circuits = seen.into_iter().map(Into::into).collect();
         Ok(Response::new(ListCircuitsResponse { circuits }))
     }
 
@@ -75,9 +80,10 @@ impl ToolService for Tools {
 
     async fn watch_circuits(
         &self,
-        _: Request<WatchCircuitsRequest>,
+        request: Request<WatchCircuitsRequest>,
     ) -> Result<Response<Self::WatchCircuitsStream>, Status> {
-        Ok(Response::new(circuits::watch(Arc::clone(&self.circuits), self.stop.clone())))
+        let viewer = Viewer::new(&self.calls, Caller::of(&request));
+        Ok(Response::new(circuits::watch(Arc::clone(&self.circuits), viewer, self.stop.clone())))
     }
 }
 

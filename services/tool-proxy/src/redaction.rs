@@ -1,7 +1,8 @@
 //! What of arguments and results may stand in traces: nothing, unless a tool is declared with `trace_content`; then all but
 //! what `redact` names. A rule that begins with `/` is a JSON pointer into arguments and results; any other is a name of
 //! fields, at whatever depth and in whatever case. JSON inside of a string is looked through too, for servers pack their
-//! results so. What is not JSON cannot be looked through: where there are rules, it is left out.
+//! results so. What is not JSON cannot be looked through: where there are rules, a content that is none is left out; and where
+//! there are names, so is a string within JSON that is a block of an MCP server, broken JSON, or has such a name in it.
 
 use serde_json::Value;
 
@@ -53,23 +54,47 @@ impl Redaction {
     fn look_through(&self, value: &mut Value) {
         match value {
             Value::Object(fields) => {
+                // A text block, or the contents of a resource.
+                let is_block = fields.contains_key("uri") || fields.get("type").is_some_and(|kind| kind == "text");
                 for (name, value) in fields {
-                    match self.names.contains(&name.to_lowercase()) {
-                        true => *value = REDACTED.into(),
-                        false => self.look_through(value),
+                    match value {
+                        _ if self.names.contains(&name.to_lowercase()) => *value = REDACTED.into(),
+                        Value::String(text) => self.unpack(text, is_block && name == "text"),
+                        _ => self.look_through(value),
                     }
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.look_through(item)),
-            Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
-                if let Ok(mut packed) = serde_json::from_str(text) {
-                    self.look_through(&mut packed);
-                    *text = packed.to_string();
-                }
-            }
+            Value::String(text) => self.unpack(text, false),
             _ => {}
         }
     }
+
+    /// Looks through a string; `is_content` where it is a whole answer, in whatever words.
+    fn unpack(&self, text: &mut String, is_content: bool) {
+        if self.names.is_empty() {
+            return;
+        }
+        match serde_json::from_str(text) {
+            Ok(mut packed @ (Value::Object(_) | Value::Array(_) | Value::String(_))) => {
+                self.look_through(&mut packed);
+                *text = packed.to_string();
+            }
+            Ok(_) => {}
+            Err(_) if is_content || is_broken(text) || self.is_named_in(text) => REDACTED.clone_into(text),
+            Err(_) => {}
+        }
+    }
+
+    fn is_named_in(&self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        self.names.iter().any(|name| text.contains(name))
+    }
+}
+
+/// Whether what is no JSON was to be some.
+fn is_broken(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '[', '"'])
 }
 
 /// A part of a JSON pointer, with its escapes undone.
@@ -131,6 +156,22 @@ mod tests {
         let text = redacted(&["card_number"], &content);
         assert!(!text.contains("4711"), "{text}");
         assert!(text.contains("items") && text.contains("type"), "{text}");
+    }
+
+    #[test]
+    fn words_within_json_are_left_out_where_a_name_could_be_among_them() {
+        let content = serde_json::json!([
+            {"type": "text", "text": "It is canary."},
+            {"type": "resource", "resource": {"uri": "file:///a", "text": "It is canary."}},
+            {"type": "text", "text": "{\"seen\": 1, \"password\": \"canary\"}"},
+            {"log": "user=ada PassWord=canary", "cut": "{\"password\": \"cana", "quoted": "\"password: canary\""},
+            {"note": "seen too", "lines": ["{\"password\": \"canary\"}\n{\"password\": \"canary\"}"]},
+        ])
+        .to_string();
+        let text = redacted(&["password"], &content);
+        assert!(!text.contains("cana"), "{text}");
+        assert!(text.matches("seen").count() == 2 && text.contains("\"note\":\"seen too\""), "{text}");
+        assert_eq!(redacted(&["/none"], &content), content, "a pointer says itself what it means");
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(super) struct KeySetting {
     pub(super) name: String,
     pub(super) key: Secret,
     pub(super) tenant: String,
+    /// An operator is one of the mesh: circuits are no tenant's, and what is said of one holds for all.
     pub(super) role: Role,
 }
 

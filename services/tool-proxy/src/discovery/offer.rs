@@ -18,6 +18,10 @@ use crate::upstream::{self, Link, Upstream};
 /// A larger schema is nothing that a model could be shown.
 const SCHEMA_BYTES_MAX: usize = 128 << 10;
 
+/// Names that a server may have used since this process began. Metrics forget none of them, so one that makes up new names all
+/// the time must come to an end.
+const NAMES_MAX: usize = 1_000;
+
 /// The tools of one server, as they were offered last.
 #[derive(Debug)]
 pub(super) struct Offers {
@@ -30,6 +34,10 @@ pub(super) struct Offers {
     known: BTreeMap<String, (Offered, Result<Arc<Tool>, String>)>,
     /// Names that are another tool's.
     taken: BTreeSet<String>,
+    /// All that were ever made, by the server's own names.
+    used: BTreeSet<String>,
+    /// Whether it was told that there were too many.
+    told_full: bool,
 }
 
 impl Offers {
@@ -42,13 +50,20 @@ impl Offers {
             circuits,
             known: BTreeMap::new(),
             taken: BTreeSet::new(),
+            used: BTreeSet::new(),
+            told_full: false,
         }
     }
 
-    /// The tools of a list. One that has not changed since the last list is the same as before.
+    /// The tools of a list. One that has not changed since the last list is the same as before. A name beyond those that the
+    /// server may have used is left out.
     pub(super) fn take(&mut self, listed: &[Offered], link: &watch::Sender<Link>) -> Vec<Arc<Tool>> {
         let mut before = std::mem::take(&mut self.known);
-        for offered in listed.iter().filter(|offered| self.config.takes(&offered.name)) {
+        for offered in listed {
+            // A name that is not taken must not use up room.
+            if !self.config.takes(&offered.name) || !self.has_room(&offered.name) {
+                continue;
+            }
             if self.known.contains_key(offered.name.as_ref()) {
                 warn!(server = self.server, tool = %offered.name, "MCP server lists a tool twice: the first counts");
                 continue;
@@ -65,6 +80,23 @@ impl Offers {
         self.known.values().filter_map(|(_, made)| made.as_ref().ok()).map(Arc::clone).collect()
     }
 
+    /// Whether there may be a tool of this name. That there are too many is said once.
+    fn has_room(&mut self, name: &str) -> bool {
+        if self.used.len() < NAMES_MAX || self.used.contains(name) {
+            return true;
+        }
+        if !self.told_full {
+            self.told_full = true;
+            warn!(
+                server = self.server,
+                tool = name,
+                NAMES_MAX,
+                "MCP server has used too many names: its new tools are left out until this process is started again"
+            );
+        }
+        false
+    }
+
     /// Says which names are another tool's, once for each.
     pub(super) fn tell_taken(&mut self, taken: BTreeSet<String>) {
         for tool in taken.difference(&self.taken) {
@@ -73,10 +105,16 @@ impl Offers {
         self.taken = taken;
     }
 
-    fn make(&self, offered: &Offered, old: Option<Arc<Tool>>, link: &watch::Sender<Link>) -> Result<Arc<Tool>, String> {
+    fn make(
+        &mut self,
+        offered: &Offered,
+        old: Option<Arc<Tool>>,
+        link: &watch::Sender<Link>,
+    ) -> Result<Arc<Tool>, String> {
         let made = self.build(offered, old, link);
-        if let Err(why) = &made {
-            warn!(server = self.server, tool = %offered.name, why, "MCP server's tool is left out");
+        match &made {
+            Ok(_) => drop(self.used.insert(offered.name.to_string())),
+            Err(why) => warn!(server = self.server, tool = %offered.name, why, "MCP server's tool is left out"),
         }
         made
     }
@@ -127,7 +165,30 @@ fn annotated(hints: &ToolAnnotations) -> Option<Effect> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use holdfast_resilience::breaker::Settings;
+    use holdfast_rpc::Channel;
+
     use super::*;
+    use crate::circuits::Keeper;
+
+    #[tokio::test]
+    async fn a_server_that_makes_up_names_all_the_time_comes_to_an_end() {
+        // Nobody is asked: nothing is started.
+        let nobody = Channel::connect("state", "http://127.0.0.1:1", None, None).expect("a URL");
+        let circuits = Circuits::new(Settings::default(), Keeper::new(nobody, Duration::from_secs(1)), None);
+        let mut offers = Offers::new("far", &Mcp::default(), ToolProxy::default(), Arc::new(circuits));
+        let link = watch::Sender::new(Link::Coming);
+        let listed = |from: usize, to: usize| {
+            let offered = |number| Offered::new(format!("t{number}"), "", Arc::default());
+            (from..to).map(offered).collect::<Vec<_>>()
+        };
+        assert_eq!(offers.take(&listed(0, 600), &link).len(), 600);
+        assert_eq!(offers.take(&listed(600, 1_200), &link).len(), NAMES_MAX - 600, "there is room for some");
+        assert_eq!(offers.take(&listed(1_200, 1_300), &link).len(), 0);
+        assert_eq!(offers.take(&listed(0, 1_300), &link).len(), NAMES_MAX, "what was known may come back");
+    }
 
     #[test]
     fn a_name_that_does_not_fit_is_no_tools() {

@@ -11,7 +11,9 @@ use holdfast_rpc::{Caller, Error, Role, service::Stop};
 use tokio_stream::wrappers::BroadcastStream;
 use tonic::Status;
 
-use crate::circuits::{Circuits, Report};
+use crate::calls::Calls;
+use crate::circuits::{Circuits, Kind, Report};
+use crate::domain::User;
 
 /// When a watcher may come back to a process that drains.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -21,12 +23,37 @@ const REASON_BYTES_MAX: usize = 500;
 
 type News = Pin<Box<dyn Stream<Item = Result<WatchCircuitsResponse, Status>> + Send>>;
 
+/// Somebody who looks, and what is theirs to see: an operator's everything; of anybody else the circuits of the tools that they
+/// may use, without what operators said of them. Hosts are the operators' affair.
+pub(super) struct Viewer {
+    calls: Arc<Calls>,
+    user: User,
+}
+
+impl Viewer {
+    pub(super) fn new(calls: &Arc<Calls>, caller: &Caller) -> Self {
+        Self { calls: Arc::clone(calls), user: User::from(caller) }
+    }
+
+    /// Of these, what is theirs.
+    pub(super) fn see(&self, circuits: Vec<Report>) -> Vec<Report> {
+        if self.user == User::Operator {
+            return circuits;
+        }
+        let tools = self.calls.catalog().tools();
+        let may_use = |name: &str| tools.get(name).is_some_and(|tool| tool.permission.admits(&self.user));
+        let theirs = circuits.into_iter().filter(|circuit| circuit.kind == Kind::Tool && may_use(&circuit.name));
+        theirs.map(|circuit| Report { word: None, ..circuit }).collect()
+    }
+}
+
 /// How everything stands, then each change. A watcher that fell behind is told how everything stands again.
-pub(super) fn watch(circuits: Arc<Circuits>, stop: Stop) -> News {
+pub(super) fn watch(circuits: Arc<Circuits>, viewer: Viewer, stop: Stop) -> News {
     // First the ears, then the look: what changes in between is told twice rather than never.
     let changes = BroadcastStream::new(circuits.watch());
-    let first = stream::iter(circuits.list());
-    let later = changes.flat_map(move |change| stream::iter(change.map_or_else(|_| circuits.list(), |one| vec![one])));
+    let first = stream::iter(viewer.see(circuits.list()));
+    let later = changes
+        .flat_map(move |change| stream::iter(viewer.see(change.map_or_else(|_| circuits.list(), |one| vec![one]))));
     let draining = Error::unavailable("the tool-proxy is draining", RETRY_AFTER);
     let last = stream::once(async move { Err(Status::from(draining)) });
     let news = first.chain(later).map(|circuit| Ok(told(circuit)));

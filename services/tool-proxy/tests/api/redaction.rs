@@ -68,7 +68,10 @@ async fn all_that_is_said(more: &str) -> String {
     let schema = r#"schema = '{"type":"object","properties":{"user":{"type":"string"}}}'"#;
     let more = format!("effect = \"read_only\"\n{schema}\n{CHAIN}\n{more}");
     let mesh = Harness::start(|server| tool("log_in", &server.url("/log_in"), &more)).await;
-    let content = json!({"token": CANARY, "name": PLAIN, "packed": json!({"password": CANARY}).to_string()});
+    let content = json!({
+        "token": CANARY, "name": PLAIN, "packed": json!({"password": CANARY}).to_string(),
+        "log": format!("Password={CANARY}"), "content": [{"type": "text", "text": format!("It is {CANARY}.")}],
+    });
     let lease = mesh.lease("inv", 10);
     let mut step = 0;
     let ways = [
