@@ -192,6 +192,7 @@ fallback = [{ kind = "last_good", max_age = "5m" }, { kind = "unavailable", advi
         let line = format!("effect = \"read_only\"\nauthority = \"file:{}\"", file.display());
         let plain = GOOD.replace("effect = \"read_only\"", &line);
         assert!(complaint(&plain).contains("tools.search.authority: is for https only"), "{}", complaint(&plain));
+        assert!(complaint(&plain.replace("http:", "HTTP:")).contains("tools.search.authority: is for https only"));
         let text = complaint(&plain.replace("http:", "https:"));
         assert!(text.contains("tools.search.authority: is not a certificate in PEM"), "{text}");
     }

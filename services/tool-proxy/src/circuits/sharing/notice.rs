@@ -108,7 +108,7 @@ mod tests {
     fn an_answer_that_is_not_ours_is_none() {
         let standing = |state: &str| {
             let why = serde_json::to_string(&Reason::FailureRate { failures: 4, calls: 5 }).expect("JSON");
-            Value::Array([&*"7", state, "1500", "2", &why, "0", ""].map(text).into())
+            Value::Array(["7", state, "1500", "2", why.as_str(), "0", ""].map(text).into())
         };
         let known = of_look(&Value::Array(vec![standing("open"), Value::Array(Vec::new())])).expect("ours");
         let open = known[0].as_ref().expect("known");

@@ -56,10 +56,10 @@ impl Address {
         path.chain(query)
     }
 
-    /// Whether the configuration itself sets a parameter.
+    /// Whether the configuration itself sets a parameter: in whatever case, for some servers read names so.
     pub(super) fn sets(&self, parameter: &str) -> bool {
-        self.query.iter().any(|(name, _)| name == parameter)
-            || self.base.query_pairs().any(|(name, _)| name == parameter)
+        self.query.iter().any(|(name, _)| name.eq_ignore_ascii_case(parameter))
+            || self.base.query_pairs().any(|(name, _)| name.eq_ignore_ascii_case(parameter))
     }
 
     /// The URL with the arguments in their places.
@@ -133,9 +133,10 @@ fn encode(value: &Value) -> Option<Cow<'_, str>> {
 }
 
 /// Whether a segment is none, or one by which somebody on the way could leave the path: at once, or after decoding it
-/// once or, as careless servers do, twice.
+/// once or, as careless servers do, twice. Some servers cut off what follows a semicolon before they look.
 fn strays(encoded: &str) -> bool {
-    let climbs = |text: &str| text.split(['/', '\\']).any(|part| matches!(part, "." | ".."));
+    let named = |part: &str| part.split(';').next().is_some_and(|name| matches!(name, "." | ".."));
+    let climbs = |text: &str| text.split(['/', '\\']).any(named);
     let once = percent_decode_str(encoded).decode_utf8_lossy();
     let twice = percent_decode_str(&once).decode_utf8_lossy();
     encoded.is_empty() || climbs(&once) || climbs(&twice)

@@ -21,7 +21,7 @@ pub(super) fn authorities(tool: &Tool, common: &Common, simulated: bool) -> Resu
 /// The authority that a tool names; an error names the key and why.
 pub(crate) fn authority(tool: &Tool) -> Result<Vec<Certificate>, Wrong> {
     let Some(authority) = &tool.authority else { return Ok(Vec::new()) };
-    if tool.url.starts_with("http:") {
+    if tool.url.get(.."http:".len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:")) {
         return Err(("authority".into(), "is for https only: this tool shows no certificate".into()));
     }
     certificates(authority).map_err(|why| ("authority".into(), why))

@@ -47,13 +47,19 @@ fn a_part_of_the_path_must_be_there_and_lead_nowhere_else() {
         (json!({"id": "a\\..\\admin"}), "must not be empty, nor lead"),
         (json!({"id": "%2e%2e"}), "must not be empty, nor lead"),
         (json!({"id": "a%2f..%2fadmin"}), "must not be empty, nor lead"),
+        (json!({"id": "..;"}), "must not be empty, nor lead"),
+        (json!({"id": "a/..;x=1/admin"}), "must not be empty, nor lead"),
+        (json!({"id": "..%3bx"}), "must not be empty, nor lead"),
+        (json!({"id": ".;/..%3B"}), "must not be empty, nor lead"),
     ];
     for (arguments, expected) in cases {
         let unfit = fill(&address, &arguments).expect_err("it does not fit");
         assert_eq!(unfit.argument, "id");
         assert!(unfit.why.contains(expected), "{arguments}: {}", unfit.why);
     }
-    for (id, expected) in [("...", "..."), ("a..b", "a..b"), ("a/b", "a%2Fb"), ("?q#f;x=1&y", "%3Fq%23f%3Bx%3D1%26y")] {
+    for (id, expected) in
+        [("...", "..."), ("a..b", "a..b"), ("a/b", "a%2Fb"), ("a;..", "a%3B.."), ("?q#f;x=1&y", "%3Fq%23f%3Bx%3D1%26y")]
+    {
         assert_eq!(fill(&address, &json!({"id": id})).expect(id), format!("http://h/orders/{expected}/items"));
     }
 }
@@ -87,7 +93,8 @@ proptest! {
         let arguments = json!({"id": id, "other": other, "value": value, "list": list});
         let Ok(text) = fill(&address, &arguments) else {
             // Refused is what has no harmless place: nothing at all, or what climbs once it is decoded.
-            let climbs = |text: &str| text.split(['/', '\\']).any(|part| part == "." || part == "..");
+            let named = |part: &str| [".", ".."].contains(&part) || part.starts_with("..;") || part.starts_with(".;");
+            let climbs = |text: &str| text.split(['/', '\\']).any(named);
             let strays = |text: &str| climbs(text) || climbs(&percent_decode_str(text).decode_utf8_lossy());
             let second = format!("x-{other}");
             prop_assert!(id.is_empty() || strays(&id) || strays(&second));
