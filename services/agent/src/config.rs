@@ -54,7 +54,7 @@ pub struct Agent {
     /// The system message.
     #[serde(default)]
     pub instructions: String,
-    /// The tools that it may call: of `[tools]`, and the built-in `state_get`, `state_put`, `state_list`.
+    /// The tools that it may call: of `[tools]` and `[mcp.*]`, and the built-in `state_get`, `state_put`, `state_list`.
     #[serde(default)]
     pub tools: Vec<String>,
     /// Answers of the model before the invocation fails with `STEP_LIMIT`.
