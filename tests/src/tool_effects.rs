@@ -47,7 +47,7 @@ pub struct Report {
     pub calls: u64,
     /// Answers that were told, repeats included.
     pub answers: u64,
-    /// Kills of the proxy.
+    /// Kills of the proxy while a tool had a request of it in hand.
     pub proxy_kills: u64,
     /// Workers that were killed.
     pub worker_kills: u64,
@@ -57,7 +57,7 @@ pub struct Report {
     pub fenced: u64,
     /// Answers that the tools did not give.
     pub answers_lost: u64,
-    /// What calls came to, by tool and outcome.
+    /// What calls came to, by tool and outcome; and those that were refused to the superseded, as FENCED.
     pub outcomes: BTreeMap<String, u64>,
     /// Broken promises, each with its seed.
     pub broken: Vec<String>,
@@ -67,6 +67,21 @@ impl Report {
     /// Whether every promise held.
     pub const fn holds(&self) -> bool {
         self.broken.is_empty()
+    }
+
+    /// What should have come to pass in so many runs, and did not: then nothing is shown.
+    pub fn lacks(&self) -> Vec<&'static str> {
+        let came = |what: &str| self.outcomes.get(what).copied().unwrap_or(0);
+        let floors = [
+            ("workers that were killed", self.worker_kills, self.runs / 2),
+            ("workers that went on though superseded", self.zombies, self.runs / 6),
+            ("lost answers", self.answers_lost, 3 * self.runs),
+            ("kills of the proxy with a request in hand", self.proxy_kills, self.runs * 2 / 3),
+            ("calls of the superseded that the check of the fence refused", came("once:FENCED"), 1),
+            ("calls of the superseded whose intent was refused", came("pay:FENCED"), 1),
+            ("outcomes that nobody knows", came("pay:OUTCOME_UNKNOWN"), self.runs / 3),
+        ];
+        floors.into_iter().filter(|(_, count, least)| count < least).map(|(what, ..)| what).collect()
     }
 
     /// One line of figures.
@@ -139,6 +154,7 @@ impl Stage {
             // The calls may end before so many have come.
             Kill::AtHit { .. } => drop(timeout(Duration::from_secs(2), hits).await),
         }
+        let in_hand = self.tools.have_in_hand();
         self.mesh.kill(Peer::ToolProxy).await;
         self.tools.go_on();
         self.mesh.restart(Peer::ToolProxy).await;
@@ -150,7 +166,7 @@ impl Stage {
         .await;
         let mut report = report.lock();
         report.runs += 1;
-        report.proxy_kills += 1;
+        report.proxy_kills += u64::from(in_hand);
         if ended.is_err() {
             report.broken.push(format!("seed {seed}: it has not ended within {ENDED_WITHIN:?}"));
         }

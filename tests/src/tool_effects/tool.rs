@@ -53,6 +53,8 @@ struct Inner {
     done: HashMap<String, u64>,
     receipts: u64,
     hits: usize,
+    /// Held by each request that the proxy still waits for.
+    in_hand: Arc<()>,
     kill: Option<(Kill, oneshot::Sender<()>)>,
 }
 
@@ -84,6 +86,11 @@ impl Tools {
         inner.fates = script.places().map(|(place, call)| (place, call.fate)).collect();
         self.free.send_replace(false);
         told
+    }
+
+    /// Whether the proxy waits for an answer.
+    pub(super) fn have_in_hand(&self) -> bool {
+        Arc::strong_count(&self.inner.lock().in_hand) > 1
     }
 
     /// The kill is over.
@@ -167,6 +174,8 @@ async fn answer(
     headers: HeaderMap,
     Json(asked): Json<Asked>,
 ) -> Response<Body> {
+    // This ends where the proxy goes away; the work goes on.
+    let _in_hand = Arc::clone(&tools.inner.lock().in_hand);
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default().to_owned();
     let work = tokio::spawn(tools.act(tool, (asked.invocation, asked.step), key));
     work.await.expect("a tool does not panic")

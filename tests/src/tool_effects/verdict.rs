@@ -13,7 +13,8 @@ use super::worker::Told;
 pub(super) fn judge(seed: u64, script: &Script, told: &Told, effects: &HashMap<Place, Effects>, report: &mut Report) {
     report.worker_kills += told.killed;
     report.zombies += told.zombies;
-    report.fenced += told.fenced;
+    report.fenced += told.fenced.len() as u64;
+    told.fenced.iter().for_each(|tool| report.count(tool, "FENCED"));
     report.broken.extend(told.strange.iter().map(|strange| format!("seed {seed}: {strange}")));
     for (place, call) in script.places() {
         let answers = told.answers.get(&place).map_or(&[][..], Vec::as_slice);

@@ -35,7 +35,8 @@ pub(super) struct Told {
     pub(super) answers: HashMap<Place, Vec<CallToolResponse>>,
     pub(super) killed: u64,
     pub(super) zombies: u64,
-    pub(super) fenced: u64,
+    /// The tools of calls that were refused to the superseded.
+    pub(super) fenced: Vec<&'static str>,
     /// Refusals for which there is no reason.
     pub(super) strange: Vec<String>,
 }
@@ -105,7 +106,7 @@ async fn live(work: Arc<Work>, invocation: Invocation, attempt: u32, progress: w
                 work.told.lock().answers.entry(place).or_default().push(answer);
             }
             Err(refused) if status::reason(&refused).as_deref() == Some("FENCED") => {
-                work.told.lock().fenced += 1;
+                work.told.lock().fenced.push(call.tool);
                 return;
             }
             Err(refused) => {
