@@ -139,7 +139,14 @@ impl Core {
         }
     }
 
-    /// Reports what became of a call. One that took longer than `slow_call` since its ticket was issued is slow.
+    /// The call begins only now: what was waited for between leave and call is not held against the dependency.
+    pub fn begin(&mut self, now: Duration, ticket: &mut Ticket) {
+        self.advance(now);
+        ticket.since = self.now;
+    }
+
+    /// Reports what became of a call. One that took longer than `slow_call` since its ticket was issued, or it began, is
+    /// slow.
     pub fn settle(&mut self, now: Duration, ticket: Ticket, outcome: Outcome) {
         self.advance(now);
         if ticket.stay != self.stay {

@@ -118,6 +118,7 @@ impl fmt::Debug for Breaker {
 }
 
 /// Leave for one call. It knows since when: what takes longer than the breaker's `slow_call` until it is settled is slow.
+/// Where something else is waited for before the call, [`Permit::begins_now`] says when it begins.
 #[must_use = "a permit that is dropped at once counts as a cancelled call"]
 pub struct Permit {
     shared: Arc<Shared>,
@@ -125,6 +126,13 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// The call is made now: what was waited for since the permit was issued is not the dependency's.
+    pub fn begins_now(&mut self) {
+        if let Some(ticket) = &mut self.ticket {
+            self.shared.step(|core, now| core.begin(now, ticket));
+        }
+    }
+
     /// The dependency did its work.
     pub fn success(mut self) {
         self.settle(Outcome::Success);

@@ -42,6 +42,19 @@ fn calls_that_take_too_long_open_it_though_every_one_succeeds() {
 }
 
 #[test]
+fn what_was_waited_for_before_a_call_began_does_not_make_it_slow() {
+    let mut core = core(Settings { slow_call: Some(at(100)), slow_percent: 75, minimum_calls: 2, ..settings() });
+    let mut waited = core.acquire(at(0)).expect("closed");
+    core.begin(at(500), &mut waited);
+    core.settle(at(600), waited, Outcome::Success);
+    assert_eq!(core.snapshot(at(600)).slow, 0);
+    let mut slow = core.acquire(at(600)).expect("closed");
+    core.begin(at(700), &mut slow);
+    core.settle(at(801), slow, Outcome::Success);
+    assert_eq!(core.snapshot(at(801)).slow, 1);
+}
+
+#[test]
 fn a_failure_that_took_long_counts_for_both_rates() {
     let mut core = core(Settings { slow_call: Some(at(100)), slow_percent: 50, failure_percent: 100, ..settings() });
     call(&mut core, at(0), at(101), Outcome::Failure);
