@@ -10,6 +10,7 @@
 //! ```
 
 mod offer;
+mod said;
 mod server;
 
 use std::sync::Arc;
@@ -72,7 +73,7 @@ fn place(name: &str, server: &config::Mcp, egress: &Egress) -> Result<Place, (St
     }
     let tool = server.server();
     let client = egress
-        .client(ClientSettings {
+        .locked(ClientSettings {
             name: &format!("mcp.{name}"),
             url: &tool.url,
             allow_private: server.allow_private,
@@ -83,5 +84,5 @@ fn place(name: &str, server: &config::Mcp, egress: &Egress) -> Result<Place, (St
             authorities: upstream::authority(&tool)?,
         })
         .map_err(|why| ("url".to_owned(), why))?;
-    Web::new(&tool, client.http().clone()).map(Place::Web)
+    Web::new(&tool, server.answer_bytes_max(), client).map(Place::Web)
 }

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | a written address (`http://10.0.0.1/`) that is not allowed | [`Egress::check`], when the configuration is read |
 //! | a name that leads, even among others, to such an address | the client's resolver, at each new connection |
-//! | another scheme, host or port | [`Client::execute`] before, the client's own connector whatever else happens |
+//! | another scheme, host or port | [`Client::execute`] before; in a library's hands the client's own connector |
 //! | a redirect | not followed, or only to the same scheme, host and port |
 //!
 //! An address is judged by its kind (`address.rs`), against what the operator permitted (`settings.rs`):

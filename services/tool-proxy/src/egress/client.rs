@@ -58,22 +58,34 @@ impl Egress {
     /// # Errors
     /// Why the URL cannot be reached, or the client not be built.
     pub(crate) fn client(&self, settings: ClientSettings<'_>) -> Result<Client, String> {
-        let guard =
-            self.guard(settings.name, settings.url, settings.allow_private).map_err(|refusal| refusal.to_string())?;
-        let guard = Arc::new(guard);
-        let redirects = settings.redirects;
-        let http = self.build(&guard, settings).map_err(|error| format!("cannot be called: {}", whole(&error)))?;
+        let (guard, redirects) = (self.guarded(&settings)?, settings.redirects);
+        let http = self.build(&guard, settings).build().map_err(|error| unusable(&error))?;
         Ok(Client { http, guard, redirects })
     }
 
-    fn build(&self, guard: &Arc<Guard>, settings: ClientSettings<'_>) -> reqwest::Result<reqwest::Client> {
+    /// The same for a library that makes requests of its own: the connector itself refuses what leads elsewhere. It follows
+    /// no redirect.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn locked(&self, settings: ClientSettings<'_>) -> Result<reqwest::Client, String> {
+        let guard = self.guarded(&settings)?;
+        let rule = nowhere_but(Arc::clone(&guard));
+        self.build(&guard, settings).proxy(rule).build().map_err(|error| unusable(&error))
+    }
+
+    fn guarded(&self, settings: &ClientSettings<'_>) -> Result<Arc<Guard>, String> {
+        let guard = self.guard(settings.name, settings.url, settings.allow_private);
+        guard.map(Arc::new).map_err(|refusal| refusal.to_string())
+    }
+
+    fn build(&self, guard: &Arc<Guard>, settings: ClientSettings<'_>) -> reqwest::ClientBuilder {
         // Where somebody installed a provider already, it is this one.
         let _ = ring::default_provider().install_default();
         let builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
-            .proxy(nowhere_but(Arc::clone(guard)))
             .dns_resolver(Names { guard: Arc::clone(guard), asked: Arc::clone(&self.names) })
             .referer(false)
             // Whether a request may have left is told by its body being asked for; HTTP/2 sends the head before that.
@@ -84,8 +96,8 @@ impl Egress {
             .user_agent(concat!("holdfast-tool-proxy/", env!("CARGO_PKG_VERSION")));
         match guard.home().scheme() {
             // No authority is needed, and a machine without any must still be able to start.
-            "http" => builder.tls_certs_only([]).build(),
-            _ => builder.https_only(true).tls_certs_merge(settings.authorities).build(),
+            "http" => builder.tls_certs_only([]),
+            _ => builder.https_only(true).tls_certs_merge(settings.authorities),
         }
     }
 }
@@ -116,11 +128,6 @@ impl Client {
             *request.url_mut() = to;
         }
         self.send(request).await
-    }
-
-    /// The client itself, for a library that makes requests of its own. It follows no redirect.
-    pub(crate) fn http(&self) -> &reqwest::Client {
-        &self.http
     }
 
     /// Where an answer leads, if it leads anywhere: to the same scheme, host and port, so that headers and credentials go
@@ -155,6 +162,10 @@ impl Client {
 /// A URL without what may be secret in it.
 fn place(url: &Url) -> String {
     url.origin().ascii_serialization()
+}
+
+fn unusable(error: &reqwest::Error) -> String {
+    format!("cannot be called: {}", whole(error))
 }
 
 /// An error with its causes: the first line alone says "builder error".

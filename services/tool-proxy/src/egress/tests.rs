@@ -18,8 +18,8 @@ fn egress() -> Egress {
     Egress::new(&settings).expect("it holds")
 }
 
-fn client(egress: &Egress, url: &str, redirects: u32) -> Client {
-    let settings = ClientSettings {
+fn settings(url: &str, redirects: u32) -> ClientSettings<'_> {
+    ClientSettings {
         name: "t",
         url,
         allow_private: false,
@@ -27,8 +27,16 @@ fn client(egress: &Egress, url: &str, redirects: u32) -> Client {
         connect_timeout: Duration::from_secs(1),
         pool_idle_max: 0,
         authorities: Vec::new(),
-    };
-    egress.client(settings).expect(url)
+    }
+}
+
+fn client(egress: &Egress, url: &str, redirects: u32) -> Client {
+    egress.client(settings(url, redirects)).expect(url)
+}
+
+/// What a library is given.
+fn locked(egress: &Egress, url: &str) -> reqwest::Client {
+    egress.locked(settings(url, 0)).expect(url)
 }
 
 async fn get(client: &Client, url: &str) -> Result<Response, Failed> {
@@ -81,7 +89,7 @@ async fn a_bare_client_cannot_be_brought_to_reach_anything_else() {
     let port = canary.address.port();
     let names = names("localhost", &[&["127.0.0.2"]]);
     let egress = egress().with_names(names);
-    let client = client(&egress, &allowed.url(), 0);
+    let (client, locked) = (client(&egress, &allowed.url(), 0), locked(&egress, &allowed.url()));
     let elsewhere = [
         format!("http://127.0.0.1:{port}/"),
         format!("https://127.0.0.1:{port}/"),
@@ -97,7 +105,7 @@ async fn a_bare_client_cannot_be_brought_to_reach_anything_else() {
         format!("https://127.0.0.2:{}/", allowed.address.port()),
     ];
     for url in &elsewhere {
-        let error = client.http().get(url).send().await.expect_err(url);
+        let error = locked.get(url).send().await.expect_err(url);
         assert!(error.is_connect() && Refusal::behind(&error).is_some(), "{url}: {error:?}");
         let place = Url::parse(url).expect(url).origin().ascii_serialization();
         assert_eq!(refusal(&client, url).await, Refusal::Elsewhere(place), "{url}");
@@ -105,7 +113,7 @@ async fn a_bare_client_cannot_be_brought_to_reach_anything_else() {
     let as_somebody = allowed.url().replace("//", "//user:password@");
     assert!(matches!(refusal(&client, &as_somebody).await, Refusal::Elsewhere(_)));
     assert_eq!((allowed.connections(), canary.connections()), (0, 0));
-    assert_eq!(client.http().get(allowed.url()).send().await.expect("its own").status(), 200);
+    assert_eq!(locked.get(allowed.url()).send().await.expect("its own").status(), 200);
 }
 
 #[tokio::test]
@@ -113,10 +121,11 @@ async fn behind_tls_the_same_holds_and_nothing_is_sent_without() {
     let canary = Server::start("0.0.0.0:0", OK).await;
     let port = canary.address.port();
     let home = format!("https://tool.example:{port}/");
-    let client = client(&egress().with_names(names("tool.example", &[&["127.0.0.1"]])), &home, 0);
+    let egress = egress().with_names(names("tool.example", &[&["127.0.0.1"]]));
+    let (client, locked) = (client(&egress, &home, 0), locked(&egress, &home));
     assert!(matches!(refusal(&client, &home).await, Refusal::Address { .. }));
     for url in [format!("http://tool.example:{port}/"), format!("https://127.0.0.1:{port}/")] {
-        client.http().get(&url).send().await.expect_err(&url);
+        locked.get(&url).send().await.expect_err(&url);
         assert!(matches!(refusal(&client, &url).await, Refusal::Elsewhere(_)), "{url}");
     }
     assert_eq!(canary.connections(), 0);
