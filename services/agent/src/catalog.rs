@@ -11,7 +11,7 @@ use holdfast_rpc::{Channel, deadline};
 use holdfast_sdk::Failure;
 use parking_lot::RwLock;
 use tokio::time::Instant;
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// Between attempts to reach a tool-proxy that is away.
 const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(2));
@@ -42,7 +42,12 @@ impl Catalog {
     /// Fetches until the tool-proxy is there. What it does not have is told, and looked for again when it is needed.
     pub(crate) async fn open(&self, names: &[String]) {
         let mut failed = 0;
-        while let Err(status) = self.refresh().await {
+        while let Err(status) = self.refresh(names).await {
+            if status.code() == Code::OutOfRange {
+                // One tool is more than a message: the agents without it shall work.
+                tracing::error!(error = status.message(), "the tools cannot be listed together");
+                return;
+            }
             failed += 1;
             tracing::info!(error = status.message(), "waiting for the tool-proxy");
             let pause = BACKOFF.delay(failed, &mut rand::rng());
@@ -53,7 +58,7 @@ impl Catalog {
         }
     }
 
-    /// The definitions of these tools; asks the tool-proxy for those that are not known.
+    /// The definitions of these tools; asks the tool-proxy for them where one is not known.
     pub(crate) async fn definitions(&self, names: &[String]) -> Result<Vec<ToolDefinition>, Failure> {
         let end = Instant::now() + UNKNOWN_MAX;
         let mut failed = 0;
@@ -62,7 +67,7 @@ impl Catalog {
             if let Some(found) = found {
                 return Ok(found);
             }
-            match self.refresh().await {
+            match self.refresh(names).await {
                 Ok(()) => {
                     let missing = names.iter().find(|name| self.get(name).is_none());
                     if let Some(missing) = missing {
@@ -90,10 +95,14 @@ impl Catalog {
         self.known.read().get(name).cloned()
     }
 
-    async fn refresh(&self) -> Result<(), Status> {
+    /// Asks for these and no others: what is wrong with another agent's tool is not this one's matter.
+    async fn refresh(&self, names: &[String]) -> Result<(), Status> {
         let _turn = self.refreshing.lock().await;
+        if names.iter().all(|name| self.known.read().contains_key(name)) {
+            return Ok(());
+        }
         let mut fetched = HashMap::new();
-        let mut request = ListToolsRequest { page_size: 1_000, ..Default::default() };
+        let mut request = ListToolsRequest { names: names.to_vec(), page_size: 1_000, ..Default::default() };
         loop {
             let listing = self.proxy.clone();
             let page = deadline::scope(Some(Instant::now() + LIST_MAX), list(listing, request.clone())).await?;
@@ -110,7 +119,9 @@ impl Catalog {
             }
             request.page_token = page.next_page_token;
         }
-        *self.known.write() = fetched;
+        let mut known = self.known.write();
+        names.iter().for_each(|name| drop(known.remove(name)));
+        known.extend(fetched);
         Ok(())
     }
 }

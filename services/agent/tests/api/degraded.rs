@@ -38,3 +38,13 @@ async fn what_stands_in_for_a_tool_is_told_as_such() {
     assert_eq!(outcomes, ["CACHED", "UNAVAILABLE", "UNKNOWN"]);
     assert_eq!((&told[0]["age_seconds"], &told[1]["content"]["advice"]), (&json!(60), &json!("ask a person")));
 }
+
+#[tokio::test]
+async fn a_tool_that_no_message_can_hold_leaves_other_agents_at_work() {
+    let agent = |name: &str, tool: &str| format!("[agents.{name}]\nmodel = \"scripted\"\ntools = [\"{tool}\"]\n");
+    let mesh = Mesh::start(&(agent("clerk", "echo") + &agent("other", "huge"))).await;
+    *mesh.tools.huge.lock() = Some(5 << 20);
+    mesh.models.script([calls(&[("echo", "{}")]), says("done")]);
+    let _pool = mesh.pool().await;
+    assert_eq!(result(&mesh.run("clerk", json!("go")).await).0, b"done");
+}

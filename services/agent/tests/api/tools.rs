@@ -22,6 +22,8 @@ pub struct Tools {
     barrier: Barrier,
     /// Calls of `gate` wait for it.
     pub gate: Semaphore,
+    /// How long the description of `huge` is, where there is such a tool.
+    pub huge: Mutex<Option<usize>>,
 }
 
 impl Default for Tools {
@@ -31,6 +33,7 @@ impl Default for Tools {
             sent: watch::Sender::default(),
             barrier: Barrier::new(2),
             gate: Semaphore::new(0),
+            huge: Mutex::default(),
         }
     }
 }
@@ -95,15 +98,22 @@ impl ToolService for Tools {
         Ok(Response::new(answer))
     }
 
-    async fn list_tools(&self, _: Request<pb::ListToolsRequest>) -> Result<Response<pb::ListToolsResponse>, Status> {
-        let tool = |name: &str| pb::Tool {
+    async fn list_tools(
+        &self,
+        request: Request<pb::ListToolsRequest>,
+    ) -> Result<Response<pb::ListToolsResponse>, Status> {
+        let wanted = request.into_inner().names;
+        let tool = |name: &str, description: String| pb::Tool {
             name: name.into(),
-            description: format!("{name} does what it says"),
+            description,
             input_schema: br#"{"type":"object"}"#.to_vec().into(),
             effect: pb::Effect::ReadOnly.into(),
             fallbacks: vec![pb::FallbackKind::Unavailable.into()],
         };
-        Ok(Response::new(pb::ListToolsResponse { tools: NAMES.map(tool).into(), next_page_token: String::new() }))
+        let plain = NAMES.iter().map(|name| tool(name, format!("{name} does what it says")));
+        let huge = self.huge.lock().map(|bytes| tool("huge", "x".repeat(bytes)));
+        let tools = plain.chain(huge).filter(|tool| wanted.is_empty() || wanted.contains(&tool.name)).collect();
+        Ok(Response::new(pb::ListToolsResponse { tools, next_page_token: String::new() }))
     }
 
     async fn list_circuits(
