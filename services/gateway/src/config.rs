@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use holdfast_config::{ConfigError, Document, Invalid, Size, Tenants};
 use holdfast_rpc::Role;
 use holdfast_rpc::service::Settings;
+use holdfast_rpc::web::is_host;
 use serde::de::IgnoredAny;
 
 use crate::access::{Identity, Key, Keys};
@@ -67,6 +68,10 @@ impl Config {
         }
         if section.bytes_max < section.payload_max {
             return Err(Invalid::new("gateway.bytes_max", "must hold at least one payload (gateway.payload_max)"));
+        }
+        if let Some(host) = section.mcp.hosts.iter().find(|host| !is_host(host)) {
+            let why = format!("{host:?} is no host: write it as NAME or NAME:PORT");
+            return Err(Invalid::new("gateway.mcp.hosts", why));
         }
         check_room(section)?;
         Agreed::validate(section.tenant_rate(), &self.tenants)?;
@@ -143,6 +148,11 @@ impl Config {
     pub(crate) fn outflow(&self) -> Outflow {
         let (one, all) = (self.gateway.unread_max.bytes(), self.gateway.unread_bytes_max.bytes());
         Outflow::new(one, all, *self.gateway.slow_max)
+    }
+
+    /// Hosts that MCP clients may mean, beside the names of this machine.
+    pub(crate) fn mcp_hosts(&self) -> &[String] {
+        &self.gateway.mcp.hosts
     }
 
     /// How long a stream to the queue may take to open.

@@ -57,7 +57,7 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     let router = std::mem::take(routes.axum_router_mut());
     let behind = Arc::new(Passthrough { admission, outflow, lease_key: host.lease_key(), stop });
     *routes.axum_router_mut() = behind.routes(router, &common)?;
-    let web = behind.web(&common, host.is_loopback())?;
+    let web = behind.web(&common, config.mcp_hosts(), host.is_loopback())?;
 
     let host = host.with_limits(Limits { in_flight_max: config.calls_max(), ..Limits::default() });
     let host = host.with_web(passthrough::MCP, web);

@@ -60,12 +60,21 @@ pub struct Caller {
     pub lease: Option<LeaseToken>,
     /// Whether this mesh takes everybody (loopback, no credential).
     open: bool,
+    /// Whether the mesh's credential was shown.
+    vouched: bool,
 }
 
 impl Caller {
     /// Somebody of a tenant.
     pub fn of_tenant(tenant: impl Into<String>, role: Role, principal: impl Into<String>) -> Self {
-        Self { tenant: Some(tenant.into()), role, principal: principal.into(), lease: None, open: false }
+        Self {
+            tenant: Some(tenant.into()),
+            role,
+            principal: principal.into(),
+            lease: None,
+            open: false,
+            vouched: false,
+        }
     }
 
     /// The caller of a request; the authentication layer put it there.
@@ -92,6 +101,11 @@ impl Caller {
     /// The tenant to which this caller is confined; `None` for a service of the mesh that acts for all.
     pub fn named_tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
+    }
+
+    /// Whether a service of the mesh has shown its credential: it calls for itself, or passes on somebody's call.
+    pub fn is_vouched_for(&self) -> bool {
+        self.vouched
     }
 
     /// Whether a service of the mesh calls for itself.
@@ -151,7 +165,8 @@ impl Authenticate for MeshAuth {
         };
         let tenant = text(headers, TENANT)?.map(str::to_owned);
         let principal = text(headers, PRINCIPAL)?.unwrap_or(role.name()).to_owned();
-        self.under_lease(Caller { tenant, role, principal, lease: None, open: self.credential.is_none() }, headers)
+        let vouched = self.credential.is_some();
+        self.under_lease(Caller { tenant, role, principal, lease: None, open: !vouched, vouched }, headers)
     }
 }
 
@@ -206,6 +221,7 @@ mod tests {
         }
         let caller = auth.authenticate("/", &headers(&[("authorization", "Bearer s3cret")])).unwrap();
         assert!(caller.is_mesh() && caller.named_tenant().is_none() && caller.tenant().is_err());
+        assert!(caller.is_vouched_for() && !Caller::of_tenant("acme", Role::Operator, "key").is_vouched_for());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tonic::{Code, body::Body};
 
 pub(crate) use door::Door;
-pub use guard::Guard;
+pub use guard::{Guard, is_host};
 
 use crate::{Error, HttpResponse};
 

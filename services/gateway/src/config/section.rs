@@ -34,6 +34,16 @@ pub(super) struct Section {
     pub(super) connect_within: Span,
     pub(super) answer_within: Span,
     pub(super) resend_within: Span,
+    pub(super) mcp: McpSetting,
+}
+
+/// `[gateway.mcp]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct McpSetting {
+    /// Hosts that MCP clients may mean, with or without a port. On loopback the names of this machine always are; elsewhere
+    /// none here means any.
+    pub(super) hosts: Vec<String>,
 }
 
 /// One entry of `[[gateway.keys]]`.
@@ -76,6 +86,7 @@ impl Default for Section {
             connect_within: Span::from_secs(1),
             answer_within: Span::from_secs(5),
             resend_within: Span::from_secs(5),
+            mcp: McpSetting::default(),
         }
     }
 }

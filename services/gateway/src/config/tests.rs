@@ -107,3 +107,10 @@ fn limits_that_contradict_each_other_are_refused_by_name() {
         assert!(error.starts_with(&format!("t.toml:2: {key}")), "{error}");
     }
 }
+
+#[test]
+fn a_host_that_no_mcp_client_could_mean_is_refused() {
+    assert!(load("[gateway.mcp]\nhosts = [\"mcp.example\", \"mcp.example:443\"]\n").is_ok());
+    let refused = refused("[gateway.mcp]\nhosts = [\"https://mcp.example\"]\n");
+    assert!(refused.contains("gateway.mcp.hosts") && refused.contains("NAME:PORT"), "{refused}");
+}

@@ -9,7 +9,7 @@ use holdfast_config::{Common, Peer};
 use holdfast_rpc::caller::Caller;
 use holdfast_rpc::web::{self, Guard};
 use holdfast_rpc::{Channel, Error};
-use http::{Method, header};
+use http::{HeaderMap, Method, header};
 use tonic::body::Body;
 use tower::ServiceExt as _;
 
@@ -21,15 +21,23 @@ use crate::outflow::Slow;
 /// Where MCP is spoken, here as there.
 pub(crate) const PATH: &str = "/mcp";
 
+/// The revision from which on a request's headers tell what it is. The tool-proxy refuses one that is something else.
+const TOLD_SINCE: &str = "2026-07-28";
+
 impl Passthrough {
     /// The route for MCP clients.
     ///
     /// # Errors
     /// The URL of the tool-proxy in `[mesh]` is not one.
-    pub(crate) fn web(self: &Arc<Self>, common: &Common, is_loopback: bool) -> Result<axum::Router, Error> {
+    pub(crate) fn web(
+        self: &Arc<Self>,
+        common: &Common,
+        hosts: &[String],
+        is_loopback: bool,
+    ) -> Result<axum::Router, Error> {
         let (peer, channel) = (Peer::ToolProxy, Channel::to(common, Peer::ToolProxy)?);
         let way = Arc::new(Way { peer: peer.name(), channel, door: Arc::clone(self) });
-        let guard = Arc::new(Guard::new(&[], &[], is_loopback));
+        let guard = Arc::new(Guard::new(hosts, &[], is_loopback));
         let pass = any(move |request: Request| {
             let (way, guard) = (way.clone(), guard.clone());
             async move { way.pass_web(&guard, request).await.unwrap_or_else(|error| answer(web::refuse(&error))) }
@@ -44,7 +52,7 @@ impl Way {
         guard.check_host(request.uri(), request.headers())?;
         let caller = request.extensions().get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Error::unauthenticated("nobody said who is calling"))?;
-        let waits = request.method() == Method::GET;
+        let waits = waits(request.method(), request.headers());
         let kind = if waits { Kind::Wait } else { Kind::Call };
         let free = kind == Kind::Call && self.door.is_leased(&request, caller.tenant()?);
         let place = (!free).then(|| self.door.admission.admit(caller.tenant()?, kind)).transpose()?;
@@ -69,4 +77,12 @@ impl Way {
             response.map(|body| self.door.outflow.keep(Body::new(Passed::new(body, self.peer, stop)), slow, place)),
         ))
     }
+}
+
+/// Whether a request stays for news, until its client or this process ends: an older client's GET, or a newer one's
+/// subscription.
+fn waits(method: &Method, headers: &HeaderMap) -> bool {
+    let told = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let subscribes = told("mcp-method") == "subscriptions/listen" && told("mcp-protocol-version") >= TOLD_SINCE;
+    method == Method::GET || subscribes
 }

@@ -6,6 +6,7 @@ use axum::routing::any;
 use bytes::Bytes;
 use holdfast_config::Common;
 use holdfast_rpc::caller::Caller;
+use holdfast_rpc::lease::{LeaseKey, LeaseToken};
 use holdfast_rpc::service::{Host, Stop};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -23,7 +24,8 @@ async fn tool_proxy(common: &mut Common) -> Stop {
     common.mesh.tool_proxy = format!("http://{}", host.address());
     let (stop, ending) = (host.stop(), host.stop());
     let answer = any(async move |request: Received| {
-        if request.method() == http::Method::GET {
+        let subscribes = request.headers().get("mcp-method").is_some_and(|method| method == "subscriptions/listen");
+        if subscribes || request.method() == http::Method::GET {
             let end = futures::stream::once(async move {
                 ending.cancelled().await;
                 Ok::<_, std::io::Error>(Bytes::new())
@@ -106,12 +108,45 @@ async fn a_page_that_has_its_name_resolve_to_the_gateway_gets_nothing() {
 }
 
 #[tokio::test]
+async fn behind_a_proxy_that_keeps_its_clients_host_that_name_can_be_let_in() {
+    let (harness, _tool_proxy) = start("[gateway.mcp]\nhosts = [\"tools.test\"]").await;
+    let meant = |host: &str| Request::post("/mcp").header("host", host).header("content-type", "application/json");
+    for (host, status) in [("tools.test", 200), ("localhost", 200), ("evil.test", 403)] {
+        assert_eq!(told(&harness, meant(host)).await.0, status, "{host}");
+    }
+}
+
+/// As a client of the current revision asks for news.
+fn subscription() -> http::request::Builder {
+    post(None).header("mcp-protocol-version", "2026-07-28").header("mcp-method", "subscriptions/listen")
+}
+
+#[tokio::test]
+async fn who_waits_for_news_takes_no_calls_place_and_has_a_limit_of_its_own() {
+    let (harness, _tool_proxy) = start("[gateway]\ntenant_concurrency = 1\ntenant_waiting_max = 1\n").await;
+    let news = send(&harness, subscription()).await;
+    assert_eq!(news.status().as_u16(), 200);
+    assert_eq!(told(&harness, post(None)).await.0, 200, "the place for a call is free");
+    let lease = LeaseKey::load(&harness.common).expect("the mesh's").sign(&LeaseToken {
+        tenant: "default".into(),
+        invocation_id: "i".into(),
+        ..LeaseToken::default()
+    });
+    for second in [subscription(), subscription().header("holdfast-lease", lease)] {
+        assert_eq!(send(&harness, second).await.status().as_u16(), 429, "a lease is for work, not for waiting");
+    }
+}
+
+#[tokio::test]
 async fn a_drain_ends_the_streams_of_news() {
     let (harness, _tool_proxy) = start("").await;
-    let news = send(&harness, Request::get("/mcp").header("host", "localhost")).await;
-    assert_eq!(news.status().as_u16(), 200);
+    let older = send(&harness, Request::get("/mcp").header("host", "localhost")).await;
+    let newer = send(&harness, subscription()).await;
+    assert_eq!((older.status().as_u16(), newer.status().as_u16()), (200, 200));
     harness.drained().await;
-    news.into_body().collect().await.expect("it ends well");
+    for news in [older, newer] {
+        news.into_body().collect().await.expect("it ends well");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 use axum::http::Uri;
-use axum::http::uri::Authority;
 use holdfast_config::Invalid;
+use holdfast_rpc::web::is_host;
 use serde::Deserialize;
 
 /// `[tool_proxy.mcp]`: who may speak MCP to it from where, against pages that have their own name resolve to this machine.
@@ -27,14 +27,6 @@ impl McpServer {
         }
         Ok(())
     }
-}
-
-fn is_host(host: &str) -> bool {
-    let Ok(authority) = Authority::try_from(host) else { return false };
-    let name = authority.host();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-    let named = name.starts_with('[') || (!name.is_empty() && name.bytes().all(plain));
-    named && (name == host || (host.starts_with(name) && authority.port_u16().is_some()))
 }
 
 fn is_origin(origin: &str) -> bool {

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use holdfast_rpc::web::{self, Guard};
-use holdfast_rpc::{Error, id};
+use holdfast_rpc::{Caller, Error, id};
 use http_body_util::Full;
 use rmcp::ErrorData;
 use rmcp::model::{JsonRpcError, ProtocolVersion};
@@ -65,7 +65,7 @@ pub(super) async fn post(State(endpoint): State<Arc<Endpoint>>, request: Request
 
 /// An older client waits here for the news that the list of tools has changed.
 pub(super) async fn get(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
-    if let Err(error) = endpoint.guard.check(request.uri(), request.headers()) {
+    if let Err(error) = endpoint.check(&request) {
         return refuse(&error);
     }
     let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -81,16 +81,25 @@ pub(super) async fn get(State(endpoint): State<Arc<Endpoint>>, request: Request)
 
 /// The end of what an older client takes for its session.
 pub(super) async fn delete(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
-    match endpoint.guard.check(request.uri(), request.headers()) {
+    match endpoint.check(&request) {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => refuse(&error),
     }
 }
 
 impl Endpoint {
+    /// Who comes from where. What the gateway passes on names us as the mesh does: the host that its client meant was judged
+    /// there.
+    fn check(&self, request: &Request) -> Result<(), Error> {
+        if request.extensions().get().is_some_and(Caller::is_vouched_for) {
+            return self.guard.check_origin(request.headers());
+        }
+        self.guard.check(request.uri(), request.headers())
+    }
+
     async fn answer(&self, request: Request) -> Result<Response, Error> {
+        self.check(&request)?;
         let (parts, body) = request.into_parts();
-        self.guard.check(&parts.uri, &parts.headers)?;
         let passage = Passage::new(&parts)?;
         if !is_json(&parts.headers) {
             // What comes in another type is not read; the answer says which one is.

@@ -36,6 +36,14 @@ impl Guard {
     /// PERMISSION_DENIED, naming the header.
     pub fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
         self.check_host(uri, headers)?;
+        self.check_origin(headers)
+    }
+
+    /// The origin alone, where somebody before has judged the host.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED.
+    pub fn check_origin(&self, headers: &HeaderMap) -> Result<(), Error> {
         // A client that is no browser says no origin.
         let mut origins = headers.get_all(header::ORIGIN).iter();
         if origins.all(|origin| origin.to_str().is_ok_and(|origin| self.knows_origin(origin))) {
@@ -50,7 +58,7 @@ impl Guard {
     /// PERMISSION_DENIED.
     pub fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
         let Some(hosts) = &self.hosts else { return Ok(()) };
-        if host(uri, headers).is_some_and(|host| hosts.iter().any(|known| is_host(known, &host))) {
+        if host(uri, headers).is_some_and(|host| hosts.iter().any(|known| stands_for(known, &host))) {
             return Ok(());
         }
         Err(refused("Host"))
@@ -79,8 +87,17 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
     }
 }
 
+/// Whether a request could mean this at all: `NAME` or `NAME:PORT`.
+pub fn is_host(host: &str) -> bool {
+    let Ok(authority) = Authority::try_from(host) else { return false };
+    let name = authority.host();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let named = name.starts_with('[') || (!name.is_empty() && name.bytes().all(plain));
+    named && (name == host || (host.starts_with(name) && authority.port_u16().is_some()))
+}
+
 /// A known host without a port stands for all of its ports.
-fn is_host(known: &str, host: &Authority) -> bool {
+fn stands_for(known: &str, host: &Authority) -> bool {
     known.eq_ignore_ascii_case(host.host()) || known.eq_ignore_ascii_case(host.as_str())
 }
 
@@ -110,6 +127,16 @@ mod tests {
         assert!(!admits(&guard, &[]), "a request that names no host");
         let http2 = Uri::from_static("http://evil.test/mcp");
         assert!(guard.check(&http2, &HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn what_no_request_could_mean_is_no_host() {
+        for host in ["tools.test", "tools.test:443", "[::1]", "[::1]:80"] {
+            assert!(is_host(host), "{host}");
+        }
+        for host in ["", "https://tools.test", "a b", "me@tools.test", "tools.test/mcp", "*.tools.test"] {
+            assert!(!is_host(host), "{host}");
+        }
     }
 
     #[test]

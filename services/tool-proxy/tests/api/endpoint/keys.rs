@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use holdfast_config::{Common, Data, Document, Secret};
+use holdfast_rpc::service::Settings as _;
+use holdfast_tool_proxy::Config;
 use rmcp::model::ErrorCode;
 use serde_json::{Value, json};
 
 use super::client::{Era, Shows, answer, call, connect_with, http_client, refusal, told};
-use crate::harness::{Harness, tool};
+use crate::harness::{Harness, Process, launch, tool};
 use crate::tool_server::{Does, ToolServer};
 
 const CALLER: &str = "caller-key-0123456789";
@@ -121,4 +124,40 @@ async fn a_lease_of_another_tenant_opens_nothing() {
         .header("content-type", "application/json")
         .body("{}");
     assert_eq!(request.send().await.expect("it answers").status().as_u16(), 403);
+}
+
+/// The gateway's calls name the tool-proxy as the mesh does, whatever host its clients meant.
+#[tokio::test]
+async fn what_the_gateway_passes_on_is_not_judged_by_the_host_that_it_names() {
+    const CREDENTIAL: &str = "the-credential-of-the-mesh";
+    let (dir, server) = (tempfile::tempdir().expect("a temporary directory"), ToolServer::start().await);
+    let text = config(dir.path(), &server) + "[tool_proxy.mcp]\nhosts = [\"tools.test\"]\n";
+    let document = Document::parse("the test", &text, []).expect("it is TOML");
+    let config = Config::from_document(&document).expect("it holds");
+    let mut common = Common { data: Data { dir: dir.path().into() }, ..Common::default() };
+    common.mesh.credential = Some(Secret::in_memory(CREDENTIAL));
+    let state = Process::start("state", common.clone(), |common, host| {
+        holdfast_state::serve(common, holdfast_state::Config::default(), host)
+    })
+    .await;
+    common.mesh.state = format!("http://{}", state.address).into();
+    let proxy = launch(&common, &config, None).await;
+
+    let status = async |shown: &str, host: &str, origin: Option<&str>| {
+        let request = http_client()
+            .post(format!("http://{}/mcp", proxy.address))
+            .header("host", host)
+            .header("authorization", format!("Bearer {shown}"))
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream")
+            .header("holdfast-tenant", "acme")
+            .header("holdfast-role", "caller")
+            .body(json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string());
+        let request = origin.into_iter().fold(request, |request, origin| request.header("origin", origin));
+        request.send().await.expect("it answers").status().as_u16()
+    };
+    assert_eq!(status(CREDENTIAL, "tool-proxy.internal:7073", None).await, 200);
+    assert_eq!(status(CREDENTIAL, "tool-proxy.internal:7073", Some("https://evil.test")).await, 403);
+    assert_eq!(status(CALLER, "tool-proxy.internal:7073", None).await, 403, "a client of its own means a host");
+    assert_eq!(status(CALLER, "tools.test", None).await, 200);
 }
