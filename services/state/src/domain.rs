@@ -13,5 +13,5 @@ pub use decide::{Verdict, decide};
 pub use epoch::{Ended, EpochId, Epochs};
 pub use fence::{Fence, Standing};
 pub use history::{Note, Trail, TrailEnd};
-pub use record::{Edition, Micros, Precondition, RecordId, Seq, Value, Writer};
+pub use record::{Edition, Micros, Precondition, RecordId, Seq, Value, Writer, next_revision};
 pub use version::{BadVersion, Comparison, Vector};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::Vector;
+use super::{Address, Vector};
 
 /// Microseconds since 1970, for records only; no decision rests on them.
 pub type Micros = i64;
@@ -69,6 +69,17 @@ impl Edition {
     pub fn bytes(&self) -> usize {
         let value = self.value.as_ref().map_or(0, |value| value.data.len() + value.content_type.len());
         size_of::<Self>() + value + self.vector.entries() * 16 + self.writer.invocation_id.len()
+    }
+}
+
+/// The revision of an address's next edition. What a record's tombstone had counted to is not known any more once it is
+/// forgotten. A hidden record then counts on from what any forgotten one of its shard can have counted to, for a lock's
+/// revision is its fence, and no fence is given twice.
+pub fn next_revision(address: &Address, before: Option<&Edition>, floor: &Vector) -> u64 {
+    match before {
+        Some(before) => before.revision + 1,
+        None if address.is_hidden() => floor.total() + 1,
+        None => 1,
     }
 }
 

@@ -150,7 +150,7 @@ impl Set {
             record: before.map_or(0, |before| before.record),
             seq: standing.last,
             previous: before.map_or(0, |before| before.seq),
-            revision: before.map_or(0, |before| before.revision) + 1,
+            revision: domain::next_revision(&write.address, before.map(|before| &**before), &standing.floor),
             vector: before.map_or(&standing.floor, |before| &before.vector).next(&standing.epochs),
             value: write.value.clone(),
             writer: domain::Writer { write_id, invocation_id: Arc::clone(&command.invocation_id), time: command.now },

@@ -135,7 +135,7 @@ fn make(command: &Command, write_id: Uuid, write: &Write, known: &Known, ground:
         record: before.map_or(0, |before| before.record),
         seq: 0,
         previous: 0,
-        revision: before.map_or(0, |before| before.revision) + 1,
+        revision: domain::next_revision(&write.address, before.map(|before| &**before), ground.floor),
         vector: before.map_or(ground.floor, |before| &before.vector).next(ground.epochs),
         value: write.value.clone(),
         writer: Writer { write_id, invocation_id: Arc::clone(&command.invocation_id), time: command.now },

@@ -361,3 +361,20 @@ async fn bad_requests_for_locks_name_their_field() {
         assert_eq!((refused.code(), status::field(&refused).as_deref()), (Code::InvalidArgument, Some(field)));
     }
 }
+
+#[tokio::test]
+async fn no_fence_is_given_twice_though_what_was_known_of_the_lock_is_forgotten() {
+    const EIGHT_DAYS: i64 = 8 * 24 * 3_600 * 1_000_000;
+    let state = Harness::start().await;
+    let mut last = 0;
+    for _ in 0..3 {
+        let fence = take(&state, acquire("field", 0)).await.unwrap().fence;
+        release(&state, "field", fence).await.unwrap();
+        assert!(fence > last, "{fence} after {last}");
+        last = fence;
+    }
+    state.upkeep_later(EIGHT_DAYS).await;
+    assert_eq!(state.ask("SELECT count(*) FROM records").await, 0, "it is forgotten");
+    let fence = take(&state, acquire("field", 0)).await.unwrap().fence;
+    assert!(fence > last, "{fence} after {last}");
+}

@@ -190,7 +190,7 @@ impl Inner {
                 record: before.map_or_else(|| shared.next_record(), |before| before.record),
                 seq: shared.next_seq(),
                 previous: before.map_or(0, |before| before.seq),
-                revision: before.map_or(0, |before| before.revision) + 1,
+                revision: domain::next_revision(&write.address, before.map(|before| &**before), floor),
                 vector: before.map_or(floor, |before| &before.vector).next(epochs),
                 value: write.value.clone(),
                 writer: domain::Writer {
