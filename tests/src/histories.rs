@@ -74,16 +74,16 @@ pub async fn run(plan: &Plan) -> Report {
     let run = Run::start(&plan.load, &stage.urls());
     let kinds = stage.faults();
     let total = kinds.len() as u64 * u64::from(plan.faults_each);
-    let mut redis_hit = Vec::new();
+    let mut hits = Vec::new();
     for (place, fault) in kinds.iter().cycle().take(total as usize).enumerate() {
         until(&run, plan.load.calls * (place as u64 + 1) / (total + 2)).await;
-        if fault.is_of_redis() {
-            redis_hit.push(run.now());
+        if stage.may_lose(*fault) {
+            hits.push(run.now());
         }
         stage.strike(*fault).await;
     }
     let histories = run.finish().await;
-    judge(histories, &stage, &redis_hit).await
+    judge(histories, &stage, &hits).await
 }
 
 async fn until(run: &Run, calls: u64) {
@@ -93,7 +93,7 @@ async fn until(run: &Run, calls: u64) {
     }
 }
 
-async fn judge(histories: Histories, stage: &Stage, redis_hit: &[u64]) -> Report {
+async fn judge(histories: Histories, stage: &Stage, hits: &[u64]) -> Report {
     let epochs_lost = stage.epochs_lost().await;
     let all = || histories.iter().flatten();
     let count = |is: fn(&Event<Action>) -> bool| all().filter(|event| is(event)).count();
@@ -107,7 +107,7 @@ async fn judge(histories: Histories, stage: &Stage, redis_hit: &[u64]) -> Report
         broken: Vec::new(),
     };
     let losses: Vec<_> = (0..epochs_lost)
-        .map(|place| redis_hit.get(place).or(redis_hit.first()).copied().unwrap_or(0))
+        .map(|place| hits.get(place).or(hits.first()).copied().unwrap_or(0))
         .map(|called| Event { action: Action::Loss, called, returned: None })
         .collect();
     for (record, history) in histories.into_iter().enumerate() {

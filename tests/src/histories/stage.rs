@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use holdfast_config::Peer;
 use holdfast_testkit::{Mesh, Postgres, Redis, Signal};
+use rusqlite::{Connection, OpenFlags};
 use tokio::time::sleep;
 
 use super::pair::Pair;
@@ -38,11 +39,6 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether it is Redis' own.
-    pub const fn is_of_redis(self) -> bool {
-        matches!(self, Self::KillRedis | Self::FailOver)
-    }
-
     /// Under which it is counted.
     pub const fn name(self) -> &'static str {
         match self {
@@ -133,8 +129,24 @@ impl Stage {
 
     /// How many epochs are known to have ended with loss.
     pub async fn epochs_lost(&self) -> usize {
-        let Some(postgres) = &self.postgres else { return 0 };
+        let Some(postgres) = &self.postgres else { return self.epochs_lost_in_files() };
         let count = postgres.query("SELECT count(*) FROM holdfast_state.epochs WHERE state = 'lost'").await;
         count.parse().expect("a number")
+    }
+
+    fn epochs_lost_in_files(&self) -> usize {
+        let file = self.mesh.directory().join("data/state.db");
+        let store = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the store is there");
+        let count = "SELECT count(*) FROM epochs WHERE state = 'lost'";
+        store.query_row(count, [], |row| row.get(0)).expect("it can be read beside its process")
+    }
+
+    /// Whether a fault can end an epoch: what decides forgets what it had not stored.
+    pub fn may_lose(&self, fault: Fault) -> bool {
+        match fault {
+            Fault::KillRedis | Fault::FailOver => true,
+            Fault::KillState => self.postgres.is_none(),
+            Fault::PauseState | Fault::KillPostgres => false,
+        }
     }
 }
