@@ -5,6 +5,7 @@
 //! - a server's tools stay known while the server is away, and are replaced only by a later, whole list of its own;
 //! - a call goes on with the tool that it began with, whatever is listed meanwhile.
 
+mod page;
 mod tool;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,13 +18,14 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+pub(crate) use self::page::page;
 pub(crate) use self::tool::Tool;
 use crate::circuits::Circuits;
 use crate::config::{self, Config, Fallback};
 use crate::egress::Egress;
 
 /// A result that came at the last moment gets so long to be recorded before a repeat calls it lost.
-const RECORDING: Duration = Duration::from_secs(1);
+pub(crate) const RECORDING: Duration = Duration::from_secs(1);
 
 /// How long a call waits for the first list of a server that is just being asked for it.
 const LIST_WAIT: Duration = Duration::from_secs(5);

@@ -3,6 +3,7 @@
 mod circuits;
 mod convert;
 
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -17,13 +18,13 @@ use tonic::{Request, Response, Status};
 
 use self::circuits::Viewer;
 use crate::calls::{Calls, Command};
-use crate::catalog::Tool;
+use crate::catalog::{self, Tool};
 use crate::circuits::Circuits;
 use crate::domain::{Reply, Slot, User};
 
 /// A record's partition has room for this much of a caller's key.
 const KEY_BYTES_MAX: usize = 500;
-/// Tools in one page: where none is asked for, and at most.
+/// Tools in one page: where no number is asked for, and at most.
 const PAGE: (usize, usize) = (100, 1_000);
 
 /// The tools of this mesh.
@@ -51,13 +52,13 @@ impl ToolService for Tools {
             0 => PAGE.0,
             size => size.min(PAGE.1),
         };
-        let wanted = |name: &String| request.names.is_empty() || request.names.contains(name);
-        let after = |name: &String| request.page_token.is_empty() || *name > request.page_token;
+        let names: HashSet<_> = request.names.iter().map(String::as_str).collect();
+        let wanted = |name: &str| names.is_empty() || names.contains(name);
+        let after = |name: &str| request.page_token.is_empty() || *name > *request.page_token;
         let all = shown.iter().filter(|tool| wanted(&tool.name) && after(&tool.name));
-        let mut tools: Vec<_> = all.take(size + 1).map(|tool| convert::tool(tool)).collect();
-        let more = tools.len() > size;
-        tools.truncate(size);
-        let last = tools.last().filter(|_| more).map(|tool| tool.name.clone());
+        let (page, more) = catalog::page(all, size);
+        let last = page.last().filter(|_| more).map(|tool| tool.name.clone());
+        let tools = page.into_iter().map(|tool| convert::tool(tool)).collect();
         Ok(Response::new(ListToolsResponse { tools, next_page_token: last.unwrap_or_default() }))
     }
 

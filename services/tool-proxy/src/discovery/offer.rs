@@ -1,22 +1,20 @@
 //! What a server offers, as tools of the mesh.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use reqwest::Url;
-use rmcp::model::{Tool as Offered, ToolAnnotations};
+use rmcp::model::Tool as Offered;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::said::{LIST_BYTES_MAX, Said};
 use crate::catalog::Tool;
 use crate::circuits::Circuits;
 use crate::config::{Mcp, ToolProxy, named_well};
-use crate::domain::Effect;
 use crate::schema::Schema;
 use crate::upstream::{self, Link, Upstream};
-
-/// A larger schema is nothing that a model could be shown.
-const SCHEMA_BYTES_MAX: usize = 128 << 10;
 
 /// Names that a server may have used since this process began. Metrics forget none of them, so one that makes up new names all
 /// the time must come to an end.
@@ -30,14 +28,18 @@ pub(super) struct Offers {
     config: Mcp,
     settings: ToolProxy,
     circuits: Arc<Circuits>,
-    /// By the server's own names: what it said, and what became of it.
-    known: BTreeMap<String, (Offered, Result<Arc<Tool>, String>)>,
+    /// By the server's own names: the fingerprint of what it said, and what became of it.
+    known: BTreeMap<String, (u64, Result<Arc<Tool>, String>)>,
+    /// Makes the fingerprints; no server knows it.
+    fingers: RandomState,
     /// Names that are another tool's.
     taken: BTreeSet<String>,
     /// All that were ever made, by the server's own names.
     used: BTreeSet<String>,
     /// Whether it was told that there were too many.
     told_full: bool,
+    /// Whether it was told that the list says too much.
+    told_long: bool,
 }
 
 impl Offers {
@@ -49,16 +51,19 @@ impl Offers {
             settings,
             circuits,
             known: BTreeMap::new(),
+            fingers: RandomState::new(),
             taken: BTreeSet::new(),
             used: BTreeSet::new(),
             told_full: false,
+            told_long: false,
         }
     }
 
     /// The tools of a list. One that has not changed since the last list is the same as before. A name beyond those that the
-    /// server may have used is left out.
+    /// server may have used is left out, and so is a tool for whose description the list has no room left.
     pub(super) fn take(&mut self, listed: &[Offered], link: &watch::Sender<Link>) -> Vec<Arc<Tool>> {
         let mut before = std::mem::take(&mut self.known);
+        let (mut bytes, mut long) = (0, false);
         for offered in listed {
             // A name that is not taken must not use up room.
             if !self.config.takes(&offered.name) || !self.has_room(&offered.name) {
@@ -68,12 +73,22 @@ impl Offers {
                 warn!(server = self.server, tool = %offered.name, "MCP server lists a tool twice: the first counts");
                 continue;
             }
-            let made = match before.remove(offered.name.as_ref()) {
-                Some((old, made)) if old == *offered => made,
-                old => self.make(offered, old.and_then(|(_, made)| made.ok()), link),
+            let (said, old) = (Said::new(offered, &self.config), before.remove(offered.name.as_ref()));
+            if said.check().is_ok() {
+                if bytes + said.bytes() > LIST_BYTES_MAX {
+                    long = true;
+                    continue;
+                }
+                bytes += said.bytes();
+            }
+            let fingerprint = said.fingerprint(&self.fingers);
+            let made = match old {
+                Some((old, made)) if old == fingerprint => made,
+                old => self.make(offered, &said, old.and_then(|(_, made)| made.ok()), link),
             };
-            self.known.insert(offered.name.to_string(), (offered.clone(), made));
+            self.known.insert(offered.name.to_string(), (fingerprint, made));
         }
+        self.tell_long(long);
         for gone in before.into_values().filter_map(|(_, made)| made.ok()) {
             info!(server = self.server, tool = gone.name, "MCP server has no such tool any more");
         }
@@ -97,6 +112,14 @@ impl Offers {
         false
     }
 
+    /// Says that a list is too long, once until there is one that is not.
+    fn tell_long(&mut self, long: bool) {
+        if long && !self.told_long {
+            warn!(server = self.server, LIST_BYTES_MAX, "MCP server says too much of its tools: some are left out");
+        }
+        self.told_long = long;
+    }
+
     /// Says which names are another tool's, once for each.
     pub(super) fn tell_taken(&mut self, taken: BTreeSet<String>) {
         for tool in taken.difference(&self.taken) {
@@ -108,10 +131,11 @@ impl Offers {
     fn make(
         &mut self,
         offered: &Offered,
+        said: &Said,
         old: Option<Arc<Tool>>,
         link: &watch::Sender<Link>,
     ) -> Result<Arc<Tool>, String> {
-        let made = self.build(offered, old, link);
+        let made = self.build(offered, said, old, link);
         match &made {
             Ok(_) => drop(self.used.insert(offered.name.to_string())),
             Err(why) => warn!(server = self.server, tool = %offered.name, why, "MCP server's tool is left out"),
@@ -122,23 +146,20 @@ impl Offers {
     fn build(
         &self,
         offered: &Offered,
+        said: &Said,
         old: Option<Arc<Tool>>,
         link: &watch::Sender<Link>,
     ) -> Result<Arc<Tool>, String> {
         let name = name(&self.prefix, &offered.name)?;
-        let text = serde_json::to_string(&offered.input_schema).map_err(|error| error.to_string())?;
-        if text.len() > SCHEMA_BYTES_MAX {
-            return Err(format!("its schema has {} bytes, more than {SCHEMA_BYTES_MAX}", text.len()));
-        }
-        let schema = Schema::compile(&text).map_err(|why| format!("its schema {why}"))?;
-        let described = offered.description.as_deref().unwrap_or_default();
-        let tool = self.config.tool(&offered.name, described, offered.annotations.as_ref().and_then(annotated));
+        said.check()?;
+        let schema = Schema::compile(&said.schema).map_err(|why| format!("its schema {why}"))?;
+        let tool = &said.tool;
         if let Some(old) = old.filter(|old| old.effect == tool.effect) {
             return Ok(Arc::new(old.redescribed(&tool.description, schema)));
         }
-        let upstream = Upstream::Mcp(upstream::Mcp::new(link.subscribe(), &offered.name, &tool));
+        let upstream = Upstream::Mcp(upstream::Mcp::new(link.subscribe(), &offered.name, tool));
         let url = Url::parse(&tool.url).ok();
-        let made = Tool::guarded(&name, &tool, url.as_ref(), &self.settings, &self.circuits, schema, upstream);
+        let made = Tool::guarded(&name, tool, url.as_ref(), &self.settings, &self.circuits, schema, upstream);
         made.map(Arc::new).map_err(|(key, why)| format!("its {key} {why}"))
     }
 }
@@ -153,16 +174,6 @@ fn name(prefix: &str, own: &str) -> Result<String, String> {
     Ok(name)
 }
 
-/// What the server says that repeating a call would do. Whether that counts is for the operator to say.
-fn annotated(hints: &ToolAnnotations) -> Option<Effect> {
-    match (hints.read_only_hint, hints.idempotent_hint) {
-        (Some(true), _) => Some(Effect::ReadOnly),
-        (_, Some(true)) => Some(Effect::Idempotent),
-        (None, None) if hints.destructive_hint.is_none() => None,
-        _ => Some(Effect::Effectful),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -173,13 +184,46 @@ mod tests {
     use super::*;
     use crate::circuits::Keeper;
 
-    #[tokio::test]
-    async fn a_server_that_makes_up_names_all_the_time_comes_to_an_end() {
+    fn offers() -> (Offers, watch::Sender<Link>) {
         // Nobody is asked: nothing is started.
         let nobody = Channel::connect("state", "http://127.0.0.1:1", None, None).expect("a URL");
         let circuits = Circuits::new(Settings::default(), Keeper::new(nobody, Duration::from_secs(1)), None);
-        let mut offers = Offers::new("far", &Mcp::default(), ToolProxy::default(), Arc::new(circuits));
-        let link = watch::Sender::new(Link::Coming);
+        let offers = Offers::new("far", &Mcp::default(), ToolProxy::default(), Arc::new(circuits));
+        (offers, watch::Sender::new(Link::Coming))
+    }
+
+    #[tokio::test]
+    async fn of_a_server_that_says_too_much_the_rest_is_taken() {
+        let (mut offers, link) = offers();
+        let long = |name: &str, bytes: usize| Offered::new(name.to_owned(), "x".repeat(bytes), Arc::default());
+        let names = |tools: Vec<Arc<Tool>>| tools.iter().map(|tool| tool.name.clone()).collect::<Vec<_>>();
+        let listed = [long("a", 16 << 10), long("b", (16 << 10) + 1), long("c", 5 << 20), long("d", 1)];
+        assert_eq!(names(offers.take(&listed, &link)), ["far_a", "far_d"], "a long description is left out, alone");
+
+        let mut listed: Vec<_> = (0..300).map(|number| long(&format!("t{number}"), 16 << 10)).collect();
+        let taken = offers.take(&listed, &link).len();
+        assert!((250..256).contains(&taken), "{taken}: together they have 4 MiB");
+        assert!(offers.told_long, "the log says so");
+        listed.truncate(2);
+        let kept = offers.take(&listed, &link);
+        assert!(kept.len() == 2 && !offers.told_long, "there is room again");
+    }
+
+    #[tokio::test]
+    async fn a_tool_changes_with_what_is_shown_of_it_and_with_nothing_else() {
+        let (mut offers, link) = offers();
+        let plain = Offered::new("a", "Looks.", Arc::default());
+        let mut take = |offered: &Offered| offers.take(std::slice::from_ref(offered), &link).remove(0);
+        let first = take(&plain);
+        let answers = plain.clone().with_raw_output_schema(Arc::default());
+        assert!(Arc::ptr_eq(&first, &take(&answers)), "schemas of answers are shown to nobody");
+        let other = take(&Offered::new("a", "Looks again.", Arc::default()));
+        assert_eq!((other.description.as_str(), Arc::ptr_eq(&other.guard, &first.guard)), ("Looks again.", true));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_makes_up_names_all_the_time_comes_to_an_end() {
+        let (mut offers, link) = offers();
         let listed = |from: usize, to: usize| {
             let offered = |number| Offered::new(format!("t{number}"), "", Arc::default());
             (from..to).map(offered).collect::<Vec<_>>()
@@ -195,16 +239,5 @@ mod tests {
         assert_eq!(name("a_", "files/read").expect("it fits"), "a_files_read");
         assert!(name("a_", "").is_err());
         assert!(name("a_", &"x".repeat(63)).is_err());
-    }
-
-    #[test]
-    fn hints_are_read_by_the_strongest_promise() {
-        let hints = |read_only, idempotent| {
-            annotated(&ToolAnnotations::from_raw(None, read_only, Some(true), idempotent, None))
-        };
-        assert_eq!(hints(Some(true), None), Some(Effect::ReadOnly));
-        assert_eq!(hints(Some(false), Some(true)), Some(Effect::Idempotent));
-        assert_eq!(hints(None, None), Some(Effect::Effectful));
-        assert_eq!(annotated(&ToolAnnotations::new()), None);
     }
 }

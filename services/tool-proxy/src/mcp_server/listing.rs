@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::catalog;
 use crate::domain::Effect;
 
-/// Tools in one page.
+/// Tools in one page, at most.
 const PAGE: usize = 100;
 /// What repeating a call would do, in a tool's `_meta`.
 const EFFECT: &str = "holdfast/effect";
@@ -22,11 +22,11 @@ const EFFECT: &str = "holdfast/effect";
 /// INVALID_ARGUMENT where the cursor is none of ours.
 pub(super) fn page(tools: Vec<Arc<catalog::Tool>>, cursor: Option<&str>) -> Result<ListToolsResult, Error> {
     let after = cursor.map(read).transpose()?;
-    let mut left = tools.into_iter().filter(|tool| after.as_ref().is_none_or(|after| tool.name > *after));
-    let mut page = ListToolsResult::with_all_items(left.by_ref().take(PAGE).map(|entry| tool(&entry)).collect());
-    if left.next().is_some() {
-        page.next_cursor = page.tools.last().map(|tool| URL_SAFE_NO_PAD.encode(tool.name.as_bytes()));
-    }
+    let left = tools.iter().filter(|tool| after.as_ref().is_none_or(|after| tool.name > *after));
+    let (listed, more) = catalog::page(left, PAGE);
+    let next = listed.last().filter(|_| more).map(|tool| URL_SAFE_NO_PAD.encode(tool.name.as_bytes()));
+    let mut page = ListToolsResult::with_all_items(listed.into_iter().map(|entry| tool(entry)).collect());
+    page.next_cursor = next;
     // Another caller may see others.
     Ok(page.with_ttl_ms(0).with_cache_scope(CacheScope::Private))
 }

@@ -143,3 +143,21 @@ async fn tools_are_listed_page_by_page_with_their_schemas() {
             .is_ok_and(|schema| schema["required"] == json!(["to"]))
     );
 }
+
+#[tokio::test]
+async fn no_page_of_tools_is_more_than_a_client_takes() {
+    let described = format!("description = \"{}\"", "x".repeat(100 << 10));
+    let name = |number: usize| format!("t{number:02}");
+    let mesh = Harness::start(|server| (0..25).map(|n| tool(&name(n), &server.url("/"), &described)).collect()).await;
+    let (mut listed, mut request) = (Vec::new(), ListToolsRequest { page_size: 1_000, ..ListToolsRequest::default() });
+    loop {
+        let page = mesh.tools.clone().list_tools(request.clone()).await.expect("a message that is taken").into_inner();
+        assert!((1..=10).contains(&page.tools.len()), "{} tools of 100 KiB", page.tools.len());
+        listed.extend(page.tools.into_iter().map(|tool| tool.name));
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    assert_eq!(listed, (0..25).map(name).collect::<Vec<_>>());
+}
