@@ -200,6 +200,12 @@ impl Mcp {
         self.tools.get(tool).and_then(|tool| tool.effect).or(self.effect)
     }
 
+    /// The largest answer of any of its tools.
+    pub(crate) fn answer_bytes_max(&self) -> usize {
+        let own = self.tools.values().filter_map(|tool| tool.max_response_bytes.map(|size| size.bytes()));
+        own.fold(self.max_response_bytes.bytes(), usize::max)
+    }
+
     /// Whether every call of its tools may be made again, as far as the operator says.
     pub(crate) fn may_repeat_all(&self) -> bool {
         let own = self.tools.values().filter_map(|tool| tool.effect);

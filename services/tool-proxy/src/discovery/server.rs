@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use holdfast_resilience::Backoff;
 use tokio::sync::watch;
-use tokio::time::{Instant, interval_at, sleep, timeout};
+use tokio::time::{Instant, interval_at, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -26,7 +26,13 @@ const GOOD: Duration = Duration::from_secs(10);
 const CONNECT_MAX: Duration = Duration::from_secs(60);
 
 /// One page of a list; less where even a call must not take so long.
-const LIST_MAX: Duration = Duration::from_secs(10);
+const PAGE_MAX: Duration = Duration::from_secs(10);
+
+/// All pages of a list.
+const LIST_MAX: Duration = Duration::from_secs(30);
+
+/// A server that forgets its sessions as soon as they are made gets a new one no more often.
+const SESSIONS_APART: Duration = Duration::from_millis(200);
 
 /// News may come in bursts, and a server that changes all the time must not be listed all the time.
 const NEWS_APART: Duration = Duration::from_millis(200);
@@ -53,7 +59,7 @@ impl Server {
         Self {
             name: name.to_owned(),
             refresh: *config.refresh,
-            page_timeout: LIST_MAX.min(*config.timeout),
+            page_timeout: PAGE_MAX.min(*config.timeout),
             place,
             offers,
             catalog,
@@ -70,7 +76,13 @@ impl Server {
                 None => break,
                 Some(Ok(mut connected)) => {
                     let why = self.keep(&mut connected, &stop).await;
+                    let is_lost = connected.session.is_lost();
                     self.part(connected, &stop).await;
+                    if is_lost {
+                        info!(server = self.name, "MCP server has forgotten the session");
+                        stop.run_until_cancelled(sleep_until(since + SESSIONS_APART)).await;
+                        continue;
+                    }
                     why
                 }
                 Some(Err(why)) => why,
@@ -140,12 +152,18 @@ impl Server {
             tokio::select! {
                 () = stop.cancelled() => return "it is told to end".into(),
                 () = connected.session.closed() => return "the connection ended".into(),
+                () = connected.session.lost() => return "the session is lost".into(),
                 () = ended(connected.running.as_mut()) => return "its process ended".into(),
-                () = connected.session.changed() => sleep(NEWS_APART).await,
+                () = async {
+                    connected.session.changed().await;
+                    sleep(NEWS_APART).await;
+                } => {}
                 _ = due.tick() => {}
             }
-            if let Err(why) = self.list(&connected.session).await {
-                return why;
+            match stop.run_until_cancelled(self.list(&connected.session)).await {
+                None => return "it is told to end".into(),
+                Some(Ok(_)) => {}
+                Some(Err(why)) => return why,
             }
         }
     }
@@ -174,8 +192,10 @@ impl Server {
     }
 
     async fn list(&mut self, session: &Session) -> Result<usize, String> {
-        let listed =
-            session.tools(self.page_timeout).await.map_err(|why| format!("its tools cannot be listed: {why}"))?;
+        let listed = timeout(LIST_MAX, session.tools(self.page_timeout))
+            .await
+            .unwrap_or_else(|_| Err("that takes too long".into()))
+            .map_err(|why| format!("its tools cannot be listed: {why}"))?;
         let tools = self.offers.take(&listed, &self.link);
         let count = tools.len();
         let taken = self.catalog.publish(&self.name, tools);
@@ -186,7 +206,7 @@ impl Server {
 }
 
 fn is_gone(link: &Link) -> bool {
-    !matches!(link, Link::Here(session) if !session.is_closed())
+    !matches!(link, Link::Here(session) if session.serves())
 }
 
 async fn ended(running: Option<&mut Running>) {

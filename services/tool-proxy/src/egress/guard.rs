@@ -94,14 +94,15 @@ impl Guard {
 /// A URL whose host is written as it is meant. A browser reads `http://2130706433/`, `http://0x7f.1/` and full-width letters
 /// as hosts too: whoever writes these in a configuration hides something, or does not know what they do.
 fn plain(text: &str) -> Result<Url, Refusal> {
-    let not_web = || Refusal::NotWeb(text.to_owned());
-    let url = Url::parse(text).map_err(|_| not_web())?;
+    // What may be secret is not repeated: a password, or what stands in a query.
+    let not_web = || Refusal::NotWeb(text.split('?').next().unwrap_or_default().to_owned());
+    let url = Url::parse(text).map_err(|_| if text.contains('@') { Refusal::Userinfo } else { not_web() })?;
+    if has_userinfo(&url) {
+        return Err(Refusal::Userinfo);
+    }
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(not_web)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(not_web());
-    }
-    if has_userinfo(&url) {
-        return Err(Refusal::Userinfo);
     }
     let start = format!("{}://{host}", url.scheme());
     let rest = text.get(start.len()..).filter(|_| text[..start.len()].eq_ignore_ascii_case(&start));

@@ -22,6 +22,17 @@ use crate::domain::Miss;
 /// What an idempotent tool may deduplicate by, in the request's `_meta`: MCP has no word of its own for it.
 const IDEMPOTENCY_KEY: &str = "holdfast/idempotency-key";
 
+/// What stands around an answer.
+const ENVELOPE_BYTES: usize = 64 << 10;
+
+const PAGE_BYTES_MAX: usize = 1 << 20;
+
+/// One message of a server with an answer of so many bytes: that may stand there as text, with an escape before every other
+/// character, and structured too. A page of a list must have room in any case.
+fn message_bytes_max(answer_bytes_max: usize) -> usize {
+    answer_bytes_max.saturating_mul(4).saturating_add(ENVELOPE_BYTES).max(PAGE_BYTES_MAX)
+}
+
 /// Why there is no connection.
 #[derive(Debug)]
 pub(crate) struct Unmet {
@@ -90,8 +101,7 @@ impl Mcp {
     }
 
     /// Calls the tool once.
-    pub(super) async fn call(&self, outgoing: Outgoing<'_>) -> Result<Heard, Miss> {
-        let session = self.session(outgoing.until).await?;
+    pub(super) async fn call(&self, session: &Session, outgoing: Outgoing<'_>) -> Result<Heard, Miss> {
         let mut params = CallToolRequestParams::new(self.name.to_string()).with_arguments(outgoing.arguments.clone());
         params.meta = meta(&outgoing);
         let heard = match timeout_at(outgoing.until, session.call(params)).await {
@@ -103,13 +113,13 @@ impl Mcp {
     }
 
     /// The connection; one that is just being made is waited for. Without one, nothing has left.
-    async fn session(&self, until: Instant) -> Result<Arc<Session>, Miss> {
+    pub(super) async fn session(&self, until: Instant) -> Result<Arc<Session>, Miss> {
         let mut link = self.link.clone();
         let patience = until.min(Instant::now() + self.connect_timeout);
         let settled = |link: &Link| match link {
             Link::Coming => false,
             Link::Away => true,
-            Link::Here(session) => !session.is_closed(),
+            Link::Here(session) => session.serves(),
         };
         match timeout_at(patience, link.wait_for(settled)).await {
             Ok(Ok(link)) => match &*link {

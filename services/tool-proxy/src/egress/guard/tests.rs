@@ -104,6 +104,10 @@ fn a_host_is_written_as_it_is_meant() {
     ] {
         assert!(matches!(guard(url, true), Err(Refusal::NotWeb(_))), "{url:?}: {:?}", guard(url, true));
     }
+    for url in ["ftp://user:canary@h", "ftp://h/?key=canary", "http://user:canary@h:x/", "http://a b/?key=canary"] {
+        let refusal = guard(url, true).expect_err(url).to_string();
+        assert!(!refusal.contains("canary"), "{refusal}");
+    }
 }
 
 #[test]

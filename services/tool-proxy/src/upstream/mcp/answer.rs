@@ -20,8 +20,14 @@ use crate::egress::Refusal;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// rmcp's own words where a session was made anew under a call that had left.
-const REMADE: &str = "streamable HTTP session was re-initialized";
+/// Our own words in place of an answer that was too large to be read.
+pub(super) const TOO_LARGE: &str = "the answer is larger than may be taken";
+
+/// With these a server refuses what it did not carry out; with any other it may have.
+const UNREAD: [u16; 8] = [401, 404, 405, 406, 413, 415, 421, 429];
+
+/// Of an error's words, for the log: a server may say a lot.
+const WHY_CHARACTERS: usize = 300;
 
 /// The answer in the mesh's form: structured content as it is, a single text as text or, where it is JSON, as JSON,
 /// anything else as the list of blocks that MCP describes.
@@ -90,8 +96,8 @@ fn spoken(error: &ErrorData) -> Result<Heard, Miss> {
         ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY,
         ErrorCode::UNSUPPORTED_PROTOCOL_VERSION,
     ];
-    if error.code == ErrorCode::INTERNAL_ERROR && error.message.starts_with(REMADE) {
-        Err(broken())
+    if error.code == ErrorCode::INTERNAL_ERROR && error.message == TOO_LARGE {
+        Err(Miss::too_large())
     } else if refused_unread.contains(&error.code) {
         Err(Miss { left: false, ..Miss::left(format!("MCP_{code}")) })
     } else if error.code == ErrorCode::INTERNAL_ERROR || (-32_099..=-32_000).contains(&code) {
@@ -108,19 +114,12 @@ fn unsent(error: &DynamicTransportError) -> Miss {
         StreamableHttpError::Client(error) if Refusal::behind(error).is_some() => Miss::kept("ADDRESS_REFUSED"),
         StreamableHttpError::Client(error) if error.is_connect() || error.is_builder() => Miss::unconnected(),
         StreamableHttpError::HttpStatus(status) => failed(status),
-        // The server refused before it read the call.
-        StreamableHttpError::AuthRequired(_) => refused(401),
-        StreamableHttpError::InsufficientScope(_) => refused(403),
-        StreamableHttpError::UnexpectedServerResponse(text) => match status_in(text) {
-            Some(status @ 300..=499) => refused(status),
-            _ => Miss { passing: false, ..Miss::left("PROTOCOL") },
-        },
-        StreamableHttpError::UnexpectedContentType(_) => Miss { passing: false, ..Miss::left("PROTOCOL") },
-        StreamableHttpError::ResponseBodyTooLarge { .. } => Miss::too_large(),
-        // The session was unknown, so the call was not looked at, and no other session could be made.
-        StreamableHttpError::SessionExpired | StreamableHttpError::ReinitializationFailed(_) => {
-            Miss { reason: "SESSION".into(), ..Miss::unconnected() }
+        StreamableHttpError::UnexpectedServerResponse(_) | StreamableHttpError::UnexpectedContentType(_) => {
+            Miss { passing: false, ..Miss::left("PROTOCOL") }
         }
+        StreamableHttpError::ResponseBodyTooLarge { .. } => Miss::too_large(),
+        // The session was unknown, so the call was not looked at.
+        StreamableHttpError::SessionExpired => Miss::unknown_session(),
         _ => broken(),
     }
 }
@@ -129,23 +128,12 @@ fn broken() -> Miss {
     Miss::left("BROKEN").of_the_host()
 }
 
-fn refused(status: u16) -> Miss {
-    Miss { left: false, ..Miss::left(format!("HTTP_{status}")) }
-}
-
 fn failed(error: &HttpStatusError) -> Miss {
     let wait = error.retry_after.as_ref().and_then(|text| text.parse().ok()).map(Duration::from_secs);
-    let miss = match error.status {
-        429 => refused(429),
-        502..=504 => Miss::left(format!("HTTP_{}", error.status)).of_the_host(),
-        status => Miss::left(format!("HTTP_{status}")),
-    };
+    let left = !UNREAD.contains(&error.status);
+    let miss = Miss { left, ..Miss::left(format!("HTTP_{}", error.status)) };
+    let miss = if (502..=504).contains(&error.status) { miss.of_the_host() } else { miss };
     miss.come_back_in(wait)
-}
-
-/// rmcp keeps the status of a response that is no JSON-RPC in its text only: `HTTP 404 Not Found: …`.
-fn status_in(text: &str) -> Option<u16> {
-    text.strip_prefix("HTTP ")?.get(..3)?.parse().ok()
 }
 
 /// Why no connection was made.
@@ -159,8 +147,8 @@ pub(super) fn unmet(error: &ClientInitializeError) -> Unmet {
     Unmet { why: whole(error), nobody }
 }
 
-/// An error with its causes.
-fn whole(error: &dyn Error) -> String {
+/// The beginning of an error with its causes.
+pub(super) fn whole(error: &dyn Error) -> String {
     let (mut causes, mut next) = (Vec::<String>::new(), Some(error));
     while let Some(error) = next {
         let text = error.to_string();
@@ -169,7 +157,7 @@ fn whole(error: &dyn Error) -> String {
         }
         next = error.source();
     }
-    causes.join(": ")
+    causes.join(": ").chars().take(WHY_CHARACTERS).collect()
 }
 
 #[cfg(test)]
@@ -227,8 +215,8 @@ mod tests {
         assert_eq!((failed.reason.as_str(), failed.left, failed.passing), ("MCP_-32603", true, true));
         let unread = spoken(&ErrorData::header_mismatch("no", None)).expect_err("a failure");
         assert!(!unread.left);
-        let remade = spoken(&ErrorData::internal_error(format!("{REMADE} before the response arrived"), None));
-        assert_eq!(remade.expect_err("broken"), broken());
+        let large = spoken(&ErrorData::internal_error(TOO_LARGE, None)).expect_err("a failure");
+        assert_eq!(large, Miss::too_large());
     }
 
     #[test]
@@ -239,11 +227,13 @@ mod tests {
         };
         let status = |status| StreamableHttpError::HttpStatus(HttpStatusError::new(status, Some("7".into())));
         assert_eq!(unsent(StreamableHttpError::SessionExpired), ("SESSION".into(), false));
-        assert_eq!(unsent(status(429)), ("HTTP_429".into(), false));
+        let left: Vec<u16> = (300..600).filter(|code| unsent(status(*code)).1).collect();
+        let kept: Vec<u16> = (300..600).filter(|code| !left.contains(code)).collect();
+        assert_eq!(kept, UNREAD);
+        assert!([302, 307, 400, 403, 408, 409, 422, 425, 499, 500, 503].iter().all(|code| left.contains(code)));
         assert_eq!(unsent(status(503)), ("HTTP_503".into(), true));
         let text = |text: &'static str| StreamableHttpError::UnexpectedServerResponse(text.into());
-        assert_eq!(unsent(text("HTTP 404 Not Found: x")), ("HTTP_404".into(), false));
-        assert_eq!(unsent(text("could not parse")), ("PROTOCOL".into(), true));
+        assert_eq!(unsent(text("HTTP 404 Not Found: x")), ("PROTOCOL".into(), true));
         assert_eq!(unsent(StreamableHttpError::SessionRecoveryTimeout), ("BROKEN".into(), true));
         assert_eq!(unsent(StreamableHttpError::UnexpectedEndOfStream), ("BROKEN".into(), true));
     }

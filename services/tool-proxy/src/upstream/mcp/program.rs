@@ -18,8 +18,8 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::Unmet;
-use super::session::{Greeting, Session};
+use super::session::{Bell, Greeting, Session};
+use super::{Unmet, message_bytes_max};
 use crate::config::Mcp;
 
 /// What a program needs of our environment; everything else in it may be a secret.
@@ -31,9 +31,6 @@ const GUARD: &str = r#"trap "" TERM; while read -r signal; do kill -s "$signal" 
 /// How long a server may take to end by itself once its input is closed, and once more when it was asked to.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The longest message of a server; a longer one is not kept, and its call ends by its time.
-const LINE_BYTES_MAX: usize = 16 << 20;
-
 /// How a server is started.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
@@ -42,6 +39,8 @@ pub(crate) struct Program {
     env: BTreeMap<String, String>,
     secret_env: BTreeMap<String, Secret>,
     directory: Option<PathBuf>,
+    /// A longer message is not kept, and its call ends by its time.
+    line_bytes_max: usize,
 }
 
 impl Program {
@@ -52,6 +51,7 @@ impl Program {
             env: server.env.clone(),
             secret_env: server.secret_env.clone(),
             directory: server.directory.clone(),
+            line_bytes_max: message_bytes_max(server.answer_bytes_max()),
         }
     }
 
@@ -64,8 +64,8 @@ impl Program {
         if let Some(errors) = running.server.stderr.take() {
             tokio::spawn(words::log(self.server.clone(), errors));
         }
-        let transport = AsyncRwTransport::new_client(output, input).with_max_line_length(LINE_BYTES_MAX);
-        match Session::open(transport, greeting).await {
+        let transport = AsyncRwTransport::new_client(output, input).with_max_line_length(self.line_bytes_max);
+        match Session::open(transport, greeting, Bell::default()).await {
             Ok(session) => Ok((session, running)),
             Err(error) => {
                 running.end().await;

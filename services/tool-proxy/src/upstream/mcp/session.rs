@@ -17,6 +17,8 @@ use rmcp::{ClientHandler, Peer, ServiceError};
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::answer;
+
 /// Pages and tools of one server at the most: a list without end must not fill the memory.
 const PAGES_MAX: usize = 100;
 const TOOLS_MAX: usize = 1_000;
@@ -52,24 +54,37 @@ impl Greeting {
     }
 }
 
+/// What a connection shows while it is used.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bell {
+    /// The server's tools may be others now.
+    pub(super) changed: Arc<Notify>,
+    /// The server does not know the session any more.
+    pub(super) lost: CancellationToken,
+}
+
 /// A connection over which a server's tools are listed and called. It ends with this value.
 #[derive(Debug)]
 pub(crate) struct Session {
     peer: Peer<RoleClient>,
     closed: CancellationToken,
-    changed: Arc<Notify>,
+    bell: Bell,
     end: CancellationToken,
     _end: DropGuard,
 }
 
 impl Session {
-    pub(super) async fn open<T, E, A>(transport: T, greeting: Greeting) -> Result<Self, ClientInitializeError>
+    pub(super) async fn open<T, E, A>(
+        transport: T,
+        greeting: Greeting,
+        bell: Bell,
+    ) -> Result<Self, ClientInitializeError>
     where
         T: IntoTransport<RoleClient, E, A>,
         E: std::error::Error + Send + Sync + 'static,
     {
-        let (end, changed) = (CancellationToken::new(), Arc::new(Notify::new()));
-        let listener = Listener { changed: Arc::clone(&changed) };
+        let end = CancellationToken::new();
+        let listener = Listener { changed: Arc::clone(&bell.changed) };
         let running = serve_client_with_lifecycle_and_ct(listener, transport, greeting.mode(), end.clone()).await?;
         let (peer, closed) = (running.peer().clone(), CancellationToken::new());
         let told = closed.clone().drop_guard();
@@ -78,9 +93,9 @@ impl Session {
             let _told = told;
             let _ = running.waiting().await;
         });
-        let session = Self { peer, closed, changed, _end: end.clone().drop_guard(), end };
+        let session = Self { peer, closed, bell, _end: end.clone().drop_guard(), end };
         if session.is_stateless() {
-            let listening = listen(session.peer.clone(), Arc::clone(&session.changed));
+            let listening = listen(session.peer.clone(), Arc::clone(&session.bell.changed));
             tokio::spawn(session.closed.clone().run_until_cancelled_owned(listening));
         }
         Ok(session)
@@ -112,14 +127,29 @@ impl Session {
 
     /// Resolves when the server says that its tools have changed.
     pub(crate) async fn changed(&self) {
-        self.changed.notified().await;
+        self.bell.changed.notified().await;
+    }
+
+    /// Whether the server said that it does not know the session.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.bell.lost.is_cancelled()
+    }
+
+    /// Resolves when it says so.
+    pub(crate) async fn lost(&self) {
+        self.bell.lost.cancelled().await;
+    }
+
+    /// Whether calls can be made.
+    pub(crate) fn serves(&self) -> bool {
+        !self.is_closed() && !self.is_lost()
     }
 
     /// Every tool of the server, page by page.
     pub(crate) async fn tools(&self, timeout: Duration) -> Result<Vec<Tool>, String> {
         let (mut tools, mut cursor, mut seen) = (Vec::new(), None, HashSet::new());
         for _ in 0..PAGES_MAX {
-            let mut page = self.page(cursor.take(), timeout).await.map_err(|error| error.to_string())?;
+            let mut page = self.page(cursor.take(), timeout).await.map_err(|error| answer::whole(&error))?;
             tools.append(&mut page.0);
             if tools.len() > TOOLS_MAX {
                 return Err(format!("it lists more than {TOOLS_MAX} tools"));
