@@ -25,6 +25,15 @@ pub(crate) enum Upstream {
     Mcp(Mcp),
 }
 
+/// The way to one tool, where nothing has to be waited for any more before a request.
+#[derive(Debug)]
+pub(crate) enum Way<'a> {
+    /// As [`Upstream::Http`].
+    Http(&'a Http),
+    /// As [`Upstream::Mcp`], over the connection that its server has now.
+    Mcp(&'a Mcp, Arc<Session>),
+}
+
 /// What is sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outgoing<'a> {
@@ -68,11 +77,22 @@ impl Upstream {
         .map_err(|unfit| Error::invalid(format!("arguments/{}", unfit.argument), unfit.why))
     }
 
+    /// Waits for what a request needs, such as a connection that is just being made: what is checked last before sending
+    /// is checked after this.
+    pub(crate) async fn ready(&self, until: Instant) -> Result<Way<'_>, Miss> {
+        Ok(match self {
+            Self::Http(http) => Way::Http(http),
+            Self::Mcp(mcp) => Way::Mcp(mcp, mcp.session(until).await?),
+        })
+    }
+}
+
+impl Way<'_> {
     /// Asks once. Nothing is sent a second time behind the caller's back.
     pub(crate) async fn call(&self, outgoing: Outgoing<'_>) -> Result<Heard, Miss> {
         match self {
             Self::Http(http) => http.call(outgoing).await,
-            Self::Mcp(mcp) => mcp.call(outgoing).await,
+            Self::Mcp(mcp, session) => mcp.call(session, outgoing).await,
         }
     }
 }

@@ -33,7 +33,8 @@ impl Calls {
                 Err(miss) => miss,
             };
             let pause = pause(&miss, attempt);
-            let again = miss.passing && attempt < tool.attempts && pause < time_for(tool) && tool.budget.withdraw();
+            let again =
+                miss.passing && attempt < tool.attempts && pause < in_callers_time(tool) && tool.budget.withdraw();
             if !again {
                 return Ok(Err(miss));
             }
@@ -68,14 +69,50 @@ async fn attempt_once(
         Ok(leave) => leave,
         Err(held) => return Ok(Err(open(held))),
     };
-    if let Some(entry) = entry {
-        entry.vouch(tool.effect).await?;
+    send(tool, call, entry, timing, Watched::new(leave, tool)).await
+}
+
+/// Sends the request. A server that did not know the session has not looked at it: over the new session it is sent once
+/// more, and the lease is looked at once more before.
+async fn send(
+    tool: &Tool,
+    call: &Call,
+    entry: &mut Option<Entry<'_>>,
+    timing: &mut Timing,
+    mut watched: Watched,
+) -> Result<Result<Answer, Miss>, Stop> {
+    let mut renewed = false;
+    let answer = loop {
+        let way = match tool.upstream.ready(Instant::now() + in_callers_time(tool)).await {
+            Ok(way) => way,
+            Err(miss) => break Err(miss),
+        };
+        if let Some(entry) = entry {
+            entry.vouch(tool.effect).await?;
+        }
+        let ends = entry.as_ref().and_then(Entry::ends);
+        let outgoing = outgoing(tool, call, ends);
+        if outgoing.until <= Instant::now() {
+            break Err(Miss::out_of_time());
+        }
+        let calling = watched.begins();
+        timing.attempts += u32::from(!renewed);
+        let heard = way.call(outgoing).await;
+        timing.called += calling.elapsed();
+        match heard {
+            Err(miss) if miss.is_unknown_session() && !renewed => {
+                watched.waits();
+                renewed = true;
+            }
+            heard => break heard,
+        }
+    };
+    if let Some(entry) = entry
+        && answer.as_ref().map_or_else(|miss| miss.left, |_| true)
+    {
+        entry.leaves();
     }
-    let (calling, watched) = (Instant::now(), Watched::new(leave, tool));
-    timing.attempts += 1;
-    let answer = request(tool, call, watched).await;
-    timing.called += calling.elapsed();
-    Ok(answer)
+    Ok(watched.judge(answer))
 }
 
 /// That of the tool, or that of its host.
@@ -83,26 +120,24 @@ fn open(held: Held) -> Miss {
     Miss::kept("CIRCUIT_OPEN").come_back_in(Some(held.retry_after))
 }
 
-async fn request(tool: &Tool, call: &Call, watched: Watched) -> Result<Answer, Miss> {
-    let outgoing = Outgoing {
+fn outgoing<'a>(tool: &Tool, call: &'a Call, ends: Option<Instant>) -> Outgoing<'a> {
+    let until = Instant::now() + time_for(tool, call);
+    Outgoing {
         arguments: &call.arguments,
         idempotency_key: (tool.effect != Effect::ReadOnly).then_some(call.idempotency_key.as_str()),
         invocation: call.slot.as_ref().and_then(Slot::invocation),
-        until: Instant::now() + time_for(tool),
-    };
-    match tool.upstream.call(outgoing).await {
-        Ok(heard) => {
-            watched.answered(heard.healthy);
-            let Heard { outcome, content, content_type, .. } = heard;
-            Ok(Answer::said(outcome, content, content_type))
-        }
-        Err(miss) => Err(watched.missed(miss)),
+        until: ends.map_or(until, |ends| ends.min(until)),
     }
+}
+
+/// How long a request may take: a recorded effectful one outlasts its caller.
+fn time_for(tool: &Tool, call: &Call) -> Duration {
+    if call.slot.is_some() && tool.effect == Effect::Effectful { tool.timeout } else { in_callers_time(tool) }
 }
 
 /// A caller who has less time than the tool may take gets the fallback in time, not just a passed deadline: the last
 /// tenth of what is left is for that.
-fn time_for(tool: &Tool) -> Duration {
+fn in_callers_time(tool: &Tool) -> Duration {
     deadline::remaining().map_or(tool.timeout, |left| tool.timeout.min(in_time(left)))
 }
 
@@ -115,13 +150,37 @@ fn in_time(left: Duration) -> Duration {
 /// found out, or a few hasty callers would open the circuit for everybody.
 struct Watched {
     leave: Option<Leave>,
-    since: Instant,
+    /// None while something else is waited for.
+    since: Option<Instant>,
     fair: Duration,
 }
 
 impl Watched {
     fn new(leave: Leave, tool: &Tool) -> Self {
-        Self { leave: Some(leave), since: Instant::now(), fair: tool.upstream.patience() / 2 }
+        Self { leave: Some(leave), since: None, fair: tool.upstream.patience() / 2 }
+    }
+
+    /// The request is sent now: nothing before it is held against the tool.
+    fn begins(&mut self) -> Instant {
+        if let Some(leave) = &mut self.leave {
+            leave.begins_now();
+        }
+        *self.since.insert(Instant::now())
+    }
+
+    fn waits(&mut self) {
+        self.since = None;
+    }
+
+    fn judge(self, heard: Result<Heard, Miss>) -> Result<Answer, Miss> {
+        match heard {
+            Ok(heard) => {
+                self.answered(heard.healthy);
+                let Heard { outcome, content, content_type, .. } = heard;
+                Ok(Answer::said(outcome, content, content_type))
+            }
+            Err(miss) => Err(self.missed(miss)),
+        }
     }
 
     fn answered(mut self, healthy: bool) {
@@ -139,6 +198,7 @@ impl Watched {
             // Such as an answer that is too large: it is an answer.
             Some(leave) if miss.healthy => leave.success(),
             Some(leave) if miss.is_timeout() => self.leave = Some(leave),
+            Some(leave) if miss.is_silence() => leave.silence(),
             Some(leave) => leave.failure(miss.host_failed),
             None => {}
         }
@@ -149,7 +209,7 @@ impl Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         if let Some(leave) = self.leave.take()
-            && self.since.elapsed() >= self.fair
+            && self.since.is_some_and(|since| since.elapsed() >= self.fair)
         {
             leave.silence();
         }

@@ -239,6 +239,13 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
+    /// The call is made now.
+    pub(crate) fn begins_now(&mut self) {
+        if let Some(permit) = &mut self.permit {
+            permit.begins_now();
+        }
+    }
+
     /// The call did what it should.
     pub(crate) fn success(mut self) {
         let Some(permit) = self.permit.take() else { return };

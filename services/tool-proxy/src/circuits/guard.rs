@@ -46,6 +46,14 @@ impl Guard {
 }
 
 impl Leave {
+    /// The call is made now: what it waited for since it got leave makes neither tool nor host slow.
+    pub(crate) fn begins_now(&mut self) {
+        self.tool.begins_now();
+        if let Some(host) = &mut self.host {
+            host.begins_now();
+        }
+    }
+
     /// The tool did its work, and so did its host.
     pub(crate) fn success(self) {
         self.tool.success();

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Outcome};
 
+/// Clocks of two machines may differ by so much before a repeat is misled by it.
+const CLOCKS_APART: Duration = Duration::from_secs(60);
+
 /// What is known of a call. JSON, so that operators can read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -50,8 +53,9 @@ impl Record {
         Self { tool: tool.into(), fingerprint: fingerprint.into(), intent: None, answer: None, later_truth: None }
     }
 
-    /// What a repeat with this fingerprint finds, `waited` after it first looked. The wall clock only ever shortens the
-    /// wait: a repeat that has waited through the whole patience goes by that, however the clocks stand.
+    /// What a repeat with this fingerprint finds, `waited` after it first looked. It goes by its own waiting, however the
+    /// clocks stand: only an intent that has been over for longer than clocks are apart is not waited for again, so that
+    /// those who cannot wait for so long come to an end too.
     pub(crate) fn find(&self, fingerprint: &str, now_us: i64, waited: Duration) -> Finding {
         if self.fingerprint != fingerprint {
             return Finding::OtherCall;
@@ -64,7 +68,7 @@ impl Record {
         };
         let patience = Duration::from_millis(intent.patience_ms);
         let age = Duration::from_micros(u64::try_from(now_us.saturating_sub(intent.at_us)).unwrap_or(0));
-        let left = patience.saturating_sub(age).min(patience.saturating_sub(waited));
+        let left = patience.saturating_sub(waited).min((patience + CLOCKS_APART).saturating_sub(age));
         if left.is_zero() { Finding::Lost } else { Finding::UnderWay(left) }
     }
 
@@ -144,9 +148,21 @@ mod tests {
 
     #[test]
     fn an_intent_counts_as_under_way_for_the_calls_patience() {
-        let found = intended().find("f", 103 * SECOND_US, Duration::ZERO);
+        let found = intended().find("f", 103 * SECOND_US, Duration::from_secs(3));
         assert_eq!(found, Finding::UnderWay(Duration::from_secs(7)));
-        assert_eq!(intended().find("f", 110 * SECOND_US, Duration::ZERO), Finding::Lost);
+        assert_eq!(intended().find("f", 110 * SECOND_US, Duration::from_secs(10)), Finding::Lost);
+    }
+
+    #[test]
+    fn a_clock_that_runs_ahead_does_not_make_a_repeat_give_up_a_call_that_may_be_under_way() {
+        let found = intended().find("f", 160 * SECOND_US, Duration::ZERO);
+        assert_eq!(found, Finding::UnderWay(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn what_has_been_over_for_long_is_not_waited_for_by_each_repeat_anew() {
+        assert_eq!(intended().find("f", 170 * SECOND_US, Duration::ZERO), Finding::Lost);
+        assert_eq!(intended().find("f", i64::MAX, Duration::ZERO), Finding::Lost);
     }
 
     #[test]

@@ -34,7 +34,12 @@ impl Slot {
 
     /// Session and id of the invocation, inside of one.
     pub(crate) fn invocation(&self) -> Option<(&str, &str)> {
-        self.lease.is_some().then_some((&*self.session, &*self.partition))
+        self.is_leased().then_some((&*self.session, &*self.partition))
+    }
+
+    /// Whether it is in an invocation.
+    pub(crate) const fn is_leased(&self) -> bool {
+        self.lease.is_some()
     }
 
     /// A call outside of an invocation, by its caller's key.

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 const TIMEOUT: &str = "TIMEOUT";
+const FIRST_BYTE_TIMEOUT: &str = "FIRST_BYTE_TIMEOUT";
+const SESSION: &str = "SESSION";
 
 /// Why a tool did not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +63,32 @@ impl Miss {
         Self::left(TIMEOUT)
     }
 
+    /// No time is left for a request: it was not made.
+    pub(crate) fn out_of_time() -> Self {
+        Self::kept(TIMEOUT)
+    }
+
     pub(crate) fn is_timeout(&self) -> bool {
         self.reason == TIMEOUT
+    }
+
+    /// Not a byte of an answer came in the tool's own time for it.
+    pub(crate) fn silence() -> Self {
+        Self::left(FIRST_BYTE_TIMEOUT)
+    }
+
+    /// Whether it tells nothing of the host: nobody has said anything.
+    pub(crate) fn is_silence(&self) -> bool {
+        self.reason == FIRST_BYTE_TIMEOUT
+    }
+
+    /// The server did not know the session that the request came with, and looked at nothing else.
+    pub(crate) fn unknown_session() -> Self {
+        Self { reason: SESSION.into(), ..Self::unconnected() }
+    }
+
+    pub(crate) fn is_unknown_session(&self) -> bool {
+        self.reason == SESSION
     }
 
     /// Whether it tells nothing of the tool: for a reason of ours it was not asked, such as an address that is not allowed.

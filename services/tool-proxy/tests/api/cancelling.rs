@@ -14,7 +14,7 @@ use crate::harness::{Harness, request, tool};
 use crate::tool_server::Does;
 
 /// A call that can be cut off.
-fn begin(mesh: &Harness, request: Request<CallToolRequest>) -> JoinHandle<Result<CallToolResponse, Status>> {
+pub(crate) fn begin(mesh: &Harness, request: Request<CallToolRequest>) -> JoinHandle<Result<CallToolResponse, Status>> {
     let mut client = mesh.tools.clone();
     tokio::spawn(async move { client.call_tool(request).await.map(tonic::Response::into_inner) })
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join;
-use holdfast_proto::tool::v1::Outcome;
+use holdfast_proto::tool::v1::{CallToolResponse, Outcome};
 use holdfast_rpc::{client, status};
 use holdfast_testkit::Fault;
 use serde_json::json;
 use tokio::sync::Semaphore;
-use tonic::{Code, Request};
+use tokio::task::JoinHandle;
+use tonic::{Code, Request, Status};
 
+use crate::cancelling::begin;
 use crate::effects::one_of_each;
 use crate::harness::{Harness, content, request, tool};
 use crate::tool_server::Does;
@@ -42,19 +44,97 @@ async fn an_effectful_call_that_a_crash_cut_off_is_not_sent_again_and_its_outcom
 
 #[tokio::test]
 async fn an_effectful_call_outlasts_its_caller_and_its_result_is_there_for_the_repeat() {
-    let mesh = one_of_each().await;
+    let mesh = Harness::start(|server| tool("pay", &server.url("/pay"), "timeout = \"60s\"")).await;
     let lease = mesh.lease("inv", 10);
     let gate = Arc::new(Semaphore::new(0));
-    mesh.server.on("/effectful", Does::Gate(gate.clone(), json!({"done": true})));
-    let mut hasty = client::with_lease(Request::new(request("effectful", &json!({}))), &lease).expect("plain");
-    hasty.set_timeout(Duration::from_millis(100));
-    let late = mesh.send(hasty).await.expect_err("the deadline comes first");
+    mesh.server.on("/pay", Does::Gate(gate.clone(), json!({"done": true})));
+    let mut hasty = client::with_lease(Request::new(request("pay", &json!({}))), &lease).expect("plain");
+    hasty.set_timeout(Duration::from_secs(2));
+    let (late, ()) = join(mesh.send(hasty), mesh.server.arrived("/pay", 1)).await;
+    let late = late.expect_err("the deadline comes first");
     assert!(late.code() == Code::DeadlineExceeded && status::may_have_happened(&late), "{late:?}");
 
-    let (repeat, ()) = join(mesh.step(&lease, 0, "effectful", json!({})), async { gate.add_permits(1) }).await;
+    let (repeat, ()) = join(mesh.step(&lease, 0, "pay", json!({})), async { gate.add_permits(1) }).await;
     let repeat = repeat.expect("it answers");
     assert_eq!((content(&repeat), repeat.replayed), (json!({"done": true}), true));
-    assert_eq!(mesh.server.hits("/effectful").len(), 1);
+    assert_eq!(mesh.server.hits("/pay").len(), 1);
+}
+
+/// A tool with one place, which is taken until the gate opens.
+async fn crowded(mesh: &Harness, gate: &Arc<Semaphore>) -> JoinHandle<Result<CallToolResponse, Status>> {
+    mesh.server.on("/pay", Does::Gate(gate.clone(), json!({})));
+    let holding = begin(mesh, Request::new(request("pay", &json!({}))));
+    mesh.server.arrived("/pay", 1).await;
+    holding
+}
+
+const ONE_PLACE: &str = "timeout = \"60s\"\nconcurrency = 1\nwait = \"60s\"";
+
+#[tokio::test]
+async fn an_effectful_call_whose_caller_leaves_the_line_is_not_sent_and_leaves_no_intent() {
+    let mesh = Harness::start(|server| tool("pay", &server.url("/pay"), ONE_PLACE)).await;
+    let (lease, gate) = (mesh.lease("inv", 10), Arc::new(Semaphore::new(0)));
+    let holding = crowded(&mesh, &gate).await;
+    let waiting = client::with_lease(Request::new(request("pay", &json!({}))), &lease).expect("plain");
+    let waiting = begin(&mesh, waiting);
+    let in_line = async |count: f64| {
+        while mesh.metric("holdfast_tool_waiting{tool=\"pay\"}") != count {
+            tokio::task::yield_now().await;
+        }
+    };
+    in_line(1.0).await;
+    waiting.abort();
+    in_line(0.0).await;
+    gate.add_permits(1);
+    holding.await.expect("no panic").expect("it answers");
+    assert_eq!(mesh.server.hits("/pay").len(), 1);
+    assert!(mesh.record("inv", "0.0").await.is_none(), "nothing says that it was about to be sent");
+
+    mesh.server.on("/pay", Does::Answer(200, json!({"paid": 1})));
+    let repeat = mesh.step(&lease, 0, "pay", json!({})).await.expect("it answers");
+    assert_eq!((content(&repeat), repeat.replayed), (json!({"paid": 1}), false));
+}
+
+#[tokio::test]
+async fn an_effectful_call_with_too_little_time_for_the_line_gets_the_fallback_in_time() {
+    let mesh = Harness::start(|server| tool("pay", &server.url("/pay"), ONE_PLACE)).await;
+    let (lease, gate) = (mesh.lease("inv", 10), Arc::new(Semaphore::new(0)));
+    let holding = crowded(&mesh, &gate).await;
+    let mut hasty = client::with_lease(Request::new(request("pay", &json!({}))), &lease).expect("plain");
+    hasty.set_timeout(Duration::from_secs(5));
+    let answer = mesh.send(hasty).await.expect("before the deadline");
+    assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unavailable, "OVERLOADED"));
+    gate.add_permits(1);
+    holding.await.expect("no panic").expect("it answers");
+    assert_eq!(mesh.server.hits("/pay").len(), 1);
+}
+
+#[tokio::test]
+async fn a_slow_state_service_does_not_shorten_what_an_intent_allows_for() {
+    let mesh = Harness::start(|server| tool("pay", &server.url("/pay"), "timeout = \"30s\"")).await;
+    let (lease, gate) = (mesh.lease("inv", 10), Arc::new(Semaphore::new(0)));
+    mesh.server.on("/pay", Does::Gate(gate.clone(), json!({})));
+    let patience = async |step: u32| {
+        let record = mesh.record("inv", &format!("{step}.0")).await.expect("the intent came first");
+        record["intent"]["patience_ms"].as_u64().expect("a number")
+    };
+    let told = async |step: u32, delay: Fault| {
+        mesh.state_link.set(delay);
+        let call = mesh.step(&lease, step, "pay", json!({}));
+        let (answer, told) = join(call, async {
+            mesh.server.arrived("/pay", step as usize).await;
+            let told = patience(step).await;
+            mesh.state_link.set(Fault::None);
+            gate.add_permits(1);
+            told
+        })
+        .await;
+        assert_eq!(answer.expect("it answers").outcome(), Outcome::Real);
+        told
+    };
+    // There and back the delay counts twice.
+    let (quick, slow) = (told(1, Fault::None).await, told(2, Fault::Delay(Duration::from_millis(700))).await);
+    assert!(slow >= quick + 10_000, "{slow} ms are no more than {quick} ms and twice the time for the state service");
 }
 
 #[tokio::test]

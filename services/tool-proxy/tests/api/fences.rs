@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tonic::{Code, Request};
 
 use crate::harness::{Harness, request, tool};
+use crate::raw_server::{RawServer, Says};
 use crate::tool_server::Does;
 
 async fn mesh() -> Harness {
@@ -88,6 +89,32 @@ async fn a_superseded_worker_leaves_no_record_of_a_fallback_either() {
     let answer = mesh.step(&new, 2, "gone", json!({})).await.expect("it answers");
     assert_eq!(answer.outcome(), Outcome::Unavailable);
     assert!(mesh.record("inv", "2.0").await.is_some());
+}
+
+#[tokio::test]
+async fn a_worker_that_is_superseded_while_its_call_cannot_connect_leaves_no_answer() {
+    let silent = RawServer::start(Says::Nothing).await;
+    let mesh = Harness::start(|server| {
+        // TLS is waited for: nothing has left until it stands.
+        let wait = "timeout = \"60s\"\nattempts = 1\nconnect_timeout = \"2s\"";
+        tool("effectful", &silent.url("https"), wait)
+            + &tool("idempotent", &silent.url("https"), &format!("effect = \"idempotent\"\n{wait}"))
+            + &tool("read_only", &server.url("/read_only"), "effect = \"read_only\"")
+    })
+    .await;
+    mesh.server.on("/read_only", Does::Answer(200, json!({})));
+    for (count, name) in (1..).zip(["effectful", "idempotent"]) {
+        let (old, new) = (mesh.lease(name, 10), mesh.lease(name, 11));
+        let (refused, ()) = tokio::join!(mesh.step(&old, 1, name, json!({})), async {
+            silent.until(|seen| seen.spoken_to == count).await;
+            mesh.step(&new, 2, "read_only", json!({})).await.expect("its successor works elsewhere");
+        });
+        let refused = refused.expect_err("it is superseded, and nothing has left");
+        assert_eq!(status::reason(&refused).as_deref(), Some("FENCED"));
+        assert!(!status::may_have_happened(&refused), "{refused:?}");
+        let answer = mesh.record(name, "1.0").await.map(|record| record["answer"].clone());
+        assert!(answer.is_none_or(|answer| answer.is_null()), "{name}");
+    }
 }
 
 #[tokio::test]

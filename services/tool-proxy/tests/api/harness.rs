@@ -151,6 +151,12 @@ impl Harness {
         self.proxy = Some(proxy);
     }
 
+    /// Kills the tool-proxy, and starts one with another configuration.
+    pub(crate) async fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        self.crash().await;
+    }
+
     /// Asks the tool-proxy to end, as SIGTERM does, and waits for that.
     pub(crate) async fn drain(&mut self) {
         let Some(mut proxy) = self.proxy.take() else { return };

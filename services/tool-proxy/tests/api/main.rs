@@ -20,6 +20,7 @@ mod isolation;
 mod judging;
 mod permission;
 mod phases;
+mod recalling;
 mod redaction;
 mod retries;
 mod secured;

@@ -81,12 +81,15 @@ async fn the_head_the_pieces_and_the_whole_have_their_own_times() {
         let more = format!("effect = \"read_only\"\nattempts = 1\n{more}");
         let (mesh, answer) = call(server.url("http"), &more).await;
         assert_eq!(told(&answer), (Outcome::Unavailable, reason), "{more}");
-        let failures = (mesh.circuit("t").await.failures, mesh.circuit(&server.circuit()).await.failures);
+        let (tool, host) = (mesh.circuit("t").await, mesh.circuit(&server.circuit()).await);
         assert_eq!(
-            failures,
+            (tool.failures, host.failures),
             (1, of_the_host),
             "{reason} counts against the tool, and against its host where that broke"
         );
+        if reason == "FIRST_BYTE_TIMEOUT" {
+            assert_eq!(host.calls, 0, "of a host that has said nothing, nobody knows");
+        }
     }
 }
 

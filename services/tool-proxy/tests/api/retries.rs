@@ -64,14 +64,14 @@ async fn a_pause_that_the_caller_has_no_time_for_is_not_made() {
     })
     .await;
     // Longer than the caller has, then longer than the tool itself may take.
-    for (wait, deadline) in [(3, 2), (6, 3_600)] {
+    for (wait, deadline) in [(30, 20), (6, 3_600)] {
         mesh.server.on("/busy", Does::Later(503, wait));
         let mut hasty = Request::new(request("busy", &json!({})));
         hasty.set_timeout(Duration::from_secs(deadline));
-        let started = Instant::now();
+        // With the pause, the first one would come too late, and the second would have been asked again.
         let answer = mesh.send(hasty).await.expect("before the deadline");
         assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unavailable, "HTTP_503"));
-        assert!(started.elapsed() < Duration::from_secs(1), "the fallback answers at once: {:?}", started.elapsed());
+        assert_eq!(answer.timing.expect("every answer has one").attempts, 1);
     }
     assert_eq!(mesh.server.hits("/busy").len(), 2);
 }

@@ -38,11 +38,7 @@ pub(super) fn refused(refusal: &Refusal) -> Miss {
 
 /// The head of the answer did not come in the tool's own time for it.
 pub(super) fn silent(may_have_left: bool) -> Miss {
-    if may_have_left {
-        Miss::left("FIRST_BYTE_TIMEOUT")
-    } else {
-        Miss { reason: "CONNECT_TIMEOUT".into(), ..Miss::unconnected() }
-    }
+    if may_have_left { Miss::silence() } else { Miss { reason: "CONNECT_TIMEOUT".into(), ..Miss::unconnected() } }
 }
 
 /// The whole time is over.

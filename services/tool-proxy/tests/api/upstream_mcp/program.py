@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 TOOLS = ["pid", "env", "die", "hang", "cancelled", "spawn", "shout"]
 cancelled = []
@@ -60,6 +61,12 @@ def serve(message):
     else:
         send({"id": message["id"], "result": result})
 
+
+if "held" in sys.argv:
+    hold = sys.argv[-1]
+    while os.path.exists(hold):
+        open(hold + ".seen", "w").close()
+        time.sleep(0.01)
 
 if "deaf" in sys.argv:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

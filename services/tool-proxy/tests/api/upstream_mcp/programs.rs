@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use holdfast_proto::tool::v1::Outcome;
 use holdfast_proto::tool::v1::tool_service_client::ToolServiceClient;
-use holdfast_rpc::Channel;
+use holdfast_rpc::{Channel, status};
 use holdfast_testkit::{Process, Signal};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use super::program::{number, runs, section, until_ended};
 use super::until_listed;
-use crate::harness::{Harness, content, request};
+use crate::harness::{Harness, content, request, tool};
+use crate::tool_server::Does;
 
 #[tokio::test]
 async fn a_server_is_started_and_its_tools_are_called() {
@@ -61,6 +62,40 @@ async fn a_server_that_dies_under_a_call_breaks_it_and_is_started_again() {
     assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unknown, "BROKEN"));
 
     assert_ne!(until_back(&mesh).await, first);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_superseded_while_its_server_is_started_again_does_not_get_through() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (hold, seen) = (dir.path().join("hold"), dir.path().join("hold.seen"));
+    let arguments = ["held", hold.to_str().expect("plain ASCII")];
+    let more = "timeout = \"60s\"\nconcurrency = 1";
+    let mesh = Harness::start(|elsewhere| {
+        let other = tool("other", &elsewhere.url("/other"), "effect = \"read_only\"");
+        section("near", &arguments, more).replace("\"5s\"", "\"60s\"") + &other
+    })
+    .await;
+    mesh.server.on("/other", Does::Answer(200, json!({})));
+    let first = number(&mesh, "near_pid").await;
+    let (old, new) = (mesh.lease("inv", 10), mesh.lease("inv", 11));
+    std::fs::write(&hold, "").expect("it is written");
+    Signal::Kill.send(first).await;
+    let held = async {
+        while !seen.exists() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), held).await.expect("it is started again");
+
+    let (refused, ()) = tokio::join!(mesh.step(&old, 1, "near_pid", json!({})), async {
+        while mesh.metric("holdfast_tool_running{tool=\"near_pid\"}") != 1.0 {
+            tokio::task::yield_now().await;
+        }
+        mesh.step(&new, 2, "other", json!({})).await.expect("its successor works elsewhere");
+        std::fs::remove_file(&hold).expect("it is there");
+    });
+    assert_eq!(status::reason(&refused.expect_err("it is superseded")).as_deref(), Some("FENCED"));
+    assert!(mesh.record("inv", "1.0").await.is_none());
 }
 
 #[tokio::test]
