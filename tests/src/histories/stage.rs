@@ -138,7 +138,8 @@ impl Stage {
         let file = self.mesh.directory().join("data/state.db");
         let store = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the store is there");
         let count = "SELECT count(*) FROM epochs WHERE state = 'lost'";
-        store.query_row(count, [], |row| row.get(0)).expect("it can be read beside its process")
+        let lost: i64 = store.query_row(count, [], |row| row.get(0)).expect("it can be read beside its process");
+        usize::try_from(lost).expect("a count")
     }
 
     /// Whether a fault can end an epoch: what decides forgets what it had not stored.
