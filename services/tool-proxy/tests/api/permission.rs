@@ -1,6 +1,9 @@
 //! Tools that are for some agents only.
 
-use holdfast_proto::tool::v1::{ListToolsRequest, Outcome};
+use holdfast_proto::tool::v1::{
+    Circuit, CircuitMode, CircuitState, ListCircuitsRequest, ListToolsRequest, Outcome, SetCircuitRequest,
+    WatchCircuitsRequest,
+};
 use holdfast_rpc::{client, status};
 use serde_json::json;
 use tonic::{Code, Request};
@@ -80,6 +83,48 @@ async fn a_worker_is_shown_what_its_agent_may_use() {
     let mut worker = Request::new(ListToolsRequest::default());
     worker.metadata_mut().insert("holdfast-role", "worker".parse().expect("plain ASCII"));
     assert_eq!(names(worker).await, ["everybody"], "without a lease nobody knows whose work it does");
+}
+
+#[tokio::test]
+async fn an_agent_sees_the_circuits_of_its_own_tools_and_nothing_that_operators_said() {
+    let mesh = mesh().await;
+    for name in ["everybody", "desk_only"] {
+        let (mode, reason) = (CircuitMode::Open.into(), "it loses the orders of acme".into());
+        let word = SetCircuitRequest { name: name.into(), mode, reason };
+        mesh.tools.clone().set_circuit(word).await.expect("the mesh may");
+    }
+    let all = async |lease: Option<&str>| {
+        let request = Request::new(ListCircuitsRequest {});
+        let request = match lease {
+            Some(lease) => client::with_lease(request, lease).expect("plain"),
+            None => request,
+        };
+        mesh.tools.clone().list_circuits(request).await.expect("it answers").into_inner().circuits
+    };
+    let names = |circuits: &[Circuit]| circuits.iter().map(|circuit| circuit.name.clone()).collect::<Vec<_>>();
+    let seen = all(None).await;
+    assert_eq!(names(&seen).len(), 4, "the mesh sees all, and their host: {seen:?}");
+    assert_eq!(seen.iter().filter(|circuit| circuit.reason.contains("acme")).count(), 2);
+
+    let (desk, mail) = (mesh.lease_of("desk", "one", 10), mesh.lease_of("mail", "two", 10));
+    assert_eq!(names(&all(Some(&desk)).await), ["desk_only", "everybody"]);
+    let seen = all(Some(&mail)).await;
+    assert_eq!(names(&seen), ["everybody"]);
+    assert_eq!((seen[0].state(), seen[0].mode()), (CircuitState::Open, CircuitMode::Open));
+    let told = format!("{}{}{}", seen[0].reason, seen[0].set_by, seen[0].set_reason);
+    assert_eq!(told, "opened by hand", "who and why is between operators");
+
+    let request = client::with_lease(Request::new(WatchCircuitsRequest {}), &mail).expect("plain");
+    let mut news = mesh.tools.clone().watch_circuits(request).await.expect("it answers").into_inner();
+    for name in ["desk_only", "everybody"] {
+        let word = SetCircuitRequest { name: name.into(), mode: CircuitMode::Auto.into(), reason: "acme".into() };
+        mesh.tools.clone().set_circuit(word).await.expect("the mesh may");
+    }
+    for mode in [CircuitMode::Open, CircuitMode::Auto] {
+        let circuit = news.message().await.expect("no error").and_then(|news| news.circuit).expect("more");
+        assert_eq!((circuit.name.as_str(), circuit.mode()), ("everybody", mode));
+        assert!(circuit.set_by.is_empty() && circuit.set_reason.is_empty() && !circuit.reason.contains("acme"));
+    }
 }
 
 #[tokio::test]
