@@ -12,6 +12,8 @@ use tracing_subscriber::fmt::{self, MakeWriter};
 
 use crate::harness::{Harness, tool};
 use crate::tool_server::Does;
+use crate::upstream_mcp::at;
+use crate::upstream_mcp::server::{ERAS, McpServer, plain};
 
 /// Found nowhere.
 const CANARY: &str = "canary-4711-secret";
@@ -142,4 +144,24 @@ async fn what_stood_in_and_how_long_it_took_are_in_the_span() {
 /// For a failing test's reader: the lines with the text.
 fn around(said: &str, text: &str) -> String {
     said.lines().filter(|line| line.contains(text)).take(5).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn what_an_mcp_server_hears_and_says_and_its_urls_query_are_in_no_log_and_no_span_unless_asked_for() {
+    let (said, listening) = Said::listen();
+    for era in ERAS {
+        let mut server = McpServer::start(era, vec![plain("say"), plain("picky"), plain("structured")]).await;
+        let mesh = Harness::start(|_| at("far", &format!("{}?key={CANARY}", server.url()), "")).await;
+        for tool in ["far_say", "far_picky", "far_structured"] {
+            mesh.call(tool, json!({"password": CANARY, "user": PLAIN})).await.expect("it answers");
+        }
+        server.kill();
+        mesh.call("far_say", json!({"password": CANARY})).await.expect("it is told");
+    }
+    drop(listening);
+    let said = said.text();
+    assert!(said.contains("execute_tool far_say"), "it listens where spans end");
+    for text in [CANARY, PLAIN] {
+        assert!(!said.contains(text), "{}", around(&said, text));
+    }
 }
