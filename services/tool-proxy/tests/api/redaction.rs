@@ -161,6 +161,7 @@ async fn what_an_mcp_server_hears_and_says_and_its_urls_query_are_in_no_log_and_
     drop(listening);
     let said = said.text();
     assert!(said.contains("execute_tool far_say"), "it listens where spans end");
+    assert!(said.contains("rmcp::"), "it listens to the library too");
     for text in [CANARY, PLAIN] {
         assert!(!said.contains(text), "{}", around(&said, text));
     }

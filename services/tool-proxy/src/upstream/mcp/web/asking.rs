@@ -36,7 +36,7 @@ impl Asking {
     async fn call(&self, post: Post<'_>, call: &ClientJsonRpcMessage) -> Posted {
         let has_session = post.session.is_some();
         let (status, posted) = match post.send(call).await? {
-            Answer::Taken(response) => return Ok(response),
+            Answer::Taken(response) => return Ok(*response),
             Answer::Refused(error) => (error.status, Err(error.into())),
             Answer::Error(status, error) => {
                 let may_mean_session = has_session && status.is_client_error() && speaks_of_sessions(&error.error);

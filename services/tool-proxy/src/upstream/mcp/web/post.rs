@@ -30,7 +30,7 @@ pub(super) struct Post<'a> {
 /// What came back.
 pub(super) enum Answer {
     /// Success.
-    Taken(StreamableHttpPostResponse),
+    Taken(Box<StreamableHttpPostResponse>),
     /// An error of JSON-RPC under another status than success.
     Error(StatusCode, JsonRpcError),
     /// Another status than success alone.
@@ -54,8 +54,10 @@ impl Post<'_> {
         let response = request.json(message).send().await.map_err(failed)?;
         match response.status() {
             StatusCode::NOT_FOUND if self.session.is_some() => Err(StreamableHttpError::SessionExpired),
-            StatusCode::ACCEPTED | StatusCode::NO_CONTENT => Ok(Answer::Taken(StreamableHttpPostResponse::Accepted)),
-            status if status.is_success() => self.taken(message, response).await.map(Answer::Taken),
+            StatusCode::ACCEPTED | StatusCode::NO_CONTENT => {
+                Ok(Answer::Taken(StreamableHttpPostResponse::Accepted.into()))
+            }
+            status if status.is_success() => Ok(Answer::Taken(self.taken(message, response).await?.into())),
             _ => Ok(refused(response).await),
         }
     }
