@@ -9,6 +9,7 @@
 mod circuit;
 mod guard;
 mod keeper;
+mod pass;
 mod report;
 mod seat;
 mod sharing;

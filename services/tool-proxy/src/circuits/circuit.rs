@@ -13,6 +13,7 @@ use holdfast_resilience::breaker::{Breaker, Mode, Refused, Settings, Snapshot, S
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::pass::Pass;
 use super::report::{Post, Report};
 use super::seat::Seat;
 use super::sharing::{Asked, Notice, Probe, Sharing};
@@ -96,7 +97,7 @@ impl Circuit {
     }
 
     fn pass(&self, permit: Permit, probe: Option<Probe>) -> Pass {
-        Pass { permit: Some(permit), probe, circuit: self.clone() }
+        Pass::new(permit, probe, self.clone())
     }
 
     pub(super) fn report(&self) -> Report {
@@ -226,45 +227,5 @@ impl Inner {
     pub(super) fn untold_word(&self) -> Option<Word> {
         let word = self.post.word.lock().clone()?;
         (word.stamp > self.seat.lock().word_told).then_some(word)
-    }
-}
-
-/// Leave for one call at one circuit. Dropped without a word it counts as cancelled, and a probe's place is free again.
-#[derive(Debug)]
-#[must_use = "a pass that is dropped at once counts as a cancelled call"]
-pub(crate) struct Pass {
-    permit: Option<Permit>,
-    probe: Option<Probe>,
-    circuit: Circuit,
-}
-
-impl Pass {
-    /// The call is made now.
-    pub(crate) fn begins_now(&mut self) {
-        if let Some(permit) = &mut self.permit {
-            permit.begins_now();
-        }
-    }
-
-    /// The call did what it should.
-    pub(crate) fn success(mut self) {
-        let Some(permit) = self.permit.take() else { return };
-        permit.success();
-        match self.probe.take() {
-            // It was slow, and opened the circuit.
-            Some(probe) if self.circuit.inner.breaker.snapshot().state == State::Open => probe.opened(),
-            Some(probe) => probe.succeeded(),
-            None => {}
-        }
-    }
-
-    /// The call failed.
-    pub(crate) fn failure(mut self) {
-        if let Some(permit) = self.permit.take() {
-            permit.failure();
-        }
-        if let Some(probe) = self.probe.take() {
-            probe.opened();
-        }
     }
 }

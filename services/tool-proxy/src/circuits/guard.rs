@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::circuit::{Circuit, Held, Pass};
+use super::circuit::{Circuit, Held};
+use super::pass::Pass;
 
 /// The circuits before one tool. Calls that are held here have opened no socket.
 #[derive(Debug)]

@@ -10,7 +10,8 @@ use tokio::sync::broadcast;
 use tokio::task::{JoinSet, yield_now};
 
 use super::*;
-use crate::circuits::circuit::{Circuit, Pass};
+use crate::circuits::circuit::Circuit;
+use crate::circuits::pass::Pass;
 use crate::circuits::{Circuits, Keeper, Report, Word};
 
 const LONG: Duration = Duration::from_secs(3_600);
