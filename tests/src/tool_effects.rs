@@ -76,7 +76,7 @@ impl Report {
             ("workers that were killed", self.worker_kills, self.runs / 2),
             ("workers that went on though superseded", self.zombies, self.runs / 6),
             ("lost answers", self.answers_lost, 3 * self.runs),
-            ("kills of the proxy with a request in hand", self.proxy_kills, self.runs * 2 / 3),
+            ("kills of the proxy with a request in hand", self.proxy_kills, self.runs / 2),
             ("calls of the superseded that the check of the fence refused", came("once:FENCED"), 1),
             ("calls of the superseded whose intent was refused", came("pay:FENCED"), 1),
             ("outcomes that nobody knows", came("pay:OUTCOME_UNKNOWN"), self.runs / 3),
