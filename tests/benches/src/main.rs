@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod bare_redis;
 mod breaker;
 mod cpu;
 mod echo;

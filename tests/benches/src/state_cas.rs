@@ -12,7 +12,7 @@ use holdfast_testkit::Mesh;
 use tonic::transport::Channel;
 
 use crate::{
-    Figures,
+    Figures, bare_redis,
     echo::{Baseline, payload},
     figure,
     load::{Call, Load, channels, drive, median, pairs},
@@ -40,6 +40,16 @@ pub(crate) async fn bench() -> Figures {
         if store != Store::Postgres {
             let rounds = pairs(|| baseline.load(64), || load(&mesh, 64, Durability::Cached)).await;
             add(&mut figures, &format!("cached_{name}_ratio_64"), &rounds);
+        }
+        if store == Store::RedisPostgres {
+            let url = stores.redis_url();
+            let rounds =
+                pairs(|| bare_redis::compare_and_set(&url, 64, KEYS), || load(&mesh, 64, Durability::Cached)).await;
+            figures.insert(
+                "cached_redis_postgres_of_bare_redis_64".into(),
+                figure(median(&rounds, |(bare, ours)| ours.rate / bare.rate)),
+            );
+            figures.insert("bare_redis_rate_64".into(), figure(median(&rounds, |(bare, _)| bare.rate)));
         }
         let rounds = pairs(|| baseline.load(64), || hot(&mesh)).await;
         add(&mut figures, &format!("hot_{name}_ratio_64"), &rounds);

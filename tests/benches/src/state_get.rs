@@ -6,7 +6,7 @@ use holdfast_testkit::Mesh;
 use tonic::transport::Channel;
 
 use crate::{
-    Figures,
+    Figures, bare_redis,
     echo::{Baseline, payload},
     figure,
     load::{Call, Load, channels, drive, median, pairs},
@@ -26,6 +26,12 @@ pub(crate) async fn bench() -> Figures {
             let rounds = pairs(|| baseline.load(callers), || load(&mesh, callers)).await;
             let name = format!("{}_ratio_{callers}", store.name());
             figures.insert(name, figure(median(&rounds, |(echo, ours)| ours.rate / echo.rate)));
+        }
+        if store == Store::RedisPostgres {
+            let url = stores.redis_url();
+            let rounds = pairs(|| bare_redis::read(&url, 64, KEYS), || load(&mesh, 64)).await;
+            let of_bare = median(&rounds, |(bare, ours)| ours.rate / bare.rate);
+            figures.insert("redis_postgres_of_bare_redis_64".into(), figure(of_bare));
         }
     }
     figures

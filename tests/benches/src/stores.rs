@@ -39,6 +39,11 @@ impl Stores {
         Self { postgres: [Postgres::start().await, Postgres::start().await], redis: Redis::start().await }
     }
 
+    /// Where Redis is.
+    pub(crate) fn redis_url(&self) -> String {
+        self.redis.url()
+    }
+
     /// The state service alone.
     pub(crate) async fn mesh(&self, store: Store) -> Mesh {
         let wanted = [Peer::State];
