@@ -140,7 +140,7 @@ async fn a_caller_with_little_time_gets_the_fallback_in_time_and_no_circuit_open
     let mesh = Harness::start(|server| tool("slow", &server.url("/slow"), more)).await;
     mesh.server.on("/slow", Does::Hang);
     let mut hasty = Request::new(request("slow", &json!({})));
-    hasty.set_timeout(Duration::from_secs(2));
+    hasty.set_timeout(Duration::from_secs(8));
     let answer = mesh.send(hasty).await.expect("before the deadline");
     assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unavailable, "TIMEOUT"));
     let circuit = mesh.circuit("slow").await;

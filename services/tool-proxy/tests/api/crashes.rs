@@ -101,7 +101,7 @@ async fn an_effectful_call_with_too_little_time_for_the_line_gets_the_fallback_i
     let (lease, gate) = (mesh.lease("inv", 10), Arc::new(Semaphore::new(0)));
     let holding = crowded(&mesh, &gate).await;
     let mut hasty = client::with_lease(Request::new(request("pay", &json!({}))), &lease).expect("plain");
-    hasty.set_timeout(Duration::from_secs(5));
+    hasty.set_timeout(Duration::from_secs(8));
     let answer = mesh.send(hasty).await.expect("before the deadline");
     assert_eq!((answer.outcome(), answer.degraded_reason.as_str()), (Outcome::Unavailable, "OVERLOADED"));
     gate.add_permits(1);
