@@ -25,12 +25,13 @@ const IDEMPOTENCY_KEY: &str = "holdfast/idempotency-key";
 /// What stands around an answer.
 const ENVELOPE_BYTES: usize = 64 << 10;
 
-const PAGE_BYTES_MAX: usize = 1 << 20;
+/// A page of a list must have room, however small the answers are.
+const PAGE_BYTES_MAX: usize = 4 << 20;
 
 /// One message of a server with an answer of so many bytes: that may stand there as text, with an escape before every other
-/// character, and structured too. A page of a list must have room in any case.
+/// character, and structured too.
 fn message_bytes_max(answer_bytes_max: usize) -> usize {
-    answer_bytes_max.saturating_mul(4).saturating_add(ENVELOPE_BYTES).max(PAGE_BYTES_MAX)
+    answer_bytes_max.saturating_mul(4).saturating_add(ENVELOPE_BYTES)
 }
 
 /// Why there is no connection.

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::session::{Bell, Greeting, Session};
-use super::{Unmet, message_bytes_max};
+use super::{PAGE_BYTES_MAX, Unmet, message_bytes_max};
 use crate::config::Mcp;
 
 /// What a program needs of our environment; everything else in it may be a secret.
@@ -51,7 +51,7 @@ impl Program {
             env: server.env.clone(),
             secret_env: server.secret_env.clone(),
             directory: server.directory.clone(),
-            line_bytes_max: message_bytes_max(server.answer_bytes_max()),
+            line_bytes_max: message_bytes_max(server.answer_bytes_max()).max(PAGE_BYTES_MAX),
         }
     }
 

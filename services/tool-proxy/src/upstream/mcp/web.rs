@@ -16,7 +16,7 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 
 use self::asking::Asking;
 use super::session::{Bell, Greeting, Session};
-use super::{Unmet, message_bytes_max};
+use super::{PAGE_BYTES_MAX, Unmet, message_bytes_max};
 use crate::config::Tool;
 
 /// How often a broken stream of an answer is taken up again before its call counts as broken.
@@ -48,16 +48,17 @@ impl Web {
     }
 
     pub(super) async fn connect(&self, greeting: Greeting) -> Result<Session, Unmet> {
+        let bytes_max = message_bytes_max(self.answer_bytes_max);
         let mut config = StreamableHttpClientTransportConfig::with_uri(Arc::clone(&self.url))
             .custom_headers(self.headers.clone())
             .max_concurrent_requests(REQUESTS_MAX)
             .control_request_timeout(COURTESY)
-            .max_sse_event_size(message_bytes_max(self.answer_bytes_max))
+            .max_sse_event_size(bytes_max.max(PAGE_BYTES_MAX))
             // It would send the calls again by itself: whether one may still be sent, only whoever makes it can say.
             .reinit_on_expired_session(false);
         config.retry_config = Arc::new(Resuming);
         let bell = Bell::default();
-        let asking = Asking { client: self.client.clone(), bell: bell.clone() };
+        let asking = Asking { client: self.client.clone(), bell: bell.clone(), bytes_max };
         let transport = StreamableHttpClientTransport::with_client(asking, config);
         Session::open(transport, greeting, bell).await.map_err(|error| super::answer::unmet(&error))
     }

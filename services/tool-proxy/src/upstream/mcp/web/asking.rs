@@ -28,6 +28,8 @@ type Headers = HashMap<HeaderName, HeaderValue>;
 pub(super) struct Asking {
     pub(super) client: Client,
     pub(super) bell: Bell,
+    /// Of what a call is answered with.
+    pub(super) bytes_max: usize,
 }
 
 impl Asking {
@@ -105,6 +107,7 @@ impl StreamableHttpClient for Asking {
             _ => (None, false),
         };
         let mut posted = if is_call {
+            let bytes_max = self.bytes_max;
             let (client, session, auth) = (&self.client, session.as_deref(), auth.as_deref());
             self.call(Post { client, uri: &uri, session, auth, headers: &headers, bytes_max }, &message).await
         } else {

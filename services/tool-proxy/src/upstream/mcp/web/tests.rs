@@ -17,7 +17,7 @@ async fn a_url_with_a_secret_is_in_no_error() {
         let unmet = web(&url).connect(greeting).await.expect_err("nobody is there");
         assert!(unmet.nobody && !unmet.why.contains(SECRET), "{}", unmet.why);
     }
-    let asking = Asking { client: web(&url).client, bell: Bell::default() };
+    let asking = Asking { client: web(&url).client, bell: Bell::default(), bytes_max: 1 };
     let stream = asking.get_stream(url.as_str().into(), Some("s".into()), None, None, HashMap::new()).await;
     let error = stream.err().expect("nobody is there");
     assert!(!format!("{error} {error:?}").contains(SECRET), "{error:?}");
