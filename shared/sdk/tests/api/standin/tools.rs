@@ -64,10 +64,7 @@ impl ToolService for Tools {
         Err(Status::unimplemented("not part of the stand-in"))
     }
 
-    async fn set_circuit(
-        &self,
-        _: Request<pb::SetCircuitRequest>,
-    ) -> Result<Response<pb::SetCircuitResponse>, Status> {
+    async fn set_circuit(&self, _: Request<pb::SetCircuitRequest>) -> Result<Response<pb::SetCircuitResponse>, Status> {
         Err(Status::unimplemented("not part of the stand-in"))
     }
 }
