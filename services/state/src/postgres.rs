@@ -31,7 +31,7 @@ use std::{sync::Arc, time::Duration};
 
 use holdfast_rpc::time::now_micros;
 use holdfast_storage::{
-    Failure, OpenError, Trouble,
+    OpenError,
     gate::{Gate, settings},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -201,11 +201,4 @@ impl Postgres {
 fn gate(circuit: &'static str) -> Arc<Gate> {
     metrics::circuit_stands(circuit, holdfast_resilience::breaker::State::Closed);
     Arc::new(Gate::new(circuit, settings(), PATIENCE, metrics::circuit_changed))
-}
-
-/// What is left of trouble where nobody tries again.
-fn failure(trouble: Trouble) -> Failure {
-    match trouble {
-        Trouble::Again(failure) | Trouble::Failed(failure) => failure,
-    }
 }

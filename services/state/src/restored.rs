@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use holdfast_config::Common;
 use holdfast_rpc::{service::ServeError, time::now_micros};
-use holdfast_storage::{Failure, Trouble};
+use holdfast_storage::Failure;
 use tokio::time::sleep;
 
 use crate::{
@@ -42,19 +42,13 @@ const OVERTAKEN: &str = "a state process ended the epoch in the meantime, perhap
 
 async fn end_in(store: &Store, lease: Duration) -> Result<Switched, Failure> {
     let mut connection = store.database().duties().acquire().await?;
-    let found = deciding::read(&mut connection).await.map_err(failure)?;
+    let found = deciding::read(&mut connection).await?;
     if found.who != Who::Postgres {
         // Whoever still believes in the Redis of this epoch decides nothing any more once this is over.
-        deciding::begin_draining(&mut connection, found.epoch).await.map_err(failure)?;
+        deciding::begin_draining(&mut connection, found.epoch).await?;
         let lease = lease.max(found.lease);
         sleep(lease + lease / 20).await;
     }
     let next = (EpochId(rand::random()), &Who::Postgres);
-    deciding::switch(&mut connection, found.epoch, next, true, now_micros()).await.map_err(failure)
-}
-
-fn failure(trouble: Trouble) -> Failure {
-    match trouble {
-        Trouble::Again(failure) | Trouble::Failed(failure) => failure,
-    }
+    deciding::switch(&mut connection, found.epoch, next, true, now_micros()).await.map_err(Failure::from)
 }

@@ -64,15 +64,15 @@ impl Takeover {
             Some(known) => deciding::renew(&mut connection, known).await,
             None => deciding::read(&mut connection).await,
         };
-        let found = found.map_err(failure)?;
+        let found = found?;
         self.known = Some(found.clone());
         if found.who == Who::Postgres {
             self.absence.answered(now, self.gone_after);
         } else if found.draining {
-            self.end(&mut connection, &found, now).await.map_err(failure)?;
+            self.end(&mut connection, &found, now).await?;
         } else if self.absence.missed(found.epoch, now, self.gone_after) {
             warn!(epoch = %found.epoch, "a Redis decides, and none is named here: the database is to decide");
-            deciding::begin_draining(&mut connection, found.epoch).await.map_err(failure)?;
+            deciding::begin_draining(&mut connection, found.epoch).await?;
         }
         Ok(())
     }
@@ -107,13 +107,6 @@ impl Takeover {
             }
         }
         Ok(())
-    }
-}
-
-/// What is left of trouble where nobody tries again.
-fn failure(trouble: Trouble) -> Failure {
-    match trouble {
-        Trouble::Again(failure) | Trouble::Failed(failure) => failure,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use holdfast_rpc::time::now_micros;
-use holdfast_storage::{Failure, Trouble};
+use holdfast_storage::Failure;
 use parking_lot::RwLock;
 use tokio::sync::Mutex;
 use tracing::{error, info};
@@ -52,11 +52,11 @@ impl Known {
             return Ok(current);
         }
         let mut connection = self.store.database().duties().acquire().await?;
-        let mut found = deciding::renew(&mut connection, seen).await.map_err(failure)?;
+        let mut found = deciding::renew(&mut connection, seen).await?;
         if !found.same_server && found.who == Who::Postgres {
             let next = EpochId(rand::random());
             let ended = deciding::switch(&mut connection, found.epoch, (next, &Who::Postgres), true, now_micros());
-            let switched = ended.await.map_err(failure)?;
+            let switched = ended.await?;
             if let Some(lost) = &switched.lost {
                 self.metrics.epoch_lost(Some(lost));
                 error!(
@@ -71,11 +71,5 @@ impl Known {
         }
         self.learn(found);
         Ok(self.get())
-    }
-}
-
-fn failure(trouble: Trouble) -> Failure {
-    match trouble {
-        Trouble::Again(failure) | Trouble::Failed(failure) => failure,
     }
 }

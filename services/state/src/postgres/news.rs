@@ -78,7 +78,7 @@ pub(super) async fn look(news: Arc<News>, store: Store, calm: impl Fn() -> bool)
 
 async fn look_once(news: &News, store: &Store, wanted: &[ShardId]) -> Result<(), Failure> {
     let mut connection = store.database().duties().acquire().await?;
-    let rows = tables::read_shards(&mut connection, wanted).await.map_err(super::failure)?;
+    let rows = tables::read_shards(&mut connection, wanted).await?;
     rows.iter().for_each(|row| news.rise(row.shard, row.position));
     Ok(())
 }

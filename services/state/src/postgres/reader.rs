@@ -157,7 +157,7 @@ impl Worker {
                     Some(open) => open,
                     none => none.insert(self.store.database().connect().await?),
                 };
-                if let Some(pile) = heap.read(connection, &known).await.map_err(super::failure)? {
+                if let Some(pile) = heap.read(connection, &known).await? {
                     return Ok(Some(pile));
                 }
             }

@@ -12,7 +12,7 @@ pub mod tables;
 pub mod upkeep;
 
 use futures::future::{BoxFuture, FutureExt as _};
-use holdfast_storage::{Failure, OpenError, Postgres, PostgresOptions, Trouble};
+use holdfast_storage::{Failure, OpenError, Postgres, PostgresOptions};
 use uuid::Uuid;
 
 use super::{Changes, ChangesQuery, FenceScope, HistoryQuery, Page, PageQuery, Shelf, TrailQuery};
@@ -67,14 +67,7 @@ impl Store {
     /// What the database says.
     pub async fn deciding(&self) -> Result<Deciding, Failure> {
         let mut connection = self.database.duties().acquire().await?;
-        deciding::read(&mut connection).await.map_err(failure)
-    }
-}
-
-/// What is left of trouble where nobody tries again.
-fn failure(trouble: Trouble) -> Failure {
-    match trouble {
-        Trouble::Again(failure) | Trouble::Failed(failure) => failure,
+        deciding::read(&mut connection).await.map_err(Failure::from)
     }
 }
 
@@ -82,7 +75,7 @@ impl Shelf for Store {
     fn editions(&self, addresses: Vec<Address>) -> BoxFuture<'_, Result<Vec<Option<Edition>>, Failure>> {
         async move {
             let mut connection = self.database.reads().acquire().await?;
-            tables::load(&mut connection, &addresses).await.map_err(failure)
+            tables::load(&mut connection, &addresses).await.map_err(Failure::from)
         }
         .boxed()
     }

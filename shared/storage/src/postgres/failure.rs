@@ -21,6 +21,15 @@ impl Trouble {
     }
 }
 
+/// What is left of trouble where nobody tries again.
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Again(failure) | Trouble::Failed(failure) => failure,
+        }
+    }
+}
+
 impl From<sqlx::Error> for Trouble {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(DatabaseError::code);

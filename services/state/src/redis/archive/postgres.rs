@@ -63,13 +63,13 @@ impl InPostgres {
     async fn work<R>(&self, work: &Work<'_, R>) -> Result<R, Failure> {
         let spare = self.spare.lock().pop();
         if let Some(mut connection) = spare {
-            match work(&mut connection).await.map_err(failure) {
+            match work(&mut connection).await.map_err(Failure::from) {
                 Err(failure) if failure.class() == Class::Io => self.spare.lock().clear(),
                 done => return self.done(connection, done),
             }
         }
         let mut connection = self.store.database().connect().await?;
-        let done = work(&mut connection).await.map_err(failure);
+        let done = work(&mut connection).await.map_err(Failure::from);
         self.done(connection, done)
     }
 
@@ -121,13 +121,6 @@ fn told(found: deciding::Deciding, shards: Vec<ShardState>) -> Deciding {
     }
 }
 
-/// What is left of trouble where nobody tries again.
-fn failure(trouble: Trouble) -> Failure {
-    match trouble {
-        Trouble::Again(failure) | Trouble::Failed(failure) => failure,
-    }
-}
-
 impl Archive for InPostgres {
     fn deciding(&self) -> Kept<'_, Deciding> {
         let known = self.known.lock().clone();
@@ -168,7 +161,7 @@ impl Archive for InPostgres {
         async move {
             // It is done once: on a connection that is certainly alive.
             let mut connection = self.store.database().connect().await?;
-            let switched = switch::switch(&mut connection, from, &to, open).await.map_err(failure)?;
+            let switched = switch::switch(&mut connection, from, &to, open).await?;
             self.give_back(connection);
             Ok(switched)
         }

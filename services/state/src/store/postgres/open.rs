@@ -5,13 +5,13 @@ use sqlx::PgConnection;
 use tracing::{error, info};
 
 use super::deciding::{self, Who};
-use super::{Store, failure, rows};
+use super::{Store, rows};
 use crate::domain::{EpochId, Micros, ShardId};
 
 pub(super) async fn begin(store: &Store, now: Micros) -> Result<(), Failure> {
     let mut connection = store.database.duties().acquire().await?;
     make_rows(&mut connection, now).await?;
-    end_epoch_of_another_server(&mut connection, now).await.map_err(failure)
+    end_epoch_of_another_server(&mut connection, now).await.map_err(Failure::from)
 }
 
 /// The rows of who decides and of the shards. Of processes that start together the first makes them.

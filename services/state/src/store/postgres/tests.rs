@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
 use super::deciding::{Deciding, Who};
 use super::tables::{self, Advance, Decides, Lock};
-use super::{Store, deciding as decider, failure, sweep};
+use super::{Store, deciding as decider, sweep};
 use crate::domain::{EpochId, Epochs, Seq, Vector};
 use crate::place::Identity;
 use crate::store::conformance::{Backend, CHECKS, Running, Told, partition};
@@ -121,7 +121,7 @@ impl Running for Process {
     }
 
     fn flush(&mut self, from: u64, steps: Vec<Step>) -> Told<'_, Result<(), Failure>> {
-        Box::pin(async move { self.try_flush(from, &steps).await.map_err(failure) })
+        Box::pin(async move { self.try_flush(from, &steps).await.map_err(Failure::from) })
     }
 
     fn write_fence(&mut self, change: FenceChange) -> Told<'_, ()> {

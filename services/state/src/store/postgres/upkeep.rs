@@ -13,7 +13,7 @@ use holdfast_storage::Failure;
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::{Store, failure};
+use super::Store;
 use crate::config::Keep;
 use crate::domain::Micros;
 

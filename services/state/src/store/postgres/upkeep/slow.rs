@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tracing::info;
 
 use super::duty::{self, Cursor, Duty};
-use super::{PACE, Piece, REST, failure};
+use super::{PACE, Piece, REST};
 use crate::domain::{Micros, ShardId};
 use crate::store::Retention;
 use crate::store::postgres::{Store, deciding, sweep};
@@ -23,7 +23,7 @@ pub async fn sweep_history(store: &Store, editions: u64, horizon: Micros, most: 
     let mut tx = store.database.duties().begin().await?;
     let Some(at) = duty::take(&mut tx, Duty::History).await? else { return Ok(Piece::NotNow) };
     let keep = Retention { editions, horizon };
-    let swept = sweep::sweep_history(&mut tx, at.shard, at.after, most, keep).await.map_err(failure)?;
+    let swept = sweep::sweep_history(&mut tx, at.shard, at.after, most, keep).await?;
     let next = match (swept.next, ShardId::from_index(at.shard.index() + 1)) {
         (0, None) => None,
         (0, Some(shard)) => Some(Cursor { shard, after: 0 }),
@@ -47,7 +47,7 @@ pub async fn forget_fences(store: &Store, horizon: Micros, settles: Duration) ->
     if duty::take(&mut tx, Duty::Fences).await?.is_none() {
         return Ok(Piece::NotNow);
     }
-    let floor = sweep::raise_fence_floor(&mut tx, u64::try_from(horizon).unwrap_or(0)).await.map_err(failure)?;
+    let floor = sweep::raise_fence_floor(&mut tx, u64::try_from(horizon).unwrap_or(0)).await?;
     // The others leave it to this process until it must be done.
     duty::rest(&mut tx, Duty::Fences, if floor.is_some() { REST + settles } else { REST }).await?;
     tx.commit().await?;
@@ -56,7 +56,7 @@ pub async fn forget_fences(store: &Store, horizon: Micros, settles: Duration) ->
     let mut gone = 0;
     loop {
         let mut tx = store.database.duties().begin().await?;
-        let piece = sweep::drop_fences(&mut tx, floor, FENCES).await.map_err(failure)?;
+        let piece = sweep::drop_fences(&mut tx, floor, FENCES).await?;
         tx.commit().await?;
         gone += piece;
         if piece < FENCES {
@@ -75,10 +75,10 @@ pub async fn fold_epochs(store: &Store, horizon: Micros) -> Result<Piece, Failur
     if duty::take(&mut tx, Duty::Epochs).await?.is_none() {
         return Ok(Piece::NotNow);
     }
-    let due = deciding::read(&mut tx).await.map_err(failure)?.epochs.due(horizon);
+    let due = deciding::read(&mut tx).await?.epochs.due(horizon);
     let folded = match due.is_empty() {
         true => 0,
-        false => sweep::fold_epochs(&mut tx, &due).await.map_err(failure)?,
+        false => sweep::fold_epochs(&mut tx, &due).await?,
     };
     duty::rest(&mut tx, Duty::Epochs, REST).await?;
     tx.commit().await?;

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::duty::{self, Duty};
-use super::{Piece, REST, failure};
+use super::{Piece, REST};
 use crate::domain::{Address, Epochs, Micros, ShardId, Vector};
 use crate::store::Shelf as _;
 use crate::store::postgres::{Store, sweep};
@@ -60,7 +60,7 @@ async fn raise_floors(store: &Store, epochs: &Epochs, found: &[Address]) -> Resu
     for (shard, own) in sweep::by_shard(found) {
         for batch in own.chunks(BATCH) {
             let mut tx = store.database.duties().begin().await?;
-            let floor = sweep::raise_floor(&mut tx, shard, epochs, batch).await.map_err(failure)?;
+            let floor = sweep::raise_floor(&mut tx, shard, epochs, batch).await?;
             tx.commit().await?;
             floors.extend(floor.map(|floor| (shard, floor)));
         }
@@ -75,7 +75,7 @@ async fn drop_tombstones(
     own: &[Address],
 ) -> Result<usize, Failure> {
     let mut tx = store.database.duties().begin().await?;
-    let dropped = sweep::drop_tombstones(&mut tx, shard, epochs, floor, own).await.map_err(failure)?;
+    let dropped = sweep::drop_tombstones(&mut tx, shard, epochs, floor, own).await?;
     tx.commit().await?;
     Ok(dropped)
 }
