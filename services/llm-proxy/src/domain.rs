@@ -8,7 +8,7 @@ mod key;
 mod line;
 mod pool;
 
-pub(crate) use chat::{Answer, Ask, Finish, Message, Part, Role, Tool, ToolCall, Usage};
+pub(crate) use chat::{Answer, Ask, Chunk, Fields, Finish, Form, Part, ToolCall, Usage};
 pub(crate) use estimate::{input_tokens, output_tokens};
 pub(crate) use key::{ENDING_MAX, Ending, Limits, Past, Record, TRANSIT_MAX};
 pub(crate) use pool::{Asked, Decision, Grant, Pool, Refusal, Ticket, Want, Why};

@@ -4,7 +4,10 @@ mod convert;
 
 use std::sync::Arc;
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use holdfast_proto::llm::v1 as pb;
 use holdfast_rpc::{Caller, Error, service::Stop};
 use tonic::{Request, Response, Status};
@@ -47,13 +50,34 @@ impl pb::llm_service_server::LlmService for Grpc {
         let who = who(&request)?;
         let ask = request.into_inner().request.ok_or_else(|| Error::invalid("request", "is missing"))?;
         let pieces = self.llm.stream(who, convert::ask(ask)?).await?;
-        let answers = pieces.map(|piece| piece.map(convert::piece).map_err(Status::from));
+        let answers = pieces.flat_map(|piece| {
+            stream::iter(match piece {
+                Ok(piece) => convert::piece(piece).into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(Status::from(error))],
+            })
+        });
         Ok(Response::new(answers.boxed()))
     }
 
     async fn list_models(&self, _: Request<pb::ListModelsRequest>) -> Result<Response<pb::ListModelsResponse>, Status> {
         let models = self.llm.models().map(convert::model).collect();
         Ok(Response::new(pb::ListModelsResponse { models }))
+    }
+
+    async fn get_capacity(
+        &self,
+        _: Request<pb::GetCapacityRequest>,
+    ) -> Result<Response<pb::GetCapacityResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    type WatchCapacityStream = BoxStream<'static, Result<pb::WatchCapacityResponse, Status>>;
+
+    async fn watch_capacity(
+        &self,
+        _: Request<pb::WatchCapacityRequest>,
+    ) -> Result<Response<Self::WatchCapacityStream>, Status> {
+        Err(Status::unimplemented("not yet"))
     }
 }
 

@@ -14,5 +14,8 @@ mod provider;
 mod clock;
 mod metrics;
 
-pub use config::{Breaker, Config, Deployment, Fallback, Key, Kind, Model, Provider, Settings};
+pub use config::{
+    Breaker, Budgets, Config, Deployment, Fallback, Key, Kind, Model, ModelLimits, Provider, Settings, Sharing,
+    Tokenizer,
+};
 pub use serve::serve;

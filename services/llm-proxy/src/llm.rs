@@ -14,7 +14,7 @@ use tracing::{Instrument, Span, field, info_span};
 
 use self::attempt::Attempt;
 use crate::{
-    domain::{Answer, Ask, Finish, Part, Usage},
+    domain::{Answer, Ask, Chunk, Finish, Part, Usage},
     metrics,
     model::Model,
 };
@@ -60,7 +60,7 @@ pub(crate) struct Timing {
 /// What a stream carries.
 #[derive(Debug, Clone)]
 pub(crate) enum Piece {
-    Part(Part),
+    Chunk(Chunk),
     End(Box<Reply>),
 }
 
@@ -158,6 +158,6 @@ fn chat_span(model: &Model, who: &Who) -> Span {
 
 /// A fallback's answer as a stream.
 fn fixed(reply: Reply) -> Pieces {
-    let text = Part::Text(reply.answer.text.clone());
-    futures::stream::iter([Ok(Piece::Part(text)), Ok(Piece::End(Box::new(reply)))]).boxed()
+    let chunk = Chunk { parts: vec![Part::Text(reply.answer.text.clone())], json: None };
+    futures::stream::iter([Ok(Piece::Chunk(chunk)), Ok(Piece::End(Box::new(reply)))]).boxed()
 }

@@ -9,7 +9,7 @@ use holdfast_config::Secret;
 
 pub(crate) use self::openai::{OpenAi, Settings as OpenAiSettings};
 use crate::{
-    domain::{Answer, Ask, Part},
+    domain::{Answer, Ask, Chunk},
     gate::Arrival,
 };
 
@@ -27,15 +27,15 @@ pub(crate) struct Call<'c> {
 }
 
 /// An answer as it comes.
-pub(crate) type Parts = BoxStream<'static, Result<Part, Failure>>;
+pub(crate) type Chunks = BoxStream<'static, Result<Chunk, Failure>>;
 
 /// A provider of models. Dropping what it gave cancels the call, at the provider too.
 pub(crate) trait Provider: std::fmt::Debug + Send + Sync {
     /// The answer, whole.
     fn whole<'c>(&'c self, call: Call<'c>) -> BoxFuture<'c, Result<Answer, Failure>>;
 
-    /// The answer's parts, once the provider has begun to answer.
-    fn stream<'c>(&'c self, call: Call<'c>) -> BoxFuture<'c, Result<Parts, Failure>>;
+    /// The answer event by event, once the provider has begun to answer.
+    fn stream<'c>(&'c self, call: Call<'c>) -> BoxFuture<'c, Result<Chunks, Failure>>;
 }
 
 /// Why a provider did not answer, by what is to be done about it.

@@ -106,7 +106,9 @@ fn upstream(
         idle_timeout: *provider.idle_timeout,
         answer_bytes_max: config.llm_proxy.answer_bytes_max.bytes(),
     };
-    let Kind::OpenAi = provider.kind;
+    if provider.kind != Kind::OpenAi {
+        return Err(ServeError::other(format!("providers.{name}.kind: not yet")));
+    }
     let provider =
         OpenAi::new(settings).map_err(|why| ServeError::other(format!("providers.{name}.authority: {why}")))?;
     Ok(Box::new(provider))

@@ -1,20 +1,35 @@
-/// Who says a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    System,
-    User,
-    Assistant,
-    Tool,
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+/// The top-level fields of a request in the chat-completions protocol, each as its text was: what nobody here knows passes
+/// untouched.
+pub(crate) type Fields = BTreeMap<String, Box<RawValue>>;
+
+/// A conversation to go on with.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    /// The model by its name in the configuration.
+    pub(crate) model: String,
+    /// All but model, stream, `stream_options` and the limit of output tokens.
+    pub(crate) fields: Fields,
+    pub(crate) max_output_tokens: Option<u32>,
+    /// Among the calls of one tenant the higher starts first.
+    pub(crate) priority: i32,
+    /// How it is to be answered.
+    pub(crate) form: Form,
+    /// Its size on the wire: what it costs to keep it waiting.
+    pub(crate) bytes: usize,
 }
 
-/// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Message {
-    pub(crate) role: Role,
-    pub(crate) content: String,
-    pub(crate) tool_calls: Vec<ToolCall>,
-    /// For [`Role::Tool`]: the call that it answers.
-    pub(crate) tool_call_id: String,
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// What was said.
+    Said,
+    /// And the provider's own JSON, where it speaks chat completions.
+    Json,
 }
 
 /// A model's wish to call a tool. The arguments are JSON as the model wrote it.
@@ -23,29 +38,6 @@ pub(crate) struct ToolCall {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) arguments: String,
-}
-
-/// A tool that the model may call.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Tool {
-    pub(crate) name: String,
-    pub(crate) description: String,
-    pub(crate) input_schema: serde_json::Value,
-}
-
-/// A conversation to go on with.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Ask {
-    /// The model by its name in the configuration.
-    pub(crate) model: String,
-    pub(crate) messages: Vec<Message>,
-    pub(crate) tools: Vec<Tool>,
-    pub(crate) temperature: Option<f64>,
-    pub(crate) max_output_tokens: Option<u32>,
-    /// Further fields for the provider.
-    pub(crate) extra: serde_json::Map<String, serde_json::Value>,
-    /// Its size on the wire: what it costs to keep it waiting.
-    pub(crate) bytes: usize,
 }
 
 /// Why a model stopped.
@@ -75,6 +67,16 @@ pub(crate) struct Answer {
     pub(crate) finish: Finish,
     /// Absent where the provider does not count.
     pub(crate) usage: Option<Usage>,
+    /// The provider's own words, where they were asked for and it speaks chat completions.
+    pub(crate) json: Option<Bytes>,
+}
+
+/// One event of an answer as it comes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Chunk {
+    pub(crate) parts: Vec<Part>,
+    /// The provider's own words, as with [`Answer::json`].
+    pub(crate) json: Option<Bytes>,
 }
 
 /// A part of what a model says.
@@ -90,6 +92,12 @@ pub(crate) enum Part {
     },
     Finish(Finish),
     Usage(Usage),
+}
+
+impl Usage {
+    pub(crate) fn total(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
 }
 
 impl Answer {

@@ -8,9 +8,9 @@ use tracing::{Instrument, Span};
 
 use super::{Llm, Piece, Pieces, Who, account, attempt::Flight, fixed};
 use crate::{
-    domain::{Answer, Ask, Part},
+    domain::{Answer, Ask, Chunk},
     metrics,
-    provider::{Failure, Parts},
+    provider::{Chunks, Failure},
 };
 
 /// When to ask again after an answer that broke off.
@@ -20,8 +20,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 struct Flow {
     who: Who,
     model: String,
-    parts: Parts,
-    first: Option<Part>,
+    chunks: Chunks,
+    first: Option<Chunk>,
     answer: Answer,
     flight: Flight,
     span: Span,
@@ -32,12 +32,12 @@ pub(crate) async fn open(llm: Arc<Llm>, who: Who, ask: Ask) -> Result<Pieces, Er
     let model = llm.model(&ask.model)?;
     let attempt = llm.attempt(model, &ask);
     let landed = attempt.land(|deployment, call| begin(deployment.house.provider.stream(call)).boxed()).await;
-    let ((first, parts), flight) = match landed {
+    let ((first, chunks), flight) = match landed {
         Ok(landed) => landed,
         Err(error) => return llm.without(model, error).map(fixed),
     };
     let (model, span) = (model.name.clone(), Span::current());
-    let flow = Flow { who, model, parts, first: Some(first), answer: Answer::default(), flight, span };
+    let flow = Flow { who, model, chunks, first: Some(first), answer: Answer::default(), flight, span };
     let pieces = stream::unfold(Some(flow), |flow| async move {
         let flow = flow?;
         let span = flow.span.clone();
@@ -46,33 +46,28 @@ pub(crate) async fn open(llm: Arc<Llm>, who: Who, ask: Ask) -> Result<Pieces, Er
     Ok(pieces.boxed())
 }
 
-/// A stream with its first part: until that is here, the call can still go elsewhere.
-async fn begin(opened: impl Future<Output = Result<Parts, Failure>>) -> Result<(Part, Parts), Failure> {
-    let mut parts = opened.await?;
-    match parts.next().await {
-        Some(first) => Ok((first?, parts)),
+/// A stream with its first event: until that is here, the call can still go elsewhere.
+async fn begin(opened: impl Future<Output = Result<Chunks, Failure>>) -> Result<(Chunk, Chunks), Failure> {
+    let mut chunks = opened.await?;
+    match chunks.next().await {
+        Some(first) => Ok((first?, chunks)),
         None => Err(Failure::Broken { how: "sent an empty answer" }),
     }
 }
 
 impl Flow {
     async fn next(mut self) -> (Result<Piece, Error>, Option<Self>) {
-        loop {
-            let part = match self.first.take() {
-                Some(first) => Some(Ok(first)),
-                None => self.parts.next().await,
-            };
-            match part {
-                Some(Ok(part)) => {
-                    self.answer.add(&part);
-                    // How it finished and what it cost is told at the end, in one.
-                    if matches!(part, Part::Text(_) | Part::ToolCall { .. }) {
-                        return (Ok(Piece::Part(part)), Some(self));
-                    }
-                }
-                Some(Err(failure)) => return (Err(self.broke(&failure)), None),
-                None => return (Ok(self.end()), None),
+        let chunk = match self.first.take() {
+            Some(first) => Some(Ok(first)),
+            None => self.chunks.next().await,
+        };
+        match chunk {
+            Some(Ok(chunk)) => {
+                chunk.parts.iter().for_each(|part| self.answer.add(part));
+                (Ok(Piece::Chunk(chunk)), Some(self))
             }
+            Some(Err(failure)) => (Err(self.broke(&failure)), None),
+            None => (Ok(self.end()), None),
         }
     }
 

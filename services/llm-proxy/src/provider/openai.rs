@@ -16,8 +16,8 @@ use reqwest::{
 };
 
 use self::{body::WatchedBody, events::Events};
-use super::{Call, Failure, Parts, Provider};
-use crate::domain::{Answer, Part};
+use super::{Call, Chunks, Failure, Provider};
+use crate::domain::{Answer, Chunk, Form};
 
 /// How to reach one provider.
 #[derive(Debug, Clone)]
@@ -108,9 +108,11 @@ impl OpenAi {
     }
 
     async fn answer(&self, call: Call<'_>) -> Result<Answer, Failure> {
+        let form = call.ask.form;
         let response = self.send(call, false).await?;
         let body = read(response, self.settings.answer_bytes_max).await?;
-        wire::answer(&body).ok_or(Failure::Broken { how: "sent an answer that is not one" })
+        let answer = wire::answer(&body).ok_or(Failure::Broken { how: "sent an answer that is not one" })?;
+        Ok(Answer { json: (form == Form::Json).then_some(body), ..answer })
     }
 }
 
@@ -119,37 +121,38 @@ impl Provider for OpenAi {
         within(self.settings.timeout, self.answer(call)).boxed()
     }
 
-    fn stream<'c>(&'c self, call: Call<'c>) -> BoxFuture<'c, Result<Parts, Failure>> {
+    fn stream<'c>(&'c self, call: Call<'c>) -> BoxFuture<'c, Result<Chunks, Failure>> {
         let opened = async move {
+            let events = Events::new(self.settings.answer_bytes_max, call.ask.form);
             let response = within(self.settings.timeout, self.send(call, true)).await?;
-            Ok(parts(response, self.settings.idle_timeout, self.settings.answer_bytes_max).boxed())
+            Ok(chunks(response, events, self.settings.idle_timeout).boxed())
         };
         opened.boxed()
     }
 }
 
-/// The parts in a stream of events. It ends well only by the provider's own mark of the end.
-fn parts(
+/// The events of a stream. It ends well only by the provider's own mark of the end.
+fn chunks(
     response: Response,
+    events: Events,
     idle_timeout: Duration,
-    bytes_max: usize,
-) -> impl stream::Stream<Item = Result<Part, Failure>> {
-    let state = Some((Box::pin(response.bytes_stream()), Events::new(bytes_max)));
+) -> impl stream::Stream<Item = Result<Chunk, Failure>> {
+    let state = Some((Box::pin(response.bytes_stream()), events));
     let batches = stream::unfold(state, move |state| async move {
-        let (mut chunks, mut events) = state?;
-        let batch = match tokio::time::timeout(idle_timeout, chunks.next()).await {
+        let (mut wire, mut events) = state?;
+        let batch = match tokio::time::timeout(idle_timeout, wire.next()).await {
             Err(_) => Err(Failure::Broken { how: "fell silent" }),
             Ok(None) => Err(Failure::Broken { how: "broke off" }),
             Ok(Some(Err(error))) => {
                 tracing::debug!(%error, "a provider broke off");
                 Err(Failure::Broken { how: "broke off" })
             }
-            Ok(Some(Ok(chunk))) => events.feed(&chunk),
+            Ok(Some(Ok(piece))) => events.feed(&piece),
         };
         match batch {
-            Ok(parts) => {
-                let more = if events.ended() { None } else { Some((chunks, events)) };
-                Some((stream::iter(parts).map(Ok).left_stream(), more))
+            Ok(chunks) => {
+                let more = if events.ended() { None } else { Some((wire, events)) };
+                Some((stream::iter(chunks).map(Ok).left_stream(), more))
             }
             Err(failure) => Some((stream::iter([Err(failure)]).right_stream(), None)),
         }

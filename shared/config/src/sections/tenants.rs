@@ -25,11 +25,24 @@ pub struct Tenant {
     pub burst: Option<u32>,
     /// Calls in hand.
     pub concurrency: Option<u32>,
+    /// Model tokens, read and written, in a day (UTC); absent means the llm-proxy's budget for a tenant.
+    pub tokens_per_day: Option<u64>,
+    /// Model tokens of one invocation; absent means the llm-proxy's budget for an invocation.
+    pub invocation_tokens: Option<u64>,
 }
 
 impl Default for Tenant {
     fn default() -> Self {
-        Self { weight: 1, depth_max: None, depth_bytes_max: None, rate: None, burst: None, concurrency: None }
+        Self {
+            weight: 1,
+            depth_max: None,
+            depth_bytes_max: None,
+            rate: None,
+            burst: None,
+            concurrency: None,
+            tokens_per_day: None,
+            invocation_tokens: None,
+        }
     }
 }
 
@@ -61,6 +74,8 @@ impl Tenants {
                 (tenant.rate.is_none_or(|rate| rate.is_finite() && rate > 0.0), "rate", "must be more than 0"),
                 (tenant.burst != Some(0), "burst", "must be 1 at least"),
                 (tenant.concurrency != Some(0), "concurrency", "must be 1 at least"),
+                (tenant.tokens_per_day != Some(0), "tokens_per_day", "must be 1 at least"),
+                (tenant.invocation_tokens != Some(0), "invocation_tokens", "must be 1 at least"),
             ];
             if let Some((_, key, why)) = rules.into_iter().find(|(holds, ..)| !holds) {
                 return Err(Invalid::new(format!("tenants.{name}.{key}"), why));

@@ -1,65 +1,49 @@
 //! The protocol's JSON, both ways.
 //! Source: <https://platform.openai.com/docs/api-reference/chat/create>
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
 
 use super::super::{Call, Failure};
-use crate::domain::{Answer, Ask, Finish, Message, Part, Role, ToolCall, Usage};
+use crate::domain::{Answer, Fields, Finish, Part, ToolCall, Usage};
 
 /// The most tool calls that one answer may have.
 const TOOL_CALLS_MAX: u32 = 1_024;
 
-/// The body of a request. What the caller adds goes along, and never replaces what is said here.
-pub(crate) fn request(call: &Call<'_>, streamed: bool, original: bool) -> Vec<u8> {
-    let Ask { messages, tools, temperature, extra, .. } = call.ask;
-    let mut body = extra.clone();
-    body.insert("model".into(), call.model.into());
-    body.insert("messages".into(), messages.iter().map(message).collect());
-    if !tools.is_empty() {
-        let tools = tools.iter().map(|tool| {
-            let function = json!({"name": tool.name, "description": tool.description, "parameters": tool.input_schema});
-            json!({"type": "function", "function": function})
-        });
-        body.insert("tools".into(), tools.collect());
-    }
-    if let Some(temperature) = temperature {
-        body.insert("temperature".into(), json!(temperature));
-    }
-    if let Some(most) = call.max_output_tokens {
-        // Others than OpenAI know the older name only.
-        let name = if original { "max_completion_tokens" } else { "max_tokens" };
-        body.insert(name.into(), most.into());
-    }
-    if streamed {
-        body.insert("stream".into(), true.into());
-        body.insert("stream_options".into(), json!({"include_usage": true}));
-    }
-    Value::Object(body).to_string().into_bytes()
+#[derive(Serialize)]
+struct Request<'c> {
+    model: &'c str,
+    #[serde(flatten)]
+    fields: &'c Fields,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
 }
 
-fn message(message: &Message) -> Value {
-    let role = match message.role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+/// The body of a request: the conversation's own fields untouched, and what is said here.
+pub(crate) fn request(call: &Call<'_>, streamed: bool, original: bool) -> Vec<u8> {
+    let most = call.max_output_tokens;
+    let request = Request {
+        model: call.model,
+        fields: &call.ask.fields,
+        // Others than OpenAI know the older name only.
+        max_tokens: most.filter(|_| !original),
+        max_completion_tokens: most.filter(|_| original),
+        stream: streamed.then_some(true),
+        stream_options: streamed.then_some(StreamOptions { include_usage: true }),
     };
-    let mut json = Map::from_iter([("role".to_owned(), role.into()), ("content".to_owned(), Value::Null)]);
-    if !message.content.is_empty() || message.tool_calls.is_empty() {
-        json["content"] = message.content.as_str().into();
-    }
-    if !message.tool_calls.is_empty() {
-        let calls = message.tool_calls.iter().map(|call| {
-            let function = json!({"name": call.name, "arguments": call.arguments});
-            json!({"id": call.id, "type": "function", "function": function})
-        });
-        json.insert("tool_calls".into(), calls.collect());
-    }
-    if message.role == Role::Tool {
-        json.insert("tool_call_id".into(), message.tool_call_id.as_str().into());
-    }
-    json.into()
+    let mut body = Vec::with_capacity(call.ask.bytes + 256);
+    serde_json::to_writer(&mut body, &request).expect("memory takes JSON");
+    body
 }
 
 #[derive(Deserialize)]
@@ -133,11 +117,13 @@ pub(crate) fn answer(body: &[u8]) -> Option<Answer> {
         tool_calls: tool_calls.collect(),
         finish: finish(finish_reason.as_deref()),
         usage: usage.map(Into::into),
+        json: None,
     })
 }
 
 /// The parts in one event of a stream.
-pub(crate) fn parts(data: &[u8], parts: &mut Vec<Part>) -> Result<(), Failure> {
+pub(crate) fn parts(data: &[u8]) -> Result<Vec<Part>, Failure> {
+    let mut parts = Vec::new();
     let broken = |_| Failure::Broken { how: "sent an event that is not one" };
     let Completion { choices, usage } = serde_json::from_slice(data).map_err(broken)?;
     for Choice { message, finish_reason } in choices.into_iter().take(1) {
@@ -162,7 +148,7 @@ pub(crate) fn parts(data: &[u8], parts: &mut Vec<Part>) -> Result<(), Failure> {
         }
     }
     parts.extend(usage.map(|counts| Part::Usage(counts.into())));
-    Ok(())
+    Ok(parts)
 }
 
 fn finish(reason: Option<&str>) -> Finish {
