@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod apart;
+mod lines;
 pub mod metrics;
 mod spans;
 pub mod traceparent;
@@ -41,9 +42,12 @@ pub fn init(service: &'static str, config: &Telemetry) -> Result<Guard, Telemetr
     let filter = filter(&config.log)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match config.log_format {
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(true).boxed(),
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(true);
+            lines.fmt_fields(lines::Json::default()).boxed()
+        }
         // The target tells the services of `up` apart; colours are for people alone.
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => lines.fmt_fields(lines::Text).with_ansi(std::io::stderr().is_terminal()).boxed(),
     };
     let provider = traceparent::export_wanted().then(|| spans::provider(service)).transpose()?;
     provider.as_ref().inspect(|provider| apart::install(provider));
