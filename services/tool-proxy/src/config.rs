@@ -1,6 +1,5 @@
 //! `[tool_proxy]` and `[tools.NAME]`, parsed once and checked against each other.
 
-mod callers;
 mod guarded;
 mod http;
 mod mcp;
@@ -11,12 +10,12 @@ mod validate;
 use std::collections::BTreeMap;
 
 use holdfast_config::{ConfigError, Document, Invalid, Size, Span};
+use holdfast_rpc::keys::Callers;
 use holdfast_rpc::service::Settings;
 use serde::Deserialize;
 
 use crate::egress::Settings as Egress;
 
-pub use self::callers::Callers;
 pub use self::http::{Basic, Failures};
 pub use self::mcp::{Mcp, McpTool};
 pub use self::mcp_server::McpServer;

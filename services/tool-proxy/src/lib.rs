@@ -23,9 +23,7 @@ mod grpc;
 mod mcp_server;
 mod metrics;
 
-pub use config::{
-    Basic, Breaker, Callers, Config, Failures, Fallback, Mcp, McpServer, McpTool, Method, Tool, ToolProxy,
-};
+pub use config::{Basic, Breaker, Config, Failures, Fallback, Mcp, McpServer, McpTool, Method, Tool, ToolProxy};
 pub use domain::{Effect, RECORDED_BYTES_PER_BYTE, Statuses};
 pub use egress::Settings as Egress;
 pub use serve::{serve, serve_with_names};

@@ -12,7 +12,7 @@ use tonic::service::Routes;
 use crate::calls::{Calls, Limits};
 use crate::catalog::Catalog;
 use crate::circuits::{Circuits, Keeper, Sharing};
-use crate::config::{Callers, Config};
+use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::egress::Egress;
 use crate::grpc::Tools;
@@ -67,7 +67,9 @@ async fn run(common: Common, config: Config, host: Host, egress: Egress) -> Resu
     let discovery = Discovery::start(&config, &egress, &circuits, &catalog).map_err(ServeError::other)?;
     let message_bytes_max = settings.arguments_bytes_max.bytes() + ENVELOPE_BYTES_MAX;
     let mcp = mcp_server::routes(&tools, &settings.mcp, host.is_loopback(), message_bytes_max);
-    let host = host.with_web(mcp_server::PATH, mcp).with_keys(config.callers.as_ref().map(Callers::keys));
+    let host = host
+        .with_web(mcp_server::PATH, mcp)
+        .with_keys(config.callers.as_ref().map(|callers| callers.keys(mcp_server::PATH)));
     let service = ToolServiceServer::from_arc(tools).max_decoding_message_size(message_bytes_max);
     host.serve(Routes::new(service)).await?;
     calls.drain().await;

@@ -1,7 +1,11 @@
 //! API keys of callers from outside. Only their hashes are kept, and all are compared each time, so that the time taken says
 //! nothing.
 
+mod callers;
+
 use std::hint::black_box;
+
+pub use callers::Callers;
 
 use crate::{Role, caller};
 

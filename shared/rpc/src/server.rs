@@ -20,7 +20,7 @@ pub(crate) use count::describe;
 use crate::{
     Error, HttpRequest, HttpResponse,
     caller::Authenticate,
-    web::{self, Paths},
+    web::{Paths, Refusal},
 };
 
 /// What the layers wrap.
@@ -48,10 +48,10 @@ pub(crate) type Stacked = BoxCloneSyncService<HttpRequest, HttpResponse, Infalli
 /// Puts the stack around the routes. A request passes it from the top down.
 pub(crate) fn stack<S: Inner>(routes: S, web: Paths, auth: Arc<dyn Authenticate>, in_flight_max: usize) -> Stacked {
     let stack = tower::ServiceBuilder::new()
-        .layer(observe::ObserveLayer::new(web)) // even a refused request leaves a span and is counted
-        .layer(deadline::DeadlineLayer) // waiting in line spends the caller's time
-        .layer(identity::IdentityLayer::new(auth)) // strangers take no slot
-        .layer(shed::ShedLayer::new(in_flight_max)); // no slot: say so now
+        .layer(observe::ObserveLayer::new(web.clone())) // even a refused request leaves a span and is counted
+        .layer(deadline::DeadlineLayer::new(web.clone())) // waiting in line spends the caller's time
+        .layer(identity::IdentityLayer::new(auth, web.clone())) // strangers take no slot
+        .layer(shed::ShedLayer::new(in_flight_max, web)); // no slot: say so now
     BoxCloneSyncService::new(stack.service(routes))
 }
 
@@ -66,7 +66,24 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// An error as the answer of a layer: a status to gRPC callers, a plain HTTP one to others.
-fn refuse(error: Error, grpc: bool) -> HttpResponse {
-    if grpc { Status::from(error).into_http() } else { web::refuse(&error) }
+/// In what words a layer refuses a call.
+#[derive(Debug, Clone, Copy)]
+enum Words {
+    /// A status, to callers by gRPC.
+    Grpc,
+    /// To others whatever the clients of the path expect.
+    Web(Refusal),
+}
+
+impl Words {
+    fn of(request: &HttpRequest, web: &Paths) -> Self {
+        if is_grpc(request.headers()) { Self::Grpc } else { Self::Web(web.refusal(request.uri().path())) }
+    }
+
+    fn refuse(self, error: Error) -> HttpResponse {
+        match self {
+            Self::Grpc => Status::from(error).into_http(),
+            Self::Web(refusal) => refusal(&error),
+        }
+    }
 }

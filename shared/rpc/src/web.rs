@@ -3,8 +3,10 @@
 
 mod door;
 mod guard;
+pub mod openai;
+mod paths;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
@@ -16,25 +18,10 @@ use tonic::{Code, body::Body};
 
 pub(crate) use door::Door;
 pub use guard::{Guard, is_host};
+pub(crate) use paths::Paths;
+pub use paths::Refusal;
 
 use crate::{Error, HttpResponse};
-
-/// The prefixes of the paths that are served over plain HTTP: the names by which they are counted.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Paths(Arc<[&'static str]>);
-
-impl Paths {
-    pub(crate) fn new(prefixes: impl IntoIterator<Item = &'static str>) -> Self {
-        Self(prefixes.into_iter().collect())
-    }
-
-    /// The prefix under which a path stands.
-    pub(crate) fn of(&self, path: &str) -> Option<&'static str> {
-        let under =
-            |prefix: &&str| path.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        self.0.iter().copied().find(|prefix| under(prefix))
-    }
-}
 
 /// The whole body of a request, if it comes in time and is not too large.
 ///
@@ -114,14 +101,6 @@ mod tests {
     use http_body_util::Full;
 
     use super::*;
-
-    #[test]
-    fn a_path_is_counted_by_its_prefix_and_no_other() {
-        let paths = Paths::new(["/mcp", "/v1"]);
-        for (path, name) in [("/mcp", Some("/mcp")), ("/v1/models/x", Some("/v1")), ("/mcpx", None), ("/", None)] {
-            assert_eq!(paths.of(path), name, "{path}");
-        }
-    }
 
     #[test]
     fn a_stranger_is_told_what_to_show_and_a_refused_caller_when_to_come_back() {

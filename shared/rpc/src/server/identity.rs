@@ -8,18 +8,19 @@ use std::{
 
 use tower::{Layer, Service};
 
-use super::{Inner, is_grpc, is_open, refuse};
-use crate::{HttpRequest, HttpResponse, caller::Authenticate};
+use super::{Inner, Words, is_open};
+use crate::{HttpRequest, HttpResponse, caller::Authenticate, web::Paths};
 
 /// Finds out who is calling, for the handlers ([`crate::Caller::of`]), and refuses strangers.
 #[derive(Clone)]
 pub(crate) struct IdentityLayer {
     auth: Arc<dyn Authenticate>,
+    web: Paths,
 }
 
 impl IdentityLayer {
-    pub(crate) fn new(auth: Arc<dyn Authenticate>) -> Self {
-        Self { auth }
+    pub(crate) fn new(auth: Arc<dyn Authenticate>, web: Paths) -> Self {
+        Self { auth, web }
     }
 }
 
@@ -27,7 +28,7 @@ impl<S> Layer<S> for IdentityLayer {
     type Service = Identity<S>;
 
     fn layer(&self, inner: S) -> Identity<S> {
-        Identity { inner, auth: self.auth.clone() }
+        Identity { inner, auth: self.auth.clone(), web: self.web.clone() }
     }
 }
 
@@ -35,6 +36,7 @@ impl<S> Layer<S> for IdentityLayer {
 pub(crate) struct Identity<S> {
     inner: S,
     auth: Arc<dyn Authenticate>,
+    web: Paths,
 }
 
 impl<S> fmt::Debug for Identity<S> {
@@ -62,7 +64,7 @@ impl<S: Inner> Service<HttpRequest> for Identity<S> {
                     }
                     request.extensions_mut().insert(caller)
                 }
-                Err(error) => return Box::pin(std::future::ready(Ok(refuse(error, is_grpc(request.headers()))))),
+                Err(error) => return Box::pin(std::future::ready(Ok(Words::of(&request, &self.web).refuse(error)))),
             };
         }
         Box::pin(self.inner.call(request))

@@ -12,7 +12,7 @@ use tonic::{Code, body::Body};
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span, field, info_span};
 
-use super::{Inner, count::Calls, is_grpc, is_open, refuse};
+use super::{Inner, Words, count::Calls, is_grpc, is_open};
 use crate::{
     Error, HttpRequest, HttpResponse, trace,
     watched::{Watched, code},
@@ -66,6 +66,7 @@ impl<S: Inner> Service<HttpRequest> for Observe<S> {
             return Box::pin(self.inner.call(request));
         }
         let grpc = is_grpc(request.headers());
+        let words = Words::of(&request, &self.web);
         let started = Instant::now();
         let incoming = trace::incoming(request.headers());
         let span = span(&path, grpc);
@@ -79,7 +80,7 @@ impl<S: Inner> Service<HttpRequest> for Observe<S> {
         // Paths that nobody serves over plain HTTP share one name, so that strangers cannot make new ones.
         let name = if grpc { path } else { self.web.of(&path).unwrap_or("http").to_owned() };
         let call = async move {
-            let response = answer.await.unwrap_or_else(|panic| Ok(refuse(panicked(&*panic), grpc)))?;
+            let response = answer.await.unwrap_or_else(|panic| Ok(words.refuse(panicked(&*panic))))?;
             let done = code(response.headers());
             let status = web::code(response.status());
             let end = move |code: Code| {

@@ -10,8 +10,8 @@ use tokio::sync::Semaphore;
 use tonic::{Code, body::Body};
 use tower::{Layer, Service};
 
-use super::{Inner, is_grpc, is_open, refuse};
-use crate::{Error, HttpRequest, HttpResponse, watched::Watched};
+use super::{Inner, Words, is_open};
+use crate::{Error, HttpRequest, HttpResponse, watched::Watched, web::Paths};
 
 /// How long a caller without a slot is told to wait, at the least; up to twice that, so that callers do not return together.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -20,11 +20,12 @@ const RETRY_AFTER: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub(crate) struct ShedLayer {
     slots: Arc<Semaphore>,
+    web: Paths,
 }
 
 impl ShedLayer {
-    pub(crate) fn new(in_flight_max: usize) -> Self {
-        Self { slots: Arc::new(Semaphore::new(in_flight_max)) }
+    pub(crate) fn new(in_flight_max: usize, web: Paths) -> Self {
+        Self { slots: Arc::new(Semaphore::new(in_flight_max)), web }
     }
 }
 
@@ -32,7 +33,7 @@ impl<S> Layer<S> for ShedLayer {
     type Service = Shed<S>;
 
     fn layer(&self, inner: S) -> Shed<S> {
-        Shed { inner, slots: self.slots.clone() }
+        Shed { inner, slots: self.slots.clone(), web: self.web.clone() }
     }
 }
 
@@ -40,6 +41,7 @@ impl<S> Layer<S> for ShedLayer {
 pub(crate) struct Shed<S> {
     inner: S,
     slots: Arc<Semaphore>,
+    web: Paths,
 }
 
 impl<S: Inner> Service<HttpRequest> for Shed<S> {
@@ -58,7 +60,7 @@ impl<S: Inner> Service<HttpRequest> for Shed<S> {
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
             let wait = RETRY_AFTER.mul_f64(1.0 + rand::random::<f64>());
             let error = Error::exhausted("this process serves as many calls as it may", wait);
-            return Box::pin(std::future::ready(Ok(refuse(error, is_grpc(request.headers())))));
+            return Box::pin(std::future::ready(Ok(Words::of(&request, &self.web).refuse(error))));
         };
         let answer = self.inner.call(request);
         Box::pin(async move {

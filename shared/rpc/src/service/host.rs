@@ -21,7 +21,7 @@ use crate::{
     keys::Keys,
     lease::LeaseKey,
     server::{self, Limits},
-    web::{Door, Paths},
+    web::{self, Door, Paths, Refusal},
 };
 
 /// What a service stands on: its bound socket, its stop signal, and what all services have in common.
@@ -35,7 +35,7 @@ pub struct Host {
     lease_key: LeaseKey,
     limits: Limits,
     stop: Stop,
-    web: Vec<(&'static str, axum::Router)>,
+    web: Vec<(&'static str, Refusal, axum::Router)>,
     keys: Option<Keys>,
 }
 
@@ -106,8 +106,14 @@ impl Host {
     /// Serves these routes over plain HTTP (1.1 and 2) too, on the same port and under the same bounds as gRPC. All their
     /// paths stand under the prefix, by which they are counted.
     #[must_use]
-    pub fn with_web(mut self, prefix: &'static str, routes: axum::Router) -> Self {
-        self.web.push((prefix, routes));
+    pub fn with_web(self, prefix: &'static str, routes: axum::Router) -> Self {
+        self.with_web_as(prefix, routes, web::refuse)
+    }
+
+    /// The same for clients that expect errors in words of their own, those of the stack around the routes included.
+    #[must_use]
+    pub fn with_web_as(mut self, prefix: &'static str, routes: axum::Router, refusal: Refusal) -> Self {
+        self.web.push((prefix, refusal, routes));
         self
     }
 
@@ -138,8 +144,8 @@ impl Host {
     fn split(self) -> (Socket, Door) {
         let reflection = self.is_loopback();
         let Self { name, listener, tls, auth, limits, stop, web, keys, .. } = self;
-        let paths = Paths::new(web.iter().map(|(prefix, _)| *prefix));
-        let routers = web.into_iter().map(|(_, routes)| routes).collect();
+        let paths = Paths::new(web.iter().map(|(prefix, refusal, _)| (*prefix, *refusal)));
+        let routers = web.into_iter().map(|(.., routes)| routes).collect();
         let door = Door::new(auth, keys, paths.clone());
         (Socket { name, listener, tls, limits, stop, reflection, paths, routers }, door)
     }

@@ -61,7 +61,11 @@ mod tests {
     fn door(credential: Option<&str>, keys: bool) -> Door {
         let identity = Identity { tenant: "acme".into(), role: Role::Worker, name: "shop".into() };
         let mesh = MeshAuth::new(credential.map(Secret::in_memory).as_ref(), LeaseKey::new(b"k"));
-        Door::new(mesh, keys.then(|| Keys::new(vec![Key::new(KEY, identity)])), Paths::new(["/mcp"]))
+        Door::new(
+            mesh,
+            keys.then(|| Keys::new(vec![Key::new(KEY, identity)])),
+            Paths::new([("/mcp", crate::web::refuse as crate::web::Refusal)]),
+        )
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {

@@ -2,8 +2,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use holdfast_config::{Common, Peer, Secret};
 use holdfast_proto::llm::v1::{
-    GenerateRequest, GenerateResponse, ListModelsRequest, ListModelsResponse, Model, StreamGenerateRequest,
-    StreamGenerateResponse,
+    GenerateRequest, GenerateResponse, GetCapacityRequest, GetCapacityResponse, ListModelsRequest, ListModelsResponse,
+    Model, StreamGenerateRequest, StreamGenerateResponse, WatchCapacityRequest, WatchCapacityResponse,
     llm_service_client::LlmServiceClient,
     llm_service_server::{LlmService, LlmServiceServer},
 };
@@ -43,6 +43,19 @@ impl LlmService for StandIn {
         let tenant = Caller::of(&request).tenant().unwrap_or("nobody").to_owned();
         let models = [left, tenant].map(|name| Model { name, ..Default::default() });
         Ok(Response::new(ListModelsResponse { models: models.into() }))
+    }
+
+    async fn get_capacity(&self, _: Request<GetCapacityRequest>) -> Result<Response<GetCapacityResponse>, Status> {
+        Err(Status::unimplemented("a stand-in has none"))
+    }
+
+    type WatchCapacityStream = ReceiverStream<Result<WatchCapacityResponse, Status>>;
+
+    async fn watch_capacity(
+        &self,
+        _: Request<WatchCapacityRequest>,
+    ) -> Result<Response<Self::WatchCapacityStream>, Status> {
+        Err(Status::unimplemented("a stand-in has none"))
     }
 }
 

@@ -1,9 +1,10 @@
-//! The callers' keys, as the gateway's section has them: they open `/mcp` too.
+//! The callers' keys, as the gateway's section has them: they open what other services serve over plain HTTP too.
 
 use holdfast_config::{ConfigError, Document, Secret};
-use holdfast_rpc::Role;
-use holdfast_rpc::keys::{Identity, Key, Keys};
 use serde::Deserialize;
+
+use super::{Identity, Key, Keys};
+use crate::Role;
 
 /// Of `[gateway]` only the keys; the gateway itself checks them.
 #[derive(Debug, Default, Deserialize)]
@@ -33,7 +34,10 @@ pub struct Callers {
 
 impl Callers {
     /// `None` where no keys are configured.
-    pub(super) fn read(document: &Document) -> Result<Option<Self>, ConfigError> {
+    ///
+    /// # Errors
+    /// The gateway's section is not one.
+    pub fn read(document: &Document) -> Result<Option<Self>, ConfigError> {
         let Gateway { keys: entries } = document.section("gateway")?;
         if entries.is_empty() {
             return Ok(None);
@@ -48,12 +52,13 @@ impl Callers {
         Ok(Some(Self { keys: Keys::new(keys), unread }))
     }
 
-    /// The keys that open `/mcp`; the log is told which do not.
-    pub(crate) fn keys(&self) -> Keys {
+    /// The keys that open a path; the log is told which do not.
+    pub fn keys(&self, path: &str) -> Keys {
         for key in &self.unread {
             tracing::warn!(
                 key,
-                "the key cannot be read by this process, or is not fit for one, and does not open /mcp"
+                path,
+                "the key cannot be read by this process, or is not fit for one: it opens nothing here"
             );
         }
         self.keys.clone()
@@ -72,7 +77,7 @@ mod tests {
 
     fn read(text: &str) -> Option<Keys> {
         let document = Document::parse("t.toml", text, []).expect("it is TOML");
-        Callers::read(&document).expect("it holds").map(|callers| callers.keys())
+        Callers::read(&document).expect("it holds").map(|callers| callers.keys("/mcp"))
     }
 
     fn entry(path: &std::path::Path, role: &str) -> String {
