@@ -47,9 +47,15 @@ pub(crate) enum Failure {
     /// The key is not taken.
     #[error("the provider does not take the key ({status}): {message}")]
     KeyDenied { status: u16, message: String },
-    /// The request is at fault; no other deployment would like it better.
+    /// The request is at fault, where known by which field; no other deployment would like it better.
     #[error("the provider refused the request: {message}")]
-    Rejected { message: String },
+    Rejected { field: Option<String>, message: String },
+    /// A field says what this provider's protocol has no word for: nothing was sent. Another deployment may have one.
+    #[error("this provider has no word for {field}: {message}")]
+    Untranslatable { field: String, message: String },
+    /// The request is too long for this model: the provider is done with it. Another deployment may hold more.
+    #[error("the provider finds the request too long: {message}")]
+    ContextLength { message: String },
     /// The provider does not know the model.
     #[error("the provider does not know the model: {message}")]
     NoModel { message: String },
@@ -58,7 +64,7 @@ pub(crate) enum Failure {
     Unreachable,
     /// The provider is not well, by its own words: it is done with the call.
     #[error("the provider answered {status}")]
-    Unwell { status: u16 },
+    Unwell { status: u16, retry_after: Option<Duration> },
     /// The provider took too long, or broke off.
     #[error("the provider {how}")]
     Broken { how: &'static str },
@@ -71,6 +77,8 @@ impl Failure {
             Self::Limited { .. } => "limited",
             Self::KeyDenied { .. } => "key_denied",
             Self::Rejected { .. } => "rejected",
+            Self::Untranslatable { .. } => "untranslatable",
+            Self::ContextLength { .. } => "context_length",
             Self::NoModel { .. } => "no_model",
             Self::Unreachable => "unreachable",
             Self::Unwell { .. } => "unwell",

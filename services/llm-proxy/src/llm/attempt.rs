@@ -169,10 +169,21 @@ impl<'a> Attempt<'a> {
                 place.deny(house.quarantine);
                 return Ok(Next::Again(ticket));
             }
-            Failure::Rejected { message } => {
+            Failure::Rejected { field, message } => {
                 permit.success();
                 place.finish(Some(0));
-                return Err(Error::invalid("request", message));
+                return Err(Error::invalid(field.unwrap_or_else(|| "request".into()), message));
+            }
+            Failure::Untranslatable { field, message } => {
+                permit.success();
+                place.unsent();
+                return Err(Error::invalid(field, message));
+            }
+            Failure::ContextLength { .. } => {
+                permit.success();
+                place.finish(Some(0));
+                trouble.failed(&deployment.name, &failure);
+                return Ok(Next::Further);
             }
             Failure::NoModel { .. } => {
                 permit.success();

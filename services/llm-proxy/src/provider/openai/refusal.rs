@@ -46,8 +46,8 @@ fn judge(status: u16, retry_after: Option<Duration>, detail: Detail) -> Failure 
         429 => Failure::Limited { retry_after },
         401 | 403 => Failure::KeyDenied { status, message: message() },
         404 => Failure::NoModel { message: message() },
-        400 | 405..=407 | 409..=428 | 430..=499 => Failure::Rejected { message: message() },
-        _ => Failure::Unwell { status },
+        400 | 405..=407 | 409..=428 | 430..=499 => Failure::Rejected { field: None, message: message() },
+        _ => Failure::Unwell { status, retry_after },
     }
 }
 
@@ -76,10 +76,10 @@ mod tests {
         assert!(matches!(judged(429, json!({"error": {"code": "insufficient_quota"}})), Failure::KeyDenied { .. }));
         assert!(matches!(judged(401, json!({})), Failure::KeyDenied { status: 401, .. }));
         assert!(matches!(judged(404, json!({})), Failure::NoModel { .. }));
-        assert_eq!(judged(503, json!({})), Failure::Unwell { status: 503 });
-        assert_eq!(judged(408, json!({})), Failure::Unwell { status: 408 });
+        assert_eq!(judged(503, json!({})), Failure::Unwell { status: 503, retry_after: Some(Duration::from_secs(7)) });
+        assert!(matches!(judged(408, json!({})), Failure::Unwell { status: 408, .. }));
         let rejected = judged(400, json!({"error": {"message": "too long", "code": 7}}));
-        assert_eq!(rejected, Failure::Rejected { message: "too long".into() });
+        assert_eq!(rejected, Failure::Rejected { field: None, message: "too long".into() });
     }
 
     #[test]
