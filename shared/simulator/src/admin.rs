@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
+use bytes::Bytes;
 use serde_json::json;
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     config::Tool,
     counts::Counts,
     faults::Faults,
-    provider::{limits::Limits, rules::Rule, script::Script},
+    provider::{calls::ModelCall, limits::Limits, rules::Rule, script::Script},
     tools::Effect,
 };
 
@@ -51,6 +52,9 @@ pub(crate) fn router(simulator: Simulator) -> Router {
         .route("/admin/scripts", put(add_scripts))
         .route("/admin/keys/{key}", get(key).put(set_key).delete(revoke_key))
         .route("/admin/keys/{key}/faults", put(set_key_faults))
+        .route("/admin/keys/{key}/calls", get(calls))
+        .route("/admin/keys/{key}/last", get(last_request))
+        .route("/admin/clock", get(clock))
         .route("/admin/tools/{tool}", put(set_tool))
         .route("/admin/tools/{tool}/faults", put(set_tool_faults))
         .route("/admin/tools/{tool}/effects", get(effects))
@@ -111,6 +115,21 @@ async fn set_key_faults(
     Json(faults): Json<Faults>,
 ) -> Done {
     found(simulator.provider().set_key_faults(&key, checked(faults)?))
+}
+
+async fn calls(
+    State(simulator): State<Arc<Simulator>>,
+    Path(key): Path<String>,
+) -> Result<Json<Vec<ModelCall>>, Refused> {
+    simulator.provider().calls(&key).map(Json).ok_or(Refused::Unknown)
+}
+
+async fn last_request(State(simulator): State<Arc<Simulator>>, Path(key): Path<String>) -> Result<Bytes, Refused> {
+    simulator.provider().last_request(&key).ok_or(Refused::Unknown)
+}
+
+async fn clock(State(simulator): State<Arc<Simulator>>) -> Json<u64> {
+    Json(simulator.clock_us())
 }
 
 async fn set_tool(State(simulator): State<Arc<Simulator>>, Path(name): Path<String>, Json(tool): Json<Tool>) -> Done {

@@ -31,6 +31,8 @@ pub struct Config {
     pub scripts: BTreeMap<String, Script>,
     /// Tools beside the built-in ones, and faults for any of them.
     pub tools: BTreeMap<String, Tool>,
+    /// How many calls of each key are remembered with their times; older ones are forgotten.
+    pub calls_max: usize,
     /// How many effects are remembered for each tool; older ones are forgotten.
     pub effects_max: usize,
     /// Where the dice start: the same seed throws the same faults.
@@ -61,6 +63,7 @@ impl Default for Config {
             rules: Vec::new(),
             scripts: BTreeMap::new(),
             tools: BTreeMap::new(),
+            calls_max: 100_000,
             effects_max: 1_000_000,
             seed: 0,
         }

@@ -58,12 +58,39 @@ pub struct KeyCounts {
     pub in_flight: u32,
     /// The most that ever were at once.
     pub in_flight_max: u32,
-    /// The most that one window held.
+    /// The most requests that were let into one window.
     pub in_window_max: usize,
+    /// The greatest sums that any window held, refused requests included: the provider's strict count.
+    pub most: Most,
+    /// The models that were asked for.
+    pub models: BTreeMap<String, ModelCounts>,
     /// Tokens read.
     pub prompt_tokens: u64,
     /// Tokens written.
     pub completion_tokens: u64,
+}
+
+/// What one model was asked with one key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelCounts {
+    /// Requests for it, refused ones included.
+    pub requests: u64,
+    /// The greatest sums that any window held.
+    pub most: Most,
+}
+
+/// The greatest sum that any sliding window held, of each kind. It is counted on arrival, or as tokens are written, by the
+/// provider's monotonic clock, without regard to limits and refusals; a window has both of its ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Most {
+    /// Requests.
+    pub requests: u64,
+    /// Tokens read and written together.
+    pub tokens: u64,
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
 }
 
 /// What one tool did.

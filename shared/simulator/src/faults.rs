@@ -29,8 +29,12 @@ pub struct Faults {
     pub error_rate: f64,
     /// The status of an error, such as 500, 429 or 401.
     pub error_status: u16,
-    /// The seconds of a `Retry-After` header on an error.
+    /// The seconds until an error ends, told as `hint` says; without one, by `Retry-After`.
     pub error_retry_after: Option<u64>,
+    /// The error's code in a provider's words, such as `insufficient_quota`.
+    pub error_code: Option<String>,
+    /// How a provider's refusals say when to come back, those at a passed limit included.
+    pub hint: Option<Hint>,
     /// How many calls hang before anything is done.
     pub hang_rate: f64,
     /// How long those hang until they are answered after all; absent means for ever.
@@ -42,6 +46,8 @@ pub struct Faults {
     pub disconnect_rate: f64,
     /// After how many pieces of a stream they do; an answer that is whole breaks off in the middle.
     pub disconnect_after: usize,
+    /// A stream says in an event of its own that it breaks off, as providers do that still can.
+    pub disconnect_error: bool,
     /// How many calls this lasts for; absent means until it is changed.
     pub times: Option<u64>,
     /// Well and ill by turns; absent means ill for as long as this lasts.
@@ -58,6 +64,20 @@ pub struct Flap {
     /// How long nothing happens to any call.
     #[serde(serialize_with = "write_span")]
     pub well: Span,
+}
+
+/// How a provider's refusal says when to come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hint {
+    /// By `Retry-After`, in seconds, alone.
+    RetryAfter,
+    /// By `retry-after-ms` alone.
+    RetryAfterMs,
+    /// By the protocol's reset headers alone.
+    Reset,
+    /// Not at all; answers do not show what is left of the limits either.
+    Nothing,
 }
 
 impl Flap {
@@ -77,11 +97,14 @@ impl Default for Faults {
             error_rate: 0.0,
             error_status: 500,
             error_retry_after: None,
+            error_code: None,
+            hint: None,
             hang_rate: 0.0,
             hang_for: None,
             mute_rate: 0.0,
             disconnect_rate: 0.0,
             disconnect_after: 2,
+            disconnect_error: false,
             times: None,
             flap: None,
         }

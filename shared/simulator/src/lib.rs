@@ -13,10 +13,11 @@ mod template;
 mod tools;
 
 pub use config::{Config, Tool};
-pub use counts::{Counts, KeyCounts, ToolCounts};
-pub use faults::{Faults, Flap};
+pub use counts::{Counts, KeyCounts, ModelCounts, Most, ToolCounts};
+pub use faults::{Faults, Flap, Hint};
 pub use provider::{
-    limits::Limits,
+    calls::{CallEnd, ModelCall},
+    limits::{Limits, ModelLimits},
     rules::{Rule, RuleCall, When},
     script::{Script, ScriptCall, Step},
 };

@@ -1,12 +1,20 @@
-//! A model provider that speaks the chat-completions protocol, and keeps its limits strictly.
+//! A model provider that speaks the protocols of OpenAI and Anthropic, and keeps its limits strictly.
 
+mod admission;
 mod answer;
+mod anthropic;
+pub(crate) mod calls;
 mod conversation;
 mod key;
 pub(crate) mod limits;
+mod meter;
+mod openai;
+mod place;
+mod protocol;
 mod refusal;
 pub(crate) mod rules;
 pub(crate) mod script;
+mod tally;
 mod writer;
 
 use std::{
@@ -20,30 +28,24 @@ use std::{
 
 use axum::{
     Json, Router,
-    body::to_bytes,
-    extract::{Request, State},
-    http::{HeaderMap, header},
+    extract::{Path, Request, State},
+    http::{HeaderMap, Uri},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use serde_json::json;
 
 pub(crate) use self::writer::cut_off;
 use self::{
-    answer::{Answer, Completion},
-    conversation::Conversation,
-    key::{Key, Place},
-    limits::Limits,
-    refusal::Refusal,
-    rules::Rule,
-    script::Script,
+    calls::ModelCall, key::Key, limits::Limits, protocol::Protocol, refusal::Refusal, rules::Rule, script::Script,
 };
 use crate::{
     changes::Changes,
     config::Config,
     counts::Counts,
-    faults::{Dice, End, Fate, Faults},
+    faults::{Dice, Fate, Faults, Hint},
 };
 
 /// The provider.
@@ -57,6 +59,8 @@ pub(crate) struct Provider {
     scripts: RwLock<BTreeMap<String, Script>>,
     dice: Mutex<Dice>,
     strangers: AtomicU64,
+    calls_max: usize,
+    began: Instant,
     seed: u64,
     changes: Changes,
 }
@@ -72,6 +76,8 @@ impl Provider {
             scripts: RwLock::new(config.scripts.clone()),
             dice: Mutex::new(Dice::new(config.faults.clone(), config.seed)),
             strangers: AtomicU64::new(0),
+            calls_max: config.calls_max,
+            began: Instant::now(),
             seed: config.seed,
             changes,
         };
@@ -83,7 +89,9 @@ impl Provider {
 
     pub(crate) fn router(self: &Arc<Self>) -> Router {
         Router::new()
-            .route("/v1/chat/completions", post(complete))
+            .route("/v1/chat/completions", post(openai_call))
+            .route("/openai/deployments/{deployment}/chat/completions", post(azure_call))
+            .route("/v1/messages", post(anthropic_call))
             .route("/v1/models", get(models))
             .with_state(Arc::clone(self))
     }
@@ -103,7 +111,8 @@ impl Provider {
             Some(key) => key.set_limits(limits),
             None => {
                 let seed = self.seed.wrapping_add(keys.len() as u64 + 1);
-                keys.insert(name.to_owned(), Arc::new(Key::new(limits, seed, self.changes.clone())));
+                let key = Key::new(limits, seed, self.calls_max, self.began, self.changes.clone());
+                keys.insert(name.to_owned(), Arc::new(key));
             }
         }
     }
@@ -121,6 +130,21 @@ impl Provider {
     /// Sets the faults of one key alone. Says whether it was known.
     pub(crate) fn set_key_faults(&self, name: &str, faults: Faults) -> bool {
         self.keys.read().get(name).map(|key| key.set_faults(faults)).is_some()
+    }
+
+    /// The newest calls of a key, where it is known.
+    pub(crate) fn calls(&self, name: &str) -> Option<Vec<ModelCall>> {
+        self.keys.read().get(name).map(|key| key.calls())
+    }
+
+    /// The body of the last request that showed a key, where it is known.
+    pub(crate) fn last_request(&self, name: &str) -> Option<Bytes> {
+        self.keys.read().get(name).map(|key| key.last_request())
+    }
+
+    /// Microseconds of this provider's clock.
+    pub(crate) fn clock_us(&self) -> u64 {
+        key::micros(self.began.elapsed())
     }
 
     pub(crate) fn set_rules(&self, rules: Vec<Rule>) {
@@ -141,9 +165,8 @@ impl Provider {
         self.keys.read().values().for_each(|key| key.reset());
     }
 
-    fn key(&self, headers: &HeaderMap) -> Result<Arc<Key>, Refusal> {
-        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        let known = shown.and_then(|shown| self.keys.read().get(shown).cloned());
+    fn key(&self, protocol: Protocol, headers: &HeaderMap) -> Result<Arc<Key>, Refusal> {
+        let known = protocol.key(headers).and_then(|shown| self.keys.read().get(shown).cloned());
         known.ok_or_else(|| {
             self.strangers.fetch_add(1, Ordering::Relaxed);
             self.changes.ring();
@@ -151,102 +174,65 @@ impl Provider {
         })
     }
 
-    /// What the model says: by its script, or by the rules.
-    fn answer(&self, conversation: &Conversation) -> Result<Answer, Refusal> {
-        let Some(id) = conversation.script() else {
-            return Ok(rules::answer(&self.rules.read(), conversation));
-        };
-        let step = conversation.step();
-        let scripts = self.scripts.read();
-        let answer = scripts.get(&id).and_then(|script| script.answer(step));
-        answer.ok_or_else(|| Refusal::Bad {
-            code: "script_not_found",
-            message: format!("there is no step {step} of a script {id:?}"),
-        })
-    }
-
-    /// A conversation that can be answered, within the key's limits.
-    fn admit(&self, place: &Place, body: &[u8]) -> Result<(Conversation, Completion), Refusal> {
-        let conversation: Conversation = serde_json::from_slice(body)
-            .map_err(|error| Refusal::Bad { code: "invalid_json", message: error.to_string() })?;
-        if !self.models.is_empty() && !self.models.contains(&conversation.model) {
-            return Err(Refusal::NoModel(conversation.model));
-        }
-        let tokens = conversation.tokens();
-        if tokens > self.context_tokens {
-            let message = format!("the context holds {} tokens, and the messages have {tokens}", self.context_tokens);
-            return Err(Refusal::Bad { code: "context_length_exceeded", message });
-        }
-        place.read(tokens).map_err(Refusal::Limited)?;
-        let completion = Completion::new(&conversation, self.answer(&conversation)?);
-        Ok((conversation, completion))
-    }
-
     fn fate(&self, key: &Key) -> Fate {
         key.fate().or_else(|| self.dice.lock().throw(Instant::now())).unwrap_or(Fate::UNDISTURBED)
     }
-}
 
-async fn complete(State(provider): State<Arc<Provider>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let arrived = provider.key(&head.headers).and_then(|key| key.arrive().map_err(Refusal::Limited));
-    // The key and the place are taken by the head alone: a slow body does not arrive any later.
-    let place = match arrived {
-        Ok(place) => place,
-        Err(refusal) => return refusal.into_response(),
-    };
-    let body = match to_bytes(body, provider.request_bytes_max).await {
-        Ok(body) => body,
-        Err(error) => {
-            place.failed();
-            return Refusal::Bad { code: "invalid_body", message: error.to_string() }.into_response();
-        }
-    };
-    match provider.admit(&place, &body) {
-        Ok((conversation, completion)) => {
-            let fate = provider.fate(place.key());
-            tracing::debug!(model = conversation.model, step = conversation.step(), ?fate, "model called");
-            perform(place, &conversation, completion, fate).await
-        }
-        Err(refusal) => {
-            match refusal {
-                Refusal::Limited(_) => place.refused(),
-                _ => place.failed(),
-            }
-            refusal.into_response()
-        }
+    fn hint(&self, key: &Key) -> Option<Hint> {
+        key.hint().or_else(|| self.dice.lock().faults().hint)
     }
 }
 
-async fn perform(place: Place, conversation: &Conversation, completion: Completion, fate: Fate) -> Response {
-    tokio::time::sleep(fate.latency).await;
-    match fate.end {
-        End::Hang | End::Mute => std::future::pending().await,
-        End::Error { status, retry_after } => {
-            place.failed();
-            Refusal::Fault { status, retry_after }.into_response()
-        }
-        end if conversation.stream => {
-            let cut = if let End::Disconnect { after } = end { Some(after) } else { None };
-            writer::stream(place, completion.pieces(conversation.wants_usage()), fate.per_token, cut)
-        }
-        end => {
-            let tokens = completion.tokens();
-            tokio::time::sleep(fate.per_token.saturating_mul(tokens.try_into().unwrap_or(u32::MAX))).await;
-            place.write(tokens);
-            if let End::Disconnect { .. } = end {
-                return writer::half(place, &completion.whole());
+async fn openai_call(State(provider): State<Arc<Provider>>, request: Request) -> Response {
+    answer(&provider, Protocol::OpenAi, None, request).await
+}
+
+async fn anthropic_call(State(provider): State<Arc<Provider>>, request: Request) -> Response {
+    answer(&provider, Protocol::Anthropic, None, request).await
+}
+
+async fn azure_call(
+    State(provider): State<Arc<Provider>>,
+    Path(deployment): Path<String>,
+    uri: Uri,
+    request: Request,
+) -> Response {
+    if !uri.query().is_some_and(|query| query.contains("api-version=")) {
+        let message = "the query parameter api-version is missing".to_owned();
+        return Refusal::Bad { code: "missing_api_version", message }.answer(Protocol::Azure, &[], None);
+    }
+    answer(&provider, Protocol::Azure, Some(deployment), request).await
+}
+
+async fn answer(provider: &Provider, protocol: Protocol, deployment: Option<String>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    // The key and the place are taken by the head alone: a slow body does not arrive any later.
+    let key = match provider.key(protocol, &head.headers) {
+        Ok(key) => key,
+        Err(refusal) => return refusal.answer(protocol, &[], None),
+    };
+    let place = match key.arrive() {
+        Ok(place) => place,
+        Err(past) => return Refusal::Limited(past).answer(protocol, &key.rates(""), provider.hint(&key)),
+    };
+    let mut model = deployment.unwrap_or_default();
+    match provider.admit(protocol, place, &head.headers, &mut model, body).await {
+        Ok(admitted) => {
+            let (fate, rates, hint) = (provider.fate(&key), key.rates(&model), provider.hint(&key));
+            tracing::debug!(model, ?fate, "model called");
+            let mut response = admitted.perform(fate, hint).await;
+            if response.status().is_success() {
+                refusal::show_rates(protocol, &rates, hint, response.headers_mut());
             }
-            // Free before the last byte goes out: who has the answer may come again at once.
-            place.answered();
-            Json(completion.whole()).into_response()
+            response
         }
+        Err(refusal) => refusal.answer(protocol, &key.rates(&model), provider.hint(&key)),
     }
 }
 
 async fn models(State(provider): State<Arc<Provider>>, headers: HeaderMap) -> Response {
-    if let Err(refusal) = provider.key(&headers) {
-        return refusal.into_response();
+    if let Err(refusal) = provider.key(Protocol::OpenAi, &headers) {
+        return refusal.answer(Protocol::OpenAi, &[], None);
     }
     let models =
         provider.models.iter().map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "simulated"}));

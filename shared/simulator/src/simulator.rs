@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
 
 use axum::Router;
+use bytes::Bytes;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     counting::CountingListener,
     counts::Counts,
     faults::Faults,
-    provider::{Provider, limits::Limits, rules::Rule, script::Script},
+    provider::{Provider, calls::ModelCall, limits::Limits, rules::Rule, script::Script},
     tools::{Effect, Tools},
 };
 
@@ -121,6 +122,21 @@ impl Simulator {
     /// Revokes an API key.
     pub fn revoke_key(&self, key: &str) {
         self.provider.revoke_key(key);
+    }
+
+    /// The newest calls with a key, oldest first.
+    pub fn calls(&self, key: &str) -> Vec<ModelCall> {
+        self.provider.calls(key).unwrap_or_default()
+    }
+
+    /// The body of the last request with a key, as it came.
+    pub fn last_request(&self, key: &str) -> Bytes {
+        self.provider.last_request(key).unwrap_or_default()
+    }
+
+    /// The provider's clock, in microseconds: what the times of calls go by.
+    pub fn clock_us(&self) -> u64 {
+        self.provider.clock_us()
     }
 
     /// Replaces the rules that come before the built-in ones.

@@ -109,7 +109,7 @@ async fn perform(call: Call, key: Option<String>, arguments: Value) -> Response 
     tokio::time::sleep(fate.latency).await;
     match fate.end {
         End::Hang => std::future::pending().await,
-        End::Error { status, retry_after } => {
+        End::Error { status, retry_after, .. } => {
             call.failed();
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             let mut response = error(status, "a fault was asked for");

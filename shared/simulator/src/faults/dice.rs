@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use super::Faults;
 
 /// What happens to one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fate {
     /// Time before the first byte.
     pub(crate) latency: Duration,
@@ -21,18 +21,18 @@ pub(crate) struct Fate {
 }
 
 /// How a call ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
     /// With its answer.
     Answer,
-    /// With an error of this status, and the seconds to wait where they are told.
-    Error { status: u16, retry_after: Option<u64> },
+    /// With an error of this status and code, and the seconds to wait where they are told.
+    Error { status: u16, code: Option<String>, retry_after: Option<u64> },
     /// Not at all, and nothing is done.
     Hang,
     /// Not at all, though it is done.
     Mute,
-    /// With a part of its answer: so many pieces of a stream.
-    Disconnect { after: usize },
+    /// With a part of its answer: so many pieces of a stream, which says so or does not.
+    Disconnect { after: usize, says: bool },
 }
 
 /// Faults as they stand, and the dice.
@@ -66,18 +66,19 @@ impl Dice {
         match self.faults.times {
             Some(0) => return None,
             Some(times) => self.faults.times = Some(times - 1),
-            None if self.faults == Faults::default() => return None,
+            None if self.faults == (Faults { hint: self.faults.hint, ..Faults::default() }) => return None,
             None => {}
         }
         let hangs = self.hits(self.faults.hang_rate);
         let end = if hangs && self.faults.hang_for.is_none() {
             End::Hang
         } else if self.hits(self.faults.error_rate) {
-            End::Error { status: self.faults.error_status, retry_after: self.faults.error_retry_after }
+            let Faults { error_status: status, error_retry_after: retry_after, .. } = self.faults;
+            End::Error { status, code: self.faults.error_code.clone(), retry_after }
         } else if self.hits(self.faults.mute_rate) {
             End::Mute
         } else if self.hits(self.faults.disconnect_rate) {
-            End::Disconnect { after: self.faults.disconnect_after }
+            End::Disconnect { after: self.faults.disconnect_after, says: self.faults.disconnect_error }
         } else {
             End::Answer
         };
@@ -111,8 +112,8 @@ mod tests {
     #[test]
     fn faults_last_as_many_calls_as_they_say() {
         let mut dice = Dice::new(Faults { error_rate: 1.0, times: Some(2), ..Faults::default() }, 0);
-        let error = End::Error { status: 500, retry_after: None };
-        assert_eq!(end(&mut dice, Duration::ZERO), Some(error));
+        let error = End::Error { status: 500, code: None, retry_after: None };
+        assert_eq!(end(&mut dice, Duration::ZERO), Some(error.clone()));
         assert_eq!(end(&mut dice, Duration::ZERO), Some(error));
         assert_eq!(end(&mut dice, Duration::ZERO), None);
     }

@@ -1,6 +1,4 @@
-//! What the model says, and how the protocol writes it: whole, or piece by piece.
-
-use serde_json::{Value, json};
+//! What the model says, whatever protocol it is written in: whole, or beat by beat.
 
 use super::conversation::{Conversation, tokens};
 
@@ -19,33 +17,62 @@ pub(crate) struct Call {
 }
 
 /// An answer to a conversation, ready to be written.
+#[derive(Debug, Clone)]
 pub(crate) struct Completion {
-    answer: Answer,
-    model: String,
-    step: usize,
-    finish: &'static str,
-    prompt_tokens: u64,
-    completion_tokens: u64,
+    pub(crate) answer: Answer,
+    pub(crate) model: String,
+    pub(crate) step: usize,
+    pub(crate) finish: Finish,
+    pub(crate) prompt_tokens: u64,
+    pub(crate) completion_tokens: u64,
 }
 
-/// A piece of a stream, and how many tokens it is.
-pub(crate) struct Piece {
-    pub(crate) json: Value,
-    pub(crate) tokens: u64,
+/// Why the model stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finish {
+    Stop,
+    ToolCalls,
+    Length,
 }
 
-/// Characters of text in one piece of a stream, at four to a token.
+/// One event of a stream. Texts are named by their place in the answer: a stream is made as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beat {
+    Open,
+    TextOpens,
+    Text {
+        from: usize,
+        to: usize,
+    },
+    CallOpens {
+        call: usize,
+    },
+    Arguments {
+        call: usize,
+        from: usize,
+        to: usize,
+    },
+    /// A text or a call is complete.
+    BlockEnds {
+        block: usize,
+    },
+    Finish,
+    Usage,
+    End,
+}
+
+/// Characters of text in one event of a stream, at four to a token.
 const PIECE: usize = 8;
 
 impl Completion {
     pub(crate) fn new(conversation: &Conversation, mut answer: Answer) -> Self {
-        let mut finish = if answer.calls.is_empty() { "stop" } else { "tool_calls" };
+        let mut finish = if answer.calls.is_empty() { Finish::Stop } else { Finish::ToolCalls };
         if let Some(most) = conversation.max_tokens()
             && tokens(answer.length()) > most
         {
             answer.text = answer.text.chars().take(most as usize * 4).collect();
             answer.calls.clear();
-            finish = "length";
+            finish = Finish::Length;
         }
         Self {
             completion_tokens: tokens(answer.length()),
@@ -57,86 +84,45 @@ impl Completion {
         }
     }
 
-    pub(crate) fn tokens(&self) -> u64 {
-        self.completion_tokens
-    }
-
-    fn usage(&self) -> Value {
-        json!({
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-            "total_tokens": self.prompt_tokens + self.completion_tokens,
-        })
-    }
-
-    /// Ids depend on the conversation alone, so that a call repeated after a crash names the same tool calls.
-    fn call_id(&self, index: usize) -> String {
-        format!("call_{}_{index}", self.step)
-    }
-
-    pub(crate) fn whole(&self) -> Value {
-        let mut message = json!({"role": "assistant", "content": self.answer.text, "refusal": null});
-        if !self.answer.calls.is_empty() {
-            message["tool_calls"] = (self.answer.calls.iter().enumerate())
-                .map(|(index, call)| {
-                    json!({
-                        "id": self.call_id(index),
-                        "type": "function",
-                        "function": {"name": call.tool, "arguments": call.arguments},
-                    })
-                })
-                .collect();
+    /// Every event of the stream, and how many tokens are written with it: together the whole answer's.
+    pub(crate) fn beats(&self) -> Vec<(Beat, u64)> {
+        let mut beats = Beats { all: vec![(Beat::Open, 0)], written: 0, characters: 0 };
+        let Answer { text, calls } = &self.answer;
+        let mut block = 0;
+        if !text.is_empty() {
+            beats.push(Beat::TextOpens, 0);
+            pieces(text).for_each(|(from, to)| beats.push(Beat::Text { from, to }, to - from));
+            beats.push(Beat::BlockEnds { block }, 0);
+            block += 1;
         }
-        let mut whole = self.envelope("chat.completion");
-        whole["choices"] = json!([{"index": 0, "message": message, "logprobs": null, "finish_reason": self.finish}]);
-        whole["usage"] = self.usage();
-        whole
+        for (call, Call { tool, arguments }) in calls.iter().enumerate() {
+            beats.push(Beat::CallOpens { call }, tool.len());
+            pieces(arguments).for_each(|(from, to)| beats.push(Beat::Arguments { call, from, to }, to - from));
+            beats.push(Beat::BlockEnds { block: block + call }, 0);
+        }
+        let rest = self.completion_tokens.saturating_sub(beats.written);
+        beats.all.extend([(Beat::Finish, rest), (Beat::Usage, 0), (Beat::End, 0)]);
+        beats.all
     }
 
-    pub(crate) fn pieces(&self, with_usage: bool) -> Vec<Piece> {
-        let mut pieces = vec![self.delta(json!({"role": "assistant", "content": ""}), 0)];
-        for text in chunks(&self.answer.text) {
-            pieces.push(self.delta(json!({"content": text}), tokens(text.len())));
-        }
-        for (index, call) in self.answer.calls.iter().enumerate() {
-            let opening = json!({
-                "index": index,
-                "id": self.call_id(index),
-                "type": "function",
-                "function": {"name": call.tool, "arguments": ""},
-            });
-            pieces.push(self.delta(json!({"tool_calls": [opening]}), tokens(call.tool.len())));
-            for part in chunks(&call.arguments) {
-                let part_of = json!({"index": index, "function": {"arguments": part}});
-                pieces.push(self.delta(json!({"tool_calls": [part_of]}), tokens(part.len())));
-            }
-        }
-        let mut last = self.delta(json!({}), 0);
-        last.json["choices"][0]["finish_reason"] = self.finish.into();
-        pieces.push(last);
-        if with_usage {
-            let mut usage = self.envelope("chat.completion.chunk");
-            usage["choices"] = json!([]);
-            usage["usage"] = self.usage();
-            pieces.push(Piece { json: usage, tokens: 0 });
-        }
-        pieces
+    /// The place of a call among the blocks of an answer.
+    pub(crate) fn block_of(&self, call: usize) -> usize {
+        call + usize::from(!self.answer.text.is_empty())
     }
+}
 
-    fn delta(&self, delta: Value, tokens: u64) -> Piece {
-        let mut json = self.envelope("chat.completion.chunk");
-        json["choices"] = json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": null}]);
-        Piece { json, tokens }
-    }
+struct Beats {
+    all: Vec<(Beat, u64)>,
+    written: u64,
+    characters: usize,
+}
 
-    fn envelope(&self, object: &str) -> Value {
-        json!({
-            "id": format!("chatcmpl-simulated-{}", self.step),
-            "object": object,
-            "created": 0,
-            "model": self.model,
-            "system_fingerprint": "simulated",
-        })
+impl Beats {
+    fn push(&mut self, beat: Beat, characters: usize) {
+        self.characters += characters;
+        let written = self.characters as u64 / 4;
+        self.all.push((beat, written - self.written));
+        self.written = written;
     }
 }
 
@@ -144,10 +130,63 @@ impl Answer {
     fn length(&self) -> usize {
         self.text.len() + self.calls.iter().map(|call| call.tool.len() + call.arguments.len()).sum::<usize>()
     }
+
+    /// An answer of exactly so many tokens.
+    pub(crate) fn of_length(tokens: u64) -> Self {
+        const WORDS: &str = "and so on, ";
+        let length = tokens as usize * 4;
+        let mut text = WORDS.repeat(length / WORDS.len() + 1);
+        text.truncate(length);
+        Self { text, calls: Vec::new() }
+    }
 }
 
-/// A text in pieces, cut between characters.
-fn chunks(text: &str) -> Vec<String> {
-    let characters: Vec<char> = text.chars().collect();
-    characters.chunks(PIECE).map(|piece| piece.iter().collect()).collect()
+/// A text in pieces, cut between characters: where each begins and ends.
+fn pieces(text: &str) -> impl Iterator<Item = (usize, usize)> {
+    let starts = text.char_indices().step_by(PIECE).map(|(at, _)| at);
+    let ends = starts.clone().skip(1).chain([text.len()]);
+    starts.zip(ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn completion(answer: Answer, max_tokens: u64) -> Completion {
+        let body = json!({"model": "m", "messages": [], "max_tokens": max_tokens});
+        Completion::new(&serde_json::from_value(body).expect("a conversation"), answer)
+    }
+
+    fn written(completion: &Completion) -> u64 {
+        completion.beats().iter().map(|(_, tokens)| tokens).sum()
+    }
+
+    #[test]
+    fn a_stream_writes_as_many_tokens_as_the_whole_answer_has() {
+        let call = Call { tool: "look_up".into(), arguments: r#"{"id":"C-1001"}"#.into() };
+        let answer = Answer { text: "Ich prüfe das für Sie.".into(), calls: vec![call.clone(), call] };
+        let completion = completion(answer, 1_000);
+        assert_eq!(written(&completion), completion.completion_tokens);
+        let text: String = completion
+            .beats()
+            .iter()
+            .filter_map(|(beat, _)| match *beat {
+                Beat::Text { from, to } => Some(&completion.answer.text[from..to]),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(text, completion.answer.text);
+    }
+
+    #[test]
+    fn a_length_is_kept_to_the_token_and_cut_by_the_caller() {
+        for tokens in [1, 2, 3, 500] {
+            let completion = completion(Answer::of_length(tokens), 1_000);
+            assert_eq!((completion.completion_tokens, written(&completion)), (tokens, tokens));
+        }
+        let cut = completion(Answer::of_length(500), 64);
+        assert_eq!((cut.completion_tokens, cut.finish), (64, Finish::Length));
+    }
 }

@@ -1,77 +1,36 @@
-//! A request of the chat-completions protocol, and what rules and scripts ask about it.
+//! What was said so far, and what rules and scripts ask about it. It reads as a request of the chat-completions protocol;
+//! other protocols are put into its words.
+
+mod message;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+pub(super) use self::message::{Called, Function, Message, Offer, Offered};
 use crate::template;
 
 /// The body of `POST /v1/chat/completions`. Fields that are not read here are ignored.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Conversation {
-    pub(crate) model: String,
-    pub(crate) messages: Vec<Message>,
+    /// Not said where the path names it.
     #[serde(default)]
-    tools: Vec<Offer>,
+    pub(crate) model: String,
+    pub(super) messages: Vec<Message>,
+    #[serde(default)]
+    pub(super) tools: Vec<Offer>,
     #[serde(default)]
     pub(crate) stream: bool,
-    stream_options: Option<StreamOptions>,
-    max_tokens: Option<u64>,
-    max_completion_tokens: Option<u64>,
-    metadata: Option<Value>,
+    pub(super) stream_options: Option<StreamOptions>,
+    pub(super) max_tokens: Option<u64>,
+    pub(super) max_completion_tokens: Option<u64>,
+    pub(super) metadata: Option<Value>,
+    pub(super) user: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct StreamOptions {
+pub(super) struct StreamOptions {
     #[serde(default)]
     include_usage: bool,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Message {
-    role: String,
-    #[serde(default)]
-    content: Value,
-    #[serde(default)]
-    tool_calls: Vec<Called>,
-    tool_call_id: Option<String>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Called {
-    id: String,
-    function: Function,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Function {
-    name: String,
-    #[serde(default)]
-    arguments: String,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Offer {
-    function: Offered,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Offered {
-    name: String,
-    #[serde(default)]
-    description: String,
-    #[serde(default)]
-    parameters: Value,
-}
-
-impl Message {
-    /// The text of a message, whether it came as one string or in parts.
-    fn text(&self) -> String {
-        match &self.content {
-            Value::String(text) => text.clone(),
-            Value::Array(parts) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect(),
-            _ => String::new(),
-        }
-    }
 }
 
 impl Conversation {
@@ -88,7 +47,12 @@ impl Conversation {
 
     /// What the user said last.
     pub(crate) fn user(&self) -> String {
-        self.messages.iter().rev().find(|message| message.role == "user").map(Message::text).unwrap_or_default()
+        self.messages
+            .iter()
+            .rev()
+            .find(|message| message.role == "user")
+            .map(|message| message.text().into())
+            .unwrap_or_default()
     }
 
     /// What the instructions say.
@@ -102,7 +66,7 @@ impl Conversation {
         let answered = |message: &&Message| {
             message.role == "tool" && message.tool_call_id.as_deref().is_some_and(|id| self.tool_of(id) == Some(tool))
         };
-        self.messages.iter().rev().find(answered).map(Message::text)
+        self.messages.iter().rev().find(answered).map(|message| message.text().into())
     }
 
     /// Most tokens to write.
@@ -117,15 +81,26 @@ impl Conversation {
 
     /// The script that the conversation asks for, by `script:<id>` in a message of system or user, or by its metadata.
     pub(crate) fn script(&self) -> Option<String> {
-        let named = self.metadata.as_ref().and_then(|metadata| metadata.get("script")?.as_str().map(Into::into));
-        named.or_else(|| {
-            let asks = |message: &&Message| message.role != "assistant" && message.role != "tool";
-            self.messages.iter().filter(asks).find_map(|message| marked(&message.text()))
-        })
+        self.metadata("script").or_else(|| self.marked("script:"))
     }
 
-    /// A rough count of the tokens in a prompt: a quarter of its characters.
+    /// How many tokens the model shall write, by `output_tokens` in the metadata, or `output_tokens:<number>` in a message.
+    pub(crate) fn output_tokens(&self) -> Option<u64> {
+        let asked = self.metadata("output_tokens").or_else(|| self.marked("output_tokens:"));
+        asked.and_then(|number| number.parse().ok())
+    }
+
+    /// What the caller wrote on the call, to know it again: in the metadata, or as the end user's name.
+    pub(crate) fn mark(&self) -> String {
+        let named = self.metadata("mark").or_else(|| self.metadata("user_id"));
+        named.or_else(|| self.user.clone()).unwrap_or_default()
+    }
+
+    /// The tokens in a prompt: as `input_tokens` in the metadata says, or a quarter of its characters.
     pub(crate) fn tokens(&self) -> u64 {
+        if let Some(told) = self.metadata("input_tokens").and_then(|number| number.parse().ok()) {
+            return told;
+        }
         let said = self.messages.iter().map(|message| {
             let calls = message.tool_calls.iter().map(|call| call.function.name.len() + call.function.arguments.len());
             message.text().len() + calls.sum::<usize>()
@@ -134,6 +109,21 @@ impl Conversation {
             function.name.len() + function.description.len() + function.parameters.to_string().len()
         });
         tokens(said.sum::<usize>() + offered.sum::<usize>())
+    }
+
+    /// A text or a number of the metadata.
+    fn metadata(&self, name: &str) -> Option<String> {
+        match self.metadata.as_ref()?.get(name)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+
+    /// The word behind a mark in what system or user say.
+    fn marked(&self, mark: &str) -> Option<String> {
+        let asks = |message: &&Message| message.role != "assistant" && message.role != "tool";
+        self.messages.iter().filter(asks).find_map(|message| marked(&message.text(), mark))
     }
 
     /// The values that templates and rules name: `user`, `user.<path>` (of a message in JSON), `system`,
@@ -179,8 +169,8 @@ fn within(text: &str, path: &str) -> Option<Value> {
     template::at(&serde_json::from_str(json).ok()?, path).cloned()
 }
 
-fn marked(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("script:")?;
+fn marked(text: &str, mark: &str) -> Option<String> {
+    let (_, rest) = text.split_once(mark)?;
     let id: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
     let id = id.trim_end_matches('.');
     (!id.is_empty()).then(|| id.to_owned())
@@ -220,5 +210,16 @@ mod tests {
     #[test]
     fn a_marker_names_the_script() {
         assert_eq!(conversation().script().as_deref(), Some("retail-7"));
+    }
+
+    #[test]
+    fn the_metadata_says_lengths_as_text_or_number() {
+        let of = |metadata: Value| -> Conversation {
+            let body = json!({"messages": [{"role": "user", "content": "output_tokens:5"}], "metadata": metadata});
+            serde_json::from_value(body).expect("a conversation")
+        };
+        assert_eq!(of(json!({"output_tokens": "7", "input_tokens": 9})).output_tokens(), Some(7));
+        assert_eq!(of(json!({"output_tokens": 7, "input_tokens": 9})).tokens(), 9);
+        assert_eq!((of(json!({})).output_tokens(), of(json!({})).tokens()), (Some(5), 4));
     }
 }

@@ -1,13 +1,19 @@
-//! The provider's errors, in the protocol's shape.
+//! Why a request is not answered, and how the answer tells when to come back.
+
+use std::time::Duration;
 
 use axum::{
     Json,
-    http::{HeaderName, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
 
-use super::limits::Past;
+use super::{
+    limits::{Kind, Past},
+    meter::Rate,
+    protocol::Protocol,
+};
+use crate::faults::Hint;
 
 /// Why a request is not answered.
 #[derive(Debug)]
@@ -18,50 +24,60 @@ pub(crate) enum Refusal {
     Limited(Past),
     /// There is no such model.
     NoModel(String),
+    /// The conversation, with what may be written, does not fit.
+    TooLong { context: u64, prompt: u64, output: u64 },
     /// The request makes no sense.
     Bad { code: &'static str, message: String },
     /// A fault was asked for.
-    Fault { status: u16, retry_after: Option<u64> },
+    Fault { status: u16, code: Option<String>, retry_after: Option<u64> },
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
+impl Refusal {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Stranger => error(
-                StatusCode::UNAUTHORIZED,
-                "invalid_request_error",
-                "invalid_api_key",
-                "the simulated provider does not know this API key",
-            ),
-            Self::Limited(past) => {
-                let message = format!("the limit of {} is reached", past.limit);
-                let mut response = error(StatusCode::TOO_MANY_REQUESTS, past.limit, "rate_limit_exceeded", &message);
-                let seconds = past.retry_after.as_millis().div_ceil(1_000);
-                let millis = HeaderName::from_static("retry-after-ms");
-                response.headers_mut().insert(header::RETRY_AFTER, (seconds as u64).into());
-                response.headers_mut().insert(millis, (past.retry_after.as_millis() as u64).into());
-                response
-            }
-            Self::NoModel(name) => error(
-                StatusCode::NOT_FOUND,
-                "invalid_request_error",
-                "model_not_found",
-                &format!("the model {name:?} does not exist"),
-            ),
-            Self::Bad { code, message } => error(StatusCode::BAD_REQUEST, "invalid_request_error", code, &message),
-            Self::Fault { status, retry_after } => {
-                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                let mut response = error(status, "server_error", "simulated_fault", "a fault was asked for");
-                if let Some(seconds) = retry_after {
-                    response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-                }
-                response
-            }
+            Self::Stranger => StatusCode::UNAUTHORIZED,
+            Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoModel(_) => StatusCode::NOT_FOUND,
+            Self::TooLong { .. } | Self::Bad { .. } => StatusCode::BAD_REQUEST,
+            Self::Fault { status, .. } => StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         }
+    }
+
+    /// How long to stay away, where that is known.
+    fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Limited(past) => Some(past.retry_after),
+            Self::Fault { retry_after, .. } => retry_after.map(Duration::from_secs),
+            _ => None,
+        }
+    }
+
+    /// The answer, with as much of a hint as is wanted. A passed limit says all that it can, a fault its `Retry-After`.
+    pub(crate) fn answer(&self, protocol: Protocol, rates: &[Rate], hint: Option<Hint>) -> Response {
+        let mut response = (self.status(), Json(protocol.error(self))).into_response();
+        let headers = response.headers_mut();
+        let Some(wait) = self.wait() else { return response };
+        let limited = matches!(self, Self::Limited(_));
+        let tells = |what: Hint, unasked: bool| hint.map_or(unasked, |hint| hint == what);
+        if tells(Hint::RetryAfter, true) {
+            headers.insert(header::RETRY_AFTER, (wait.as_millis().div_ceil(1_000) as u64).into());
+        }
+        if tells(Hint::RetryAfterMs, limited) {
+            let millis = wait.as_nanos().div_ceil(1_000_000) as u64;
+            headers.insert(HeaderName::from_static("retry-after-ms"), millis.into());
+        }
+        if tells(Hint::Reset, limited) {
+            // A fault has run into no limit of ours; it says that all requests are used.
+            let used = [Rate { kind: Kind::Requests, limit: 1, remaining: 0, reset: wait }];
+            protocol.rate_headers(if limited { rates } else { &used }, headers);
+        }
+        response
     }
 }
 
-fn error(status: StatusCode, kind: &str, code: &str, message: &str) -> Response {
-    let body = json!({"error": {"message": message, "type": kind, "param": null, "code": code}});
-    (status, Json(body)).into_response()
+/// Shows what is left of the limits beside an answer.
+pub(crate) fn show_rates(protocol: Protocol, rates: &[Rate], hint: Option<Hint>, headers: &mut HeaderMap) {
+    if hint != Some(Hint::Nothing) {
+        protocol.rate_headers(rates, headers);
+    }
 }

@@ -1,6 +1,6 @@
 //! Writes answers to the wire: as server-sent events, or cut off where a fault wants it.
 
-use std::{io, time::Duration};
+use std::{io, iter::Peekable, time::Duration, vec};
 
 use axum::{
     body::{Body, Bytes},
@@ -9,34 +9,113 @@ use axum::{
 };
 use futures::{StreamExt, stream};
 use serde_json::Value;
+use tokio::time::Instant;
 
-use super::{answer::Piece, key::Place};
+use super::{
+    answer::{Beat, Completion},
+    place::Place,
+    protocol::Protocol,
+};
 
-/// An answer piece by piece; `cut` breaks it off after so many.
-pub(crate) fn stream(place: Place, pieces: Vec<Piece>, per_token: Duration, cut: Option<usize>) -> Response {
-    let left = cut.map_or(pieces.len(), |after| after.min(pieces.len()));
-    let state = (pieces.into_iter(), Some(place), left);
-    let events = stream::unfold(state, move |(mut pieces, mut place, left)| async move {
-        if left == 0 && pieces.len() > 0 {
-            drop(place.take()?);
-            return Some((Err(cut_off().await), (pieces, None, left)));
-        }
-        let Some(piece) = pieces.next() else {
-            // Free before the last bytes go out: who has the answer may come again at once.
-            let place = place.take()?;
-            place.answered();
-            return Some((Ok(Bytes::from_static(b"data: [DONE]\n\n")), (pieces, None, left)));
-        };
-        tokio::time::sleep(per_token.saturating_mul(piece.tokens.try_into().unwrap_or(u32::MAX))).await;
-        if let Some(place) = &place {
-            place.write(piece.tokens);
-        }
-        let event = Bytes::from(format!("data: {}\n\n", piece.json));
-        Some((Ok(event), (pieces, place, left - 1)))
-    });
-    let mut response = Body::from_stream(events).into_response();
+/// Events that are due together go out together, up to so many bytes.
+const BATCH_BYTES: usize = 8 << 10;
+
+/// Where a stream breaks off, and whether it says so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cut {
+    pub(crate) after: usize,
+    pub(crate) says: bool,
+}
+
+struct Writing {
+    protocol: Protocol,
+    completion: Completion,
+    place: Option<Place>,
+    beats: Peekable<vec::IntoIter<(Beat, u64)>>,
+    /// The next token is due so long after the last one: counted from here, so that no pause adds to the next.
+    began: Instant,
+    per_token: Duration,
+    written: u64,
+    /// Events until it breaks off.
+    left: usize,
+    cut: Option<Cut>,
+}
+
+/// An answer event by event.
+pub(crate) fn stream(
+    protocol: Protocol,
+    place: Place,
+    (completion, usage): (Completion, bool),
+    per_token: Duration,
+    cut: Option<Cut>,
+) -> Response {
+    let mut beats = completion.beats();
+    beats.retain(|(beat, _)| protocol.has(*beat, usage));
+    let writing = Writing {
+        protocol,
+        completion,
+        place: Some(place),
+        beats: beats.into_iter().peekable(),
+        began: Instant::now(),
+        per_token,
+        written: 0,
+        left: cut.map_or(usize::MAX, |cut| cut.after),
+        cut,
+    };
+    let mut response = Body::from_stream(stream::unfold(writing, Writing::next)).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response
+}
+
+impl Writing {
+    async fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {
+        if self.breaks_off() {
+            return self.break_off().await;
+        }
+        self.due().await;
+        let (mut text, mut tokens) = (String::new(), 0);
+        while text.len() < BATCH_BYTES && !self.breaks_off() && self.until_due().is_zero() {
+            let Some((beat, more)) = self.beats.next() else { break };
+            self.protocol.event(&self.completion, beat, &mut text);
+            self.written += more;
+            tokens += more;
+            self.left = self.left.saturating_sub(1);
+        }
+        let ends = self.beats.peek().is_none();
+        if let Some(place) = &self.place {
+            place.write(tokens);
+        }
+        if ends {
+            // Free before the last bytes go out: who has the answer may come again at once.
+            self.place.take()?.answered();
+        }
+        Some((Ok(text.into()), self))
+    }
+
+    /// What is cut has its mark of the end never, however long it would have been.
+    fn breaks_off(&mut self) -> bool {
+        self.left == 0 && self.beats.peek().is_some_and(|(beat, _)| *beat != Beat::End)
+    }
+
+    async fn break_off(mut self) -> Option<(io::Result<Bytes>, Self)> {
+        drop(self.place.take()?);
+        let says = self.cut.is_some_and(|cut| cut.says);
+        let last = if says { Ok(self.protocol.event_of_failure().into()) } else { Err(cut_off().await) };
+        Some((last, self))
+    }
+
+    async fn due(&mut self) {
+        let wait = self.until_due();
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn until_due(&mut self) -> Duration {
+        let next = self.beats.peek().map_or(0, |(_, tokens)| *tokens);
+        let tokens = u32::try_from(self.written + next).unwrap_or(u32::MAX);
+        (self.began + self.per_token.saturating_mul(tokens)).saturating_duration_since(Instant::now())
+    }
 }
 
 /// The first half of a whole answer, and then nothing.

@@ -1,6 +1,8 @@
 //! The simulator over HTTP, as the mesh meets it.
 
 mod admin;
+mod anthropic;
+mod limits;
 mod provider;
 mod tools;
 

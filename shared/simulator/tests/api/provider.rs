@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, future::join_all};
 use holdfast_config::Span;
-use holdfast_simulator::{Config, Faults, Limits, Of, Script, Step};
+use holdfast_simulator::{CallEnd, Config, Faults, Limits, Of, Script, Step};
 use serde_json::{Value, json};
 
 use crate::{World, said};
@@ -121,7 +121,11 @@ async fn what_cannot_be_answered_says_why() {
     let world = World::start(Config { context_tokens: 10, ..Config::default() }).await;
     let long = world.ask(&"word ".repeat(50)).await;
     assert_eq!(long.status(), 400);
-    assert_eq!(long.json::<Value>().await.expect("JSON")["error"]["code"], "context_length_exceeded");
+    let error = long.json::<Value>().await.expect("JSON")["error"].take();
+    assert_eq!(error["code"], "context_length_exceeded");
+    let message = "This model's maximum context length is 10 tokens. However, your messages resulted in 63 tokens. \
+                   Please reduce the length of the messages.";
+    assert_eq!(error["message"], message);
     let mut unknown = said("hi");
     unknown["model"] = "gpt-99".into();
     assert_eq!(world.chat("simulated", &unknown).send().await.expect("an answer").status(), 404);
@@ -136,4 +140,78 @@ async fn tokens_take_the_time_that_they_are_told_to() {
     let answer: Value = world.ask("hi").await.json().await.expect("JSON");
     let tokens = answer["usage"]["completion_tokens"].as_u64().expect("a count");
     assert!(started.elapsed() >= Duration::from_millis(5 + tokens));
+}
+
+#[tokio::test]
+async fn an_answer_is_as_long_as_it_was_asked_to_be() {
+    let world = World::start(Config::default()).await;
+    let mut body = said("write");
+    body["metadata"] = json!({"output_tokens": 300, "input_tokens": "77", "mark": "m-1"});
+    let answer = async |body: &Value| -> Value {
+        world.chat("simulated", body).send().await.expect("an answer").json().await.expect("JSON")
+    };
+    let usage = answer(&body).await["usage"].take();
+    assert_eq!(usage, json!({"prompt_tokens": 77, "completion_tokens": 300, "total_tokens": 377}));
+    body["max_tokens"] = 64.into();
+    let cut = answer(&body).await;
+    assert_eq!(
+        (&cut["usage"]["completion_tokens"], &cut["choices"][0]["finish_reason"]),
+        (&json!(64), &json!("length"))
+    );
+    let calls = world.simulator.calls("simulated");
+    assert_eq!((calls[0].mark.as_str(), calls[0].input_tokens, calls[0].output_tokens), ("m-1", 77, 300));
+}
+
+#[tokio::test]
+async fn azure_names_the_model_in_the_path_and_the_key_in_another_header() {
+    let world = World::start(Config::default()).await;
+    let path = "/openai/deployments/simulated-model/chat/completions";
+    let body = json!({"messages": [{"role": "user", "content": "hi"}]});
+    let ask = async |query: &str, key: &str| {
+        let request = world.post(&format!("{path}{query}")).header("api-key", key).json(&body);
+        request.send().await.expect("an answer")
+    };
+    let answer: Value = ask("?api-version=2024-10-21", "simulated").await.json().await.expect("JSON");
+    assert_eq!(answer["model"], "simulated-model");
+    assert_eq!(ask("?api-version=2024-10-21", "stolen").await.status(), 401);
+    assert_eq!(ask("", "simulated").await.status(), 400);
+}
+
+#[tokio::test]
+async fn a_stream_may_say_that_it_breaks_off() {
+    let world = World::start(Config::default()).await;
+    let cut = Faults { disconnect_rate: 1.0, disconnect_after: 2, disconnect_error: true, ..Faults::default() };
+    world.simulator.set_faults(Of::Provider, cut);
+    let mut body = said("tell me everything");
+    body["stream"] = true.into();
+    let text = world.chat("simulated", &body).send().await.expect("an answer").text().await.expect("it ends well");
+    let events = events(&text);
+    assert_eq!(events.len(), 3);
+    assert!(events[2].starts_with(r#"{"error""#), "{events:?}");
+}
+
+#[tokio::test]
+async fn the_time_at_which_a_caller_goes_away_is_noted() {
+    let world = World::start(Config::default()).await;
+    let slow = Faults { per_token: Span::from_secs(60), ..Faults::default() };
+    world.simulator.set_faults(Of::Provider, slow);
+    let mut body = said("tell me everything");
+    body["stream"] = true.into();
+    let mut answer = world.chat("simulated", &body).send().await.expect("an answer");
+    answer.chunk().await.expect("the first event").expect("there is one");
+    let before = world.simulator.clock_us();
+    drop(answer);
+    world.simulator.until(|counts| counts.key("simulated").broken_off == 1).await;
+    let call = world.simulator.calls("simulated").remove(0);
+    assert_eq!(call.end, CallEnd::BrokenOff);
+    assert!((before..=world.simulator.clock_us()).contains(&call.ended_us.expect("it has ended")));
+}
+
+#[tokio::test]
+async fn the_last_request_is_kept_as_it_came() {
+    let world = World::start(Config::default()).await;
+    let text = r#"{"model":"simulated-model","messages":[],"n":1.50,"x":{"b":1,"a":2}}"#;
+    let request = world.post("/v1/chat/completions").bearer_auth("simulated").body(text);
+    assert_eq!(request.send().await.expect("an answer").status(), 200);
+    assert_eq!(world.simulator.last_request("simulated"), text);
 }
