@@ -1,7 +1,6 @@
 //! Where the configuration comes from: the file that was named, `holdfast.toml` in this directory, or the demonstration.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use holdfast_config::{ConfigError, Document};
@@ -41,16 +40,7 @@ impl Source {
         environment.extend(overrides.clone());
         match self {
             Self::Demo => Document::parse(DEMO_NAME, DEMO, environment),
-            Self::File(path) => {
-                let origin = path.display().to_string();
-                let text = fs::read_to_string(path).map_err(|error| ConfigError {
-                    origin: origin.clone(),
-                    line: None,
-                    key: None,
-                    why: format!("cannot be read: {error}"),
-                })?;
-                Document::parse(&origin, &text, environment)
-            }
+            Self::File(path) => Document::read(path, environment),
         }
     }
 }

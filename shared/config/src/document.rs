@@ -1,4 +1,8 @@
-use std::{env, fs, ops::Range, path::Path};
+use std::{
+    env, fs,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use serde::de::DeserializeOwned;
 use toml::{
@@ -35,6 +39,8 @@ pub const SECTIONS: [&str; 19] = [
 #[derive(Debug, Clone)]
 pub struct Document {
     origin: String,
+    /// The file, where it is one.
+    path: Option<PathBuf>,
     text: String,
     overrides: Vec<Override>,
 }
@@ -53,14 +59,27 @@ impl Document {
     /// # Errors
     /// The file cannot be read, is not TOML, or has a section that nobody knows.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let origin = path.display().to_string();
-        let text = fs::read_to_string(path).map_err(|error| ConfigError {
-            origin: origin.clone(),
-            line: None,
-            key: None,
-            why: format!("cannot be read: {error}"),
-        })?;
-        Self::parse(&origin, &text, env::vars())
+        Self::read(path, env::vars())
+    }
+
+    /// Reads a file, under an environment.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn read(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let document = Self::parse(&path.display().to_string(), &text(path)?, environment)?;
+        Ok(Self { path: Some(path.to_owned()), ..document })
+    }
+
+    /// Reads its file again, under the same environment; itself where it is none.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn reread(&self) -> Result<Self, ConfigError> {
+        let Some(path) = &self.path else { return Ok(self.clone()) };
+        let again = Self { text: text(path)?, ..self.clone() };
+        again.check()?;
+        Ok(again)
     }
 
     /// Takes a text and an environment.
@@ -72,14 +91,21 @@ impl Document {
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let document = Self { origin: origin.into(), text: text.into(), overrides: overrides(environment) };
-        let root = document.root()?;
+        let overrides = overrides(environment);
+        let document = Self { origin: origin.into(), path: None, text: text.into(), overrides };
+        document.check()?;
+        Ok(document)
+    }
+
+    /// Whether it has only sections that somebody knows.
+    fn check(&self) -> Result<(), ConfigError> {
+        let root = self.root()?;
         for name in root.get_ref().keys() {
             if !SECTIONS.contains(&name.get_ref().as_ref()) {
-                return Err(document.error(Some(name.span()), Some(name.get_ref().as_ref()), &unknown_section()));
+                return Err(self.error(Some(name.span()), Some(name.get_ref().as_ref()), &unknown_section()));
             }
         }
-        for change in &document.overrides {
+        for change in &self.overrides {
             if !SECTIONS.contains(&change.path[0].as_str()) {
                 return Err(ConfigError {
                     origin: change.variable.clone(),
@@ -89,12 +115,17 @@ impl Document {
                 });
             }
         }
-        Ok(document)
+        Ok(())
     }
 
     /// Where the text came from.
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// The file that was read, where it was one.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// Whether the text or the environment says anything in a section.
@@ -195,6 +226,15 @@ impl Override {
     }
 }
 
+fn text(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|error| ConfigError {
+        origin: path.display().to_string(),
+        line: None,
+        key: None,
+        why: format!("cannot be read: {error}"),
+    })
+}
+
 fn overrides(environment: impl IntoIterator<Item = (String, String)>) -> Vec<Override> {
     let mut found: Vec<_> = environment
         .into_iter()
@@ -280,6 +320,21 @@ mod tests {
         let document = parse("", &[("HOLDFAST_QUEUE__DEPTH", "many")]).expect("it is TOML");
         let error = document.section::<Queue>("queue").expect_err("not a number");
         assert!(error.to_string().starts_with("HOLDFAST_QUEUE__DEPTH: queue.depth: "), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_read_again_stands_under_the_environment_of_its_first_reading() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("holdfast.toml");
+        std::fs::write(&path, "[queue]\nlease = \"3s\"\n").expect("it is written");
+        let environment = [("HOLDFAST_QUEUE__DEPTH".to_owned(), "9".to_owned())];
+        let document = Document::read(&path, environment).expect("it is TOML");
+        std::fs::write(&path, "[queue]\nlease = \"4s\"\n").expect("it is written");
+        let queue: Queue = document.reread().expect("it is TOML").section("queue").expect("both hold");
+        assert_eq!(queue, Queue { lease: Span::from_secs(4), depth: 9 });
+        std::fs::write(&path, "[quue]\n").expect("it is written");
+        let error = document.reread().expect_err("no such section").to_string();
+        assert!(error.contains(":1: quue: there is no such section"), "{error}");
     }
 
     #[test]

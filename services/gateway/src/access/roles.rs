@@ -77,6 +77,8 @@ const TABLE: &[(&str, &[(&str, Access)])] = &[
         ("Generate",         WORKER),
         ("StreamGenerate",   WORKER),
         ("ListModels",       CALLER),
+        ("GetCapacity",      OPERATOR),
+        ("WatchCapacity",    OPERATOR),
     ]),
 ];
 
@@ -148,6 +150,7 @@ mod tests {
         let lock = "/holdfast.state.v1.StateService/AcquireLock";
         let work = "/holdfast.queue.v1.QueueService/Work";
         let circuits = "/holdfast.tool.v1.ToolService/ListCircuits";
+        let capacity = "/holdfast.llm.v1.LlmService/GetCapacity";
         for (path, caller, worker, operator) in [
             (submit, true, true, true),
             (get, true, true, true),
@@ -156,6 +159,7 @@ mod tests {
             (lock, false, true, true),
             (work, false, true, true),
             (circuits, false, false, true),
+            (capacity, false, false, true),
         ] {
             assert_eq!(may(Role::Caller, path), caller, "caller {path}");
             assert_eq!(may(Role::Worker, path), worker, "worker {path}");

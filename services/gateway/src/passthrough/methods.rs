@@ -6,10 +6,11 @@ use crate::outflow::Slow;
 const WORK: &str = "/holdfast.queue.v1.QueueService/Work";
 
 /// Streams of events: a reader may go on from any place.
-const EVENTS: [&str; 3] = [
+const EVENTS: [&str; 4] = [
     "/holdfast.queue.v1.QueueService/WatchInvocation",
     "/holdfast.state.v1.StateService/Watch",
     "/holdfast.tool.v1.ToolService/WatchCircuits",
+    "/holdfast.llm.v1.LlmService/WatchCapacity",
 ];
 
 /// Stands in line for as long as its caller likes.
