@@ -34,7 +34,7 @@ const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
 impl pb::llm_service_server::LlmService for Grpc {
     async fn generate(&self, request: Request<pb::GenerateRequest>) -> Result<Response<pb::GenerateResponse>, Status> {
         self.take_no_more()?;
-        let who = who(&request)?;
+        let who = Who::of(Caller::of(&request))?;
         let ask = convert::ask(request.into_inner())?;
         let reply = self.llm.generate(&who, &ask).await?;
         Ok(Response::new(convert::reply(reply)))
@@ -47,7 +47,7 @@ impl pb::llm_service_server::LlmService for Grpc {
         request: Request<pb::StreamGenerateRequest>,
     ) -> Result<Response<Self::StreamGenerateStream>, Status> {
         self.take_no_more()?;
-        let who = who(&request)?;
+        let who = Who::of(Caller::of(&request))?;
         let ask = request.into_inner().request.ok_or_else(|| Error::invalid("request", "is missing"))?;
         let pieces = self.llm.stream(who, convert::ask(ask)?).await?;
         let answers = pieces.flat_map(|piece| {
@@ -88,14 +88,4 @@ impl Grpc {
         }
         Ok(())
     }
-}
-
-fn who<T>(request: &Request<T>) -> Result<Who, Status> {
-    let caller = Caller::of(request);
-    let lease = caller.lease.as_ref();
-    Ok(Who {
-        tenant: caller.tenant()?.to_owned(),
-        session: lease.map(|lease| lease.session.clone()).filter(|session| !session.is_empty()),
-        invocation: lease.map(|lease| lease.invocation_id.clone()),
-    })
 }

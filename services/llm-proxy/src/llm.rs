@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
 use holdfast_resilience::RetryBudget;
-use holdfast_rpc::{Error, deadline};
+use holdfast_rpc::{Caller, Error, deadline};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field, info_span};
 
@@ -36,6 +36,21 @@ pub(crate) struct Who {
     /// The invocation's session, where the call is made for one.
     pub(crate) session: Option<String>,
     pub(crate) invocation: Option<String>,
+}
+
+impl Who {
+    /// Whoever calls, under the lease that they show.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT where a service of the mesh names no tenant.
+    pub(crate) fn of(caller: &Caller) -> Result<Self, Error> {
+        let lease = caller.lease.as_ref();
+        Ok(Self {
+            tenant: caller.tenant()?.to_owned(),
+            session: lease.map(|lease| lease.session.clone()).filter(|session| !session.is_empty()),
+            invocation: lease.map(|lease| lease.invocation_id.clone()),
+        })
+    }
 }
 
 /// An answer, and how it came about.

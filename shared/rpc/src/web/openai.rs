@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use http::{
-    HeaderName, Response,
+    HeaderName, Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::Full;
@@ -14,10 +14,11 @@ use tonic::{Code, body::Body};
 use super::status;
 use crate::{Error, HttpResponse, trace};
 
-/// Refused because what was agreed on is used up: no waiting in line helps.
-pub const BUDGET_SPENT: &str = "BUDGET_SPENT";
-/// The conversation is longer than the model's context.
-pub const CONTEXT_LENGTH: &str = "CONTEXT_LENGTH";
+/// Reasons of which OpenAI has a notion of its own: what was agreed on is used up; no deployment of the model is one; the
+/// conversation is longer than the model's context.
+const BUDGETS: [&str; 2] = ["TENANT_BUDGET", "INVOCATION_BUDGET"];
+const NO_UPSTREAM_MODEL: &str = "NO_UPSTREAM_MODEL";
+const CONTEXT_LENGTH: &str = "CONTEXT_LENGTH";
 
 /// The header by which clients name a call to whoever looks after the service: its trace.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,7 +32,7 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// An error as a whole answer.
 pub fn refuse(error: &Error) -> HttpResponse {
-    let mut answer = Response::builder().status(status(error.code())).header(CONTENT_TYPE, "application/json");
+    let mut answer = Response::builder().status(status_of(error)).header(CONTENT_TYPE, "application/json");
     if error.code() == Code::Unauthenticated {
         answer = answer.header(WWW_AUTHENTICATE, "Bearer realm=\"holdfast\"");
     }
@@ -64,9 +65,17 @@ fn should_retry(error: &Error) -> Option<bool> {
     }
 }
 
+fn status_of(error: &Error) -> StatusCode {
+    match error.reason() {
+        reason if BUDGETS.contains(&reason) => StatusCode::TOO_MANY_REQUESTS,
+        NO_UPSTREAM_MODEL => StatusCode::NOT_FOUND,
+        _ => status(error.code()),
+    }
+}
+
 fn kind(error: &Error) -> &'static str {
     match error.code() {
-        Code::ResourceExhausted if error.reason() == BUDGET_SPENT => "insufficient_quota",
+        _ if BUDGETS.contains(&error.reason()) => "insufficient_quota",
         Code::ResourceExhausted => "rate_limit_error",
         Code::Cancelled | Code::DeadlineExceeded => "timeout_error",
         Code::Unavailable | Code::Internal | Code::Unknown | Code::DataLoss => "server_error",
@@ -79,9 +88,9 @@ fn code(error: &Error) -> Option<String> {
     let known = match error.reason() {
         "INVALID" => return None,
         "UNAUTHENTICATED" => "invalid_api_key",
-        "NOT_FOUND" => "model_not_found",
+        "NOT_FOUND" | NO_UPSTREAM_MODEL => "model_not_found",
         "EXHAUSTED" => "rate_limit_exceeded",
-        BUDGET_SPENT => "insufficient_quota",
+        reason if BUDGETS.contains(&reason) => "insufficient_quota",
         CONTEXT_LENGTH => "context_length_exceeded",
         reason => return Some(reason.to_ascii_lowercase()),
     };
@@ -107,7 +116,8 @@ mod tests {
         let wait = Duration::from_secs(1);
         let too_large = Error::new(Code::OutOfRange, "BODY_TOO_LARGE", "too large");
         let too_long = Error::new(Code::InvalidArgument, CONTEXT_LENGTH, "too long");
-        let spent = Error::new(Code::ResourceExhausted, BUDGET_SPENT, "spent");
+        let spent = Error::precondition("INVOCATION_BUDGET", "spent");
+        let no_upstream = Error::precondition("NO_UPSTREAM_MODEL", "unknown there");
         for (error, expected) in [
             (
                 Error::invalid("stream", "must be true or false"),
@@ -119,6 +129,7 @@ mod tests {
             (Error::not_found("model"), (404, json!(["invalid_request_error", null, "model_not_found"]))),
             (too_large, (413, json!(["invalid_request_error", null, "body_too_large"]))),
             (Error::exhausted("full", wait), (429, json!(["rate_limit_error", null, "rate_limit_exceeded"]))),
+            (no_upstream, (404, json!(["invalid_request_error", null, "model_not_found"]))),
             (spent, (429, json!(["insufficient_quota", null, "insufficient_quota"]))),
             (Error::unavailable("gone", wait), (503, json!(["server_error", null, "unavailable"]))),
             (Error::deadline(), (504, json!(["timeout_error", null, "deadline_exceeded"]))),
@@ -140,7 +151,7 @@ mod tests {
         let after = |wait: u64| refuse(&Error::exhausted("full", Duration::from_secs(wait)));
         assert_eq!(header(&after(60), "x-should-retry"), Some("true"));
         assert_eq!(header(&after(61), "x-should-retry"), Some("false"));
-        let spent = refuse(&Error::new(Code::ResourceExhausted, BUDGET_SPENT, "spent"));
+        let spent = refuse(&Error::precondition("INVOCATION_BUDGET", "spent"));
         assert_eq!(header(&spent, "x-should-retry"), Some("false"));
         let gone = refuse(&Error::unavailable("gone", Duration::from_secs(1)));
         assert_eq!(header(&gone, "x-should-retry"), Some("true"));
