@@ -4,15 +4,16 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use holdfast_config::Peer;
-use holdfast_proto::gateway::v1::{CancelInvocationRequest, GetInvocationRequest, SubmitInvocationRequest};
-use holdfast_proto::queue::v1::{CompleteRequest, InvocationSpec, InvocationState, LeaseRequest, Payload};
+use holdfast_proto::gateway::v1::{CancelInvocationRequest, GetInvocationRequest};
+use holdfast_proto::queue::v1::{CompleteRequest, InvocationState};
 use holdfast_proto::state::v1::{Address, GetRequest, RegisterFenceRequest};
 use holdfast_testkit::{Mesh, Signal};
+use holdfast_tests::work::{lease, submit, under};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, interval};
-use tonic::{Code, Request};
+use tonic::Code;
 
 const CONFIG: &str = r#"
 [gateway]
@@ -62,29 +63,6 @@ async fn mesh() -> Mesh {
     Mesh::builder().only(&services).config(CONFIG).start().await
 }
 
-async fn submit(mesh: &Mesh, session: &str) -> String {
-    let payload = Some(Payload { data: b"{}".to_vec().into(), content_type: String::new() });
-    let spec = InvocationSpec { agent: "work".into(), payload, session: session.into(), ..Default::default() };
-    let request = SubmitInvocationRequest { spec: Some(spec) };
-    mesh.invocations().submit_invocation(request).await.unwrap().into_inner().invocation_id
-}
-
-/// The next lease, once the frozen worker's has run out.
-async fn take_over(mesh: &Mesh) -> String {
-    let wait = Some(prost_types::Duration { seconds: 20, nanos: 0 });
-    let ask = LeaseRequest { worker: "successor".into(), agents: vec!["work".into()], max_leases: 1, wait };
-    let leases = mesh.queue().lease(ask).await.unwrap().into_inner().leases;
-    let token = leases.into_iter().next().expect("the work is free again").token;
-    mesh.state().register_fence(with(&token, RegisterFenceRequest {})).await.unwrap();
-    token
-}
-
-fn with<T>(token: &str, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("holdfast-lease", token.parse().unwrap());
-    request
-}
-
 async fn state_of(mesh: &Mesh, id: &str) -> InvocationState {
     let request = GetInvocationRequest { invocation_id: id.into() };
     let answer = mesh.invocations().get_invocation(request).await.unwrap().into_inner();
@@ -116,7 +94,7 @@ async fn a_superseded_worker_cannot_complete_write_or_start_a_call() {
     for session in ["", "account-7"] {
         let id = submit(&mesh, session).await;
         let frozen = Frozen::start(&mesh).await;
-        let successor = take_over(&mesh).await;
+        let successor = lease(&mesh).await;
         assert_eq!(frozen.go_on().await, refused_as("FENCED", "LEASE_LOST"), "session {session:?}");
         nothing_happened(&mesh).await;
         let complete = CompleteRequest { token: successor, ..Default::default() };
@@ -130,7 +108,7 @@ async fn a_worker_whose_work_ended_elsewhere_cannot_complete_write_or_start_a_ca
     let mesh = mesh().await;
     let id = submit(&mesh, "account-7").await;
     let frozen = Frozen::start(&mesh).await;
-    let successor = take_over(&mesh).await;
+    let successor = lease(&mesh).await;
     let complete = CompleteRequest { token: successor, ..Default::default() };
     mesh.queue().complete(complete).await.expect("the successor's lease counts");
     assert_eq!(frozen.go_on().await, refused_as("FENCED", "LEASE_LOST"));
@@ -155,7 +133,7 @@ async fn a_worker_whose_work_was_cancelled_cannot_complete_write_or_start_a_call
 async fn fenced(mesh: &Mesh, token: &str) {
     let until = Instant::now() + Duration::from_secs(10);
     let mut ticks = interval(Duration::from_millis(10));
-    while mesh.state().register_fence(with(token, RegisterFenceRequest {})).await.is_ok() {
+    while mesh.state().register_fence(under(token, RegisterFenceRequest {})).await.is_ok() {
         assert!(Instant::now() < until, "the queue does not raise the fence of cancelled work");
         ticks.tick().await;
     }

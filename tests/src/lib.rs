@@ -17,3 +17,4 @@ pub mod state_load;
 pub mod tool_effects;
 pub mod tool_hang;
 pub mod traces;
+pub mod work;
