@@ -16,13 +16,13 @@ mod notice;
 mod scripts;
 #[cfg(test)]
 mod tests;
-mod way;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
+use holdfast_redis::Way;
 use holdfast_resilience::breaker::Reason;
 use holdfast_rpc::{deadline, id};
 use parking_lot::Mutex;
@@ -32,7 +32,6 @@ use tokio::time::{Instant, timeout};
 pub(super) use self::duty::run;
 pub(super) use self::notice::Notice;
 use self::scripts::Keys;
-use self::way::Way;
 use super::circuit::Inner;
 
 /// What is added to the patience with a probe before it is given to another: its outcome is on its way.

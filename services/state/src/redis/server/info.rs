@@ -2,6 +2,7 @@
 
 use ::redis::aio::MultiplexedConnection;
 use holdfast_config::RedisNode;
+use holdfast_redis::Report;
 use holdfast_storage::{Class, Failure};
 
 use super::trouble;
@@ -35,19 +36,12 @@ impl From<::redis::RedisError> for Unfit {
 
 /// Asks a node for its life: which process it is, and of which line of data. Nothing else is asked before.
 pub(super) async fn life(at: &RedisNode, connection: &mut MultiplexedConnection) -> Result<String, Unfit> {
-    let mut sections = ::redis::pipe();
-    for section in ["server", "replication", "memory"] {
-        sections.cmd("INFO").arg(section);
-    }
-    let said: Vec<String> = sections.query_async(connection).await?;
-    let said = said.concat();
-    let field =
-        |name: &str| said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default();
-    fit(at, field("redis_version"), field("maxmemory_policy"))?;
-    if field("role") != "master" {
+    let report = Report::ask(connection, &["memory"]).await?;
+    fit(at, report.field("redis_version"), report.field("maxmemory_policy"))?;
+    if !report.is_master() {
         return Err(Unfit::Now(Failure::new(Class::Io, format!("the Redis at {at} is no master"))));
     }
-    Ok(format!("{}/{}", field("run_id"), field("master_replid")))
+    Ok(report.life())
 }
 
 fn fit(at: &RedisNode, version: &str, policy: &str) -> Result<(), Unfit> {

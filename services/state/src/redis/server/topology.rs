@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use ::redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisResult, Value,
-    aio::MultiplexedConnection,
-};
+use ::redis::Value;
 use futures::future::try_join_all;
-use holdfast_config::{Redis as Settings, RedisKind, RedisNode, RedisUrl, Secret};
+use holdfast_config::{Redis as Settings, RedisKind, RedisNode};
+use holdfast_redis::Way;
 use holdfast_storage::{Class, Failure};
 use parking_lot::Mutex;
 
@@ -17,9 +15,7 @@ use crate::{domain::ShardId, redis::keys::Keys};
 /// How they are found.
 #[derive(Debug)]
 pub(super) struct Topology {
-    kind: RedisKind,
-    url: RedisUrl,
-    sentinel_password: Option<Secret>,
+    way: Way,
     /// By shard.
     slots: Vec<u16>,
     /// The masters of a Cluster as they were found: they know each other when those of the URL are gone.
@@ -47,9 +43,7 @@ impl Masters {
 impl Topology {
     pub(super) fn new(settings: &Settings, keys: &Keys) -> Option<Self> {
         Some(Self {
-            kind: settings.kind()?,
-            url: settings.url.clone()?,
-            sentinel_password: settings.sentinel_password.clone(),
+            way: Way::new(settings)?,
             slots: ShardId::all().map(|shard| keys.slot(shard)).collect(),
             known: Mutex::default(),
         })
@@ -58,8 +52,7 @@ impl Topology {
     /// Finds the masters and connects to each.
     pub(super) async fn connect(&self, patience: Duration) -> Result<Links, Unfit> {
         let masters = self.masters(patience).await.map_err(Unfit::Now)?;
-        let login = login(self.url.user(), self.url.password()).set_db(self.url.database());
-        let connections = masters.nodes.iter().map(|at| self.dial(at, &login, patience));
+        let connections = masters.nodes.iter().map(|at| self.way.dial(at, patience));
         let connections = try_join_all(connections).await?;
         Links::new(masters, connections).await
     }
@@ -68,8 +61,8 @@ impl Topology {
     pub(super) async fn masters(&self, patience: Duration) -> Result<Masters, Failure> {
         let mut last = Failure::new(Class::Io, "no Redis is named");
         let known = self.known.lock().clone();
-        for at in self.url.nodes().iter().chain(&known) {
-            let asked = match &self.kind {
+        for at in self.way.nodes().iter().chain(&known) {
+            let asked = match self.way.kind() {
                 RedisKind::Single => return Ok(Masters::one(at.clone())),
                 RedisKind::Sentinel { master } => self.ask_sentinel(at, master, patience).await,
                 RedisKind::Cluster => self.ask_cluster(at, patience).await,
@@ -83,21 +76,16 @@ impl Topology {
     }
 
     async fn ask_sentinel(&self, at: &RedisNode, master: &str, patience: Duration) -> Result<Masters, Failure> {
-        let login = login(None, self.sentinel_password.as_ref().map(Secret::reveal));
         // One that hangs must leave time for the next.
-        let mut sentinel = self.dial(at, &login, patience / 3).await.map_err(|error| trouble::failure(&error))?;
-        let mut question = ::redis::cmd("SENTINEL");
-        question.arg("get-master-addr-by-name").arg(master);
-        let said: RedisResult<Option<(String, u16)>> = question.query_async(&mut sentinel).await;
+        let said = self.way.ask_sentinel(at, master, patience / 3).await;
         match said.map_err(|error| trouble::failure(&error))? {
-            Some((host, port)) => Ok(Masters::one(RedisNode { host, port })),
+            Some(node) => Ok(Masters::one(node)),
             None => Err(Failure::new(Class::Io, format!("the Sentinel at {at} knows no master {master:?}"))),
         }
     }
 
     async fn ask_cluster(&self, at: &RedisNode, patience: Duration) -> Result<Masters, Failure> {
-        let login = login(self.url.user(), self.url.password());
-        let mut node = self.dial(at, &login, patience / 3).await.map_err(|error| trouble::failure(&error))?;
+        let mut node = self.way.dial(at, patience / 3).await.map_err(|error| trouble::failure(&error))?;
         let said: Value = ::redis::cmd("CLUSTER")
             .arg("SLOTS")
             .query_async(&mut node)
@@ -119,36 +107,6 @@ impl Topology {
         self.known.lock().clone_from(&masters.nodes);
         Ok(masters)
     }
-
-    async fn dial(
-        &self,
-        at: &RedisNode,
-        login: &RedisConnectionInfo,
-        patience: Duration,
-    ) -> RedisResult<MultiplexedConnection> {
-        let (host, port) = (at.host.clone(), at.port);
-        let address = if self.url.is_tls() {
-            ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
-        } else {
-            ConnectionAddr::Tcp(host, port)
-        };
-        let client = Client::open(address.into_connection_info()?.set_redis_settings(login.clone()))?;
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(Some(patience));
-        client.get_multiplexed_async_connection_with_config(&config).await
-    }
-}
-
-/// Nothing but the login is sent by itself: who answers is asked first.
-fn login(user: Option<&str>, password: Option<&str>) -> RedisConnectionInfo {
-    let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
-    if let Some(user) = user {
-        login = login.set_username(user);
-    }
-    if let Some(password) = password {
-        login = login.set_password(password);
-    }
-    login
 }
 
 /// First slot, last slot, master. A node that does not know its own name leaves it out.

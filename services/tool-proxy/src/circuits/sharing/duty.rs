@@ -7,6 +7,7 @@ use std::time::Duration;
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{ErrorKind, RedisError};
 use futures::FutureExt as _;
+use holdfast_redis::{Line, News};
 use holdfast_resilience::breaker::{Breaker, Reason, Settings, Snapshot, State};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -14,7 +15,6 @@ use tracing::{info, warn};
 
 use super::notice;
 use super::scripts::{self, Request};
-use super::way::{Line, News};
 use super::{Outcome, Sharing};
 use crate::circuits::Known;
 use crate::circuits::circuit::Inner;
@@ -109,7 +109,7 @@ impl Duty<'_> {
                 () = changed.notified() => self.tell_all(link).await,
                 Some(outcome) = outcomes.recv() => self.settle(link, &outcome).await,
                 news = line.news.recv() => match news {
-                    Some(News::Changed(name)) => self.hear(link, &name).await,
+                    Some(News::Said(name)) => self.hear(link, &name).await,
                     Some(News::Gone) | None => Err(error("the connection has ended")),
                 },
                 _ = looks.tick() => self.look_and_tell(link).await,

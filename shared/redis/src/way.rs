@@ -1,39 +1,23 @@
-//! The way to the Redis that has the circuits: the one, the master that Sentinels name, or the node of a Cluster.
-
 use std::time::Duration;
 
-use ::redis::aio::MultiplexedConnection;
 use ::redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
-    RedisConnectionInfo, RedisError, RedisResult, Value,
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
+    RedisResult, Value, aio::MultiplexedConnection,
 };
 use holdfast_config::{Redis as Settings, RedisKind, RedisNode, RedisUrl, Secret};
 use rustls::crypto::ring;
-use tokio::sync::mpsc;
+
+use crate::{
+    error,
+    news::{self, Line},
+};
 
 /// A node of a Cluster sends on to another at most so often.
 const HOPS_MAX: usize = 4;
-/// News that may wait; what finds no room is found by the next look.
-const NEWS_MAX: usize = 256;
-
-/// What a connection brings without being asked.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum News {
-    /// A circuit has changed.
-    Changed(String),
-    /// It is gone.
-    Gone,
-}
-
-/// A connection with what it brings.
-pub(super) struct Line {
-    pub(super) link: MultiplexedConnection,
-    pub(super) news: mpsc::Receiver<News>,
-}
 
 /// How Redis is found.
 #[derive(Debug)]
-pub(super) struct Way {
+pub struct Way {
     kind: RedisKind,
     url: RedisUrl,
     sentinel_password: Option<Secret>,
@@ -41,7 +25,8 @@ pub(super) struct Way {
 }
 
 impl Way {
-    pub(super) fn new(settings: &Settings) -> Option<Self> {
+    /// By the settings; `None` where they name no Redis. Nothing is opened yet.
+    pub fn new(settings: &Settings) -> Option<Self> {
         let way = Self {
             kind: settings.kind()?,
             url: settings.url.clone()?,
@@ -53,10 +38,23 @@ impl Way {
         Some(way)
     }
 
+    /// How the nodes that are named hang together.
+    pub fn kind(&self) -> &RedisKind {
+        &self.kind
+    }
+
+    /// The nodes that are named.
+    pub fn nodes(&self) -> &[RedisNode] {
+        self.url.nodes()
+    }
+
     /// A connection to where a key is and may be written, which brings the news of a channel.
-    pub(super) async fn connect(&self, key: &str, channel: &str) -> RedisResult<Line> {
+    ///
+    /// # Errors
+    /// What the last of the nodes said.
+    pub async fn connect(&self, key: &str, channel: &str) -> RedisResult<Line> {
         let mut last = error("no Redis is named");
-        for at in self.url.nodes() {
+        for at in self.nodes() {
             match self.through(at, key).await {
                 Ok(mut line) => {
                     line.link.subscribe(channel).await?;
@@ -68,21 +66,41 @@ impl Way {
         Err(last)
     }
 
-    async fn through(&self, at: &RedisNode, key: &str) -> RedisResult<Line> {
-        match &self.kind {
-            RedisKind::Single => self.master(at).await,
-            RedisKind::Sentinel { master } => self.master(&self.ask_sentinel(at, master).await?).await,
-            RedisKind::Cluster => self.follow(at.clone(), key).await,
-        }
+    /// A connection to a node, logged in, which asks nothing by itself. Dialling and each answer take at most the patience.
+    ///
+    /// # Errors
+    /// There is none to be had.
+    pub async fn dial(&self, at: &RedisNode, patience: Duration) -> RedisResult<MultiplexedConnection> {
+        self.open(at, self.login(), plain(patience)).await
     }
 
-    async fn ask_sentinel(&self, at: &RedisNode, master: &str) -> RedisResult<RedisNode> {
+    /// Who the master of this name is, by a Sentinel; `None` where it knows none.
+    ///
+    /// # Errors
+    /// It does not say.
+    pub async fn ask_sentinel(
+        &self,
+        at: &RedisNode,
+        master: &str,
+        patience: Duration,
+    ) -> RedisResult<Option<RedisNode>> {
         let login = login(None, self.sentinel_password.as_ref().map(Secret::reveal));
-        let mut sentinel = self.dial(at, login, None).await?;
+        let mut sentinel = self.open(at, login, plain(patience)).await?;
         let mut question = ::redis::cmd("SENTINEL");
         question.arg("get-master-addr-by-name").arg(master);
         let said: Option<(String, u16)> = question.query_async(&mut sentinel).await?;
-        said.map(|(host, port)| RedisNode { host, port }).ok_or_else(|| error("the Sentinel knows no such master"))
+        Ok(said.map(|(host, port)| RedisNode { host, port }))
+    }
+
+    async fn through(&self, at: &RedisNode, key: &str) -> RedisResult<Line> {
+        match &self.kind {
+            RedisKind::Single => self.master(at).await,
+            RedisKind::Sentinel { master } => {
+                let named = self.ask_sentinel(at, master, self.timeout).await?;
+                self.master(&named.ok_or_else(|| error("the Sentinel knows no such master"))?).await
+            }
+            RedisKind::Cluster => self.follow(at.clone(), key).await,
+        }
     }
 
     /// A node of a Cluster says who has a key.
@@ -101,9 +119,9 @@ impl Way {
 
     /// A connection to a node that takes writes.
     async fn master(&self, at: &RedisNode) -> RedisResult<Line> {
-        let (told, news) = mpsc::channel(NEWS_MAX);
-        let login = login(self.url.user(), self.url.password()).set_db(self.url.database());
-        let mut link = self.dial(at, login.set_protocol(ProtocolVersion::RESP3), Some(told)).await?;
+        let (told, news) = news::channel();
+        let config = plain(self.timeout).set_push_sender(move |push| news::pass_on(&told, push));
+        let mut link = self.open(at, self.login().set_protocol(ProtocolVersion::RESP3), config).await?;
         let said: Vec<Value> = ::redis::cmd("ROLE").query_async(&mut link).await?;
         match said.first().map(::redis::from_redis_value_ref::<String>) {
             Some(Ok(role)) if role == "master" => Ok(Line { link, news }),
@@ -111,11 +129,11 @@ impl Way {
         }
     }
 
-    async fn dial(
+    async fn open(
         &self,
         at: &RedisNode,
         login: RedisConnectionInfo,
-        news: Option<mpsc::Sender<News>>,
+        config: AsyncConnectionConfig,
     ) -> RedisResult<MultiplexedConnection> {
         let (host, port) = (at.host.clone(), at.port);
         let address = if self.url.is_tls() {
@@ -124,13 +142,16 @@ impl Way {
             ConnectionAddr::Tcp(host, port)
         };
         let client = Client::open(address.into_connection_info()?.set_redis_settings(login))?;
-        let patience = Some(self.timeout);
-        let mut config = AsyncConnectionConfig::new().set_connection_timeout(patience).set_response_timeout(patience);
-        if let Some(news) = news {
-            config = config.set_push_sender(move |push| pass_on(&news, push));
-        }
         client.get_multiplexed_async_connection_with_config(&config).await
     }
+
+    fn login(&self) -> RedisConnectionInfo {
+        login(self.url.user(), self.url.password()).set_db(self.url.database())
+    }
+}
+
+fn plain(patience: Duration) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(Some(patience))
 }
 
 fn login(user: Option<&str>, password: Option<&str>) -> RedisConnectionInfo {
@@ -142,24 +163,4 @@ fn login(user: Option<&str>, password: Option<&str>) -> RedisConnectionInfo {
         login = login.set_password(password);
     }
     login
-}
-
-/// An error here would end the connection.
-fn pass_on(news: &mpsc::Sender<News>, push: PushInfo) -> Result<(), ()> {
-    let told = match push.kind {
-        PushKind::Message => {
-            push.data.get(1).and_then(|name| ::redis::from_redis_value_ref(name).ok()).map(News::Changed)
-        }
-        PushKind::Disconnection => Some(News::Gone),
-        _ => None,
-    };
-    if let Some(told) = told {
-        // Without room it is left out.
-        let _ = news.try_send(told);
-    }
-    Ok(())
-}
-
-fn error(why: &'static str) -> RedisError {
-    RedisError::from((ErrorKind::Io, why))
 }
