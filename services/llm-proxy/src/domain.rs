@@ -6,12 +6,18 @@ mod estimate;
 mod forecast;
 mod key;
 mod line;
+mod meter;
 mod pool;
 
 pub(crate) use chat::{Answer, Ask, Chunk, Fields, Finish, Form, Part, ToolCall, Usage};
 pub(crate) use estimate::{input_tokens, output_tokens};
-pub(crate) use key::{ENDING_MAX, Ending, Limits, Past, Record, TRANSIT_MAX};
-pub(crate) use pool::{Asked, Decision, Grant, Pool, Refusal, Ticket, Want, Why};
+pub(crate) use key::{ENDING_MAX, Ending, Limits, Past, Record, State, TRANSIT_MAX};
+pub(crate) use line::{Bounds, Ticket};
+pub(crate) use meter::Kind;
+pub(crate) use pool::{
+    Asked, Capacity, Decision, Grant, KeyCapacity, KeyId, Lane, LimitCapacity, LineCapacity, Need, NewKey, Pool, Refusal,
+    Want, Why,
+};
 
 #[cfg(test)]
 mod tests;

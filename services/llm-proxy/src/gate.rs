@@ -1,5 +1,6 @@
 //! A provider's pool of keys, shared by the calls: they wait here, each woken when its turn comes.
 
+mod desk;
 mod journal;
 mod place;
 
@@ -7,25 +8,18 @@ use std::{collections::HashMap, io, path::Path, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{Notify, oneshot, watch},
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
 
-use self::journal::Journal;
+use self::desk::{Desk, Desks};
 pub(crate) use self::place::{Arrival, Place};
 use crate::{
     clock::Clock,
-    domain::{Asked, Decision, Limits, Pool, Refusal, Ticket, Want, Why},
+    domain::{Asked, Bounds, Capacity, Decision, Lane, Limits, Pool, Refusal, Ticket, Want, Why},
     metrics::Gauges,
 };
-
-/// How much may wait in front of one provider.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LineBounds {
-    pub(crate) calls: usize,
-    pub(crate) bytes: usize,
-}
 
 /// The gate of one provider. Its timer ends with it.
 #[derive(Debug)]
@@ -38,71 +32,82 @@ pub(crate) struct Gate {
 struct Shared {
     state: Mutex<State>,
     clock: Clock,
-    journals: Vec<Option<Journal>>,
     /// Rings when the time to wake at may have come nearer.
     moved: Notify,
+    /// Says that something is not as it was.
+    changes: watch::Sender<()>,
     gauges: Gauges,
 }
 
 #[derive(Debug)]
 struct State {
     pool: Pool,
+    desks: Desks,
     waiting: HashMap<Ticket, oneshot::Sender<Result<Place, Refusal>>>,
 }
 
+type Decided = Vec<(Option<oneshot::Sender<Result<Place, Refusal>>>, Result<Place, Refusal>)>;
+
 impl Gate {
-    /// Opens the gate; what is known of the last window is read from the directory.
+    /// Opens the gate; what is known of the last window is read from the directory, where each key has files of its own
+    /// that begin with the prefix.
     ///
     /// # Errors
     /// The directory cannot be used.
     pub(crate) fn open(
         dir: &Path,
+        prefix: &str,
         keys: Vec<(String, Limits)>,
-        bounds: LineBounds,
+        (bounds, ageing): (Bounds, Duration),
         clock: Clock,
         gauges: Gauges,
     ) -> io::Result<Self> {
-        let now = clock.now();
-        let mut journals = Vec::with_capacity(keys.len());
-        let mut limits = Vec::with_capacity(keys.len());
-        for (name, of_key) in keys {
-            let (journal, past) = journal::open(&dir.join(format!("{name}.window")), &of_key, &clock)?;
-            journals.push(journal);
-            limits.push((of_key, past));
-        }
-        let pool = Pool::new(limits, bounds.calls, bounds.bytes, now);
-        let state = Mutex::new(State { pool, waiting: HashMap::new() });
-        let shared = Arc::new(Shared { state, clock, journals, moved: Notify::new(), gauges });
+        let mut pool = Pool::new(Vec::new(), bounds, ageing, clock.now());
+        let mut desks = Desks::new(dir, prefix);
+        desks.set(keys, &mut pool, &clock, &gauges)?;
+        let state = Mutex::new(State { pool, desks, waiting: HashMap::new() });
+        let shared = Arc::new(Shared { state, clock, moved: Notify::new(), changes: watch::Sender::new(()), gauges });
         let timer = tokio::spawn(keep_time(Arc::clone(&shared)));
         Ok(Self { shared, timer })
     }
 
+    /// The lane of an upstream model.
+    pub(crate) fn lane(&self, upstream: &str) -> Lane {
+        self.shared.state.lock().pool.lane(upstream)
+    }
+
+    /// The keys from here on, in this order. Those that stay keep their state; those that go end the calls that they have.
+    ///
+    /// # Errors
+    /// The directory cannot be used: then all is as it was.
+    pub(crate) fn set_keys(&self, keys: Vec<(String, Limits)>) -> io::Result<()> {
+        let shared = &self.shared;
+        let set = {
+            let State { pool, desks, .. } = &mut *shared.state.lock();
+            desks.set(keys, pool, &shared.clock, &shared.gauges)
+        };
+        shared.step(|_, _| {});
+        set
+    }
+
+    /// A key has another secret: whatever was wrong with it, the next call shows what it is worth.
+    pub(crate) fn renew(&self, key: &str) {
+        let id = self.shared.state.lock().desks.id(key);
+        if let Some(id) = id {
+            self.shared.step(|pool, now| pool.renew(now, id));
+        }
+    }
+
     /// Waits for a place with a key; with a ticket where the call has waited before.
     pub(crate) async fn enter(&self, want: Want, ticket: Option<Ticket>) -> Result<Place, Refusal> {
-        let shared = &self.shared;
-        let (waits, ticket) = {
-            let mut state = shared.state.lock();
-            match state.pool.ask(shared.clock.now(), want, ticket) {
-                Asked::Granted(grant) => return Ok(Place::new(Arc::clone(shared), grant)),
-                Asked::Refused(refusal) => return Err(refusal),
-                Asked::Waiting(ticket) => {
-                    let (sender, receiver) = oneshot::channel();
-                    state.waiting.insert(ticket, sender);
-                    shared.gauges.in_line(state.pool.in_line());
-                    (receiver, ticket)
-                }
+        let mut ticket = ticket;
+        loop {
+            let place = self.wait(want.clone(), ticket).await?;
+            // On the way here its key may have gone to rest.
+            if place.holds_good() {
+                return Ok(place);
             }
-        };
-        shared.moved.notify_one();
-        let _leaves = InLine { shared, ticket };
-        let decided = match want.deadline {
-            Some(deadline) => timeout_at(shared.clock.instant(deadline), waits).await,
-            None => Ok(waits.await),
-        };
-        match decided {
-            Ok(Ok(decision)) => decision,
-            // The sender lives as long as the ticket is in line, so only time can end the wait without a decision.
-            Ok(Err(_)) | Err(_) => Err(shared.too_late(want)),
+            ticket = Some(place.ticket());
         }
     }
 
@@ -111,14 +116,53 @@ impl Gate {
         self.shared.clock.at(instant)
     }
 
-    /// The provider took a key.
-    pub(crate) fn taken(&self, key: usize) {
-        self.shared.gauges.taken(key);
-    }
-
     /// How many keys could be used now, if they had room.
     pub(crate) fn keys_well(&self) -> usize {
         self.shared.state.lock().pool.keys_well(self.shared.clock.now())
+    }
+
+    /// What the keys leave, and who waits.
+    pub(crate) fn capacity(&self) -> Capacity {
+        self.shared.state.lock().pool.capacity(self.shared.clock.now())
+    }
+
+    /// Tells whenever that has changed by an event; what time alone changes, it does not tell.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.shared.changes.subscribe()
+    }
+
+    async fn wait(&self, want: Want, ticket: Option<Ticket>) -> Result<Place, Refusal> {
+        let shared = &self.shared;
+        let latest = [want.deadline, want.start_by].into_iter().flatten().min();
+        let (waits, ticket, decided) = {
+            let mut state = shared.state.lock();
+            let now = shared.clock.now();
+            match state.pool.ask(now, want.clone(), ticket) {
+                Asked::Granted(grant) => {
+                    let desk = state.desks.of(grant.key);
+                    return Ok(Place::new(Arc::clone(shared), desk, grant));
+                }
+                Asked::Refused(refusal) => return Err(refusal),
+                Asked::Waiting(ticket) => {
+                    let (sender, receiver) = oneshot::channel();
+                    state.waiting.insert(ticket, sender);
+                    // What came free by time since the last look is for those who wait already.
+                    (receiver, ticket, shared.decide(&mut state, now))
+                }
+            }
+        };
+        send(decided);
+        shared.moved.notify_one();
+        let _leaves = InLine { shared, ticket };
+        let decided = match latest {
+            Some(latest) => timeout_at(shared.clock.instant(latest), waits).await,
+            None => Ok(waits.await),
+        };
+        match decided {
+            Ok(Ok(decision)) => decision,
+            // The sender lives as long as the ticket is in line, so only time can end the wait without a decision.
+            Ok(Err(_)) | Err(_) => Err(shared.too_late(&want)),
+        }
     }
 }
 
@@ -130,37 +174,53 @@ impl Drop for Gate {
 
 impl Shared {
     /// One event, and all that follows from it for those in line.
-    fn step(self: &Arc<Self>, event: impl FnOnce(&mut Pool, Duration)) {
-        let mut decided = Vec::new();
-        {
+    fn step<T>(self: &Arc<Self>, event: impl FnOnce(&mut Pool, Duration) -> T) -> T {
+        let (value, decided) = {
             let mut state = self.state.lock();
             let now = self.clock.now();
-            event(&mut state.pool, now);
-            for decision in state.pool.advance(now) {
-                let (ticket, outcome) = match decision {
-                    Decision::Granted(grant) => (grant.ticket, Ok(Place::new(Arc::clone(self), grant))),
-                    Decision::Refused(ticket, refusal) => (ticket, Err(refusal)),
-                };
-                decided.push((state.waiting.remove(&ticket), outcome));
-            }
-            if !decided.is_empty() {
-                self.gauges.in_line(state.pool.in_line());
-            }
-            // With nobody in line there is nothing to wake up for.
-            if state.pool.in_line() > 0 {
-                self.moved.notify_one();
-            }
-        }
-        for (waiting, outcome) in decided {
-            // Who went away meanwhile gives its place back by dropping it: outside of the lock, as here.
-            let _ = waiting.map(|waiting| waiting.send(outcome));
-        }
+            let value = event(&mut state.pool, now);
+            (value, self.decide(&mut state, now))
+        };
+        send(decided);
+        value
     }
 
-    /// Somebody's deadline passed in line. A place may come free for it no sooner than for the first who waits.
-    fn too_late(&self, want: Want) -> Refusal {
-        let retry_after = self.state.lock().pool.forecast(self.clock.now(), want);
-        Refusal { why: Why::Late, retry_after }
+    fn decide(self: &Arc<Self>, state: &mut State, now: Duration) -> Decided {
+        let mut decided = Vec::new();
+        for decision in state.pool.advance(now) {
+            let (ticket, outcome) = match decision {
+                Decision::Granted(grant) => {
+                    let desk = state.desks.of(grant.key);
+                    (grant.ticket, Ok(Place::new(Arc::clone(self), desk, grant)))
+                }
+                Decision::Refused(ticket, refusal) => (ticket, Err(refusal)),
+            };
+            decided.push((state.waiting.remove(&ticket), outcome));
+        }
+        // With nobody in line there is nothing to wake up for.
+        if state.pool.in_line() > 0 {
+            self.moved.notify_one();
+        }
+        self.gauges.in_line(state.pool.in_line());
+        if self.changes.receiver_count() > 0 {
+            self.changes.send_replace(());
+        }
+        decided
+    }
+
+    /// Somebody's time passed in line. A place may come free for it no sooner than for the first who waits.
+    fn too_late(&self, want: &Want) -> Refusal {
+        let now = self.clock.now();
+        let why = if want.deadline.is_some_and(|deadline| deadline <= now) { Why::Late } else { Why::Slow };
+        let starts_in = self.state.lock().pool.forecast(now, want);
+        Refusal { why, retry_after: starts_in, starts_in }
+    }
+}
+
+/// Who went away meanwhile gives its place back by dropping it: so never under the lock.
+fn send(decided: Decided) {
+    for (waiting, outcome) in decided {
+        let _ = waiting.map(|waiting| waiting.send(outcome));
     }
 }
 
@@ -192,7 +252,7 @@ impl Drop for InLine<'_> {
     fn drop(&mut self) {
         if self.shared.state.lock().waiting.remove(&self.ticket).is_some() {
             let ticket = self.ticket;
-            self.shared.step(|pool, _| pool.give_up(ticket));
+            self.shared.step(|pool, _| pool.give_up(&ticket));
         }
     }
 }

@@ -97,7 +97,7 @@ impl Llm {
     /// NOT_FOUND, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE: as the contract says.
     pub(crate) async fn generate(&self, who: &Who, ask: &Ask) -> Result<Reply, Error> {
         let model = self.model(&ask.model)?;
-        let attempt = self.attempt(model, ask);
+        let attempt = self.attempt(model, who, ask);
         let replied = async {
             match attempt.land(|deployment, call| deployment.house.provider.whole(call)).await {
                 Ok((answer, flight)) => {
@@ -124,10 +124,10 @@ impl Llm {
         self.models.get(name).ok_or_else(|| Error::not_found(format!("model {name:?} in the configuration")))
     }
 
-    fn attempt<'a>(&'a self, model: &'a Model, ask: &'a Ask) -> Attempt<'a> {
+    fn attempt<'a>(&'a self, model: &'a Model, who: &Who, ask: &'a Ask) -> Attempt<'a> {
         let latest = Instant::now() + self.wait_max;
         let deadline = deadline::current().map_or(latest, |deadline| deadline.min(latest));
-        Attempt::new(model, ask, &self.retries, deadline)
+        Attempt::new(model, &who.tenant, ask, &self.retries, deadline)
     }
 
     /// The last fallback: a fixed answer where no deployment can be had. A refusal of the request itself stays one.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metrics::{Gauge, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::domain::Usage;
 
@@ -46,6 +46,11 @@ pub(crate) fn describe() {
         "1 while the provider takes a key, 0 from its refusal until it takes it again."
     );
     describe_gauge!(
+        "holdfast_llm_key_quarantined",
+        Unit::Count,
+        "1 from the moment that the provider refuses a key until it takes it again: somebody has to look after it."
+    );
+    describe_gauge!(
         "holdfast_llm_circuit_open",
         Unit::Count,
         "1 while a deployment's circuit is not closed, by deployment."
@@ -54,54 +59,80 @@ pub(crate) fn describe() {
 
 /// The gauges of one provider's gate.
 pub(crate) struct Gauges {
+    provider: String,
     waiting: Gauge,
-    keys: Vec<KeyGauges>,
 }
 
-struct KeyGauges {
+/// The gauges of one key.
+pub(crate) struct KeyGauges {
     in_flight: Gauge,
     usable: Gauge,
-    labels: (String, String),
+    quarantined: Gauge,
+    limited: Counter,
 }
 
 impl Gauges {
-    pub(crate) fn new<'k>(provider: &str, keys: impl Iterator<Item = &'k str>) -> Self {
-        let key = |key: &str| KeyGauges {
-            in_flight: gauge!("holdfast_llm_in_flight", "provider" => provider.to_owned(), "key" => key.to_owned()),
-            usable: gauge!("holdfast_llm_key_usable", "provider" => provider.to_owned(), "key" => key.to_owned()),
-            labels: (provider.to_owned(), key.to_owned()),
+    pub(crate) fn new(provider: &str) -> Self {
+        let waiting = gauge!("holdfast_llm_waiting", "provider" => provider.to_owned());
+        Self { provider: provider.to_owned(), waiting }
+    }
+
+    pub(crate) fn of_key(&self, key: &str) -> KeyGauges {
+        let labels = [("provider", self.provider.clone()), ("key", key.to_owned())];
+        let gauges = KeyGauges {
+            in_flight: gauge!("holdfast_llm_in_flight", &labels),
+            usable: gauge!("holdfast_llm_key_usable", &labels),
+            quarantined: gauge!("holdfast_llm_key_quarantined", &labels),
+            limited: counter!("holdfast_llm_provider_429_total", &labels),
         };
-        let keys: Vec<_> = keys.map(key).collect();
-        keys.iter().for_each(|key| key.usable.set(1.0));
-        Self { waiting: gauge!("holdfast_llm_waiting", "provider" => provider.to_owned()), keys }
+        gauges.taken();
+        gauges
     }
 
     pub(crate) fn in_line(&self, calls: usize) {
         self.waiting.set(calls as f64);
     }
+}
 
-    pub(crate) fn called(&self, key: usize, change: f64) {
-        self.keys[key].in_flight.increment(change);
+impl KeyGauges {
+    pub(crate) fn called(&self, change: f64) {
+        self.in_flight.increment(change);
     }
 
-    pub(crate) fn taken(&self, key: usize) {
-        self.keys[key].usable.set(1.0);
+    /// The provider takes the key.
+    pub(crate) fn taken(&self) {
+        self.usable.set(1.0);
+        self.quarantined.set(0.0);
     }
 
-    pub(crate) fn rests(&self, key: usize) {
-        let KeyGauges { usable, labels: (provider, key), .. } = &self.keys[key];
-        usable.set(0.0);
-        counter!("holdfast_llm_provider_429_total", "provider" => provider.clone(), "key" => key.clone()).increment(1);
+    /// It said 429.
+    pub(crate) fn rests(&self) {
+        self.usable.set(0.0);
+        self.limited.increment(1);
     }
 
-    pub(crate) fn denied(&self, key: usize) {
-        self.keys[key].usable.set(0.0);
+    /// It does not take the key.
+    pub(crate) fn denied(&self) {
+        self.usable.set(0.0);
+        self.quarantined.set(1.0);
+    }
+
+    /// The key is not used any more.
+    pub(crate) fn removed(&self) {
+        self.usable.set(0.0);
+        self.quarantined.set(0.0);
     }
 }
 
 impl std::fmt::Debug for Gauges {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Gauges")
+    }
+}
+
+impl std::fmt::Debug for KeyGauges {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyGauges")
     }
 }
 

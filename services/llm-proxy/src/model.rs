@@ -5,7 +5,7 @@ use std::sync::Arc;
 use holdfast_config::Secret;
 use holdfast_resilience::Breaker;
 
-use crate::{gate::Gate, provider::Provider};
+use crate::{domain::Lane, gate::Gate, provider::Provider};
 
 /// A model that can be asked for.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub(crate) struct Deployment {
     pub(crate) name: String,
     /// The model as the provider calls it.
     pub(crate) upstream: String,
+    pub(crate) lane: Lane,
     pub(crate) house: Arc<House>,
     pub(crate) breaker: Breaker,
 }
@@ -49,6 +50,13 @@ pub(crate) struct House {
 pub(crate) struct NamedKey {
     pub(crate) name: String,
     pub(crate) key: Option<Secret>,
+}
+
+impl House {
+    /// The key of this name; none where it was removed meanwhile.
+    pub(crate) fn key(&self, name: &str) -> Option<&Secret> {
+        self.keys.iter().find(|key| key.name == name)?.key.as_ref()
+    }
 }
 
 impl Model {

@@ -81,6 +81,31 @@ impl SlidingLog {
         self.arrive(now, tokens);
     }
 
+    /// Fewer tokens arrived at that time than were counted: the others are free at once.
+    pub fn correct(&mut self, arrived: Duration, fewer: u64) {
+        if let Ok(index) = self.arrived.binary_search_by_key(&arrived, |(time, _)| *time) {
+            let (_, tokens) = &mut self.arrived[index];
+            let fewer = fewer.min(*tokens);
+            *tokens -= fewer;
+            self.arrived_total -= fewer;
+        }
+    }
+
+    /// Reserves tokens that will be used whether the limit has them or not.
+    pub fn overdraw(&mut self, tokens: u64) {
+        self.reserved = self.reserved.saturating_add(tokens);
+    }
+
+    /// Another limit from here on; what was used stays used.
+    pub fn set(&mut self, limit: u64, window: Duration) {
+        (self.limit, self.window) = (limit, window);
+    }
+
+    /// The most tokens in any window.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Tokens that could be reserved now.
     pub fn available(&mut self, now: Duration) -> u64 {
         self.advance(now);
@@ -162,6 +187,28 @@ mod tests {
         log.reserve(at(0), 1).expect("empty at first");
         log.release(1);
         log.reserve(at(0), 1).expect("free again");
+    }
+
+    #[test]
+    fn what_turns_out_to_be_less_is_free_again_at_once_and_only_once() {
+        let mut log = SlidingLog::new(10, at(1000));
+        spend(&mut log, at(0), 6).expect("empty at first");
+        spend(&mut log, at(5), 4).expect("just enough");
+        log.correct(at(0), 5);
+        assert_eq!(log.available(at(10)), 5);
+        log.correct(at(0), 5);
+        assert_eq!(log.available(at(10)), 6, "there was only one left");
+        log.correct(at(3), 4);
+        assert_eq!(log.available(at(1_001)), 6, "nothing arrived at that time");
+    }
+
+    #[test]
+    fn what_was_used_outlives_a_change_of_the_limit() {
+        let mut log = SlidingLog::new(10, at(1000));
+        spend(&mut log, at(0), 6).expect("empty at first");
+        log.set(5, at(2000));
+        assert_eq!(log.available(at(1_500)), 0);
+        assert_eq!(log.available(at(2_001)), 5);
     }
 
     #[test]

@@ -1,54 +1,45 @@
 //! One API key: what of its limits is in use, and whether it is well.
 //!
 //! Invariants:
+//! - A call takes from all meters that concern it (the key's own, and those for its model), or from none.
 //! - A request counts against the window until one window after its arrival is certain: at the response's head, or
 //!   [`TRANSIT_MAX`] after it was written, whichever comes first. Until then it counts without an end.
 //! - A place is free when its call's end is certain, or [`ENDING_MAX`] after the call was given up.
-//! - A rest only ever gets longer.
+
+mod health;
+mod past;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
-use holdfast_resilience::SlidingLog;
-
-use super::pool::CallId;
+use self::health::Health;
+pub(crate) use self::{
+    health::State,
+    past::{Past, Record},
+};
+use super::{
+    meter::{Book, Held, Kind, Meter},
+    pool::{CallId, Lane, Need},
+};
+use crate::config::ModelLimits;
 
 /// A request that was written to an established connection has arrived after this long. The limits hold within it.
 pub(crate) const TRANSIT_MAX: Duration = Duration::from_millis(500);
 /// A call that was given up has ended at the provider after this long.
 pub(crate) const ENDING_MAX: Duration = Duration::from_secs(1);
 
-/// What the provider allows a key. `None` is no limit.
+/// What the provider allows a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Limits {
-    pub(crate) requests: Option<u32>,
-    pub(crate) tokens: Option<u64>,
-    pub(crate) concurrency: Option<u32>,
-    /// What counts as a minute.
+    /// Over all models.
+    pub(crate) own: ModelLimits,
+    /// For single upstream models, beside that.
+    pub(crate) models: BTreeMap<String, ModelLimits>,
+    /// What counts as a minute. A day has 1,440 of them.
     pub(crate) window: Duration,
-}
-
-/// What is known of one earlier call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Record {
-    /// When its arrival was certain.
-    pub(crate) arrived: Option<Duration>,
-    /// When its end was certain.
-    pub(crate) ended: Option<Duration>,
-    pub(crate) tokens: u64,
-}
-
-/// What is known of the last window when a process starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Past {
-    /// The key was never used here.
-    Fresh,
-    /// Every call that may still count.
-    Kept(Vec<Record>),
-    /// Calls were made before the machine started, at time zero, and are not known.
-    Lost,
 }
 
 /// How a call ended.
@@ -57,30 +48,48 @@ pub(crate) enum Ending {
     /// It was never sent.
     Unsent,
     /// The provider is done with it; the tokens that it used, where they are known.
-    Certain { tokens: Option<u64> },
+    Certain { used: Option<Need> },
     /// The provider turned it away: it arrived, and cost nothing else.
     Refused,
     /// It was given up, or broke: the provider may still be at it.
     Uncertain,
 }
 
+/// Whether a call could start with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// So many of its size could: one at least.
+    Calls(u64),
+    /// Not by the limits of its model, though the key's own would let it.
+    Model,
+    /// Not by the key's own limits.
+    Own,
+    /// The key rests.
+    Away,
+}
+
 #[derive(Debug)]
 pub(crate) struct Key {
-    limits: Limits,
-    requests: Option<SlidingLog>,
-    tokens: Option<SlidingLog>,
-    places: u32,
+    pub(super) name: Arc<str>,
+    window: Duration,
+    concurrency: Option<u64>,
+    own: Book,
+    models: BTreeMap<Lane, Book>,
     calls: HashMap<CallId, Call>,
     /// What becomes certain by time alone, by the time.
     due: BTreeSet<(Duration, CallId, Due)>,
-    resting_until: Duration,
+    places: u32,
+    health: Health,
 }
 
 #[derive(Debug)]
 struct Call {
     since: Duration,
-    tokens: u64,
-    arrived: bool,
+    lane: Lane,
+    need: Need,
+    own: Held,
+    model: Held,
+    arrived: Option<Duration>,
     ended: bool,
 }
 
@@ -91,42 +100,49 @@ enum Due {
 }
 
 impl Key {
-    pub(crate) fn new(limits: Limits, past: &Past, now: Duration) -> Self {
-        let log = |limit: u64| match past {
-            Past::Lost => SlidingLog::spent(limit, limits.window, Duration::ZERO),
-            _ => SlidingLog::new(limit, limits.window),
-        };
+    /// A key whose limits for single models are given by their lanes.
+    pub(crate) fn new(
+        name: Arc<str>,
+        limits: &Limits,
+        models: Vec<(Lane, ModelLimits)>,
+        past: &Past,
+        now: Duration,
+    ) -> Self {
         let mut key = Self {
-            requests: limits.requests.map(|limit| log(limit.into())),
-            tokens: limits.tokens.map(log),
-            limits,
-            places: 0,
+            name,
+            window: limits.window,
+            concurrency: None,
+            own: Book::default(),
+            models: BTreeMap::new(),
             calls: HashMap::new(),
             due: BTreeSet::new(),
-            resting_until: Duration::ZERO,
+            places: 0,
+            health: Health::default(),
         };
-        if let Past::Kept(records) = past {
-            key.recall(records, now);
-        }
+        key.set(limits, models, past, now);
         key
     }
 
-    /// Counts the calls of a process that is gone. What it left open is over once a call given up is.
-    fn recall(&mut self, records: &[Record], now: Duration) {
-        let over = now + ENDING_MAX;
-        let mut arrivals: Vec<_> = records.iter().map(|record| record.arrived.unwrap_or(over)).collect();
-        let mut ends: Vec<_> = records.iter().map(|record| (record.ended.unwrap_or(over), record.tokens)).collect();
-        arrivals.sort_unstable();
-        ends.sort_unstable();
-        if let Some(log) = &mut self.requests {
-            arrivals.iter().for_each(|at| log.charge(*at, 1));
+    /// Other limits from here on. What was used of those that there were stays used; new ones go by what is known.
+    pub(crate) fn set(&mut self, limits: &Limits, models: Vec<(Lane, ModelLimits)>, past: &Past, now: Duration) {
+        (self.window, self.concurrency) = (limits.window, limits.own.concurrency.map(u64::from));
+        let fresh = self.own.set(&limits.own, limits.window);
+        let mut latest = past.enter(&mut self.own, &fresh, None, now);
+        for call in self.calls.values_mut() {
+            self.own.take_again(&mut call.own, call.need, &fresh, call.arrived.map(|_| now));
         }
-        if let Some(log) = &mut self.tokens {
-            ends.iter().for_each(|(at, tokens)| log.charge(*at, *tokens));
+        self.models.retain(|lane, _| models.iter().any(|(known, _)| known == lane));
+        for (lane, of_model) in models {
+            let book = self.models.entry(lane).or_default();
+            let fresh = book.set(&of_model, limits.window);
+            latest = latest.max(past.enter(book, &fresh, Some(lane), now));
+            for call in self.calls.values_mut().filter(|call| call.lane == lane) {
+                book.take_again(&mut call.model, call.need, &fresh, call.arrived.map(|_| now));
+            }
         }
-        // A log must not be asked about a time before what it counts.
-        let latest = arrivals.last().copied().max(ends.last().map(|(at, _)| *at));
-        self.rest(latest.filter(|at| *at > now).unwrap_or_default());
+        if latest > now {
+            self.health.pause(latest);
+        }
     }
 
     /// Lets time pass.
@@ -141,41 +157,42 @@ impl Key {
                 Due::End => self.end(at, id, None),
             }
         }
+        self.health.advance(now, self.window);
     }
 
-    /// When time alone changes something next.
-    pub(crate) fn next_due(&self) -> Option<Duration> {
-        self.due.first().map(|(at, _, _)| *at)
+    /// When time alone changes something, after this time.
+    pub(crate) fn next_change(&self, after: Duration) -> Option<Duration> {
+        let due = self.due.first().map(|(at, _, _)| *at);
+        let frees = std::iter::once(&self.own).chain(self.models.values()).filter_map(|book| book.next_free(after));
+        frees.chain(due).chain(self.health.next_change(after, self.window)).min()
     }
 
-    /// How many calls of this size could start now, as far as it is known.
-    pub(crate) fn headroom(&mut self, now: Duration, tokens: u64) -> u64 {
-        if now < self.resting_until {
-            return 0;
+    /// Whether a call of this size could start now, as far as it is known.
+    pub(crate) fn room(&mut self, now: Duration, lane: Lane, need: Need) -> Room {
+        if now < self.health.usable_at() {
+            return Room::Away;
         }
-        let places = self.limits.concurrency.map_or(u64::MAX, |most| most.saturating_sub(self.places).into());
-        let requests = self.requests.as_mut().map_or(u64::MAX, |log| log.available(now));
-        let wanted = self.token_share(tokens).max(1);
-        let by_tokens = self.tokens.as_mut().map_or(u64::MAX, |log| log.available(now) / wanted);
-        places.min(requests).min(by_tokens)
+        let own = self.health.headroom(now).min(self.own.headroom(now, need));
+        let model = self.models.get_mut(&lane).map_or(u64::MAX, |book| book.headroom(now, need));
+        match (own, model) {
+            (0, _) => Room::Own,
+            (_, 0) => Room::Model,
+            (own, model) => Room::Calls(own.min(model)),
+        }
     }
 
-    /// Takes a place for a call. There must be headroom.
-    pub(crate) fn take(&mut self, now: Duration, id: CallId, tokens: u64) {
-        let tokens = self.token_share(tokens);
-        if let Some(log) = &mut self.requests {
-            log.reserve(now, 1).expect("there is headroom");
-        }
-        if let Some(log) = &mut self.tokens {
-            log.reserve(now, tokens).expect("there is headroom");
-        }
+    /// Takes a place for a call. There must be room.
+    pub(crate) fn take(&mut self, now: Duration, id: CallId, lane: Lane, need: Need) {
+        let own = self.own.take(need);
+        let model = self.models.get_mut(&lane).map(|book| book.take(need)).unwrap_or_default();
         self.places += 1;
-        self.calls.insert(id, Call { since: now, tokens, arrived: false, ended: false });
+        self.health.started();
+        self.calls.insert(id, Call { since: now, lane, need, own, model, arrived: None, ended: false });
     }
 
     /// The request was written; it arrives within the transit bound.
     pub(crate) fn sent(&mut self, now: Duration, id: CallId) {
-        if self.calls.get(&id).is_some_and(|call| !call.arrived) {
+        if self.calls.get(&id).is_some_and(|call| call.arrived.is_none()) {
             self.due.insert((now + TRANSIT_MAX, id, Due::Arrival));
         }
     }
@@ -185,19 +202,39 @@ impl Key {
         self.arrive(now, id);
     }
 
+    /// The provider took the key for this call.
+    pub(crate) fn taken(&mut self, now: Duration, id: CallId) {
+        if let Some(call) = self.calls.get(&id) {
+            self.health.taken(now, call.since, self.concurrency);
+        }
+    }
+
+    /// A call has written so much so far: what it was thought to write grows with it.
+    pub(crate) fn writes(&mut self, id: CallId, output: u64) {
+        let Some(call) = self.calls.get_mut(&id).filter(|call| !call.ended && output > call.need.output) else { return };
+        let more = output - std::mem::replace(&mut call.need.output, output);
+        self.own.grow(&mut call.own, more);
+        if let Some(book) = self.models.get_mut(&call.lane) {
+            book.grow(&mut call.model, more);
+        }
+    }
+
     /// A call is over on our side. How long it held its place, where the provider is done with it.
     pub(crate) fn ended(&mut self, now: Duration, id: CallId, ending: Ending) -> Option<Duration> {
         match ending {
-            Ending::Unsent => self.never_was(id),
-            Ending::Certain { tokens } => {
+            Ending::Unsent => self.never_was(now, id),
+            Ending::Certain { used } => {
                 let held = self.calls.get(&id).map(|call| now.saturating_sub(call.since));
+                if used.is_some() {
+                    self.taken(now, id);
+                }
                 self.arrive(now, id);
-                self.end(now, id, tokens);
+                self.end(now, id, used);
                 return held;
             }
             Ending::Refused => {
                 self.arrive(now, id);
-                self.end(now, id, Some(0));
+                self.end(now, id, Some(Need::default()));
             }
             Ending::Uncertain => {
                 self.due.insert((now + TRANSIT_MAX, id, Due::Arrival));
@@ -207,71 +244,95 @@ impl Key {
         None
     }
 
-    /// Starts no call before this time.
+    /// The provider says that it has to wait until this time.
     pub(crate) fn rest(&mut self, until: Duration) {
-        self.resting_until = self.resting_until.max(until);
+        self.health.rest(until);
     }
 
-    pub(crate) fn resting_until(&self) -> Duration {
-        self.resting_until
+    /// The provider does not take it. It is tried again after this time, by one call.
+    pub(crate) fn deny(&mut self, until: Duration) {
+        self.health.deny(until);
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
+    /// It has another secret: the next call shows what it is worth.
+    pub(crate) fn renew(&mut self, now: Duration) {
+        self.health.renew(now);
     }
 
+    /// No call starts before this time.
+    pub(crate) fn usable_at(&self) -> Duration {
+        self.health.usable_at()
+    }
+
+    pub(crate) fn is_denied(&self) -> bool {
+        self.health.is_denied()
+    }
+
+    pub(crate) fn state(&self, now: Duration) -> State {
+        self.health.state(now)
+    }
+
+    pub(crate) fn window(&self) -> Duration {
+        self.window
+    }
+
+    /// Calls at the provider, as far as is known.
     pub(crate) fn places(&self) -> u32 {
         self.places
     }
 
-    pub(crate) fn request_log(&self) -> Option<&SlidingLog> {
-        self.requests.as_ref()
+    pub(crate) fn is_idle(&self) -> bool {
+        self.calls.is_empty()
     }
 
-    pub(crate) fn token_log(&self) -> Option<&SlidingLog> {
-        self.tokens.as_ref()
+    /// The meters over all models.
+    pub(crate) fn own(&self) -> impl Iterator<Item = (Kind, &Meter)> {
+        self.own.meters()
     }
 
-    /// A call that is larger than the whole limit takes all of it: else it would wait for ever.
-    fn token_share(&self, tokens: u64) -> u64 {
-        self.limits.tokens.map_or(tokens, |limit| tokens.min(limit))
+    /// The meters for one model.
+    pub(crate) fn of_model(&self, lane: Lane) -> impl Iterator<Item = (Kind, &Meter)> {
+        self.models.get(&lane).into_iter().flat_map(Book::meters)
     }
 
     fn arrive(&mut self, now: Duration, id: CallId) {
-        let Some(call) = self.calls.get_mut(&id).filter(|call| !call.arrived) else { return };
-        call.arrived = true;
-        if let Some(log) = &mut self.requests {
-            log.arrive(now, 1);
+        let Some(call) = self.calls.get_mut(&id).filter(|call| call.arrived.is_none()) else { return };
+        call.arrived = Some(now);
+        self.own.arrive(now, &call.own);
+        if let Some(book) = self.models.get_mut(&call.lane) {
+            book.arrive(now, &call.model);
         }
         self.forget(id);
     }
 
-    fn end(&mut self, now: Duration, id: CallId, tokens: Option<u64>) {
+    fn end(&mut self, now: Duration, id: CallId, used: Option<Need>) {
         let Some(call) = self.calls.get_mut(&id).filter(|call| !call.ended) else { return };
         call.ended = true;
-        let (reserved, used) = (call.tokens, tokens.unwrap_or(call.tokens));
+        let arrived = call.arrived.unwrap_or(now);
         self.places -= 1;
-        if let Some(log) = &mut self.tokens {
-            log.arrive(now, used.min(reserved));
-            log.release(reserved.saturating_sub(used));
-            log.charge(now, used.saturating_sub(reserved));
+        self.health.ended(call.since);
+        self.own.end(now, &call.own, arrived, used);
+        if let Some(book) = self.models.get_mut(&call.lane) {
+            book.end(now, &call.model, arrived, used);
         }
         self.forget(id);
     }
 
-    fn never_was(&mut self, id: CallId) {
-        let Some(call) = self.calls.remove(&id) else { return };
-        if let Some(log) = self.requests.as_mut().filter(|_| !call.arrived) {
-            log.release(1);
+    fn never_was(&mut self, now: Duration, id: CallId) {
+        if self.calls.get(&id).is_none_or(|call| call.arrived.is_some() || call.ended) {
+            return self.end(now, id, Some(Need::default()));
         }
-        if let Some(log) = &mut self.tokens {
-            log.release(call.tokens);
+        let Some(call) = self.calls.remove(&id) else { return };
+        self.own.never_was(&call.own);
+        if let Some(book) = self.models.get_mut(&call.lane) {
+            book.never_was(&call.model);
         }
         self.places -= 1;
+        self.health.ended(call.since);
     }
 
     fn forget(&mut self, id: CallId) {
-        if self.calls.get(&id).is_some_and(|call| call.arrived && call.ended) {
+        if self.calls.get(&id).is_some_and(|call| call.arrived.is_some() && call.ended) {
             self.calls.remove(&id);
         }
     }

@@ -2,83 +2,53 @@
 //!
 //! Invariants:
 //! - Nobody waits while a key could take the first in line.
-//! - Nobody starts before somebody who stands further ahead.
-//! - A call holds one key from its grant until it is reported ended.
+//! - Nobody starts before somebody who stands further ahead, but for those whose model's own limits hold them back: past
+//!   them the lanes of other models go on. Whom a key's own limits hold back, everybody behind waits for: else large calls
+//!   would starve.
+//! - A call holds one key from its grant until it is reported ended, even when the key is removed meanwhile.
 
-use std::time::Duration;
+mod capacity;
+mod want;
 
-use super::{
-    forecast::{self, Needed},
-    key::{Ending, Key, Limits, Past},
-    line::{Bounds, Line, Rank, Waiter},
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
 };
 
-/// A call's place in the order, which it keeps when it has to come again.
-pub(crate) type Ticket = Rank;
+pub(crate) use self::{
+    capacity::{Capacity, KeyCapacity, LimitCapacity, LineCapacity},
+    want::{Asked, CallId, Decision, Grant, KeyId, Lane, Need, Refusal, Want, Why},
+};
+use super::{
+    forecast,
+    key::{Ending, Key, Limits, Past, Room},
+    line::{Blocked, Bounds, Charge, Line, Needed, Ticket, Waiter},
+};
 
-/// A call that was granted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct CallId(u64);
-
-/// What a call needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Want {
-    pub(crate) tokens: u64,
-    /// What it costs to keep it waiting.
-    pub(crate) bytes: usize,
-    /// When it makes no sense any more to start.
-    pub(crate) deadline: Option<Duration>,
-}
-
-/// Leave to call with a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Grant {
-    pub(crate) call: CallId,
-    pub(crate) key: usize,
-    pub(crate) ticket: Ticket,
-}
-
-/// No leave, and when to come back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) why: Why,
-    pub(crate) retry_after: Duration,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Why {
-    /// The line is as long as it may be.
-    Full,
-    /// It would start after its deadline.
-    Late,
-    /// No key can be used.
-    NoKey,
-}
-
-/// What becomes of a call that asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
-    Granted(Grant),
-    Waiting(Ticket),
-    Refused(Refusal),
-}
-
-/// What became of a call that waited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decision {
-    Granted(Grant),
-    Refused(Ticket, Refusal),
+/// A key, and what is known of its past: looked at only for limits that are new.
+#[derive(Debug, Clone)]
+pub(crate) struct NewKey {
+    pub(crate) name: Arc<str>,
+    pub(crate) limits: Limits,
+    pub(crate) past: Past,
 }
 
 /// The least that somebody is told to wait, where nothing better is known.
 const RETRY_AFTER_MIN: Duration = Duration::from_millis(100);
+/// And the most, where there is no key at all.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct Pool {
-    keys: Vec<Key>,
-    /// Until when each key is out of use because the provider does not take it.
-    denied_until: Vec<Duration>,
+    /// Those that were removed too, while calls hold them.
+    keys: BTreeMap<KeyId, Key>,
+    /// The keys in use, in the order of the configuration.
+    in_use: Vec<KeyId>,
+    lanes: Vec<Arc<str>>,
     line: Line,
+    /// What the line charged for calls at work.
+    calls: HashMap<CallId, Charge>,
     numbers: u64,
     /// Where the search for a key starts, so that equal keys take turns.
     turn: usize,
@@ -86,132 +56,198 @@ pub(crate) struct Pool {
     pace: Option<Duration>,
     /// A key has gone to rest since the line was looked through.
     rested: bool,
+    /// When the line was last looked through.
+    decided: Duration,
+}
+
+/// Who cannot start where somebody cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blocks {
+    Lane,
+    All,
 }
 
 impl Pool {
-    pub(crate) fn new(keys: Vec<(Limits, Past)>, calls: usize, bytes: usize, now: Duration) -> Self {
-        Self {
-            denied_until: vec![Duration::ZERO; keys.len()],
-            keys: keys.into_iter().map(|(limits, past)| Key::new(limits, &past, now)).collect(),
-            line: Line::new(Bounds { calls, bytes }),
+    pub(crate) fn new(keys: Vec<NewKey>, bounds: Bounds, ageing: Duration, now: Duration) -> Self {
+        let mut pool = Self {
+            keys: BTreeMap::new(),
+            in_use: Vec::new(),
+            lanes: Vec::new(),
+            line: Line::new(bounds, ageing),
+            calls: HashMap::new(),
             numbers: 0,
             turn: 0,
             pace: None,
             rested: false,
+            decided: now,
+        };
+        pool.set_keys(now, keys);
+        pool
+    }
+
+    /// The lane of an upstream model.
+    pub(crate) fn lane(&mut self, upstream: &str) -> Lane {
+        let known = self.lanes.iter().position(|name| &**name == upstream);
+        let index = known.unwrap_or_else(|| {
+            self.lanes.push(upstream.into());
+            self.lanes.len() - 1
+        });
+        Lane(u16::try_from(index).expect("a provider has fewer than 65,536 models"))
+    }
+
+    /// The keys from here on, in this order. Those that stay keep their state; those that go end the calls that they have.
+    pub(crate) fn set_keys(&mut self, now: Duration, keys: Vec<NewKey>) -> Vec<KeyId> {
+        self.pass(now);
+        self.in_use = keys.into_iter().map(|key| self.set_key(now, key)).collect();
+        self.keys.retain(|id, key| self.in_use.contains(id) || !key.is_idle());
+        // Somebody in line may wait for a key that is gone.
+        self.rested = true;
+        self.in_use.clone()
+    }
+
+    fn set_key(&mut self, now: Duration, NewKey { name, limits, past }: NewKey) -> KeyId {
+        let models = limits.models.iter().map(|(model, limits)| (self.lane(model), limits.clone())).collect();
+        let known = self.keys.iter_mut().find(|(_, key)| key.name == name);
+        if let Some((id, key)) = known {
+            key.set(&limits, models, &past, now);
+            return *id;
         }
+        let id = KeyId(self.number());
+        self.keys.insert(id, Key::new(name, &limits, models, &past, now));
+        id
     }
 
     /// A call comes; with a ticket where it has waited before.
     pub(crate) fn ask(&mut self, now: Duration, want: Want, ticket: Option<Ticket>) -> Asked {
-        self.keys.iter_mut().for_each(|key| key.advance(now));
+        self.pass(now);
         if let Some(refusal) = self.without_key(now) {
             return Asked::Refused(refusal);
         }
         let fresh = ticket.is_none();
-        let ticket = ticket.unwrap_or_else(|| Rank(self.number()));
-        let first = self.line.first().is_none_or(|(rank, _)| ticket < rank);
-        if first && let Some(key) = self.best(now, want.tokens) {
-            return Asked::Granted(self.grant(now, ticket, key, want));
+        let ticket = ticket.unwrap_or_else(|| self.line.ticket(now, &want));
+        if let Some(key) = self.free_for(now, &ticket, &want) {
+            return Asked::Granted(self.grant(now, ticket, key, &want));
         }
-        // Who comes again stands at the front, so nobody is ahead.
-        let ahead = if fresh { (self.line.len() as u64, self.line.tokens()) } else { (0, 0) };
-        let start = self.start_after(now, ahead, &want);
-        let retry_after = start.saturating_sub(now).max(RETRY_AFTER_MIN);
-        if want.deadline.is_some_and(|deadline| start > deadline) {
-            return Asked::Refused(Refusal { why: Why::Late, retry_after });
+        let start = self.start_of(now, &ticket, &want);
+        if let Some(why) = want.misses(start) {
+            return Asked::Refused(refusal(why, now, start));
         }
         // Who was in line before was counted before.
         if fresh && !self.line.has_room_for(&want) {
-            return Asked::Refused(Refusal { why: Why::Full, retry_after });
+            return Asked::Refused(refusal(Why::Full, now, start));
         }
-        self.line.join(ticket, Waiter { ticket, want });
+        self.line.join(ticket, want);
         Asked::Waiting(ticket)
     }
 
     /// Lets time pass, and decides about those in line.
     pub(crate) fn advance(&mut self, now: Duration) -> Vec<Decision> {
-        self.keys.iter_mut().for_each(|key| key.advance(now));
+        self.pass(now);
+        self.decided = now;
         let mut decisions = Vec::new();
         if self.line.is_empty() {
             return decisions;
         }
         if let Some(refusal) = self.without_key(now) {
-            while let Some((ticket, _)) = self.line.first() {
-                self.line.leave(ticket);
-                decisions.push(Decision::Refused(ticket, refusal));
+            while let Some(waiter) = self.line.next(&Blocked::default()) {
+                self.line.leave(&waiter.ticket);
+                decisions.push(Decision::Refused(waiter.ticket, refusal));
             }
         }
         if std::mem::take(&mut self.rested) {
-            let start = self.keys.iter().map(Key::resting_until).min().unwrap_or(now).max(now);
-            let refusal = Refusal { why: Why::Late, retry_after: start.saturating_sub(now).max(RETRY_AFTER_MIN) };
-            let late = self.line.hopeless(start);
-            decisions.extend(late.into_iter().map(|waiter| Decision::Refused(waiter.ticket, refusal)));
+            let start = self.usable_at(now);
+            for Waiter { ticket, want } in self.line.hopeless(|_| start) {
+                let why = want.misses(start).unwrap_or(Why::Late);
+                decisions.push(Decision::Refused(ticket, refusal(why, now, start)));
+            }
         }
-        while let Some((ticket, waiter)) = self.line.first()
-            && let Some(key) = self.best(now, waiter.want.tokens)
-        {
-            self.line.leave(ticket);
-            decisions.push(Decision::Granted(self.grant(now, ticket, key, waiter.want)));
+        let mut blocked = Blocked::default();
+        while let Some(Waiter { ticket, want }) = self.line.next(&blocked) {
+            match self.best(now, &want) {
+                Ok(key) => {
+                    self.line.leave(&ticket);
+                    decisions.push(Decision::Granted(self.grant(now, ticket, key, &want)));
+                }
+                Err(Blocks::Lane) => blocked.block(want.lane),
+                Err(Blocks::All) => break,
+            }
         }
         decisions
     }
 
-    /// When time alone may change something for those in line.
+    /// When time alone may change something for those in line since they were last decided about.
     pub(crate) fn wake_at(&self, now: Duration) -> Option<Duration> {
         if self.line.is_empty() {
             return None;
         }
-        let of_key = |key: &Key| {
-            let logs = key.request_log().into_iter().chain(key.token_log());
-            let frees = logs.filter_map(move |log| log.frees().map(|(at, _)| at).find(|at| *at > now));
-            let rest = Some(key.resting_until()).filter(|at| *at > now);
-            frees.chain(rest).chain(key.next_due()).min()
-        };
-        self.keys.iter().filter_map(of_key).min()
+        let since = self.decided.min(now);
+        self.keys.values().filter_map(|key| key.next_change(since)).min()
     }
 
     /// Somebody in line goes away.
-    pub(crate) fn give_up(&mut self, ticket: Ticket) {
+    pub(crate) fn give_up(&mut self, ticket: &Ticket) {
         self.line.leave(ticket);
     }
 
     /// A request was written to an established connection.
-    pub(crate) fn sent(&mut self, now: Duration, grant: Grant) {
-        self.keys[grant.key].sent(now, grant.call);
+    pub(crate) fn sent(&mut self, now: Duration, grant: &Grant) {
+        self.with(now, grant.key, |key| key.sent(now, grant.call));
     }
 
     /// Its response began.
-    pub(crate) fn answered(&mut self, now: Duration, grant: Grant) {
-        self.keys[grant.key].answered(now, grant.call);
+    pub(crate) fn answered(&mut self, now: Duration, grant: &Grant) {
+        self.with(now, grant.key, |key| key.answered(now, grant.call));
+    }
+
+    /// The provider took the key for it.
+    pub(crate) fn taken(&mut self, now: Duration, grant: &Grant) {
+        self.with(now, grant.key, |key| key.taken(now, grant.call));
+    }
+
+    /// Its answer has so many tokens so far.
+    pub(crate) fn writes(&mut self, now: Duration, grant: &Grant, output: u64) {
+        self.with(now, grant.key, |key| key.writes(grant.call, output));
     }
 
     /// Its call is over.
-    pub(crate) fn ended(&mut self, now: Duration, grant: Grant, ending: Ending) {
-        if let Some(held) = self.keys[grant.key].ended(now, grant.call, ending) {
+    pub(crate) fn ended(&mut self, now: Duration, grant: &Grant, ending: Ending) {
+        let held = self.with(now, grant.key, |key| key.ended(now, grant.call, ending)).flatten();
+        if let Some(held) = held {
             self.pace = Some(self.pace.map_or(held, |pace| (pace * 7 + held) / 8));
+        }
+        let Some(charge) = self.calls.remove(&grant.call) else { return };
+        match ending {
+            Ending::Unsent | Ending::Refused => self.line.given_back(charge),
+            Ending::Certain { used: Some(used) } => self.line.settled(charge, Some(used.total())),
+            Ending::Certain { used: None } | Ending::Uncertain => self.line.settled(charge, None),
         }
     }
 
     /// The provider says that a key has to wait.
-    pub(crate) fn rest(&mut self, key: usize, until: Duration) {
-        self.keys[key].rest(until);
+    pub(crate) fn rest(&mut self, now: Duration, key: KeyId, until: Duration) {
+        self.with(now, key, |key| key.rest(until));
         self.rested = true;
     }
 
     /// The provider does not take a key.
-    pub(crate) fn deny(&mut self, key: usize, until: Duration) {
-        self.denied_until[key] = self.denied_until[key].max(until);
-        self.rest(key, until);
+    pub(crate) fn deny(&mut self, now: Duration, key: KeyId, until: Duration) {
+        self.with(now, key, |key| key.deny(until));
+        self.rested = true;
+    }
+
+    /// A key has another secret: the next call shows what it is worth.
+    pub(crate) fn renew(&mut self, now: Duration, key: KeyId) {
+        self.with(now, key, |key| key.renew(now));
     }
 
     /// How long a call would wait that stands at the front now.
-    pub(crate) fn forecast(&self, now: Duration, want: Want) -> Duration {
-        self.start_after(now, (0, 0), &want).saturating_sub(now).max(RETRY_AFTER_MIN)
+    pub(crate) fn forecast(&self, now: Duration, want: &Want) -> Duration {
+        forecast::start(&self.usable(), now, want, Needed::default(), self.pace).saturating_sub(now).max(RETRY_AFTER_MIN)
     }
 
     /// Keys that are neither denied nor resting.
     pub(crate) fn keys_well(&self, now: Duration) -> usize {
-        self.keys.iter().filter(|key| key.resting_until() <= now).count()
+        self.usable().iter().filter(|key| key.usable_at() <= now).count()
     }
 
     pub(crate) fn in_line(&self) -> usize {
@@ -223,34 +259,83 @@ impl Pool {
         self.numbers
     }
 
-    fn grant(&mut self, now: Duration, ticket: Ticket, key: usize, want: Want) -> Grant {
+    /// Lets time pass for the keys.
+    fn pass(&mut self, now: Duration) {
+        self.keys.values_mut().for_each(|key| key.advance(now));
+    }
+
+    fn with<T>(&mut self, now: Duration, id: KeyId, change: impl FnOnce(&mut Key) -> T) -> Option<T> {
+        let key = self.keys.get_mut(&id)?;
+        key.advance(now);
+        let changed = change(key);
+        if key.is_idle() && !self.in_use.contains(&id) {
+            self.keys.remove(&id);
+        }
+        Some(changed)
+    }
+
+    fn usable(&self) -> Vec<&Key> {
+        self.in_use.iter().filter_map(|id| self.keys.get(id)).collect()
+    }
+
+    fn grant(&mut self, now: Duration, ticket: Ticket, key: KeyId, want: &Want) -> Grant {
         let call = CallId(self.number());
-        self.keys[key].take(now, call, want.tokens);
-        self.turn = key + 1;
+        self.turn = self.in_use.iter().position(|id| *id == key).map_or(0, |index| index + 1);
+        self.keys.get_mut(&key).expect("it was found").take(now, call, want.lane, want.need);
+        let charge = self.line.served(want);
+        self.calls.insert(call, charge);
         Grant { call, key, ticket }
     }
 
-    /// The key with most headroom, where there is one with any; among equals the one whose turn it is.
-    fn best(&mut self, now: Duration, tokens: u64) -> Option<usize> {
-        let count = self.keys.len();
-        let mut best = None;
-        for step in 0..count {
-            let index = (self.turn + step) % count;
-            let headroom = self.keys[index].headroom(now, tokens);
-            if headroom > best.map_or(0, |(most, _)| most) {
-                best = Some((headroom, index));
+    /// A key for a newcomer, where nobody who could start stands before it.
+    fn free_for(&mut self, now: Duration, ticket: &Ticket, want: &Want) -> Option<KeyId> {
+        let mut blocked = Blocked::default();
+        while !self.line.is_ahead(ticket, want, &blocked) {
+            let Waiter { want: ahead, .. } = self.line.next(&blocked)?;
+            match self.best(now, &ahead) {
+                Err(Blocks::Lane) if ahead.lane != want.lane => blocked.block(ahead.lane),
+                _ => return None,
             }
         }
-        best.map(|(_, index)| index)
+        self.best(now, want).ok()
     }
 
-    fn start_after(&self, now: Duration, (calls, tokens): (u64, u64), want: &Want) -> Duration {
-        let needed = Needed { calls: calls + 1, tokens: tokens.saturating_add(want.tokens) };
-        forecast::start(&self.keys, now, needed, self.pace)
+    /// The key with most headroom, where there is one with any; among equals the one whose turn it is.
+    fn best(&mut self, now: Duration, want: &Want) -> Result<KeyId, Blocks> {
+        let count = self.in_use.len();
+        let (mut best, mut blocks) = (None, Blocks::All);
+        for step in 0..count {
+            let index = (self.turn + step) % count;
+            let Some(key) = self.keys.get_mut(&self.in_use[index]) else { continue };
+            match key.room(now, want.lane, want.need) {
+                Room::Calls(calls) if calls > best.map_or(0, |(most, _)| most) => best = Some((calls, index)),
+                Room::Model => blocks = Blocks::Lane,
+                Room::Calls(_) | Room::Own | Room::Away => {}
+            }
+        }
+        best.map(|(_, index)| self.in_use[index]).ok_or(blocks)
+    }
+
+    fn start_of(&self, now: Duration, ticket: &Ticket, want: &Want) -> Duration {
+        forecast::start(&self.usable(), now, want, self.line.before(ticket, want), self.pace)
+    }
+
+    fn usable_at(&self, now: Duration) -> Duration {
+        self.usable().iter().map(|key| key.usable_at()).min().unwrap_or(now).max(now)
     }
 
     fn without_key(&self, now: Duration) -> Option<Refusal> {
-        let back = self.denied_until.iter().min().copied().unwrap_or(Duration::MAX);
-        (back > now).then(|| Refusal { why: Why::NoKey, retry_after: back.saturating_sub(now) })
+        let usable = self.usable();
+        let back = match usable.iter().map(|key| key.usable_at()).min() {
+            Some(_) if usable.iter().any(|key| !key.is_denied()) => return None,
+            Some(at) => at,
+            None => now + RETRY_AFTER_MAX,
+        };
+        (back > now).then(|| refusal(Why::NoKey, now, back))
     }
+}
+
+fn refusal(why: Why, now: Duration, start: Duration) -> Refusal {
+    let starts_in = start.saturating_sub(now);
+    Refusal { why, retry_after: starts_in.max(RETRY_AFTER_MIN), starts_in }
 }

@@ -1,24 +1,54 @@
 mod limits;
 mod line;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
+use crate::config::ModelLimits;
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
 fn limits(requests: Option<u32>, concurrency: Option<u32>, tokens: Option<u64>) -> Limits {
-    Limits { requests, tokens, concurrency, window: ms(1_000) }
+    let own = ModelLimits {
+        requests_per_minute: requests,
+        concurrency,
+        tokens_per_minute: tokens,
+        ..ModelLimits::default()
+    };
+    Limits { own, models: BTreeMap::new(), window: ms(1_000) }
 }
+
+/// A key with this number for a name.
+fn key(number: usize, limits: &Limits, past: Past) -> NewKey {
+    NewKey { name: number.to_string().into(), limits: limits.clone(), past }
+}
+
+const BOUNDS: Bounds = Bounds { calls: 100, bytes: 10_000 };
+const AGEING: Duration = Duration::from_secs(10);
 
 fn pool(keys: &[Limits]) -> Pool {
-    Pool::new(keys.iter().map(|limits| (limits.clone(), Past::Fresh)).collect(), 100, 10_000, Duration::ZERO)
+    let keys = keys.iter().enumerate().map(|(number, limits)| key(number, limits, Past::Fresh));
+    Pool::new(keys.collect(), BOUNDS, AGEING, Duration::ZERO)
 }
 
+/// A call that writes so many tokens.
 fn want(tokens: u64) -> Want {
-    Want { tokens, bytes: 1, deadline: None }
+    Want {
+        lane: Lane(0),
+        tenant: "t".into(),
+        weight: 1,
+        priority: 0,
+        need: Need { input: 0, output: tokens },
+        bytes: 1,
+        deadline: None,
+        start_by: None,
+    }
+}
+
+fn used(tokens: u64) -> Ending {
+    Ending::Certain { used: Some(Need { input: 0, output: tokens }) }
 }
 
 fn granted(asked: Asked) -> Grant {
@@ -42,4 +72,4 @@ fn refused(asked: Asked) -> Refusal {
     }
 }
 
-const DONE: Ending = Ending::Certain { tokens: None };
+const DONE: Ending = Ending::Certain { used: None };

@@ -18,12 +18,13 @@ use parking_lot::Mutex;
 
 use crate::{
     clock::{Clock, STEP},
-    domain::{ENDING_MAX, Limits, Past, Record},
+    config::ModelLimits,
+    domain::{ENDING_MAX, Limits, Need, Past, Record},
 };
 
-const MAGIC: &[u8; 16] = b"holdfast window1";
+const MAGIC: &[u8; 16] = b"holdfast window2";
 const HEADER: usize = 64;
-const SLOT: usize = 32;
+const SLOT: usize = 40;
 /// Slots for each request of a window: a call that takes several windows keeps its slot so long.
 const PER_REQUEST: usize = 8;
 /// The most slots that a limit of tokens alone asks for.
@@ -64,7 +65,7 @@ pub(crate) fn open(path: &Path, limits: &Limits, clock: &Clock) -> io::Result<(O
         _ => &[],
     };
     let slots = most.max(kept.len()) + SPARE;
-    let file = write(path, clock.boot(), past == Past::Lost, kept, slots, now)?;
+    let file = write(path, clock.boot(), matches!(past, Past::Lost(_)), kept, slots, now)?;
     let free = (0..slots).map(|index| {
         let until = kept.get(index).map_or(Duration::ZERO, |record| leaves(record, now, limits.window));
         Reverse((until, index))
@@ -108,10 +109,16 @@ impl Journal {
 
 /// How many calls may count at once, as far as the limits say; none without limits.
 fn slots(limits: &Limits) -> Option<usize> {
-    let requests = limits.requests.map(|most| (most as usize).saturating_mul(PER_REQUEST));
-    let places = limits.concurrency.map(|most| (most as usize).saturating_mul(2));
-    let tokens = limits.tokens.map(|most| most.min(BY_TOKENS_MAX) as usize);
-    let wanted = requests.or(tokens).into_iter().chain(places).reduce(usize::saturating_add);
+    let of = |limits: &ModelLimits| {
+        let requests = limits.requests_per_minute.map(|most| (most as usize).saturating_mul(PER_REQUEST));
+        let places = limits.concurrency.map(|most| (most as usize).saturating_mul(2));
+        let tokens = [limits.tokens_per_minute, limits.input_tokens_per_minute, limits.output_tokens_per_minute];
+        let tokens = tokens.into_iter().flatten().min().map(|most| most.min(BY_TOKENS_MAX) as usize);
+        let days = limits.requests_per_day.or(limits.tokens_per_day).map(|most| most.min(BY_TOKENS_MAX) as usize);
+        requests.or(tokens).or(days).into_iter().chain(places).reduce(usize::saturating_add)
+    };
+    let own = of(&limits.own);
+    let wanted = own.or_else(|| limits.models.values().filter_map(of).reduce(usize::saturating_add));
     wanted.map(|slots| slots.min(SLOTS_MAX))
 }
 
@@ -123,12 +130,12 @@ fn leaves(record: &Record, now: Duration, window: Duration) -> Duration {
 
 fn read(bytes: &[u8], boot: Option<&str>, window: Duration, now: Duration) -> Past {
     let Some(header) = bytes.get(..HEADER).filter(|header| header.starts_with(MAGIC)) else {
-        return Past::Lost;
+        return Past::Lost(Duration::ZERO);
     };
     let lost = header[16] == 1 && now <= window;
     let written = std::str::from_utf8(&header[17..]).unwrap_or_default().trim_end_matches('\0');
     if lost || boot != Some(written) {
-        return Past::Lost;
+        return Past::Lost(Duration::ZERO);
     }
     let records = bytes[HEADER..].chunks_exact(SLOT).filter_map(decode);
     Past::Kept(records.filter(|record| leaves(record, now, window) >= now).collect())
@@ -173,7 +180,8 @@ fn encode(record: &Record) -> [u8; SLOT] {
         USED | flag(record.arrived, ARRIVED) | flag(record.ended, ENDED),
         micros(record.arrived),
         micros(record.ended),
-        record.tokens,
+        record.used.input,
+        record.used.output,
     ];
     let mut bytes = [0; SLOT];
     for (place, field) in bytes.chunks_exact_mut(8).zip(fields) {
@@ -183,13 +191,18 @@ fn encode(record: &Record) -> [u8; SLOT] {
 }
 
 fn decode(bytes: &[u8]) -> Option<Record> {
-    let mut fields = [0_u64; 4];
+    let mut fields = [0_u64; SLOT / 8];
     for (field, place) in fields.iter_mut().zip(bytes.chunks_exact(8)) {
         *field = u64::from_le_bytes(place.try_into().ok()?);
     }
-    let [flags, arrived, ended, tokens] = fields;
+    let [flags, arrived, ended, input, output] = fields;
     let known = |flag: u64, micros: u64| (flags & flag != 0).then(|| Duration::from_micros(micros) + STEP);
-    (flags & USED != 0).then(|| Record { arrived: known(ARRIVED, arrived), ended: known(ENDED, ended), tokens })
+    (flags & USED != 0).then(|| Record {
+        lane: None,
+        arrived: known(ARRIVED, arrived),
+        ended: known(ENDED, ended),
+        used: Need { input, output },
+    })
 }
 
 #[cfg(test)]
@@ -199,7 +212,8 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn limits() -> Limits {
-        Limits { requests: Some(3), tokens: None, concurrency: None, window: 60 * SECOND }
+        let own = ModelLimits { requests_per_minute: Some(3), ..ModelLimits::default() };
+        Limits { own, models: Default::default(), window: 60 * SECOND }
     }
 
     fn kept(past: Past) -> Vec<Record> {
@@ -219,8 +233,8 @@ mod tests {
         let journal = journal.expect("the key has limits");
         let now = clock.now();
         let slot = |record: &Record| journal.begin(now, record).expect("a slot");
-        let open_call = Record { tokens: 7, ..Record::default() };
-        let done = Record { arrived: Some(now), ended: Some(now), tokens: 3 };
+        let open_call = Record { used: Need { input: 7, output: 0 }, ..Record::default() };
+        let done = Record { arrived: Some(now), ended: Some(now), ..Record::default() };
         let _ = slot(&open_call);
         journal.finish(slot(&Record::default()), &done);
         journal.erase(slot(&open_call));
@@ -241,10 +255,10 @@ mod tests {
             drop(write(&path, Some(boot), false, &[], 4, SECOND).expect("it is written"));
             fs::read(path).expect("it is read")
         };
-        assert_eq!(read(&bytes("a"), Some("b"), 60 * SECOND, SECOND), Past::Lost);
-        assert_eq!(read(&bytes("a"), None, 60 * SECOND, SECOND), Past::Lost);
+        assert_eq!(read(&bytes("a"), Some("b"), 60 * SECOND, SECOND), Past::Lost(Duration::ZERO));
+        assert_eq!(read(&bytes("a"), None, 60 * SECOND, SECOND), Past::Lost(Duration::ZERO));
         assert_eq!(read(&bytes("a"), Some("a"), 60 * SECOND, SECOND), Past::Kept(Vec::new()));
-        assert_eq!(read(b"garbage", Some("a"), 60 * SECOND, SECOND), Past::Lost);
+        assert_eq!(read(b"garbage", Some("a"), 60 * SECOND, SECOND), Past::Lost(Duration::ZERO));
     }
 
     #[test]
@@ -253,14 +267,16 @@ mod tests {
         let path = dir.path().join("k");
         drop(write(&path, Some("a"), true, &[], 4, SECOND).expect("it is written"));
         let bytes = fs::read(path).expect("it is read");
-        assert_eq!(read(&bytes, Some("a"), 60 * SECOND, 59 * SECOND), Past::Lost);
+        assert_eq!(read(&bytes, Some("a"), 60 * SECOND, 59 * SECOND), Past::Lost(Duration::ZERO));
         assert_eq!(read(&bytes, Some("a"), 60 * SECOND, 61 * SECOND), Past::Kept(Vec::new()));
     }
 
     #[test]
     fn a_limit_that_is_none_in_effect_takes_no_more_than_its_share_of_the_disk() {
-        assert_eq!(slots(&Limits { requests: Some(100_000_000), ..limits() }), Some(SLOTS_MAX));
-        assert_eq!(slots(&Limits { requests: None, ..limits() }), None);
+        let of = |requests_per_minute: Option<u32>| {
+            slots(&Limits { own: ModelLimits { requests_per_minute, ..ModelLimits::default() }, ..limits() })
+        };
+        assert_eq!((of(Some(100_000_000)), of(None)), (Some(SLOTS_MAX), None));
     }
 
     #[test]
@@ -270,7 +286,7 @@ mod tests {
         let (journal, _) = open(&dir.path().join("k"), &limits(), &clock).expect("it opens");
         let journal = journal.expect("the key has limits");
         let now = clock.now();
-        let done = Record { arrived: Some(now), ended: Some(now), tokens: 0 };
+        let done = Record { arrived: Some(now), ended: Some(now), ..Record::default() };
         for _ in 0..3 * PER_REQUEST + SPARE {
             let slot = journal.begin(now, &done).expect("a slot");
             journal.finish(slot, &done);

@@ -1,16 +1,19 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Shared, journal::Slot};
-use crate::domain::{ENDING_MAX, Ending, Grant, Record, TRANSIT_MAX, Ticket};
+use super::{Desk, Shared, journal::Slot};
+use crate::domain::{ENDING_MAX, Ending, Grant, Need, Record, TRANSIT_MAX, Ticket, Usage};
 
 /// A place with a key. It is given back when this is dropped: unused before [`Place::dispatch`], else as a call that was
 /// given up, unless its end was told.
 #[derive(Debug)]
 pub(crate) struct Place {
     shared: Arc<Shared>,
+    desk: Arc<Desk>,
     grant: Grant,
     slot: Option<Slot>,
     record: Record,
+    /// The key's setbacks when it was granted.
+    setbacks: u64,
     state: State,
 }
 
@@ -22,13 +25,14 @@ enum State {
 }
 
 impl Place {
-    pub(super) fn new(shared: Arc<Shared>, grant: Grant) -> Self {
-        Self { shared, grant, slot: None, record: Record::default(), state: State::Granted }
+    pub(super) fn new(shared: Arc<Shared>, desk: Arc<Desk>, grant: Grant) -> Self {
+        let setbacks = desk.setbacks();
+        Self { shared, desk, grant, slot: None, record: Record::default(), setbacks, state: State::Granted }
     }
 
-    /// Which of the provider's keys it is.
-    pub(crate) fn key(&self) -> usize {
-        self.grant.key
+    /// The name of its key.
+    pub(crate) fn key(&self) -> &Arc<str> {
+        &self.desk.name
     }
 
     /// The call's place in the order, to come again with.
@@ -36,24 +40,47 @@ impl Place {
         self.grant.ticket
     }
 
+    /// Whether its key is as well as when it was granted.
+    pub(super) fn holds_good(&self) -> bool {
+        self.setbacks == self.desk.setbacks()
+    }
+
     /// The request goes out now. What is kept of it, is kept before.
-    pub(crate) fn dispatch(&mut self, tokens: u64) {
+    pub(crate) fn dispatch(&mut self, need: Need) {
         self.state = State::Dispatched;
-        self.record = Record { tokens, ..Record::default() };
-        if let Some(journal) = &self.shared.journals[self.grant.key] {
+        self.record = Record { used: need, ..Record::default() };
+        if let Some(journal) = &self.desk.journal {
             self.slot = journal.begin(self.shared.clock.now(), &self.record);
         }
-        self.shared.gauges.called(self.grant.key, 1.0);
+        self.desk.gauges.called(1.0);
     }
 
     /// What hears of the request's arrival.
     pub(crate) fn arrival(&self) -> Arrival {
-        Arrival { shared: Arc::clone(&self.shared), grant: self.grant }
+        Arrival { shared: Arc::clone(&self.shared), grant: self.grant.clone() }
     }
 
-    /// The provider is done with the call; the tokens that it used, where they are known.
-    pub(crate) fn finish(mut self, tokens: Option<u64>) {
-        self.end(Ending::Certain { tokens });
+    /// The provider took the key: its answer begins.
+    pub(crate) fn taken(&self) {
+        self.desk.gauges.taken();
+        self.shared.step(|pool, now| pool.taken(now, &self.grant));
+    }
+
+    /// The answer has so many tokens so far, at least. Past what was set aside for it, more is.
+    pub(crate) fn writes(&mut self, output: u64) {
+        if output <= self.record.used.output {
+            return;
+        }
+        // A part more, so that not each token is an event.
+        let output = output + output / 4;
+        self.record.used.output = output;
+        self.shared.step(|pool, now| pool.writes(now, &self.grant, output));
+    }
+
+    /// The provider is done with the call; what it used, where that is known.
+    pub(crate) fn finish(mut self, usage: Option<Usage>) {
+        let used = usage.map(|usage| Need { input: usage.input_tokens, output: usage.output_tokens });
+        self.end(Ending::Certain { used });
     }
 
     /// It never left.
@@ -63,17 +90,19 @@ impl Place {
 
     /// The provider refused it: its key rests.
     pub(crate) fn rest(mut self, rest: Duration) {
+        self.desk.gauges.rests();
+        self.desk.set_back();
         let key = self.grant.key;
-        self.shared.gauges.rests(key);
-        self.shared.step(|pool, now| pool.rest(key, now + rest));
+        self.shared.step(|pool, now| pool.rest(now, key, now + rest));
         self.end(Ending::Refused);
     }
 
     /// The provider does not take its key.
     pub(crate) fn deny(mut self, rest: Duration) {
+        self.desk.gauges.denied();
+        self.desk.set_back();
         let key = self.grant.key;
-        self.shared.gauges.denied(key);
-        self.shared.step(|pool, now| pool.deny(key, now + rest));
+        self.shared.step(|pool, now| pool.deny(now, key, now + rest));
         self.end(Ending::Refused);
     }
 
@@ -82,29 +111,28 @@ impl Place {
         if was == State::Ended {
             return;
         }
-        let grant = self.grant;
         let now = self.shared.clock.now();
         let (arrived, ended) = match ending {
             Ending::Uncertain => (now + TRANSIT_MAX, now + ENDING_MAX),
             _ => (now, now),
         };
         match ending {
-            Ending::Certain { tokens: Some(used) } => self.record.tokens = used,
-            Ending::Refused => self.record.tokens = 0,
+            Ending::Certain { used: Some(used) } => self.record.used = used,
+            Ending::Refused => self.record.used = Need::default(),
             _ => {}
         }
         self.record.arrived.get_or_insert(arrived);
         self.record.ended = Some(ended);
-        if let (Some(slot), Some(journal)) = (self.slot.take(), &self.shared.journals[grant.key]) {
+        if let (Some(slot), Some(journal)) = (self.slot.take(), &self.desk.journal) {
             match ending {
                 Ending::Unsent => journal.erase(slot),
                 _ => journal.finish(slot, &self.record),
             }
         }
         if was == State::Dispatched {
-            self.shared.gauges.called(grant.key, -1.0);
+            self.desk.gauges.called(-1.0);
         }
-        self.shared.step(|pool, now| pool.ended(now, grant, ending));
+        self.shared.step(|pool, now| pool.ended(now, &self.grant, ending));
     }
 }
 
@@ -125,13 +153,11 @@ pub(crate) struct Arrival {
 impl Arrival {
     /// It was written to an established connection.
     pub(crate) fn sent(&self) {
-        let grant = self.grant;
-        self.shared.step(|pool, now| pool.sent(now, grant));
+        self.shared.step(|pool, now| pool.sent(now, &self.grant));
     }
 
     /// Its response began.
     pub(crate) fn answered(&self) {
-        let grant = self.grant;
-        self.shared.step(|pool, now| pool.answered(now, grant));
+        self.shared.step(|pool, now| pool.answered(now, &self.grant));
     }
 }

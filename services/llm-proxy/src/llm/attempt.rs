@@ -1,6 +1,6 @@
 //! One call's way through a model's deployments, until one answers or begins to.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use holdfast_resilience::{Permit, RetryBudget};
@@ -10,7 +10,7 @@ use tracing::Span;
 
 use super::{Reply, Timing, trouble::Trouble};
 use crate::{
-    domain::{self, Answer, Ask, Ticket, Usage, Want},
+    domain::{self, Answer, Ask, Need, Ticket, Usage, Want},
     gate::Place,
     metrics,
     model::{Deployment, Model},
@@ -28,8 +28,9 @@ pub(crate) struct Attempt<'a> {
     retries: &'a RetryBudget,
     deadline: Instant,
     max_output_tokens: Option<u32>,
+    tenant: Arc<str>,
     /// What is set aside for it.
-    tokens: u64,
+    need: Need,
     timing: Timing,
 }
 
@@ -51,11 +52,17 @@ enum Next {
 }
 
 impl<'a> Attempt<'a> {
-    pub(crate) fn new(model: &'a Model, ask: &'a Ask, retries: &'a RetryBudget, deadline: Instant) -> Self {
+    pub(crate) fn new(
+        model: &'a Model,
+        tenant: &str,
+        ask: &'a Ask,
+        retries: &'a RetryBudget,
+        deadline: Instant,
+    ) -> Self {
         let max_output_tokens = ask.max_output_tokens.or(model.max_output_tokens);
-        let tokens = domain::input_tokens(ask) + domain::output_tokens(max_output_tokens);
+        let need = Need { input: domain::input_tokens(ask), output: domain::output_tokens(max_output_tokens) };
         retries.deposit();
-        Self { model, ask, retries, deadline, max_output_tokens, tokens, timing: Timing::default() }
+        Self { model, ask, retries, deadline, max_output_tokens, tenant: tenant.into(), need, timing: Timing::default() }
     }
 
     /// Tries the deployments in their order: what the one that answered said, and the call that it is answering.
@@ -99,7 +106,16 @@ impl<'a> Attempt<'a> {
             return None;
         }
         let asked = Instant::now();
-        let want = Want { tokens: self.tokens, bytes: self.ask.bytes, deadline: Some(house.gate.at(self.deadline)) };
+        let want = Want {
+            lane: deployment.lane,
+            tenant: self.tenant.clone(),
+            weight: 1,
+            priority: self.ask.priority,
+            need: self.need,
+            bytes: self.ask.bytes,
+            deadline: Some(house.gate.at(self.deadline)),
+            start_by: None,
+        };
         let entered = house.gate.enter(want, ticket).await;
         self.timing.waited += asked.elapsed();
         let mut place = match entered {
@@ -116,7 +132,7 @@ impl<'a> Attempt<'a> {
                 return None;
             }
         };
-        place.dispatch(self.tokens);
+        place.dispatch(self.need);
         self.timing.attempts += 1;
         let deployment = deployment.name.clone();
         Some(Flight { place, permit, started: Instant::now(), timing: self.timing, deployment })
@@ -127,14 +143,14 @@ impl<'a> Attempt<'a> {
             ask: self.ask,
             model: &deployment.upstream,
             max_output_tokens: self.max_output_tokens,
-            key: deployment.house.keys[flight.place.key()].key.as_ref(),
+            key: deployment.house.key(flight.place.key()),
             arrival: flight.place.arrival(),
         }
     }
 
     fn landed(&self, deployment: &Deployment, flight: &Flight) {
         metrics::waited(&self.model.name, self.timing.waited);
-        deployment.house.gate.taken(flight.place.key());
+        flight.place.taken();
         let span = Span::current();
         span.record("gen_ai.provider.name", deployment.house.name.as_str());
         span.record("gen_ai.response.model", deployment.upstream.as_str());
@@ -155,7 +171,7 @@ impl<'a> Attempt<'a> {
         self.timing.called += started.elapsed();
         metrics::called(&deployment.name, failure.name(), started.elapsed());
         let house = &deployment.house;
-        let key = &house.keys[place.key()].name;
+        let key = &**place.key();
         let ticket = Some(place.ticket());
         match failure {
             Failure::Limited { retry_after } => {
@@ -171,7 +187,7 @@ impl<'a> Attempt<'a> {
             }
             Failure::Rejected { field, message } => {
                 permit.success();
-                place.finish(Some(0));
+                place.finish(Some(Usage::default()));
                 return Err(Error::invalid(field.unwrap_or_else(|| "request".into()), message));
             }
             Failure::Untranslatable { field, message } => {
@@ -181,13 +197,13 @@ impl<'a> Attempt<'a> {
             }
             Failure::ContextLength { .. } => {
                 permit.success();
-                place.finish(Some(0));
+                place.finish(Some(Usage::default()));
                 trouble.failed(&deployment.name, &failure);
                 return Ok(Next::Further);
             }
             Failure::NoModel { .. } => {
                 permit.success();
-                place.finish(Some(0));
+                place.finish(Some(Usage::default()));
                 tracing::error!(deployment = deployment.name, %failure, "a deployment is of no use: look after it");
                 trouble.failed(&deployment.name, &failure);
                 return Ok(Next::Further);
@@ -217,7 +233,7 @@ impl Flight {
         let Self { place, permit, started, mut timing, deployment } = self;
         let took = started.elapsed();
         permit.success();
-        place.finish(answer.usage.map(|Usage { input_tokens, output_tokens }| input_tokens + output_tokens));
+        place.finish(answer.usage);
         metrics::called(&deployment, "answered", took);
         timing.called += took;
         Reply { answer, deployment, timing, degraded: false }

@@ -30,7 +30,7 @@ struct Flow {
 /// Waits until a deployment says its first part.
 pub(crate) async fn open(llm: Arc<Llm>, who: Who, ask: Ask) -> Result<Pieces, Error> {
     let model = llm.model(&ask.model)?;
-    let attempt = llm.attempt(model, &ask);
+    let attempt = llm.attempt(model, &who, &ask);
     let landed = attempt.land(|deployment, call| begin(deployment.house.provider.stream(call)).boxed()).await;
     let ((first, chunks), flight) = match landed {
         Ok(landed) => landed,

@@ -57,10 +57,10 @@ impl<'m> Trouble<'m> {
 
     /// What the caller is told.
     pub(crate) fn told(self) -> Error {
-        if let Some(Refusal { why, retry_after }) = self.refused {
+        if let Some(Refusal { why, retry_after, .. }) = self.refused {
             let (reason, message) = match why {
                 Why::Full => ("full", "the line for this model is as long as it may be"),
-                Why::Late | Why::NoKey => ("late", "the model's limits leave no place before the call's deadline"),
+                Why::Late | Why::Slow | Why::NoKey => ("late", "the model's limits leave no place before the call's deadline"),
             };
             metrics::refused(self.model, reason);
             return Error::exhausted(message, retry_after);
