@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fs::File, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs::File, path::Path, sync::Arc, time::Duration};
 
 use holdfast_config::{Common, Secret, Tls};
 use holdfast_proto::llm::v1::llm_service_server::LlmServiceServer;
@@ -10,8 +10,8 @@ use crate::{
     Config,
     clock::Clock,
     config::{self, Kind},
-    domain::Limits,
-    gate::{Gate, LineBounds},
+    domain::{Bounds, Limits},
+    gate::Gate,
     grpc::Grpc,
     llm::Llm,
     metrics::{self, Gauges},
@@ -60,19 +60,11 @@ fn house(
     // The mesh's own simulator shows the mesh's own certificate.
     let own = common.tls.as_ref().and_then(Tls::trusted).filter(|_| simulated);
     let authority = provider.authority.as_ref().or(own).cloned();
-    let limits = provider.keys.iter().map(|key| {
-        let limits = Limits {
-            requests: key.requests_per_minute,
-            tokens: key.tokens_per_minute,
-            concurrency: key.concurrency,
-            window: *provider.window,
-        };
-        (format!("{name}.{}", key.name), limits)
-    });
     let bounds =
-        LineBounds { calls: config.llm_proxy.waiting_calls_max, bytes: config.llm_proxy.waiting_bytes_max.bytes() };
-    let gauges = Gauges::new(name, provider.keys.iter().map(|key| key.name.as_str()));
-    let gate = Gate::open(dir, limits.collect(), bounds, clock.clone(), gauges)
+        Bounds { calls: config.llm_proxy.waiting_calls_max, bytes: config.llm_proxy.waiting_bytes_max.bytes() };
+    let order = (bounds, *config.llm_proxy.priority_ageing);
+    let limits = provider.keys.iter().map(|key| (key.name.clone(), limits(key, *provider.window))).collect();
+    let gate = Gate::open(dir, name, limits, order, clock.clone(), Gauges::new(name))
         .map_err(|error| ServeError::Data { path: dir.into(), why: error.to_string() })?;
     let keys = provider.keys.iter().map(|key| NamedKey {
         name: key.name.clone(),
@@ -88,6 +80,10 @@ fn house(
         cooldown: *provider.cooldown,
         quarantine: *provider.quarantine,
     })
+}
+
+fn limits(key: &config::Key, window: Duration) -> Limits {
+    Limits { own: key.limits(), models: key.models.clone(), window }
 }
 
 fn upstream(
@@ -117,9 +113,11 @@ fn upstream(
 fn model(name: &str, model: &config::Model, config: &Config, houses: &BTreeMap<&str, Arc<House>>) -> Model {
     let deployments = model.deployments.iter().map(|deployment| {
         let name = format!("{}/{}", deployment.provider, deployment.model);
+        let house = houses[deployment.provider.as_str()].clone();
         Deployment {
             upstream: deployment.model.clone(),
-            house: houses[deployment.provider.as_str()].clone(),
+            lane: house.gate.lane(&deployment.model),
+            house,
             breaker: breaker(&name, &config.providers[&deployment.provider].breaker),
             name,
         }
