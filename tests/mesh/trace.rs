@@ -17,7 +17,8 @@ const DISPUTE: &str = r#"{"customer_id":"C-1001","message":"I did not make this 
 const WITHIN: Duration = Duration::from_secs(60);
 
 async fn traced(collector: &Collector) -> Mesh {
-    Mesh::builder().env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint()).start().await
+    let quiet = ("HOLDFAST_TELEMETRY__LOG", "error");
+    Mesh::builder().env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint()).env(quiet.0, quiet.1).start().await
 }
 
 /// Runs the demonstration for a caller who has a trace already.

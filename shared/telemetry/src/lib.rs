@@ -11,7 +11,11 @@ use std::io::IsTerminal as _;
 use holdfast_config::{LogFormat, Telemetry};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt as _, registry, registry::LookupSpan,
+    util::SubscriberInitExt as _,
+};
 
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -40,31 +44,39 @@ pub struct Guard {
 pub fn init(service: &'static str, config: &Telemetry) -> Result<Guard, TelemetryError> {
     metrics::install()?;
     let filter = filter(&config.log)?;
+    let provider = traceparent::export_wanted().then(|| spans::provider(service)).transpose()?;
+    provider.as_ref().inspect(|provider| apart::install(provider));
+    let installed = match &provider {
+        None => registry().with(filter).with(lines(config)).try_init(),
+        // What is logged and what is traced are two questions: a quiet log must not cost the traces.
+        Some(provider) => {
+            let traces = tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer("holdfast"))
+                .with_location(false)
+                .with_threads(false)
+                .with_tracked_inactivity(false)
+                .with_filter(LevelFilter::INFO);
+            registry().with(lines(config).with_filter(filter)).with(traces).try_init()
+        }
+    };
+    installed.map_err(|_| TelemetryError::Installed)?;
+    Ok(Guard { provider })
+}
+
+/// Logs in the configured format.
+fn lines<S>(config: &Telemetry) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = match config.log_format {
+    match config.log_format {
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(true);
             lines.fmt_fields(lines::Json::default()).boxed()
         }
         // The target tells the services of `up` apart; colours are for people alone.
         LogFormat::Text => lines.fmt_fields(lines::Text).with_ansi(std::io::stderr().is_terminal()).boxed(),
-    };
-    let provider = traceparent::export_wanted().then(|| spans::provider(service)).transpose()?;
-    provider.as_ref().inspect(|provider| apart::install(provider));
-    let traces = provider.as_ref().map(|provider| {
-        tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("holdfast"))
-            .with_location(false)
-            .with_threads(false)
-            .with_tracked_inactivity(false)
-    });
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(lines)
-        .with(traces)
-        .try_init()
-        .map_err(|_| TelemetryError::Installed)?;
-    Ok(Guard { provider })
+    }
 }
 
 /// The configured filter. The MCP library tells every message with all that is in it: who wants that asks for it by name.
