@@ -1,4 +1,5 @@
-//! What the llm-proxy adds to a (simulated) model that answers at once.
+//! What the llm-proxy adds to a (simulated) model that answers at once: with limits of every kind, the line, accounts, a
+//! budget and tracing.
 
 use holdfast_config::Peer;
 use holdfast_proto::llm::v1::{GenerateRequest, Message, Role, llm_service_client::LlmServiceClient};
@@ -7,13 +8,15 @@ use tonic::transport::Channel;
 
 use crate::{
     Figures,
+    collector::Collector,
     echo::added,
     load::{Call, Load, channels, drive},
     mesh,
 };
 
 pub(crate) async fn bench() -> Figures {
-    let mesh = mesh::start(&[Peer::Simulator, Peer::LlmProxy]).await;
+    let collector = Collector::start().await;
+    let mesh = mesh::start_traced(&collector.endpoint, &[Peer::Simulator, Peer::State, Peer::LlmProxy]).await;
     added(|callers| direct(&mesh, callers), |callers| proxied(&mesh, callers)).await
 }
 

@@ -2,6 +2,7 @@
 
 mod bare_redis;
 mod breaker;
+mod collector;
 mod cpu;
 mod echo;
 mod lifecycle;
@@ -37,6 +38,7 @@ fn main() {
     runtime.block_on(async {
         match arguments[..] {
             ["serve-echo", port] => echo::serve(port.parse().expect("a port")).await,
+            ["serve-collector", port] => collector::serve(port.parse().expect("a port")).await,
             ["work", url] => worker::work(url.to_owned()).await,
             ref wanted => measure(wanted).await,
         }

@@ -15,7 +15,12 @@ pub(crate) async fn start(wanted: &[Peer]) -> Mesh {
     start_on(None, wanted).await
 }
 
-/// The same on a PostgreSQL, where there is one.
+/// The same, which sends its spans to a collector.
+pub(crate) async fn start_traced(collector: &str, wanted: &[Peer]) -> Mesh {
+    builder().env("OTEL_EXPORTER_OTLP_ENDPOINT", collector).only(wanted).start().await
+}
+
+/// A mesh with these services on a PostgreSQL, where there is one.
 pub(crate) async fn start_on(postgres: Option<&Postgres>, wanted: &[Peer]) -> Mesh {
     let mut builder = builder();
     if let Some(postgres) = postgres {
