@@ -12,6 +12,8 @@ mod histories;
 mod kill_storm;
 mod lifecycle;
 mod mcp;
+mod model_fairness;
+mod model_keys;
 mod model_limit;
 mod observed;
 mod python;

@@ -8,8 +8,10 @@ use holdfast_tests::accounts::{self, Manner};
 use holdfast_tests::histories::{self, stage::Backing};
 use holdfast_tests::kill_storm::{self, Stage, Storm};
 use holdfast_tests::load::{self, Findings, Size, Store};
+use holdfast_tests::pacing::{self, Scale};
 use holdfast_tests::{
-    backlog, cascade, counting, fairness, overload, queue_kills, retail, state_load, tool_effects, tool_hang,
+    backlog, cascade, counting, fairness, llm_fairness, llm_trace, overload, queue_kills, retail, state_load, streams,
+    tool_effects, tool_hang,
 };
 use serde_json::{Value, json};
 
@@ -25,7 +27,7 @@ impl From<Findings> for Verdict {
     }
 }
 
-const PROOFS: [(&str, &str); 13] = [
+const PROOFS: [(&str, &str); 17] = [
     ("accounts", "12,000 invocations that read, think and write one of 50 shared records: conditionally, and blindly"),
     ("backlog", "leases with a million waiting, beside a thousand, on both stores; or --embedded, or --postgres"),
     (
@@ -35,7 +37,12 @@ const PROOFS: [(&str, &str); 13] = [
     ("counting", "10,000 read-modify-writes of one record by 32 clients"),
     ("fairness", "what one tenant's flood costs nine others; --postgres: with two queue processes"),
     ("kill_storm", "three minutes of kill -9 over everything but state; --embedded: on one SQLite"),
+    ("model_fairness", "what one tenant's hundredfold load on one limit of tokens costs nine others"),
     ("overload", "up to ten times the capacity, from callers who wait for nobody; --postgres likewise"),
+    (
+        "pacing",
+        "40 callers where 20 are allowed at once, 2,000 calls where 600 are a minute; time 20 times as fast, or --real",
+    ),
     ("queue_kills", "kill -9 of the queue between acknowledging and leasing, 200 times"),
     ("retail_kills", "the retail desk's cases, three times over, while every service is killed in turn"),
     (
@@ -43,11 +50,13 @@ const PROOFS: [(&str, &str); 13] = [
         "50,000 calls at several state processes through kills, judged; --embedded, --postgres, --redis, --failover",
     ),
     ("state_load", "what saturating writes cost readers, and what five million records cost memory"),
+    ("streams", "a thousand streams through one llm-proxy, slow readers among them, and callers that go away"),
     (
         "tool_effects",
         "1,000 storms over calls with effects: lost answers, killed workers, a killed proxy; --quick: 100",
     ),
     ("tool_hang", "what a hanging tool costs its callers, and the callers of another tool"),
+    ("trace", "an hour of a real service's model calls, 20 times as fast, on a limit of tokens that its bursts exceed"),
 ];
 
 #[tokio::main]
@@ -61,17 +70,21 @@ async fn main() -> ExitCode {
         }
         "accounts" => accounts().await,
         "backlog" => backlog::run(size(), stores()).await.into(),
-        "cascade" => cascade().await,
+        "cascade" => found(cascade::run(size()).await),
         "counting" => counting().await,
         "fairness" => fairness::run(size(), store()).await.into(),
         "kill_storm" => kill_storm().await,
+        "model_fairness" => llm_fairness::run(size()).await.into(),
         "overload" => overload::run(size(), store()).await.into(),
+        "pacing" => pacing::run(size(), if has("--real") { Scale::Real } else { Scale::Compressed }).await.into(),
         "queue_kills" => queue_kills().await,
         "retail_kills" => retail_kills().await,
         "state_histories" => state_histories().await,
         "state_load" => state_load::run(size()).await.into(),
+        "streams" => streams::run(size()).await.into(),
         "tool_effects" => tool_effects().await,
         "tool_hang" => tool_hang().await,
+        "trace" => found(llm_trace::run(size()).await),
         _ => {
             println!("{:16} the README's first command in a fresh clone and an empty environment", "fresh_clone");
             println!("{:16} 10,000 seeds of the queue's core, or as many as are named after it", "simulation");
@@ -123,11 +136,10 @@ async fn accounts() -> Verdict {
     }
 }
 
-async fn cascade() -> Verdict {
-    match cascade::run(size()).await {
-        Some(findings) => findings.into(),
-        None => Verdict { holds: false, figures: json!({"missing": "the test data"}) },
-    }
+/// What a proof on the test data found, where that is there.
+fn found(findings: Option<Findings>) -> Verdict {
+    let missing = || Verdict { holds: false, figures: json!({"missing": "the test data"}) };
+    findings.map_or_else(missing, Verdict::from)
 }
 
 async fn state_histories() -> Verdict {
