@@ -69,9 +69,10 @@ impl Config {
         if section.bytes_max < section.payload_max {
             return Err(Invalid::new("gateway.bytes_max", "must hold at least one payload (gateway.payload_max)"));
         }
-        if let Some(host) = section.mcp.hosts.iter().find(|host| !is_host(host)) {
-            let why = format!("{host:?} is no host: write it as NAME or NAME:PORT");
-            return Err(Invalid::new("gateway.mcp.hosts", why));
+        for (key, web) in [("gateway.mcp.hosts", &section.mcp), ("gateway.openai.hosts", &section.openai)] {
+            if let Some(host) = web.hosts.iter().find(|host| !is_host(host)) {
+                return Err(Invalid::new(key, format!("{host:?} is no host: write it as NAME or NAME:PORT")));
+            }
         }
         check_room(section)?;
         Agreed::validate(section.tenant_rate(), &self.tenants)?;
@@ -153,6 +154,11 @@ impl Config {
     /// Hosts that MCP clients may mean, beside the names of this machine.
     pub(crate) fn mcp_hosts(&self) -> &[String] {
         &self.gateway.mcp.hosts
+    }
+
+    /// Hosts that clients of OpenAI's API may mean, beside the names of this machine.
+    pub(crate) fn openai_hosts(&self) -> &[String] {
+        &self.gateway.openai.hosts
     }
 
     /// How long a stream to the queue may take to open.

@@ -26,7 +26,7 @@ use crate::outflow::Outflow;
 use body::{Passed, Upward};
 use methods::Load;
 
-pub(crate) use web::PATH as MCP;
+pub(crate) use web::Site;
 
 /// The services behind this door.
 const SERVICES: [(&str, Peer); 4] = [

@@ -14,8 +14,8 @@ use crate::access::Door;
 use crate::config::Config;
 use crate::invocations::Invocations;
 use crate::link::{Lane, Link};
-use crate::passthrough::Passthrough;
-use crate::{front::Front, metrics, passthrough};
+use crate::passthrough::{Passthrough, Site};
+use crate::{front::Front, metrics};
 
 /// What a message may have beside its payload: names, labels, the retry policy.
 const BESIDE_PAYLOAD_BYTES: usize = 256 << 10;
@@ -57,10 +57,12 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     let router = std::mem::take(routes.axum_router_mut());
     let behind = Arc::new(Passthrough { admission, outflow, lease_key: host.lease_key(), stop });
     *routes.axum_router_mut() = behind.routes(router, &common)?;
-    let web = behind.web(&common, config.mcp_hosts(), host.is_loopback())?;
 
-    let host = host.with_limits(Limits { in_flight_max: config.calls_max(), ..Limits::default() });
-    let host = host.with_web(passthrough::MCP, web);
+    let mut host = host.with_limits(Limits { in_flight_max: config.calls_max(), ..Limits::default() });
+    for (site, hosts) in [(Site::MCP, config.mcp_hosts()), (Site::OPENAI, config.openai_hosts())] {
+        let routes = behind.web(site, &common, hosts, host.is_loopback())?;
+        host = host.with_web_as(site.prefix, routes, site.refusal);
+    }
     let served = host.serve_as(routes, Arc::new(Door::new(keys))).await;
     link.abort();
     served

@@ -34,14 +34,15 @@ pub(super) struct Section {
     pub(super) connect_within: Span,
     pub(super) answer_within: Span,
     pub(super) resend_within: Span,
-    pub(super) mcp: McpSetting,
+    pub(super) mcp: WebSetting,
+    pub(super) openai: WebSetting,
 }
 
-/// `[gateway.mcp]`
+/// `[gateway.mcp]` and `[gateway.openai]`
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct McpSetting {
-    /// Hosts that MCP clients may mean, with or without a port. On loopback the names of this machine always are; elsewhere
+pub(super) struct WebSetting {
+    /// Hosts that these clients may mean, with or without a port. On loopback the names of this machine always are; elsewhere
     /// none here means any.
     pub(super) hosts: Vec<String>,
 }
@@ -86,7 +87,8 @@ impl Default for Section {
             connect_within: Span::from_secs(1),
             answer_within: Span::from_secs(5),
             resend_within: Span::from_secs(5),
-            mcp: McpSetting::default(),
+            mcp: WebSetting::default(),
+            openai: WebSetting::default(),
         }
     }
 }

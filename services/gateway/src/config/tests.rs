@@ -109,8 +109,10 @@ fn limits_that_contradict_each_other_are_refused_by_name() {
 }
 
 #[test]
-fn a_host_that_no_mcp_client_could_mean_is_refused() {
-    assert!(load("[gateway.mcp]\nhosts = [\"mcp.example\", \"mcp.example:443\"]\n").is_ok());
-    let refused = refused("[gateway.mcp]\nhosts = [\"https://mcp.example\"]\n");
-    assert!(refused.contains("gateway.mcp.hosts") && refused.contains("NAME:PORT"), "{refused}");
+fn a_host_that_no_client_could_mean_is_refused() {
+    for section in ["gateway.mcp", "gateway.openai"] {
+        assert!(load(&format!("[{section}]\nhosts = [\"a.example\", \"a.example:443\"]\n")).is_ok());
+        let refused = refused(&format!("[{section}]\nhosts = [\"https://a.example\"]\n"));
+        assert!(refused.contains(&format!("{section}.hosts")) && refused.contains("NAME:PORT"), "{refused}");
+    }
 }

@@ -8,6 +8,7 @@ mod harness;
 mod keys;
 mod lifecycle;
 mod link;
+mod openai;
 mod passthrough;
 mod redrive;
 mod run;
