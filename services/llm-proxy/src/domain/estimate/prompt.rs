@@ -1,0 +1,186 @@
+//! What of a request a model reads, found without building the tree: text, and what costs beside it.
+
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::domain::{
+    chat::Fields,
+    tokens::{Counter, Text},
+};
+
+/// A message's frame.
+const MESSAGE: u64 = 4;
+/// What every request has.
+const REQUEST: u64 = 3;
+/// The frame of a tool's call.
+const TOOL_CALL: u64 = 8;
+/// A picture: what the dearest of the common sizes costs.
+const PICTURE: u64 = 1_600;
+/// A picture of which little detail is asked for.
+const SMALL_PICTURE: u64 = 100;
+/// Sounds and files, which are base64: bytes of a token.
+const BYTES_PER_TOKEN: u64 = 100;
+/// Fields that are read as they are written, with their names and brackets.
+const READ_WHOLE: [&str; 4] = ["tools", "functions", "response_format", "prediction"];
+/// The most answers that one request can ask for.
+const ANSWERS_MAX: u64 = 128;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Prompt {
+    pub(super) text: Text,
+    /// Tokens beside the text.
+    pub(super) beside: u64,
+    /// Pictures, sounds or files are among it.
+    pub(super) guessed: bool,
+    /// How many answers are asked for.
+    pub(super) answers: u64,
+}
+
+impl Prompt {
+    pub(super) fn read(fields: &Fields, counter: Counter) -> Self {
+        let mut reading = Reading { counter, beside: REQUEST, guessed: false };
+        if let Some(messages) = fields.get("messages") {
+            let mut json = serde_json::Deserializer::from_str(messages.get());
+            if (Walk { reading: &mut reading, at: At::Messages }).deserialize(&mut json).is_err() {
+                // Too deep to look into: whoever reads it has all of it.
+                reading.counter.add(messages.get());
+            }
+        }
+        READ_WHOLE.iter().filter_map(|name| fields.get(*name)).for_each(|field| reading.counter.add(field.get()));
+        let answers = fields.get("n").and_then(|n| n.get().trim().parse().ok()).unwrap_or(1);
+        let Reading { counter, beside, guessed } = reading;
+        Self { text: counter.text(), beside, guessed, answers: answers.clamp(1, ANSWERS_MAX) }
+    }
+}
+
+struct Reading {
+    counter: Counter,
+    beside: u64,
+    guessed: bool,
+}
+
+/// Where in the messages something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    Messages,
+    Message,
+    Text,
+    Picture,
+    Detail,
+    Data,
+    /// What names the message and its parts: in the frame already.
+    Frame,
+}
+
+struct Walk<'r> {
+    reading: &'r mut Reading,
+    at: At,
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        match self.at {
+            At::Frame => IgnoredAny::deserialize(json).map(|_| ()),
+            _ => json.deserialize_any(self),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        match self.at {
+            At::Messages | At::Message | At::Text => self.reading.counter.add(text),
+            At::Data => self.reading.beside += text.len() as u64 / BYTES_PER_TOKEN,
+            At::Detail if text == "low" => self.reading.beside -= PICTURE - SMALL_PICTURE,
+            At::Picture | At::Detail | At::Frame => {}
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let at = if self.at == At::Messages { At::Message } else { self.at };
+        while list.next_element_seed(Walk { reading: self.reading, at })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        if self.at == At::Message {
+            self.reading.beside += MESSAGE;
+        }
+        while let Some(Name(at)) = map.next_key::<Name>()? {
+            let at = match at {
+                // Inside of a picture nothing is text.
+                At::Text if matches!(self.at, At::Picture | At::Data) => self.at,
+                at => at,
+            };
+            match at {
+                At::Picture if self.at != At::Picture => {
+                    (self.reading.beside, self.reading.guessed) = (self.reading.beside + PICTURE, true);
+                }
+                At::Data => self.reading.guessed = true,
+                At::Message => self.reading.beside += TOOL_CALL,
+                _ => {}
+            }
+            let at = if at == At::Message { At::Text } else { at };
+            map.next_value_seed(Walk { reading: self.reading, at })?;
+        }
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// A field of a message by what stands in it; a call of a tool is like a message of its own.
+struct Name(At);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct ByName;
+        impl Visitor<'_> for ByName {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a field's name")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<Name, E> {
+                Ok(Name(match name {
+                    "role" | "type" | "id" | "tool_call_id" => At::Frame,
+                    "function" | "function_call" => At::Message,
+                    "image_url" | "image" | "input_image" => At::Picture,
+                    "detail" => At::Detail,
+                    "input_audio" | "audio" | "file" | "video_url" => At::Data,
+                    _ => At::Text,
+                }))
+            }
+        }
+        json.deserialize_str(ByName)
+    }
+}
