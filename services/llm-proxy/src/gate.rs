@@ -1,7 +1,9 @@
 //! A provider's pool of keys, shared by the calls: they wait here, each woken when its turn comes.
 
+mod days;
 mod desk;
 mod journal;
+mod keep;
 mod place;
 
 use std::{collections::HashMap, io, path::Path, sync::Arc, time::Duration};
@@ -13,19 +15,19 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use self::desk::{Desk, Desks};
+use self::{desk::Desks, journal::Mark};
 pub(crate) use self::place::{Arrival, Place};
 use crate::{
     clock::Clock,
-    domain::{Asked, Bounds, Capacity, Decision, Lane, Limits, Pool, Refusal, Ticket, Want, Why},
+    domain::{Asked, Bounds, Capacity, Decision, Grant, Lane, Limits, Pool, Refusal, Ticket, Want, Why},
     metrics::Gauges,
 };
 
-/// The gate of one provider. Its timer ends with it.
+/// The gate of one provider. Its duties end with it.
 #[derive(Debug)]
 pub(crate) struct Gate {
     shared: Arc<Shared>,
-    timer: JoinHandle<()>,
+    duties: [JoinHandle<()>; 2],
 }
 
 #[derive(Debug)]
@@ -34,6 +36,8 @@ struct Shared {
     clock: Clock,
     /// Rings when the time to wake at may have come nearer.
     moved: Notify,
+    /// Rings when there is something that the next process has to know.
+    unwritten: Notify,
     /// Says that something is not as it was.
     changes: watch::Sender<()>,
     gauges: Gauges,
@@ -66,9 +70,10 @@ impl Gate {
         let mut desks = Desks::new(dir, prefix);
         desks.set(keys, &mut pool, &clock, &gauges)?;
         let state = Mutex::new(State { pool, desks, waiting: HashMap::new() });
-        let shared = Arc::new(Shared { state, clock, moved: Notify::new(), changes: watch::Sender::new(()), gauges });
-        let timer = tokio::spawn(keep_time(Arc::clone(&shared)));
-        Ok(Self { shared, timer })
+        let (moved, unwritten, changes) = (Notify::new(), Notify::new(), watch::Sender::new(()));
+        let shared = Arc::new(Shared { state, clock, moved, unwritten, changes, gauges });
+        let duties = [tokio::spawn(keep_time(Arc::clone(&shared))), tokio::spawn(keep::keep(Arc::clone(&shared)))];
+        Ok(Self { shared, duties })
     }
 
     /// The lane of an upstream model.
@@ -82,6 +87,8 @@ impl Gate {
     /// The directory cannot be used: then all is as it was.
     pub(crate) fn set_keys(&self, keys: Vec<(String, Limits)>) -> io::Result<()> {
         let shared = &self.shared;
+        // Who comes back later finds it.
+        keep::write(&shared.flush(false));
         let set = {
             let State { pool, desks, .. } = &mut *shared.state.lock();
             desks.set(keys, pool, &shared.clock, &shared.gauges)
@@ -138,10 +145,7 @@ impl Gate {
             let mut state = shared.state.lock();
             let now = shared.clock.now();
             match state.pool.ask(now, want.clone(), ticket) {
-                Asked::Granted(grant) => {
-                    let desk = state.desks.of(grant.key);
-                    return Ok(Place::new(Arc::clone(shared), desk, grant));
-                }
+                Asked::Granted(grant) => return Ok(shared.place(&state, grant)),
                 Asked::Refused(refusal) => return Err(refusal),
                 Asked::Waiting(ticket) => {
                     let (sender, receiver) = oneshot::channel();
@@ -168,7 +172,8 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        self.timer.abort();
+        self.duties.iter().for_each(JoinHandle::abort);
+        keep::write(&self.shared.flush(true));
     }
 }
 
@@ -189,10 +194,7 @@ impl Shared {
         let mut decided = Vec::new();
         for decision in state.pool.advance(now) {
             let (ticket, outcome) = match decision {
-                Decision::Granted(grant) => {
-                    let desk = state.desks.of(grant.key);
-                    (grant.ticket, Ok(Place::new(Arc::clone(self), desk, grant)))
-                }
+                Decision::Granted(grant) => (grant.ticket, Ok(self.place(state, grant))),
                 Decision::Refused(ticket, refusal) => (ticket, Err(refusal)),
             };
             decided.push((state.waiting.remove(&ticket), outcome));
@@ -206,6 +208,11 @@ impl Shared {
             self.changes.send_replace(());
         }
         decided
+    }
+
+    fn place(self: &Arc<Self>, state: &State, grant: Grant) -> Place {
+        let mark = Mark::of(state.pool.upstream(grant.lane));
+        Place::new(Arc::clone(self), state.desks.of(grant.key), mark, grant)
     }
 
     /// Somebody's time passed in line. A place may come free for it no sooner than for the first who waits.

@@ -18,7 +18,7 @@ use std::{
 use self::health::Health;
 pub(crate) use self::{
     health::State,
-    past::{Past, Record},
+    past::{DailyUse, Days, Past, Record},
 };
 use super::{
     meter::{Book, Held, Kind, Meter},
@@ -100,17 +100,11 @@ enum Due {
 }
 
 impl Key {
-    /// A key whose limits for single models are given by their lanes.
-    pub(crate) fn new(
-        name: Arc<str>,
-        limits: &Limits,
-        models: Vec<(Lane, ModelLimits)>,
-        past: &Past,
-        now: Duration,
-    ) -> Self {
-        let mut key = Self {
+    /// A key without limits.
+    pub(crate) fn new(name: Arc<str>) -> Self {
+        Self {
             name,
-            window: limits.window,
+            window: Duration::ZERO,
             concurrency: None,
             own: Book::default(),
             models: BTreeMap::new(),
@@ -118,16 +112,22 @@ impl Key {
             due: BTreeSet::new(),
             places: 0,
             health: Health::default(),
-        };
-        key.set(limits, models, past, now);
-        key
+        }
     }
 
-    /// Other limits from here on. What was used of those that there were stays used; new ones go by what is known.
-    pub(crate) fn set(&mut self, limits: &Limits, models: Vec<(Lane, ModelLimits)>, past: &Past, now: Duration) {
+    /// Its limits from here on, those for single models by their lanes. What was used of limits that there were stays used;
+    /// new ones go by what is known.
+    pub(crate) fn set(
+        &mut self,
+        limits: &Limits,
+        models: Vec<(Lane, ModelLimits)>,
+        (past, days): (&Past, &Days),
+        now: Duration,
+    ) {
         (self.window, self.concurrency) = (limits.window, limits.own.concurrency.map(u64::from));
         let fresh = self.own.set(&limits.own, limits.window);
         let mut latest = past.enter(&mut self.own, &fresh, None, now);
+        days.enter(past, &mut self.own, &fresh, None, now);
         for call in self.calls.values_mut() {
             self.own.take_again(&mut call.own, call.need, &fresh, call.arrived.map(|_| now));
         }
@@ -136,6 +136,7 @@ impl Key {
             let book = self.models.entry(lane).or_default();
             let fresh = book.set(&of_model, limits.window);
             latest = latest.max(past.enter(book, &fresh, Some(lane), now));
+            days.enter(past, book, &fresh, Some(lane), now);
             for call in self.calls.values_mut().filter(|call| call.lane == lane) {
                 book.take_again(&mut call.model, call.need, &fresh, call.arrived.map(|_| now));
             }
@@ -283,6 +284,17 @@ impl Key {
 
     pub(crate) fn is_idle(&self) -> bool {
         self.calls.is_empty()
+    }
+
+    /// What the last day holds, to be kept.
+    pub(crate) fn days(&self) -> Vec<DailyUse> {
+        let of_models = self.models.iter().map(|(lane, book)| (Some(*lane), book));
+        let books = std::iter::once((None, &self.own)).chain(of_models);
+        let day = |lane: Option<Lane>, (kind, meter): (Kind, &Meter)| DailyUse { lane, kind, slices: meter.frees().collect() };
+        let daily = |(lane, book): (Option<Lane>, &'_ Book)| {
+            book.meters().filter(|(kind, _)| kind.is_daily()).map(|meter| day(lane, meter)).collect::<Vec<_>>()
+        };
+        books.flat_map(daily).collect()
     }
 
     /// The meters over all models.

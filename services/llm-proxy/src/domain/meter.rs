@@ -190,6 +190,13 @@ impl Meter {
         }
     }
 
+    /// What an earlier process counts of a day, until that time.
+    pub(crate) fn restore(&mut self, until: Duration, amount: u64) {
+        if let Self::Day(log) = self {
+            log.count(until, amount);
+        }
+    }
+
     /// Less arrived at that time than was reserved.
     pub(crate) fn correct(&mut self, arrived: Duration, fewer: u64) {
         match self {

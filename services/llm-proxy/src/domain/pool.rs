@@ -22,7 +22,7 @@ pub(crate) use self::{
 };
 use super::{
     forecast,
-    key::{Ending, Key, Limits, Past, Room},
+    key::{DailyUse, Days, Ending, Key, Limits, Past, Room},
     line::{Blocked, Bounds, Charge, Line, Needed, Ticket, Waiter},
 };
 
@@ -32,6 +32,7 @@ pub(crate) struct NewKey {
     pub(crate) name: Arc<str>,
     pub(crate) limits: Limits,
     pub(crate) past: Past,
+    pub(crate) days: Days,
 }
 
 /// The least that somebody is told to wait, where nothing better is known.
@@ -96,25 +97,35 @@ impl Pool {
     }
 
     /// The keys from here on, in this order. Those that stay keep their state; those that go end the calls that they have.
-    pub(crate) fn set_keys(&mut self, now: Duration, keys: Vec<NewKey>) -> Vec<KeyId> {
+    pub(crate) fn set_keys(&mut self, now: Duration, keys: Vec<NewKey>) {
         self.pass(now);
         self.in_use = keys.into_iter().map(|key| self.set_key(now, key)).collect();
-        self.keys.retain(|id, key| self.in_use.contains(id) || !key.is_idle());
         // Somebody in line may wait for a key that is gone.
         self.rested = true;
+    }
+
+    /// The keys in use, in their order.
+    pub(crate) fn key_ids(&self) -> Vec<KeyId> {
         self.in_use.clone()
     }
 
-    fn set_key(&mut self, now: Duration, NewKey { name, limits, past }: NewKey) -> KeyId {
+    fn set_key(&mut self, now: Duration, NewKey { name, limits, past, days }: NewKey) -> KeyId {
         let models = limits.models.iter().map(|(model, limits)| (self.lane(model), limits.clone())).collect();
-        let known = self.keys.iter_mut().find(|(_, key)| key.name == name);
-        if let Some((id, key)) = known {
-            key.set(&limits, models, &past, now);
-            return *id;
-        }
-        let id = KeyId(self.number());
-        self.keys.insert(id, Key::new(name, &limits, models, &past, now));
+        let known = self.keys.iter().find(|(_, key)| key.name == name).map(|(id, _)| *id);
+        let id = known.unwrap_or_else(|| KeyId(self.number()));
+        let key = self.keys.entry(id).or_insert_with(|| Key::new(name));
+        key.set(&limits, models, (&past, &days), now);
         id
+    }
+
+    /// What the last day of a key's limits holds, to be kept.
+    pub(crate) fn days(&mut self, now: Duration, id: KeyId) -> Vec<DailyUse> {
+        self.with(now, id, |key| key.days()).unwrap_or_default()
+    }
+
+    /// The upstream model of a lane.
+    pub(crate) fn upstream(&self, lane: Lane) -> &Arc<str> {
+        &self.lanes[usize::from(lane.0)]
     }
 
     /// A call comes; with a ticket where it has waited before.
@@ -154,8 +165,8 @@ impl Pool {
                 decisions.push(Decision::Refused(waiter.ticket, refusal));
             }
         }
-        if std::mem::take(&mut self.rested) {
-            let start = self.usable_at(now);
+        let start = self.usable_at(now);
+        if std::mem::take(&mut self.rested) && start > now {
             for Waiter { ticket, want } in self.line.hopeless(|_| start) {
                 let why = want.misses(start).unwrap_or(Why::Late);
                 decisions.push(Decision::Refused(ticket, refusal(why, now, start)));
@@ -250,6 +261,11 @@ impl Pool {
         self.usable().iter().filter(|key| key.usable_at() <= now).count()
     }
 
+    /// What counts as a minute, where there are keys.
+    pub(crate) fn window(&self) -> Option<Duration> {
+        self.usable().iter().map(|key| key.window()).min()
+    }
+
     pub(crate) fn in_line(&self) -> usize {
         self.line.len()
     }
@@ -262,6 +278,9 @@ impl Pool {
     /// Lets time pass for the keys.
     fn pass(&mut self, now: Duration) {
         self.keys.values_mut().for_each(|key| key.advance(now));
+        if self.keys.len() > self.in_use.len() {
+            self.keys.retain(|id, key| self.in_use.contains(id) || !key.is_idle());
+        }
     }
 
     fn with<T>(&mut self, now: Duration, id: KeyId, change: impl FnOnce(&mut Key) -> T) -> Option<T> {
@@ -284,7 +303,7 @@ impl Pool {
         self.keys.get_mut(&key).expect("it was found").take(now, call, want.lane, want.need);
         let charge = self.line.served(want);
         self.calls.insert(call, charge);
-        Grant { call, key, ticket }
+        Grant { call, key, lane: want.lane, ticket }
     }
 
     /// A key for a newcomer, where nobody who could start stands before it.

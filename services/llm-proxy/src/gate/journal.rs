@@ -1,14 +1,18 @@
 //! Keeps a key's last window through the end of the process: one slot of a fixed file for each call that may still count.
 //!
-//! A slot is written before its request leaves, into the page cache: enough for a process that is killed. A machine that
-//! stops takes its uptime with it; then the window counts as spent from the machine's start. The file is written out in
-//! full when it is made, so that a full disk cannot stop it later.
+//! A slot is written before its request leaves, into the page cache: enough for a process that is killed. Its end is
+//! written with one of the next calls, or soon after: until then the next process takes the call for just ended. A machine
+//! that stops takes its uptime with it; then the window counts as spent from the machine's start. The file is written out
+//! in full when it is made, so that a full disk cannot stop it later.
+
+mod slot;
 
 use std::{
     cmp::Reverse,
     collections::BinaryHeap,
     fs::{self, File},
     io,
+    ops::Range,
     os::unix::fs::FileExt as _,
     path::Path,
     time::Duration,
@@ -16,151 +20,242 @@ use std::{
 
 use parking_lot::Mutex;
 
+pub(super) use self::slot::Mark;
+use self::slot::{SLOT, decode, encode};
 use crate::{
-    clock::{Clock, STEP},
+    clock::Clock,
     config::ModelLimits,
-    domain::{ENDING_MAX, Limits, Need, Past, Record},
+    domain::{ENDING_MAX, Lane, Limits, Past, Record},
 };
 
 const MAGIC: &[u8; 16] = b"holdfast window2";
 const HEADER: usize = 64;
-const SLOT: usize = 40;
 /// Slots for each request of a window: a call that takes several windows keeps its slot so long.
 const PER_REQUEST: usize = 8;
 /// The most slots that a limit of tokens alone asks for.
 const BY_TOKENS_MAX: u64 = 16_384;
-/// The most slots at all: 8 MiB.
+/// The most slots at all: 10 MiB.
 const SLOTS_MAX: usize = 1 << 18;
 /// Slots beside those that the limits need.
 const SPARE: usize = 64;
-
-const USED: u64 = 1;
-const ARRIVED: u64 = 2;
-const ENDED: u64 = 4;
+/// Slots so near to each other are written as one.
+const NEAR: usize = 100;
+/// The most slots whose end is not written.
+const PENDING_MAX: usize = 64;
 
 /// The file of one key.
 #[derive(Debug)]
-pub(crate) struct Journal {
+pub(super) struct Journal {
     file: File,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Debug)]
+struct Slots {
     window: Duration,
+    /// What the file holds after its header, once all that is pending is written.
+    image: Vec<u8>,
+    pending: Vec<usize>,
     /// Slots by the time from which they may be used again.
-    free: Mutex<BinaryHeap<Reverse<(Duration, usize)>>>,
+    free: BinaryHeap<Reverse<(Duration, usize)>>,
 }
 
 /// The place of one call.
 #[derive(Debug)]
-pub(crate) struct Slot(usize);
+pub(super) struct Slot {
+    index: usize,
+    mark: Mark,
+}
 
 /// Reads what is known of a key's last window, and makes its file anew. A key without limits needs none.
-pub(crate) fn open(path: &Path, limits: &Limits, clock: &Clock) -> io::Result<(Option<Journal>, Past)> {
+pub(super) fn open(
+    path: &Path,
+    limits: &Limits,
+    lanes: &[(Mark, Lane)],
+    clock: &Clock,
+) -> io::Result<(Option<Journal>, Past)> {
     let Some(most) = slots(limits) else { return Ok((None, Past::Fresh)) };
     let now = clock.now();
-    let past = match fs::read(path) {
-        Ok(bytes) => read(&bytes, clock.boot(), limits.window, now),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Past::Fresh,
+    let known = match fs::read(path) {
+        Ok(bytes) => Known::read(&bytes, clock.boot(), limits.window, now),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Known::Kept(Vec::new()),
         Err(error) => return Err(error),
     };
-    let kept = match &past {
-        Past::Kept(records) => records.as_slice(),
-        _ => &[],
+    let (kept, lost) = match known {
+        Known::Kept(kept) => (kept, false),
+        Known::Lost => (Vec::new(), true),
     };
-    let slots = most.max(kept.len()) + SPARE;
-    let file = write(path, clock.boot(), matches!(past, Past::Lost(_)), kept, slots, now)?;
-    let free = (0..slots).map(|index| {
-        let until = kept.get(index).map_or(Duration::ZERO, |record| leaves(record, now, limits.window));
+    let mut image = kept.concat();
+    image.resize((most.max(kept.len()) + SPARE) * SLOT, 0);
+    let file = write(path, clock.boot(), lost, &image)?;
+    let records: Vec<_> = kept.iter().filter_map(|bytes| decode(bytes, lanes)).collect();
+    let free = (0..image.len() / SLOT).map(|index| {
+        let until = records.get(index).map_or(Duration::ZERO, |record| counts_until(record, now, limits.window));
         Reverse((until, index))
     });
-    let journal = Journal { file, window: limits.window, free: Mutex::new(free.collect()) };
-    Ok((Some(journal), past))
+    let slots = Slots { window: limits.window, free: free.collect(), image, pending: Vec::new() };
+    let past = match (lost, records.is_empty()) {
+        (true, _) => Past::Lost(Duration::ZERO),
+        (false, true) => Past::Fresh,
+        (false, false) => Past::Kept(records),
+    };
+    Ok((Some(Journal { file, slots: Mutex::new(slots) }), past))
 }
 
 impl Journal {
     /// A call is about to leave. Without a free slot it is not kept, which takes calls that last for many windows.
-    pub(crate) fn begin(&self, now: Duration, record: &Record) -> Option<Slot> {
-        let mut free = self.free.lock();
-        free.peek().filter(|Reverse((until, _))| *until <= now)?;
-        let Reverse((_, index)) = free.pop()?;
-        drop(free);
-        let slot = Slot(index);
-        self.put(&slot, &encode(record));
-        Some(slot)
+    pub(super) fn begin(&self, now: Duration, record: &Record, mark: Mark) -> Option<Slot> {
+        let mut slots = self.slots.lock();
+        slots.free.peek().filter(|Reverse((until, _))| *until <= now)?;
+        let Reverse((_, index)) = slots.free.pop()?;
+        slots.set(index, &encode(record, mark));
+        let near = slots.pending.iter().fold(index..index + 1, |all, at| all.start.min(*at)..all.end.max(at + 1));
+        if near.len() <= NEAR {
+            slots.pending.clear();
+            self.put(&slots.image, near);
+        } else {
+            self.put(&slots.image, index..index + 1);
+        }
+        Some(Slot { index, mark })
     }
 
     /// Everything is known of a call; its slot is free once it counts no more.
-    pub(crate) fn finish(&self, slot: Slot, record: &Record) {
-        self.put(&slot, &encode(record));
-        let known = record.arrived.max(record.ended).unwrap_or_default();
-        self.free.lock().push(Reverse((known + self.window, slot.0)));
+    pub(super) fn finish(&self, slot: &Slot, record: &Record) {
+        let mut slots = self.slots.lock();
+        let known = record.arrived.max(record.ended).unwrap_or_default() + slots.window;
+        self.close(&mut slots, slot.index, &encode(record, slot.mark), known);
     }
 
     /// The call never left.
-    pub(crate) fn erase(&self, slot: Slot) {
-        self.put(&slot, &[0; SLOT]);
-        self.free.lock().push(Reverse((Duration::ZERO, slot.0)));
+    pub(super) fn erase(&self, slot: &Slot) {
+        self.close(&mut self.slots.lock(), slot.index, &[0; SLOT], Duration::ZERO);
     }
 
-    fn put(&self, slot: &Slot, bytes: &[u8; SLOT]) {
-        if let Err(error) = self.file.write_all_at(bytes, (HEADER + slot.0 * SLOT) as u64) {
+    /// Writes what is not written.
+    pub(super) fn flush(&self) {
+        let mut slots = self.slots.lock();
+        for index in std::mem::take(&mut slots.pending) {
+            self.put(&slots.image, index..index + 1);
+        }
+    }
+
+    /// Other limits from here on.
+    pub(super) fn resize(&self, limits: &Limits) {
+        let mut slots = self.slots.lock();
+        slots.window = limits.window;
+        let before = slots.image.len() / SLOT;
+        let wanted = self::slots(limits).map_or(0, |most| most + SPARE);
+        if wanted > before {
+            slots.image.resize(wanted * SLOT, 0);
+            slots.free.extend((before..wanted).map(|index| Reverse((Duration::ZERO, index))));
+            self.put(&slots.image, before..wanted);
+        }
+    }
+
+    /// The calls of the last window that are over.
+    pub(super) fn past(&self, now: Duration, lanes: &[(Mark, Lane)]) -> Past {
+        let slots = self.slots.lock();
+        let records = slots.image.chunks_exact(SLOT).filter_map(|bytes| decode(bytes, lanes));
+        let over = records.filter(|record| record.ended.is_some() && counts_until(record, now, slots.window) >= now);
+        Past::Kept(over.collect())
+    }
+
+    fn close(&self, slots: &mut Slots, index: usize, bytes: &[u8; SLOT], free_from: Duration) {
+        slots.set(index, bytes);
+        slots.free.push(Reverse((free_from, index)));
+        slots.pending.push(index);
+        if slots.pending.len() > PENDING_MAX {
+            for index in std::mem::take(&mut slots.pending) {
+                self.put(&slots.image, index..index + 1);
+            }
+        }
+    }
+
+    fn put(&self, image: &[u8], slots: Range<usize>) {
+        let bytes = slots.start * SLOT..slots.end * SLOT;
+        if let Err(error) = self.file.write_all_at(&image[bytes.clone()], (HEADER + bytes.start) as u64) {
             // The limit itself holds; only a restart within this window would not know of this call.
             tracing::warn!(%error, "a call could not be kept for the case of a restart");
         }
     }
 }
 
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+impl Slots {
+    fn set(&mut self, index: usize, bytes: &[u8; SLOT]) {
+        self.image[index * SLOT..(index + 1) * SLOT].copy_from_slice(bytes);
+    }
+}
+
 /// How many calls may count at once, as far as the limits say; none without limits.
 fn slots(limits: &Limits) -> Option<usize> {
-    let of = |limits: &ModelLimits| {
-        let requests = limits.requests_per_minute.map(|most| (most as usize).saturating_mul(PER_REQUEST));
-        let places = limits.concurrency.map(|most| (most as usize).saturating_mul(2));
-        let tokens = [limits.tokens_per_minute, limits.input_tokens_per_minute, limits.output_tokens_per_minute];
-        let tokens = tokens.into_iter().flatten().min().map(|most| most.min(BY_TOKENS_MAX) as usize);
-        let days = limits.requests_per_day.or(limits.tokens_per_day).map(|most| most.min(BY_TOKENS_MAX) as usize);
-        requests.or(tokens).or(days).into_iter().chain(places).reduce(usize::saturating_add)
-    };
-    let own = of(&limits.own);
-    let wanted = own.or_else(|| limits.models.values().filter_map(of).reduce(usize::saturating_add));
-    wanted.map(|slots| slots.min(SLOTS_MAX))
+    let of_models = limits.models.values().filter_map(calls).reduce(usize::saturating_add);
+    calls(&limits.own).max(of_models).map(|slots| slots.min(SLOTS_MAX))
+}
+
+fn calls(limits: &ModelLimits) -> Option<usize> {
+    let by_tokens = |most: u64| most.min(BY_TOKENS_MAX) as usize;
+    let requests = limits.requests_per_minute.map(|most| (most as usize).saturating_mul(PER_REQUEST));
+    let places = limits.concurrency.map(|most| (most as usize).saturating_mul(2));
+    let tokens = [limits.tokens_per_minute, limits.input_tokens_per_minute, limits.output_tokens_per_minute];
+    let daily = limits.requests_per_day.or(limits.tokens_per_day);
+    let wanted = requests.or(tokens.into_iter().flatten().min().map(by_tokens)).or(daily.map(by_tokens));
+    wanted.into_iter().chain(places).reduce(usize::saturating_add)
 }
 
 /// From when a record counts no more.
-fn leaves(record: &Record, now: Duration, window: Duration) -> Duration {
+fn counts_until(record: &Record, now: Duration, window: Duration) -> Duration {
     let over = now + ENDING_MAX;
     record.arrived.unwrap_or(over).max(record.ended.unwrap_or(over)) + window
 }
 
-fn read(bytes: &[u8], boot: Option<&str>, window: Duration, now: Duration) -> Past {
-    let Some(header) = bytes.get(..HEADER).filter(|header| header.starts_with(MAGIC)) else {
-        return Past::Lost(Duration::ZERO);
-    };
-    let lost = header[16] == 1 && now <= window;
-    let written = std::str::from_utf8(&header[17..]).unwrap_or_default().trim_end_matches('\0');
-    if lost || boot != Some(written) {
-        return Past::Lost(Duration::ZERO);
-    }
-    let records = bytes[HEADER..].chunks_exact(SLOT).filter_map(decode);
-    Past::Kept(records.filter(|record| leaves(record, now, window) >= now).collect())
+/// What a file says.
+#[derive(Debug, PartialEq, Eq)]
+enum Known {
+    /// Those calls that may still count.
+    Kept(Vec<[u8; SLOT]>),
+    Lost,
 }
 
-fn write(
-    path: &Path,
-    boot: Option<&str>,
-    lost: bool,
-    kept: &[Record],
-    slots: usize,
-    now: Duration,
-) -> io::Result<File> {
-    let mut bytes = vec![0; HEADER + slots * SLOT];
+impl Known {
+    fn read(bytes: &[u8], boot: Option<&str>, window: Duration, now: Duration) -> Self {
+        let Some(header) = bytes.get(..HEADER).filter(|header| header.starts_with(MAGIC)) else {
+            return Self::Lost;
+        };
+        let lost = header[16] == 1 && now <= window;
+        let written = std::str::from_utf8(&header[17..]).unwrap_or_default().trim_end_matches('\0');
+        if lost || boot != Some(written) {
+            return Self::Lost;
+        }
+        let over = Some(now + ENDING_MAX);
+        let kept = bytes[HEADER..].chunks_exact(SLOT).filter_map(|bytes| {
+            let record = decode(bytes, &[]).filter(|record| counts_until(record, now, window) >= now)?;
+            let mut kept: [u8; SLOT] = bytes.try_into().ok()?;
+            if record.arrived.is_none() || record.ended.is_none() {
+                // Who left this call open is gone: it is over once a call given up is.
+                let record = Record { arrived: record.arrived.or(over), ended: record.ended.or(over), ..record };
+                kept = encode(&record, Mark::default());
+                kept[4..8].copy_from_slice(&bytes[4..8]);
+            }
+            Some(kept)
+        });
+        Self::Kept(kept.collect())
+    }
+}
+
+fn write(path: &Path, boot: Option<&str>, lost: bool, image: &[u8]) -> io::Result<File> {
+    let mut bytes = vec![0; HEADER];
     bytes[..16].copy_from_slice(MAGIC);
     bytes[16] = u8::from(lost);
     let boot = boot.unwrap_or_default().as_bytes();
     let length = boot.len().min(HEADER - 17);
     bytes[17..17 + length].copy_from_slice(&boot[..length]);
-    for (slot, record) in bytes[HEADER..].chunks_exact_mut(SLOT).zip(kept) {
-        // Who left these calls open is gone: they are over once a call given up is.
-        let over = now + ENDING_MAX;
-        let record = Record { arrived: record.arrived.or(Some(over)), ended: record.ended.or(Some(over)), ..*record };
-        slot.copy_from_slice(&encode(&record));
-    }
+    bytes.extend_from_slice(image);
     let fresh = path.with_extension("fresh");
     fs::write(&fresh, &bytes)?;
     let file = File::options().read(true).write(true).open(&fresh)?;
@@ -172,126 +267,5 @@ fn write(
     Ok(file)
 }
 
-fn encode(record: &Record) -> [u8; SLOT] {
-    let flag = |known: Option<Duration>, flag: u64| if known.is_some() { flag } else { 0 };
-    // Rounded up: a record may count longer than the call did, never shorter.
-    let micros = |at: Option<Duration>| at.map_or(0, |at| at.as_nanos().div_ceil(1_000) as u64);
-    let fields = [
-        USED | flag(record.arrived, ARRIVED) | flag(record.ended, ENDED),
-        micros(record.arrived),
-        micros(record.ended),
-        record.used.input,
-        record.used.output,
-    ];
-    let mut bytes = [0; SLOT];
-    for (place, field) in bytes.chunks_exact_mut(8).zip(fields) {
-        place.copy_from_slice(&field.to_le_bytes());
-    }
-    bytes
-}
-
-fn decode(bytes: &[u8]) -> Option<Record> {
-    let mut fields = [0_u64; SLOT / 8];
-    for (field, place) in fields.iter_mut().zip(bytes.chunks_exact(8)) {
-        *field = u64::from_le_bytes(place.try_into().ok()?);
-    }
-    let [flags, arrived, ended, input, output] = fields;
-    let known = |flag: u64, micros: u64| (flags & flag != 0).then(|| Duration::from_micros(micros) + STEP);
-    (flags & USED != 0).then(|| Record {
-        lane: None,
-        arrived: known(ARRIVED, arrived),
-        ended: known(ENDED, ended),
-        used: Need { input, output },
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn limits() -> Limits {
-        let own = ModelLimits { requests_per_minute: Some(3), ..ModelLimits::default() };
-        Limits { own, models: Default::default(), window: 60 * SECOND }
-    }
-
-    fn kept(past: Past) -> Vec<Record> {
-        match past {
-            Past::Kept(records) => records,
-            other => panic!("nothing was kept: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn what_was_sent_is_known_to_the_next_process() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("k");
-        let clock = Clock::start();
-        let (journal, past) = open(&path, &limits(), &clock).expect("it opens");
-        assert_eq!(past, Past::Fresh);
-        let journal = journal.expect("the key has limits");
-        let now = clock.now();
-        let slot = |record: &Record| journal.begin(now, record).expect("a slot");
-        let open_call = Record { used: Need { input: 7, output: 0 }, ..Record::default() };
-        let done = Record { arrived: Some(now), ended: Some(now), ..Record::default() };
-        let _ = slot(&open_call);
-        journal.finish(slot(&Record::default()), &done);
-        journal.erase(slot(&open_call));
-        drop(journal);
-
-        let (_, past) = open(&path, &limits(), &clock).expect("it opens again");
-
-        let kept = kept(past);
-        assert_eq!(kept.len(), 2);
-        assert!(kept.contains(&open_call));
-    }
-
-    #[test]
-    fn after_the_machine_stopped_the_window_is_unknown_until_it_has_passed() {
-        let bytes = |boot: &str| {
-            let dir = tempfile::tempdir().expect("a directory");
-            let path = dir.path().join("k");
-            drop(write(&path, Some(boot), false, &[], 4, SECOND).expect("it is written"));
-            fs::read(path).expect("it is read")
-        };
-        assert_eq!(read(&bytes("a"), Some("b"), 60 * SECOND, SECOND), Past::Lost(Duration::ZERO));
-        assert_eq!(read(&bytes("a"), None, 60 * SECOND, SECOND), Past::Lost(Duration::ZERO));
-        assert_eq!(read(&bytes("a"), Some("a"), 60 * SECOND, SECOND), Past::Kept(Vec::new()));
-        assert_eq!(read(b"garbage", Some("a"), 60 * SECOND, SECOND), Past::Lost(Duration::ZERO));
-    }
-
-    #[test]
-    fn a_second_crash_does_not_forget_that_the_window_was_unknown() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("k");
-        drop(write(&path, Some("a"), true, &[], 4, SECOND).expect("it is written"));
-        let bytes = fs::read(path).expect("it is read");
-        assert_eq!(read(&bytes, Some("a"), 60 * SECOND, 59 * SECOND), Past::Lost(Duration::ZERO));
-        assert_eq!(read(&bytes, Some("a"), 60 * SECOND, 61 * SECOND), Past::Kept(Vec::new()));
-    }
-
-    #[test]
-    fn a_limit_that_is_none_in_effect_takes_no_more_than_its_share_of_the_disk() {
-        let of = |requests_per_minute: Option<u32>| {
-            slots(&Limits { own: ModelLimits { requests_per_minute, ..ModelLimits::default() }, ..limits() })
-        };
-        assert_eq!((of(Some(100_000_000)), of(None)), (Some(SLOTS_MAX), None));
-    }
-
-    #[test]
-    fn a_slot_is_used_again_only_when_its_call_counts_no_more() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let clock = Clock::start();
-        let (journal, _) = open(&dir.path().join("k"), &limits(), &clock).expect("it opens");
-        let journal = journal.expect("the key has limits");
-        let now = clock.now();
-        let done = Record { arrived: Some(now), ended: Some(now), ..Record::default() };
-        for _ in 0..3 * PER_REQUEST + SPARE {
-            let slot = journal.begin(now, &done).expect("a slot");
-            journal.finish(slot, &done);
-        }
-        assert!(journal.begin(now + 59 * SECOND, &done).is_none());
-        assert!(journal.begin(now + 60 * SECOND, &done).is_some());
-    }
-}
+mod tests;

@@ -1,7 +1,11 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Desk, Shared, journal::Slot};
-use crate::domain::{ENDING_MAX, Ending, Grant, Need, Record, TRANSIT_MAX, Ticket, Usage};
+use super::{
+    Shared,
+    desk::Desk,
+    journal::{Mark, Slot},
+};
+use crate::domain::{ENDING_MAX, Ending, Grant, KeyId, Need, Pool, Record, TRANSIT_MAX, Ticket, Usage};
 
 /// A place with a key. It is given back when this is dropped: unused before [`Place::dispatch`], else as a call that was
 /// given up, unless its end was told.
@@ -10,6 +14,7 @@ pub(crate) struct Place {
     shared: Arc<Shared>,
     desk: Arc<Desk>,
     grant: Grant,
+    mark: Mark,
     slot: Option<Slot>,
     record: Record,
     /// The key's setbacks when it was granted.
@@ -25,9 +30,9 @@ enum State {
 }
 
 impl Place {
-    pub(super) fn new(shared: Arc<Shared>, desk: Arc<Desk>, grant: Grant) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, desk: Arc<Desk>, mark: Mark, grant: Grant) -> Self {
         let setbacks = desk.setbacks();
-        Self { shared, desk, grant, slot: None, record: Record::default(), setbacks, state: State::Granted }
+        Self { shared, desk, grant, mark, slot: None, record: Record::default(), setbacks, state: State::Granted }
     }
 
     /// The name of its key.
@@ -49,8 +54,8 @@ impl Place {
     pub(crate) fn dispatch(&mut self, need: Need) {
         self.state = State::Dispatched;
         self.record = Record { used: need, ..Record::default() };
-        if let Some(journal) = &self.desk.journal {
-            self.slot = journal.begin(self.shared.clock.now(), &self.record);
+        if let Some(journal) = self.desk.journal() {
+            self.slot = journal.begin(self.shared.clock.now(), &self.record, self.mark);
         }
         self.desk.gauges.called(1.0);
     }
@@ -91,19 +96,22 @@ impl Place {
     /// The provider refused it: its key rests.
     pub(crate) fn rest(mut self, rest: Duration) {
         self.desk.gauges.rests();
-        self.desk.set_back();
-        let key = self.grant.key;
-        self.shared.step(|pool, now| pool.rest(now, key, now + rest));
+        self.set_back(|pool, now, key| pool.rest(now, key, now + rest));
         self.end(Ending::Refused);
     }
 
     /// The provider does not take its key.
     pub(crate) fn deny(mut self, rest: Duration) {
         self.desk.gauges.denied();
-        self.desk.set_back();
-        let key = self.grant.key;
-        self.shared.step(|pool, now| pool.deny(now, key, now + rest));
+        self.set_back(|pool, now, key| pool.deny(now, key, now + rest));
         self.end(Ending::Refused);
+    }
+
+    fn set_back(&self, how: impl FnOnce(&mut Pool, Duration, KeyId)) {
+        self.shared.step(|pool, now| {
+            self.desk.set_back();
+            how(pool, now, self.grant.key);
+        });
     }
 
     fn end(&mut self, ending: Ending) {
@@ -123,16 +131,17 @@ impl Place {
         }
         self.record.arrived.get_or_insert(arrived);
         self.record.ended = Some(ended);
-        if let (Some(slot), Some(journal)) = (self.slot.take(), &self.desk.journal) {
+        if let (Some(slot), Some(journal)) = (self.slot.take(), self.desk.journal()) {
             match ending {
-                Ending::Unsent => journal.erase(slot),
-                _ => journal.finish(slot, &self.record),
+                Ending::Unsent => journal.erase(&slot),
+                _ => journal.finish(&slot, &self.record),
             }
         }
         if was == State::Dispatched {
             self.desk.gauges.called(-1.0);
         }
         self.shared.step(|pool, now| pool.ended(now, &self.grant, ending));
+        self.shared.unwritten.notify_one();
     }
 }
 

@@ -31,23 +31,70 @@ pub(crate) enum Past {
     Lost(Duration),
 }
 
+/// What is known of the last day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Days {
+    /// There were no such limits.
+    Fresh,
+    /// What there was at that time.
+    Kept { at: Duration, days: Vec<DailyUse> },
+    /// There were, and what they held is not known.
+    Lost,
+}
+
+/// The last day of one limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DailyUse {
+    /// The model; all of the key's where there is none.
+    pub(crate) lane: Option<Lane>,
+    pub(crate) kind: Kind,
+    /// What was used, by the time from which it counts no more.
+    pub(crate) slices: Vec<(Duration, u64)>,
+}
+
+impl Days {
+    /// Counts it in those daily meters of a book that know nothing yet, with what calls have used since. A limit that is new
+    /// counts what is known of the last window.
+    pub(super) fn enter(&self, past: &Past, book: &mut Book, fresh: &[Kind], lane: Option<Lane>, now: Duration) {
+        let daily = book.meters_mut().filter(|(kind, _)| kind.is_daily() && fresh.contains(kind));
+        for (kind, meter) in daily {
+            let mut known_until = None;
+            match self {
+                Self::Fresh => {}
+                Self::Lost => meter.charge(now, meter.limit()),
+                Self::Kept { at, days } => {
+                    for day in days.iter().filter(|day| day.lane == lane && day.kind == kind) {
+                        day.slices.iter().for_each(|(until, amount)| meter.restore(*until, *amount));
+                        known_until = Some(*at);
+                    }
+                }
+            }
+            let since = uses(past.of(lane), kind, now).into_iter().filter(|(at, _)| known_until.is_none_or(|known| *at > known));
+            since.for_each(|(at, amount)| meter.charge(at, amount));
+        }
+    }
+}
+
 impl Past {
+    fn of(&self, lane: Option<Lane>) -> impl Iterator<Item = &Record> {
+        let records = match self {
+            Self::Kept(records) => records.as_slice(),
+            Self::Fresh | Self::Lost(_) => &[],
+        };
+        records.iter().filter(move |record| lane.is_none() || record.lane == lane)
+    }
+
     /// Counts it in those meters of a book that know nothing yet. The latest time that they now know of: they must not be
     /// asked about a time before.
     pub(super) fn enter(&self, book: &mut Book, fresh: &[Kind], lane: Option<Lane>, now: Duration) -> Duration {
         let mut latest = Duration::ZERO;
-        for (kind, meter) in book.meters_mut().filter(|(kind, _)| fresh.contains(kind)) {
-            match self {
-                Self::Fresh => {}
-                Self::Lost(until) if kind == Kind::Concurrency => latest = latest.max(*until),
-                Self::Lost(until) => meter.charge(*until, meter.limit()),
-                Self::Kept(records) => {
-                    let of_book = records.iter().filter(|record| lane.is_none() || record.lane == lane);
-                    for (at, amount) in uses(of_book, kind, now) {
-                        meter.charge(at, amount);
-                        latest = latest.max(at);
-                    }
-                }
+        for (kind, meter) in book.meters_mut().filter(|(kind, _)| fresh.contains(kind) && !kind.is_daily()) {
+            if let Self::Lost(until) = self {
+                meter.charge(*until, meter.limit());
+            }
+            for (at, amount) in uses(self.of(lane), kind, now) {
+                meter.charge(at, amount);
+                latest = latest.max(at);
             }
         }
         latest

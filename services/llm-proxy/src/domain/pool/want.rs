@@ -46,6 +46,7 @@ pub(crate) struct Want {
 pub(crate) struct Grant {
     pub(crate) call: CallId,
     pub(crate) key: KeyId,
+    pub(crate) lane: Lane,
     pub(crate) ticket: Ticket,
 }
 
