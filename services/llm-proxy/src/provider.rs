@@ -1,5 +1,8 @@
 //! The port to model providers: what they promise, and how they fail.
 
+mod anthropic;
+mod http;
+mod object;
 mod openai;
 
 use std::time::Duration;
@@ -7,7 +10,7 @@ use std::time::Duration;
 use futures::{future::BoxFuture, stream::BoxStream};
 use holdfast_config::Secret;
 
-pub(crate) use self::openai::{OpenAi, Settings as OpenAiSettings};
+pub(crate) use self::{anthropic::Anthropic, http::Settings, openai::OpenAi};
 use crate::{
     domain::{Answer, Ask, Chunk},
     gate::Arrival,

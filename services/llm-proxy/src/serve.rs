@@ -16,7 +16,7 @@ use crate::{
     llm::Llm,
     metrics::{self, Gauges},
     model::{Deployment, House, Model, NamedKey},
-    provider::{OpenAi, OpenAiSettings, Provider},
+    provider::{self, Anthropic, OpenAi, Provider},
 };
 
 /// Serves model calls until the host is told to stop.
@@ -93,7 +93,7 @@ fn upstream(
     authority: Option<Secret>,
     config: &Config,
 ) -> Result<Box<dyn Provider>, ServeError> {
-    let settings = OpenAiSettings {
+    let settings = provider::Settings {
         base_url,
         authority,
         simulated,
@@ -102,12 +102,13 @@ fn upstream(
         idle_timeout: *provider.idle_timeout,
         answer_bytes_max: config.llm_proxy.answer_bytes_max.bytes(),
     };
-    if provider.kind != Kind::OpenAi {
-        return Err(ServeError::other(format!("providers.{name}.kind: not yet")));
-    }
-    let provider =
-        OpenAi::new(settings).map_err(|why| ServeError::other(format!("providers.{name}.authority: {why}")))?;
-    Ok(Box::new(provider))
+    let version = provider.api_version.as_deref();
+    let opened: Result<Box<dyn Provider>, String> = match provider.kind {
+        Kind::OpenAi => OpenAi::open(settings).map(|provider| Box::new(provider) as _),
+        Kind::Azure => OpenAi::azure(version.unwrap_or_default(), settings).map(|provider| Box::new(provider) as _),
+        Kind::Anthropic => Anthropic::open(version, settings).map(|provider| Box::new(provider) as _),
+    };
+    opened.map_err(|why| ServeError::other(format!("providers.{name}: {why}")))
 }
 
 fn model(name: &str, model: &config::Model, config: &Config, houses: &BTreeMap<&str, Arc<House>>) -> Model {

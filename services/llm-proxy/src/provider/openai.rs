@@ -1,207 +1,129 @@
-//! Providers that speak the OpenAI chat-completions protocol.
+//! Providers that speak the OpenAI chat-completions protocol: what was asked passes byte for byte, and so do the answers.
+//! Sources: <https://platform.openai.com/docs/api-reference/chat/create>,
+//! <https://learn.microsoft.com/azure/ai-services/openai/reference>
 
-mod body;
-mod events;
-mod refusal;
-mod wire;
+mod answer;
+mod calls;
+mod request;
+mod stream;
 
-use std::{net::IpAddr, time::Duration};
-
-use bytes::{Bytes, BytesMut};
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
-use holdfast_config::Secret;
+use bytes::Bytes;
 use reqwest::{
-    Client, Response,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+    Url,
+    header::{AUTHORIZATION, HeaderMap, HeaderName},
 };
 
-use self::{body::WatchedBody, events::Events};
-use super::{Call, Chunks, Failure, Provider};
-use crate::domain::{Answer, Chunk, Form};
+use self::stream::Parts;
+use super::{
+    Failure,
+    http::{Http, Protocol, Question, Settings, address, push},
+};
+use crate::domain::{Answer, Form};
 
-/// How to reach one provider.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    /// The address, up to and including `/v1`.
-    pub(crate) base_url: String,
-    /// A further authority (PEM) that signs the provider's certificate.
-    pub(crate) authority: Option<Secret>,
-    /// Whether it is the mesh's own simulator, wherever that is.
-    pub(crate) simulated: bool,
-    pub(crate) connect_timeout: Duration,
-    /// From the request to the whole answer, or to the beginning of a stream.
-    pub(crate) timeout: Duration,
-    /// Between two parts of a stream.
-    pub(crate) idle_timeout: Duration,
-    /// The most that one answer may be.
-    pub(crate) answer_bytes_max: usize,
-}
+/// The first version of Azure's interface that knows `max_completion_tokens`.
+const AZURE_COMPLETION_TOKENS: &str = "2024-09-01";
 
-/// A provider.
+/// The protocol, as one provider has it.
 #[derive(Debug)]
 pub(crate) struct OpenAi {
-    http: Client,
-    url: String,
-    /// Whether it is OpenAI itself, which has a newer name for the limit of tokens.
-    original: bool,
-    settings: Settings,
+    at: At,
+    /// Whether it knows the newer name for the limit of tokens.
+    completion_tokens: bool,
+}
+
+#[derive(Debug)]
+enum At {
+    /// One address for all models.
+    One(Url),
+    /// Azure: one for each, after the resource's, with the version of the interface.
+    Each { resource: Url, version: String },
 }
 
 impl OpenAi {
-    /// A client for the provider; it connects when it is first called.
+    /// OpenAI itself, and whatever is compatible with it.
     ///
     /// # Errors
-    /// A sentence for the user: the authority cannot be used.
-    pub(crate) fn new(settings: Settings) -> Result<Self, String> {
-        // One cryptography for the process; who was first is as good as we are.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .connect_timeout(settings.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            // A request that is sent twice counts twice: whoever counts decides about that.
-            .retry(reqwest::retry::never())
-            .tcp_nodelay(true)
-            // Shorter than providers keep theirs: a request must not meet a connection that is just being closed.
-            .pool_idle_timeout(Duration::from_secs(30))
-            .user_agent(concat!("holdfast/", env!("CARGO_PKG_VERSION")));
-        if let Some(authority) = &settings.authority {
-            let certificates = reqwest::Certificate::from_pem_bundle(authority.reveal().as_bytes());
-            builder = builder.tls_certs_merge(certificates.map_err(|error| format!("is not usable PEM: {error}"))?);
-        }
-        if settings.simulated || is_loopback(&settings.base_url) {
-            // The proxies that the environment names lead out of here.
-            builder = builder.no_proxy();
-        }
-        if settings.base_url.starts_with("http://") {
-            // No authority is needed, and a machine without any must still be able to start.
-            builder = builder.tls_certs_only([]);
-        }
-        let http = builder.build().map_err(|error| format!("cannot be used: {error}"))?;
-        let url = format!("{}/chat/completions", settings.base_url.trim_end_matches('/'));
-        let original = settings.base_url.contains("//api.openai.com/");
-        Ok(Self { http, url, original, settings })
+    /// A sentence for the user: the settings cannot be used.
+    pub(crate) fn open(settings: Settings) -> Result<Http<Self>, String> {
+        let mut url = address(&settings)?;
+        // Others than OpenAI know the older name only.
+        let completion_tokens = url.host_str() == Some("api.openai.com");
+        push(&mut url, &["chat", "completions"]);
+        Http::new(Self { at: At::One(url), completion_tokens }, HeaderMap::new(), settings)
     }
 
-    /// Sends the request and reads the response's head.
-    async fn send(&self, call: Call<'_>, streamed: bool) -> Result<Response, Failure> {
-        let body = wire::request(&call, streamed, self.original);
-        let arrival = call.arrival.clone();
-        let mut request = self
-            .http
-            .post(&self.url)
-            .header(CONTENT_TYPE, "application/json")
-            .body(reqwest::Body::wrap(WatchedBody::new(body.into(), call.arrival)));
-        if let Some(key) = call.key {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", key.reveal())).map_err(|_| {
-                let message = "the key has characters that a header cannot carry".to_owned();
-                Failure::KeyDenied { status: 0, message }
-            })?;
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
+    /// The same at Azure, where a model's name is that of its deployment.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn azure(version: &str, settings: Settings) -> Result<Http<Self>, String> {
+        let completion_tokens = version >= AZURE_COMPLETION_TOKENS;
+        let at = At::Each { resource: address(&settings)?, version: version.to_owned() };
+        Http::new(Self { at, completion_tokens }, HeaderMap::new(), settings)
+    }
+}
+
+impl Protocol for OpenAi {
+    type Reader = Parts;
+
+    fn url(&self, model: &str) -> Url {
+        match &self.at {
+            At::One(url) => url.clone(),
+            At::Each { resource, version } => {
+                let mut url = resource.clone();
+                push(&mut url, &["openai", "deployments", model, "chat", "completions"]);
+                url.query_pairs_mut().append_pair("api-version", version);
+                url
+            }
         }
-        let response = request.send().await.map_err(|error| {
-            tracing::debug!(%error, "a provider did not answer");
-            if error.is_connect() { Failure::Unreachable } else { Failure::Broken { how: "broke the connection" } }
-        })?;
-        arrival.answered();
-        if response.status().is_success() { Ok(response) } else { Err(refusal::read(response).await) }
     }
 
-    async fn answer(&self, call: Call<'_>) -> Result<Answer, Failure> {
-        let form = call.ask.form;
-        let response = self.send(call, false).await?;
-        let body = read(response, self.settings.answer_bytes_max).await?;
-        let answer = wire::answer(&body).ok_or(Failure::Broken { how: "sent an answer that is not one" })?;
+    fn auth(&self) -> (HeaderName, &'static str) {
+        match &self.at {
+            At::One(_) => (AUTHORIZATION, "Bearer "),
+            At::Each { .. } => (HeaderName::from_static("api-key"), ""),
+        }
+    }
+
+    fn request(&self, question: Question<'_>) -> Result<Vec<u8>, Failure> {
+        Ok(request::body(question, self.completion_tokens))
+    }
+
+    fn answer(&self, body: Bytes, form: Form) -> Result<Answer, Failure> {
+        let answer = answer::read(&body)?;
         Ok(Answer { json: (form == Form::Json).then_some(body), ..answer })
     }
-}
 
-impl Provider for OpenAi {
-    fn whole<'c>(&'c self, call: Call<'c>) -> BoxFuture<'c, Result<Answer, Failure>> {
-        within(self.settings.timeout, self.answer(call)).boxed()
-    }
-
-    fn stream<'c>(&'c self, call: Call<'c>) -> BoxFuture<'c, Result<Chunks, Failure>> {
-        let opened = async move {
-            let events = Events::new(self.settings.answer_bytes_max, call.ask.form);
-            let response = within(self.settings.timeout, self.send(call, true)).await?;
-            Ok(chunks(response, events, self.settings.idle_timeout).boxed())
-        };
-        opened.boxed()
-    }
-}
-
-/// The events of a stream. It ends well only by the provider's own mark of the end.
-fn chunks(
-    response: Response,
-    events: Events,
-    idle_timeout: Duration,
-) -> impl stream::Stream<Item = Result<Chunk, Failure>> {
-    let state = Some((Box::pin(response.bytes_stream()), events));
-    let batches = stream::unfold(state, move |state| async move {
-        let (mut wire, mut events) = state?;
-        let batch = match tokio::time::timeout(idle_timeout, wire.next()).await {
-            Err(_) => Err(Failure::Broken { how: "fell silent" }),
-            Ok(None) => Err(Failure::Broken { how: "broke off" }),
-            Ok(Some(Err(error))) => {
-                tracing::debug!(%error, "a provider broke off");
-                Err(Failure::Broken { how: "broke off" })
-            }
-            Ok(Some(Ok(piece))) => events.feed(&piece),
-        };
-        match batch {
-            Ok(chunks) => {
-                let more = if events.ended() { None } else { Some((wire, events)) };
-                Some((stream::iter(chunks).map(Ok).left_stream(), more))
-            }
-            Err(failure) => Some((stream::iter([Err(failure)]).right_stream(), None)),
-        }
-    });
-    batches.flatten()
-}
-
-/// Whether a URL names this machine.
-fn is_loopback(url: &str) -> bool {
-    let url = reqwest::Url::parse(url).ok();
-    url.as_ref().and_then(reqwest::Url::host_str).is_some_and(|host| {
-        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
-        ip.map_or(host == "localhost", |ip| ip.is_loopback())
-    })
-}
-
-async fn within<T>(time: Duration, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::time::timeout(time, call).await.unwrap_or(Err(Failure::Broken { how: "took too long" }))
-}
-
-/// A body, up to so many bytes.
-async fn read(mut response: Response, bytes_max: usize) -> Result<Bytes, Failure> {
-    let mut body = BytesMut::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > bytes_max => {
-                return Err(Failure::Broken { how: "sent more than an answer may be" });
-            }
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return Ok(body.freeze()),
-            Err(error) => {
-                tracing::debug!(%error, "a provider broke off");
-                return Err(Failure::Broken { how: "broke off" });
-            }
-        }
+    fn reader(&self, form: Form) -> Parts {
+        Parts::new(form)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_loopback;
+    use super::*;
+
+    fn urls(base: &str, model: &str) -> (String, String) {
+        let settings = |base: &str| Settings {
+            base_url: base.into(),
+            authority: None,
+            simulated: false,
+            connect_timeout: std::time::Duration::ZERO,
+            timeout: std::time::Duration::ZERO,
+            idle_timeout: std::time::Duration::ZERO,
+            answer_bytes_max: 0,
+        };
+        let one = OpenAi::open(settings(base)).expect("an address");
+        let each = OpenAi::azure("2024-10-21", settings(base)).expect("an address");
+        (one.protocol().url(model).into(), each.protocol().url(model).into())
+    }
 
     #[test]
-    fn this_machine_is_known_by_its_names() {
-        for url in ["http://127.0.0.1:7076/v1", "http://[::1]:80/v1", "https://localhost/v1", "http://127.8.0.1/"] {
-            assert!(is_loopback(url), "{url}");
+    fn a_model_is_asked_where_it_is() {
+        let azure = "https://x.example/openai/deployments/my%2Fgpt%3F/chat/completions?api-version=2024-10-21";
+        for base in ["https://x.example", "https://x.example/"] {
+            assert_eq!(urls(base, "my/gpt?"), ("https://x.example/chat/completions".into(), azure.into()));
         }
-        for url in ["https://api.openai.com/v1", "http://10.0.0.1/v1", "https://localhost.example/v1", "no url"] {
-            assert!(!is_loopback(url), "{url}");
-        }
+        assert_eq!(urls("http://[::1]:8000/v1", "m").0, "http://[::1]:8000/v1/chat/completions");
     }
 }
