@@ -1,0 +1,63 @@
+//! What is told of the metrics, in tables, dashboards and alerts, is what the code has.
+
+mod code;
+mod told;
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use code::Metrics;
+
+/// The root of the workspace.
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Set it to have the table written anew.
+const UPDATE: &str = "HOLDFAST_UPDATE";
+
+#[test]
+fn every_metric_has_a_help_text_and_a_unit() {
+    let metrics = Metrics::read(&root());
+    let nameless: Vec<_> = metrics.used.keys().filter(|name| !metrics.described.contains_key(*name)).collect();
+    assert!(nameless.is_empty(), "describe them beside those of their crate: {nameless:?}");
+    let unused: Vec<_> = metrics.described.keys().filter(|name| !metrics.used.contains_key(*name)).collect();
+    assert!(unused.is_empty(), "nothing counts them: {unused:?}");
+    for (name, metric) in &metrics.described {
+        assert!(!metric.unit.is_empty(), "{name} has no unit");
+        assert!(metric.help.ends_with('.'), "{name}: its help is a sentence");
+        let total = metric.kind == "counter";
+        assert_eq!(name.ends_with("_total"), total, "{name}: counters, and only they, end in _total");
+    }
+    assert!(metrics.described.len() > 60, "they were found: {}", metrics.described.len());
+}
+
+#[test]
+fn the_table_is_what_the_code_has() {
+    let (path, table) = (root().join("deploy/metrics.md"), Metrics::read(&root()).table());
+    if std::env::var_os(UPDATE).is_some() {
+        fs::write(&path, &table).expect("the table can be written");
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == table,
+        "deploy/metrics.md is of another day: run this test with {UPDATE}=1 and look at the change"
+    );
+}
+
+#[test]
+fn dashboards_and_alerts_ask_for_metrics_and_labels_that_there_are() {
+    let metrics = Metrics::read(&root());
+    let mut asked = 0;
+    for (whose, question) in told::questions(&root()) {
+        for name in told::names(&question) {
+            let known = metrics.find(&name);
+            let metric = known.unwrap_or_else(|| panic!("{whose} asks for {name}, which nothing counts: {question}"));
+            let labels: BTreeSet<_> =
+                told::labels(&question).filter(|label| !told::GIVEN.contains(&label.as_str())).collect();
+            let strange: Vec<_> = labels.iter().filter(|label| !metric.contains(*label)).collect();
+            assert!(strange.is_empty(), "{whose}: {name} has no labels {strange:?}, but {metric:?}: {question}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 50, "the questions were found: {asked}");
+}
