@@ -136,7 +136,11 @@ impl<P: Protocol> Http<P> {
             let (header, prefix) = self.protocol.auth();
             request.headers_mut().insert(header, credential(prefix, key)?);
         }
-        *request.body_mut() = Some(reqwest::Body::wrap(WatchedBody::new(body.into(), arrival.clone())));
+        let sent = {
+            let arrival = arrival.clone();
+            move || arrival.sent()
+        };
+        *request.body_mut() = Some(reqwest::Body::wrap(WatchedBody::new(body.into(), sent)));
         let response = self.http.execute(request).await.map_err(|error| {
             tracing::debug!(%error, "a provider did not answer");
             if error.is_connect() { Failure::Unreachable } else { Failure::Broken { how: "broke the connection" } }
