@@ -8,7 +8,7 @@ mod settings;
 use std::collections::BTreeMap;
 
 use holdfast_config::{ConfigError, Document, Invalid};
-use holdfast_rpc::service;
+use holdfast_rpc::{keys::Callers, service};
 
 pub use self::{
     key::{Key, ModelLimits},
@@ -26,6 +26,10 @@ pub struct Config {
     pub providers: BTreeMap<String, Provider>,
     /// `[models.NAME]`
     pub models: BTreeMap<String, Model>,
+    /// `[[gateway.keys]]`; none where none are configured.
+    pub callers: Option<Callers>,
+    /// Where all of it was read, to be read again.
+    pub document: Option<Document>,
 }
 
 impl service::Settings for Config {
@@ -34,6 +38,8 @@ impl service::Settings for Config {
             llm_proxy: document.section("llm_proxy")?,
             providers: document.section("providers")?,
             models: document.section("models")?,
+            callers: Callers::read(document)?,
+            document: Some(document.clone()),
         };
         config.validate().map_err(|invalid| document.locate(invalid))?;
         Ok(config)

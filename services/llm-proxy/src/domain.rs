@@ -1,6 +1,7 @@
 //! Pure decisions: who may call a provider, with which key, and when. No clock, no runtime, no I/O; `now` is the time since
 //! any fixed origin, and never runs backwards.
 
+mod budget;
 mod chat;
 mod estimate;
 mod forecast;
@@ -8,10 +9,12 @@ mod key;
 mod line;
 mod meter;
 mod pool;
+mod tokens;
 
+pub(crate) use budget::{Budget, Day, Kept, Reservation, Short, Spent};
 pub(crate) use chat::{Answer, Ask, Chunk, Fields, Finish, Form, Part, ToolCall, Usage};
-pub(crate) use estimate::{input_tokens, output_tokens};
-pub(crate) use key::{ENDING_MAX, Ending, Limits, Past, Record, State, TRANSIT_MAX};
+pub(crate) use estimate::{Estimate, Estimator, input_tokens, output_tokens};
+pub(crate) use key::{DailyUse, Days, ENDING_MAX, Ending, Limits, Past, Record, State, TRANSIT_MAX};
 pub(crate) use line::{Bounds, Ticket};
 pub(crate) use meter::Kind;
 pub(crate) use pool::{
@@ -19,5 +22,7 @@ pub(crate) use pool::{
     Want, Why,
 };
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The contract: decode, call, encode.
 
+mod capacity;
 mod convert;
 
 use std::sync::Arc;
@@ -66,18 +67,24 @@ impl pb::llm_service_server::LlmService for Grpc {
 
     async fn get_capacity(
         &self,
-        _: Request<pb::GetCapacityRequest>,
+        request: Request<pb::GetCapacityRequest>,
     ) -> Result<Response<pb::GetCapacityResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        capacity::may_look(Caller::of(&request))?;
+        let houses = capacity::houses(&self.llm, &request.get_ref().model)?;
+        Ok(Response::new(pb::GetCapacityResponse { providers: capacity::now(&houses) }))
     }
 
-    type WatchCapacityStream = BoxStream<'static, Result<pb::WatchCapacityResponse, Status>>;
+    type WatchCapacityStream = capacity::News;
 
     async fn watch_capacity(
         &self,
-        _: Request<pb::WatchCapacityRequest>,
+        request: Request<pb::WatchCapacityRequest>,
     ) -> Result<Response<Self::WatchCapacityStream>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.take_no_more()?;
+        capacity::may_look(Caller::of(&request))?;
+        let pb::WatchCapacityRequest { model, interval } = request.into_inner();
+        let (houses, interval) = (capacity::houses(&self.llm, &model)?, capacity::interval(interval)?);
+        Ok(Response::new(capacity::watch(houses, interval, self.stop.clone())))
     }
 }
 

@@ -4,8 +4,11 @@ mod serve;
 
 mod config;
 mod grpc;
+mod web;
 mod llm;
+mod accounts;
 mod model;
+mod reload;
 
 mod domain;
 mod gate;

@@ -1,42 +1,25 @@
 //! What this service counts, in one place.
 
-use std::time::Duration;
+pub(crate) mod accounts;
+mod calls;
+mod estimates;
 
-use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
-use crate::domain::Usage;
+pub(crate) use self::{
+    calls::{Calls, Waits, fell_back, refused},
+    estimates::Estimates,
+};
 
 /// Help texts and units of everything below.
 pub(crate) fn describe() {
-    describe_counter!(
-        "holdfast_llm_tokens_total",
-        Unit::Count,
-        "Tokens by model, tenant and direction, as providers count them."
-    );
-    describe_counter!(
-        "holdfast_llm_calls_total",
-        Unit::Count,
-        "Requests sent to providers, by deployment and outcome."
-    );
-    describe_histogram!(
-        "holdfast_llm_wait_seconds",
-        Unit::Seconds,
-        "Time that calls waited for a provider's limits, by model."
-    );
-    describe_histogram!(
-        "holdfast_llm_call_seconds",
-        Unit::Seconds,
-        "Time that calls took at providers, by deployment."
-    );
+    accounts::describe();
+    calls::describe();
+    estimates::describe();
     describe_counter!(
         "holdfast_llm_provider_429_total",
         Unit::Count,
         "How often a provider said 429, by provider and key."
-    );
-    describe_counter!(
-        "holdfast_llm_refused_total",
-        Unit::Count,
-        "Calls that were told to come back later, by model and reason."
     );
     describe_gauge!("holdfast_llm_waiting", Unit::Count, "Calls in line, by provider.");
     describe_gauge!("holdfast_llm_in_flight", Unit::Count, "Calls at the provider, by provider and key.");
@@ -134,28 +117,6 @@ impl std::fmt::Debug for KeyGauges {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("KeyGauges")
     }
-}
-
-pub(crate) fn waited(model: &str, waited: Duration) {
-    histogram!("holdfast_llm_wait_seconds", "model" => model.to_owned()).record(waited.as_secs_f64());
-}
-
-pub(crate) fn called(deployment: &str, outcome: &'static str, took: Duration) {
-    counter!("holdfast_llm_calls_total", "deployment" => deployment.to_owned(), "outcome" => outcome).increment(1);
-    histogram!("holdfast_llm_call_seconds", "deployment" => deployment.to_owned()).record(took.as_secs_f64());
-}
-
-pub(crate) fn refused(model: &str, reason: &'static str) {
-    counter!("holdfast_llm_refused_total", "model" => model.to_owned(), "reason" => reason).increment(1);
-}
-
-pub(crate) fn used(model: &str, tenant: &str, usage: Usage) {
-    let count = |direction: &'static str, tokens: u64| {
-        counter!("holdfast_llm_tokens_total", "model" => model.to_owned(), "tenant" => tenant.to_owned(), "direction" => direction)
-            .increment(tokens);
-    };
-    count("input", usage.input_tokens);
-    count("output", usage.output_tokens);
 }
 
 pub(crate) fn circuit(deployment: &str, open: bool) {

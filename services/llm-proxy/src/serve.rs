@@ -1,22 +1,30 @@
-use std::{collections::BTreeMap, fs::File, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs::File, path::Path, sync::Arc};
 
 use holdfast_config::{Common, Secret, Tls};
 use holdfast_proto::llm::v1::llm_service_server::LlmServiceServer;
 use holdfast_resilience::{Breaker, breaker::State};
-use holdfast_rpc::service::{Host, ServeError};
+use holdfast_rpc::{
+    service::{Host, ServeError},
+    web::{Guard, openai},
+};
+use parking_lot::RwLock;
+use tokio::sync::Notify;
 use tonic::service::Routes;
 
 use crate::{
     Config,
+    accounts::Accounts,
     clock::Clock,
     config::{self, Kind},
-    domain::{Bounds, Limits},
+    domain::{Bounds, Estimator},
     gate::Gate,
     grpc::Grpc,
     llm::Llm,
-    metrics::{self, Gauges},
-    model::{Deployment, House, Model, NamedKey},
+    metrics::{self, Calls, Estimates, Gauges, Waits},
+    model::{self, Deployment, House, Model, Rest},
     provider::{self, Anthropic, OpenAi, Provider},
+    reload::Reload,
+    web::{self, Endpoint, Intake},
 };
 
 /// Serves model calls until the host is told to stop.
@@ -38,12 +46,33 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     for (name, provider) in &config.providers {
         houses.insert(name.as_str(), Arc::new(house(name, provider, &config, &common, &dir, &clock)?));
     }
-    let models = config.models.iter().map(|(name, model)| self::model(name, model, &config, &houses)).collect();
-    let llm = Arc::new(Llm::new(models, *config.llm_proxy.wait_max));
+    let mut estimators = Estimators::new();
+    let models =
+        config.models.iter().map(|(name, model)| self::model(name, model, &config, &houses, &mut estimators)).collect();
+    tokio::task::spawn_blocking(move || estimators.into_values().for_each(|estimator| estimator.prepare()));
+    let all = houses.values().cloned().collect();
+    let accounts = Accounts::new(&common, &config.llm_proxy.budgets).map_err(ServeError::other)?;
+    let keeping = accounts.start();
+    let by_name = houses.iter().map(|(name, house)| ((*name).to_owned(), Arc::clone(house))).collect();
+    if let Some(reload) = Reload::new(&config, by_name) {
+        tokio::spawn(reload.run(host.stop()));
+    }
+    let llm = Arc::new(Llm::new(models, all, accounts, common.tenants.clone(), &config.llm_proxy));
+    let endpoint = Endpoint {
+        llm: llm.clone(),
+        guard: Guard::new(&config.llm_proxy.hosts, &[], host.is_loopback()),
+        intake: Intake::new(config.llm_proxy.request_bytes_max.bytes(), config.llm_proxy.waiting_bytes_max.bytes()),
+        stop: host.stop(),
+        since: web::now(),
+    };
+    let keys = config.callers.as_ref().map(|callers| callers.keys(web::PATH));
+    let host = host.with_web_as(web::PATH, web::routes(endpoint), openai::refuse).with_keys(keys);
     let service = LlmServiceServer::new(Grpc::new(llm, host.stop()))
         .max_decoding_message_size(config.llm_proxy.request_bytes_max.bytes())
         .max_encoding_message_size(config.llm_proxy.answer_bytes_max.bytes() * 2);
     let served = host.serve(Routes::new(service)).await;
+    // Answers that ended in the drain are kept too.
+    keeping.end().await;
     drop(lock);
     served
 }
@@ -63,27 +92,18 @@ fn house(
     let bounds =
         Bounds { calls: config.llm_proxy.waiting_calls_max, bytes: config.llm_proxy.waiting_bytes_max.bytes() };
     let order = (bounds, *config.llm_proxy.priority_ageing);
-    let limits = provider.keys.iter().map(|key| (key.name.clone(), limits(key, *provider.window))).collect();
+    let limits = model::limits(&provider.keys, *provider.window);
     let gate = Gate::open(dir, name, limits, order, clock.clone(), Gauges::new(name))
         .map_err(|error| ServeError::Data { path: dir.into(), why: error.to_string() })?;
-    let keys = provider.keys.iter().map(|key| NamedKey {
-        name: key.name.clone(),
-        // The simulator knows its keys by their names: there is nothing to hide.
-        key: key.key.clone().or_else(|| simulated.then(|| Secret::in_memory(key.name.as_str()))),
-    });
     Ok(House {
         name: name.to_owned(),
         simulated,
         provider: upstream(name, provider, (base_url, simulated), authority, config)?,
         gate,
-        keys: keys.collect(),
+        keys: RwLock::new(model::named(&provider.keys, simulated)),
         cooldown: *provider.cooldown,
         quarantine: *provider.quarantine,
     })
-}
-
-fn limits(key: &config::Key, window: Duration) -> Limits {
-    Limits { own: key.limits(), models: key.models.clone(), window }
 }
 
 fn upstream(
@@ -111,31 +131,66 @@ fn upstream(
     opened.map_err(|why| ServeError::other(format!("providers.{name}: {why}")))
 }
 
-fn model(name: &str, model: &config::Model, config: &Config, houses: &BTreeMap<&str, Arc<House>>) -> Model {
+/// One for each upstream model: what one deployment learns of it, all know.
+type Estimators = BTreeMap<String, Arc<Estimator>>;
+
+fn model(
+    name: &str,
+    model: &config::Model,
+    config: &Config,
+    houses: &BTreeMap<&str, Arc<House>>,
+    estimators: &mut Estimators,
+) -> Model {
     let deployments = model.deployments.iter().map(|deployment| {
-        let name = format!("{}/{}", deployment.provider, deployment.model);
         let house = houses[deployment.provider.as_str()].clone();
-        Deployment {
-            upstream: deployment.model.clone(),
-            lane: house.gate.lane(&deployment.model),
-            house,
-            breaker: breaker(&name, &config.providers[&deployment.provider].breaker),
-            name,
-        }
+        let name = format!("{}/{}", deployment.provider, deployment.model);
+        let new = || Arc::new(Estimator::new(deployment.tokenizer, &deployment.model));
+        let estimator = estimators.entry(name.clone()).or_insert_with(new).clone();
+        Arc::new(self::deployment(name, deployment, &config.providers[&deployment.provider], house, estimator))
     });
     Model {
         name: name.to_owned(),
         deployments: deployments.collect(),
         max_output_tokens: model.max_output_tokens,
+        fallback_after: model.fallback_after.map(|time| *time),
         fallback: model.fallback.as_ref().map(|fallback| fallback.answer.clone()),
+        waits: Waits::of(name),
     }
 }
 
-fn breaker(deployment: &str, settings: &config::Breaker) -> Breaker {
+fn deployment(
+    name: String,
+    deployment: &config::Deployment,
+    provider: &config::Provider,
+    house: Arc<House>,
+    estimator: Arc<Estimator>,
+) -> Deployment {
+    let shut = Arc::new(Notify::new());
+    Deployment {
+        upstream: deployment.model.clone(),
+        lane: house.gate.lane(&deployment.model),
+        weight: deployment.weight,
+        context_tokens: deployment.context_tokens,
+        estimator,
+        house,
+        breaker: breaker(&name, &provider.breaker, Arc::clone(&shut)),
+        shut,
+        rest: Rest::default(),
+        rest_max: *provider.breaker.open_max,
+        calls: Calls::of(&name),
+        estimates: Estimates::of(&name),
+        name,
+    }
+}
+
+fn breaker(deployment: &str, settings: &config::Breaker, shut: Arc<Notify>) -> Breaker {
     let name = deployment.to_owned();
     metrics::circuit(&name, false);
     Breaker::with_listener(settings.settings(), move |circuit| {
         metrics::circuit(&name, circuit.state != State::Closed);
+        if circuit.state == State::Open {
+            shut.notify_waiters();
+        }
         tracing::warn!(deployment = name, state = ?circuit.state, reason = %circuit.reason, "a circuit changed");
     })
 }

@@ -134,6 +134,11 @@ impl Document {
             || self.overrides.iter().any(|change| change.path[0] == name)
     }
 
+    /// Whether another document says the same in a section.
+    pub fn is_alike(&self, other: &Self, name: &str) -> bool {
+        self.section::<toml::Table>(name) == other.section::<toml::Table>(name)
+    }
+
     /// One section as its type; an absent one is its default.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::Provider;
 
 /// `[models.NAME]`: what answers under this name.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
     /// Where it runs, in the order of preference; those with a weight stand in an order that is drawn anew for each call.
@@ -23,7 +23,7 @@ pub struct Model {
 }
 
 /// One place where a model runs.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {
     /// A provider by its name.
@@ -54,7 +54,7 @@ pub enum Tokenizer {
 }
 
 /// The last fallback of a model.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fallback {
     /// The text that stands in for an answer.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Key;
 
 /// `[providers.NAME]`: who answers, and what they allow.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provider {
     /// The protocol that it speaks.
@@ -44,6 +44,9 @@ pub struct Provider {
     /// The circuit breaker of each of its deployments.
     #[serde(default)]
     pub breaker: Breaker,
+    /// Whether it is told the trace that a call belongs to (W3C `traceparent`); absent, only on this machine.
+    #[serde(default)]
+    pub trace: Option<bool>,
 }
 
 /// The protocol that a provider speaks.
@@ -60,7 +63,7 @@ pub enum Kind {
 }
 
 /// `[providers.NAME.breaker]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Breaker {
     /// Calls older than this are forgotten.

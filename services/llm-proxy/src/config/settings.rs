@@ -3,7 +3,7 @@ use holdfast_rpc::web;
 use serde::Deserialize;
 
 /// `[llm_proxy]`: the service itself.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where it listens.
@@ -18,6 +18,8 @@ pub struct Settings {
     pub wait_max: Span,
     /// What a point of priority is worth: so much longer waiting.
     pub priority_ageing: Span,
+    /// How long the reader of a stream may take nothing; then it is ended, and its key's place is free.
+    pub stall_max: Span,
     /// The largest request.
     pub request_bytes_max: Size,
     /// The largest answer.
@@ -29,7 +31,7 @@ pub struct Settings {
 }
 
 /// `[llm_proxy.sharing]`: with `[redis]`, all processes keep one limit.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sharing {
     /// The part of every limit that Redis never grants: processes go on with it while Redis is away.
@@ -39,7 +41,7 @@ pub struct Sharing {
 }
 
 /// `[llm_proxy.budgets]`: an absent one is none. `[tenants.NAME]` has a tenant's own.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budgets {
     /// Tokens, read and written, of one invocation.
@@ -57,6 +59,7 @@ impl Default for Settings {
             waiting_bytes_max: Size::from_mib(256),
             wait_max: Span::from_secs(600),
             priority_ageing: Span::from_secs(10),
+            stall_max: Span::from_secs(60),
             request_bytes_max: Size::from_mib(16),
             answer_bytes_max: Size::from_mib(16),
             sharing: Sharing::default(),
@@ -77,6 +80,7 @@ impl Settings {
             (self.waiting_calls_max > 0, "waiting_calls_max", "must be 1 at least"),
             (!self.wait_max.is_zero(), "wait_max", "must be longer than nothing"),
             (!self.priority_ageing.is_zero(), "priority_ageing", "must be longer than nothing"),
+            (!self.stall_max.is_zero(), "stall_max", "must be longer than nothing"),
             ((1..=50).contains(&self.sharing.reserve_percent), "sharing.reserve_percent", "must be from 1 to 50"),
             (self.sharing.processes_max > 0, "sharing.processes_max", "must be 1 at least"),
             (self.budgets.invocation_tokens != Some(0), "budgets.invocation_tokens", "must be 1 at least"),

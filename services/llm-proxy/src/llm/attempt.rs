@@ -1,68 +1,78 @@
 //! One call's way through a model's deployments, until one answers or begins to.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, task::Poll};
 
 use futures::future::BoxFuture;
-use holdfast_resilience::{Permit, RetryBudget};
 use holdfast_rpc::Error;
-use tokio::time::Instant;
-use tracing::Span;
+use tokio::{sync::futures::Notified, time::Instant};
+use tonic::Code;
+use tracing::{Instrument as _, Span};
 
-use super::{Reply, Timing, trouble::Trouble};
+use super::{
+    Llm, Reply, Timing, Who,
+    flight::Flight,
+    spans,
+    trouble::{Passed, Reason, Trouble},
+};
 use crate::{
-    domain::{self, Answer, Ask, Need, Ticket, Usage, Want},
+    accounts::Charge,
+    domain::{Answer, Ask, Estimate, Finish, Ticket, Want},
     gate::Place,
     metrics,
     model::{Deployment, Model},
     provider::{Call, Failure},
 };
 
-/// A key rests at least this long, whatever the provider says: else a `Retry-After: 0` would be a busy loop.
-const REST_MIN: Duration = Duration::from_millis(100);
-/// And at most this long: then the provider is asked whether it still means it.
-const REST_MAX: Duration = Duration::from_secs(24 * 3_600);
-
+/// A call on its way.
 pub(crate) struct Attempt<'a> {
+    llm: &'a Llm,
     model: &'a Model,
+    who: &'a Who,
     ask: &'a Ask,
-    retries: &'a RetryBudget,
+    tenant: Arc<str>,
+    /// When waiting makes no sense any more.
     deadline: Instant,
     max_output_tokens: Option<u32>,
-    tenant: Arc<str>,
-    /// What is set aside for it.
-    need: Need,
+    /// What is set aside for it: before it waits for the first time.
+    charge: Option<Charge>,
     timing: Timing,
+    trouble: Trouble<'a>,
 }
 
-/// What a call holds while it is at the provider. Dropped, the call counts as given up.
-pub(crate) struct Flight {
-    place: Place,
-    permit: Permit,
-    started: Instant,
-    timing: Timing,
-    deployment: String,
+/// A call at one deployment.
+struct Visit<'d> {
+    deployment: &'d Arc<Deployment>,
+    /// When it would rather go on than start here.
+    start_by: Option<Instant>,
+    estimate: Estimate,
+    /// Its place in the order, where it has had one.
+    ticket: Option<Ticket>,
+    repeated: bool,
 }
 
 /// What to do after a failure.
 enum Next {
-    /// The same deployment, with another key; the ticket keeps the call's place in line.
-    Again(Option<Ticket>),
+    /// The same deployment, with another key or later.
+    Again,
     /// The next deployment.
-    Further,
+    Further(Passed),
 }
 
 impl<'a> Attempt<'a> {
-    pub(crate) fn new(
-        model: &'a Model,
-        tenant: &str,
-        ask: &'a Ask,
-        retries: &'a RetryBudget,
-        deadline: Instant,
-    ) -> Self {
-        let max_output_tokens = ask.max_output_tokens.or(model.max_output_tokens);
-        let need = Need { input: domain::input_tokens(ask), output: domain::output_tokens(max_output_tokens) };
-        retries.deposit();
-        Self { model, ask, retries, deadline, max_output_tokens, tenant: tenant.into(), need, timing: Timing::default() }
+    pub(crate) fn new(llm: &'a Llm, model: &'a Model, who: &'a Who, ask: &'a Ask, deadline: Instant) -> Self {
+        llm.retries.deposit();
+        Self {
+            llm,
+            model,
+            who,
+            ask,
+            tenant: who.tenant.as_str().into(),
+            deadline,
+            max_output_tokens: ask.max_output_tokens.or(model.max_output_tokens),
+            charge: None,
+            timing: Timing::default(),
+            trouble: Trouble::new(&model.name),
+        }
     }
 
     /// Tries the deployments in their order: what the one that answered said, and the call that it is answering.
@@ -70,178 +80,207 @@ impl<'a> Attempt<'a> {
     /// # Errors
     /// The caller's own, or what the troubles come to.
     pub(crate) async fn land<T>(
-        mut self,
+        &mut self,
         call: impl for<'c> Fn(&'c Deployment, Call<'c>) -> BoxFuture<'c, Result<T, Failure>>,
     ) -> Result<(T, Flight), Error> {
-        let mut trouble = Trouble::new(&self.model.name);
-        for deployment in &self.model.deployments {
-            let mut next = Next::Again(None);
-            let mut repeated = false;
-            while let Next::Again(ticket) = next {
-                let Some(flight) = self.enter(deployment, ticket, &mut trouble).await else { break };
-                match call(deployment, self.call(deployment, &flight)).await {
-                    Ok(value) => {
-                        self.landed(deployment, &flight);
-                        return Ok((value, flight));
-                    }
-                    Err(failure) => next = self.failed(deployment, flight, failure, &mut repeated, &mut trouble)?,
-                }
+        let order = self.model.order();
+        // With nowhere else to go there is nothing to hurry for.
+        let patience = self.model.fallback_after.filter(|_| order.len() > 1);
+        for at in order {
+            let start_by = patience.map(|patience| Instant::now() + patience);
+            if let Some(landed) = self.visit(at, start_by, &call).await? {
+                return Ok(landed);
             }
         }
-        Err(trouble.told())
+        // What can be had is only slow: the deployment that starts first is waited at.
+        for at in self.trouble.slow() {
+            if let Some(landed) = self.visit(at, None, &call).await? {
+                return Ok(landed);
+            }
+        }
+        Err(self.trouble.told())
     }
 
-    /// Waits for a place with a key; none where the circuit is open or the line is too long.
-    async fn enter(
+    /// The last fallback: a fixed answer where no deployment can be had. A refusal of the request itself stays one.
+    pub(crate) fn without(&self, error: Error) -> Result<Reply, Error> {
+        spans::failed(&Span::current(), error.reason());
+        let gone = error.code() == Code::Unavailable;
+        let Some(text) = self.model.fallback.as_ref().filter(|_| gone) else { return Err(error) };
+        tracing::warn!(model = self.model.name, %error, "no deployment answered: the model's fallback did");
+        self.tell_passed();
+        let answer = Answer { text: text.clone(), finish: Finish::Stop, ..Answer::default() };
+        Ok(Reply { answer, deployment: String::new(), timing: self.timing, degraded: true })
+    }
+
+    /// The deployments that were passed by, each with the reason.
+    fn passed(&self) -> impl Iterator<Item = (&str, Reason)> {
+        self.trouble.reasons().map(|(at, reason)| (self.model.deployments[at].name.as_str(), reason))
+    }
+
+    /// Tries one deployment for as long as that makes sense; nothing where the call is to go on.
+    async fn visit<T>(
         &mut self,
-        deployment: &Deployment,
-        ticket: Option<Ticket>,
-        trouble: &mut Trouble<'_>,
-    ) -> Option<Flight> {
-        let house = &deployment.house;
-        // Whoever stands in line for a deployment that is down has waited for nothing.
-        let circuit = deployment.breaker.snapshot();
-        if !circuit.retry_after.is_zero() {
-            trouble.open(&deployment.name, circuit.retry_after);
-            return None;
+        at: usize,
+        start_by: Option<Instant>,
+        call: &impl for<'c> Fn(&'c Deployment, Call<'c>) -> BoxFuture<'c, Result<T, Failure>>,
+    ) -> Result<Option<(T, Flight)>, Error> {
+        let deployment = &self.model.deployments[at];
+        let estimate = deployment.estimator.estimate(self.ask, self.max_output_tokens);
+        self.admit(&estimate).await?;
+        let mut visit = Visit { deployment, start_by, estimate, ticket: None, repeated: false };
+        let passed = loop {
+            let flight = match self.enter(&visit).await {
+                Ok(flight) => flight,
+                Err(passed) => break passed,
+            };
+            let failure = match call(deployment, self.call(deployment, &flight)).await {
+                Ok(value) => {
+                    self.trouble.forget(at);
+                    return Ok(Some((value, self.landed(deployment, flight))));
+                }
+                Err(failure) => failure,
+            };
+            match self.failed(&mut visit, flight, failure)? {
+                Next::Again => {}
+                Next::Further(passed) => break passed,
+            }
+        };
+        self.trouble.pass(at, passed);
+        Ok(None)
+    }
+
+    /// Sets aside what the call is going to use, before it waits for the first time.
+    async fn admit(&mut self, estimate: &Estimate) -> Result<(), Error> {
+        if self.charge.is_none() {
+            self.charge = Some(self.llm.accounts.admit(self.who, &self.model.name, estimate.need).await?);
         }
-        let asked = Instant::now();
+        Ok(())
+    }
+
+    /// A place with a key, waited for where need be; else why the deployment is passed by.
+    async fn enter(&mut self, visit: &Visit<'_>) -> Result<Flight, Passed> {
+        let deployment = visit.deployment;
+        let house = &deployment.house;
+        // Heard from here on: no change between the look and the wait is missed.
+        let shut = deployment.shut.notified();
+        look(deployment)?;
+        if let Some(holds) = deployment.context_tokens.filter(|holds| visit.estimate.input_at_least() > *holds) {
+            return Err(Passed::too_small(&deployment.name, holds));
+        }
         let want = Want {
             lane: deployment.lane,
-            tenant: self.tenant.clone(),
-            weight: 1,
+            tenant: Arc::clone(&self.tenant),
+            weight: self.llm.tenants.weight(&self.tenant),
             priority: self.ask.priority,
-            need: self.need,
+            need: visit.estimate.need,
             bytes: self.ask.bytes,
             deadline: Some(house.gate.at(self.deadline)),
-            start_by: None,
+            start_by: visit.start_by.map(|at| house.gate.at(at)),
         };
-        let entered = house.gate.enter(want, ticket).await;
-        self.timing.waited += asked.elapsed();
-        let mut place = match entered {
-            Ok(place) => place,
-            Err(refusal) => {
-                trouble.refused(&house.name, refusal);
-                return None;
-            }
-        };
-        let permit = match deployment.breaker.acquire() {
-            Ok(permit) => permit,
-            Err(refused) => {
-                trouble.open(&deployment.name, refused.retry_after);
-                return None;
-            }
-        };
-        place.dispatch(self.need);
+        let mut place = self.wait(deployment, want, visit.ticket, shut).await?;
+        // It may have fallen ill meanwhile.
+        look(deployment)?;
+        let permit = deployment.breaker.acquire().map_err(|no| Passed::open(&deployment.name, no.retry_after))?;
+        let key = house.key(place.key());
+        place.dispatch(visit.estimate.need);
+        self.charge.iter_mut().for_each(Charge::sent);
         self.timing.attempts += 1;
-        let deployment = deployment.name.clone();
-        Some(Flight { place, permit, started: Instant::now(), timing: self.timing, deployment })
+        Ok(Flight::new(place, key, permit, visit.estimate, self.timing, Arc::clone(deployment)))
     }
 
-    fn call<'c>(&'c self, deployment: &'c Deployment, flight: &Flight) -> Call<'c> {
+    async fn wait(
+        &mut self,
+        deployment: &Deployment,
+        want: Want,
+        ticket: Option<Ticket>,
+        shut: Notified<'_>,
+    ) -> Result<Place, Passed> {
+        let house = &deployment.house;
+        let mut entering = pin!(house.gate.enter(want, ticket));
+        // Most calls find a place at once: they have no wait to tell of.
+        if let Poll::Ready(entered) = futures::poll!(entering.as_mut()) {
+            return entered.map_err(|refusal| Passed::refused(&house.name, refusal));
+        }
+        let since = Instant::now();
+        let waiting = async {
+            tokio::select! {
+                biased;
+                entered = entering => entered.map_err(|refusal| Passed::refused(&house.name, refusal)),
+                () = shut => Err(Passed::open(&deployment.name, deployment.shut_for().unwrap_or_default())),
+            }
+        };
+        let waited = waiting.instrument(spans::wait(deployment)).await;
+        self.timing.waited += since.elapsed();
+        waited
+    }
+
+    fn call<'c>(&'c self, deployment: &'c Deployment, flight: &'c Flight) -> Call<'c> {
         Call {
             ask: self.ask,
             model: &deployment.upstream,
             max_output_tokens: self.max_output_tokens,
-            key: deployment.house.key(flight.place.key()),
-            arrival: flight.place.arrival(),
+            key: flight.secret(),
+            arrival: flight.arrival(),
         }
     }
 
-    fn landed(&self, deployment: &Deployment, flight: &Flight) {
-        metrics::waited(&self.model.name, self.timing.waited);
-        flight.place.taken();
-        let span = Span::current();
-        span.record("gen_ai.provider.name", deployment.house.name.as_str());
-        span.record("gen_ai.response.model", deployment.upstream.as_str());
-        span.record("holdfast.waited_ms", self.timing.waited.as_millis() as u64);
-        span.record("holdfast.attempts", self.timing.attempts);
+    fn landed(&mut self, deployment: &Deployment, flight: Flight) -> Flight {
+        self.model.waits.waited(self.timing.waited);
+        self.tell_passed();
+        spans::landed(deployment, &self.timing);
+        flight.begins(self.charge.take())
     }
 
-    /// What a failure means for the key, the circuit and the call.
-    fn failed(
-        &mut self,
-        deployment: &Deployment,
-        flight: Flight,
-        failure: Failure,
-        repeated: &mut bool,
-        trouble: &mut Trouble<'_>,
-    ) -> Result<Next, Error> {
-        let Flight { place, permit, started, .. } = flight;
-        self.timing.called += started.elapsed();
-        metrics::called(&deployment.name, failure.name(), started.elapsed());
-        let house = &deployment.house;
-        let key = &**place.key();
-        let ticket = Some(place.ticket());
+    /// Counts the deployments that were passed by for what answers now, and notes them in the trace.
+    fn tell_passed(&self) {
+        for (from, reason) in self.passed() {
+            metrics::fell_back(&self.model.name, from, reason.name());
+        }
+        spans::fell_back(self.passed());
+    }
+
+    /// A failure that leaves open what the provider did may have cost something.
+    fn pay(&mut self, failure: &Failure) -> Result<(), Error> {
+        let Some(charge) = &mut self.charge else { return Ok(()) };
         match failure {
-            Failure::Limited { retry_after } => {
-                let rest = retry_after.unwrap_or(house.cooldown).clamp(REST_MIN, REST_MAX);
-                tracing::warn!(provider = house.name, key, ?rest, "the provider said 429: the key rests");
-                place.rest(rest);
-                return Ok(Next::Again(ticket));
+            Failure::Broken { .. } => charge.again(),
+            _ => {
+                charge.unused();
+                Ok(())
             }
-            Failure::KeyDenied { .. } => {
-                tracing::error!(provider = house.name, key, %failure, "a key is of no use: look after it");
-                place.deny(house.quarantine);
-                return Ok(Next::Again(ticket));
-            }
+        }
+    }
+
+    /// What the call does after a failure.
+    fn failed(&mut self, visit: &mut Visit<'_>, flight: Flight, failure: Failure) -> Result<Next, Error> {
+        let deployment = visit.deployment;
+        let (ticket, took) = flight.failed(&failure);
+        self.timing.called += took;
+        visit.ticket = Some(ticket);
+        self.pay(&failure)?;
+        match failure {
+            Failure::Limited { .. } | Failure::KeyDenied { .. } => return Ok(Next::Again),
             Failure::Rejected { field, message } => {
-                permit.success();
-                place.finish(Some(Usage::default()));
                 return Err(Error::invalid(field.unwrap_or_else(|| "request".into()), message));
             }
-            Failure::Untranslatable { field, message } => {
-                permit.success();
-                place.unsent();
-                return Err(Error::invalid(field, message));
+            Failure::ContextLength { .. } | Failure::Untranslatable { .. } | Failure::NoModel { .. } => {}
+            Failure::Unreachable | Failure::Unwell { .. } | Failure::Broken { .. } => {
+                tracing::warn!(deployment = deployment.name, %failure, "a call failed");
+                // Once more with another key, where the budget has it: an outage must not meet twice the calls.
+                let once = !std::mem::replace(&mut visit.repeated, true);
+                if once && deployment.house.gate.keys_well() > 1 && self.llm.retries.withdraw() {
+                    return Ok(Next::Again);
+                }
             }
-            Failure::ContextLength { .. } => {
-                permit.success();
-                place.finish(Some(Usage::default()));
-                trouble.failed(&deployment.name, &failure);
-                return Ok(Next::Further);
-            }
-            Failure::NoModel { .. } => {
-                permit.success();
-                place.finish(Some(Usage::default()));
-                tracing::error!(deployment = deployment.name, %failure, "a deployment is of no use: look after it");
-                trouble.failed(&deployment.name, &failure);
-                return Ok(Next::Further);
-            }
-            Failure::Unreachable => {
-                permit.failure();
-                place.unsent();
-            }
-            Failure::Unwell { .. } => {
-                permit.failure();
-                place.finish(None);
-            }
-            // The place is dropped: the provider may still be at it.
-            Failure::Broken { .. } => permit.failure(),
         }
-        tracing::warn!(deployment = deployment.name, %failure, "a call failed");
-        trouble.failed(&deployment.name, &failure);
-        // Once more with another key, where the budget has it: an outage must not meet twice the calls.
-        let again = !std::mem::replace(repeated, true) && house.gate.keys_well() > 1 && self.retries.withdraw();
-        Ok(if again { Next::Again(ticket) } else { Next::Further })
+        Ok(Next::Further(Passed::failed(&deployment.name, &failure)))
     }
 }
 
-impl Flight {
-    /// The provider is done, and this is its answer.
-    pub(crate) fn done(self, answer: Answer) -> Reply {
-        let Self { place, permit, started, mut timing, deployment } = self;
-        let took = started.elapsed();
-        permit.success();
-        place.finish(answer.usage);
-        metrics::called(&deployment, "answered", took);
-        timing.called += took;
-        Reply { answer, deployment, timing, degraded: false }
-    }
-
-    /// The provider broke off in the middle of its answer. The place is dropped: it may still be at it.
-    pub(crate) fn broke(self, failure: &Failure) {
-        metrics::called(&self.deployment, failure.name(), self.started.elapsed());
-        self.permit.failure();
+/// Whoever stands in line for a deployment that is down has waited for nothing.
+fn look(deployment: &Deployment) -> Result<(), Passed> {
+    match deployment.shut_for() {
+        Some(time) => Err(Passed::open(&deployment.name, time)),
+        None => Ok(()),
     }
 }

@@ -1,88 +1,84 @@
-//! An answer as a stream: its beginning is waited for, then it flows part by part, and ends by an end or by an error.
+//! An answer as a stream: its beginning is waited for, and can still fail unseen; then it flows, one batch ahead of the
+//! caller, and ends by an end or by an error.
 
-use std::{sync::Arc, time::Duration};
+mod task;
 
-use futures::{FutureExt, StreamExt, stream};
+use std::sync::Arc;
+
+use futures::{FutureExt as _, StreamExt as _, stream};
 use holdfast_rpc::Error;
-use tracing::{Instrument, Span};
+use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{Llm, Piece, Pieces, Who, account, attempt::Flight, fixed};
+use self::task::Flow;
+use super::{Llm, Piece, Pieces, Reply, Who, fixed};
 use crate::{
-    domain::{Answer, Ask, Chunk},
-    metrics,
+    domain::{Ask, Chunk, Part},
     provider::{Chunks, Failure},
 };
 
-/// When to ask again after an answer that broke off.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Chunks that say nothing and are held back until one does. With more, it is only that what they say is not known here.
+const HELD_MAX: usize = 8;
 
-/// An answer in progress.
-struct Flow {
-    who: Who,
-    model: String,
-    chunks: Chunks,
-    first: Option<Chunk>,
-    answer: Answer,
-    flight: Flight,
-    span: Span,
+/// What is left for the caller to read.
+struct Reading {
+    /// Of the last batch.
+    ready: std::vec::IntoIter<Chunk>,
+    batches: mpsc::Receiver<Vec<Chunk>>,
+    /// The task that reads on from the provider. It ends with this: a caller that goes away takes it along.
+    flow: JoinSet<Result<Reply, Error>>,
 }
 
-/// Waits until a deployment says its first part.
+/// Waits until a deployment says something.
 pub(crate) async fn open(llm: Arc<Llm>, who: Who, ask: Ask) -> Result<Pieces, Error> {
     let model = llm.model(&ask.model)?;
-    let attempt = llm.attempt(model, &who, &ask);
+    let mut attempt = llm.attempt(model, &who, &ask);
     let landed = attempt.land(|deployment, call| begin(deployment.house.provider.stream(call)).boxed()).await;
-    let ((first, chunks), flight) = match landed {
+    let ((begun, chunks), flight) = match landed {
         Ok(landed) => landed,
-        Err(error) => return llm.without(model, error).map(fixed),
+        Err(error) => return attempt.without(error).map(fixed),
     };
-    let (model, span) = (model.name.clone(), Span::current());
-    let flow = Flow { who, model, chunks, first: Some(first), answer: Answer::default(), flight, span };
-    let pieces = stream::unfold(Some(flow), |flow| async move {
-        let flow = flow?;
-        let span = flow.span.clone();
-        Some(flow.next().instrument(span).await)
-    });
-    Ok(pieces.boxed())
+    drop(attempt);
+    let mut flow = Flow::new(model, ask.form, chunks, flight, llm.stall_max);
+    begun.iter().for_each(|chunk| flow.hear(chunk));
+    let (sender, batches) = mpsc::channel(1);
+    let mut task = JoinSet::new();
+    task.spawn(flow.run(sender));
+    let reading = Reading { ready: begun.into_iter(), batches, flow: task };
+    Ok(stream::unfold(Some(reading), |reading| async move { Some(reading?.next().await) }).boxed())
 }
 
-/// A stream with its first event: until that is here, the call can still go elsewhere.
-async fn begin(opened: impl Future<Output = Result<Chunks, Failure>>) -> Result<(Chunk, Chunks), Failure> {
+/// A stream up to its first chunk that says something: until that is here, the call can still go elsewhere.
+async fn begin(opened: impl Future<Output = Result<Chunks, Failure>>) -> Result<(Vec<Chunk>, Chunks), Failure> {
     let mut chunks = opened.await?;
-    match chunks.next().await {
-        Some(first) => Ok((first?, chunks)),
-        None => Err(Failure::Broken { how: "sent an empty answer" }),
-    }
-}
-
-impl Flow {
-    async fn next(mut self) -> (Result<Piece, Error>, Option<Self>) {
-        let chunk = match self.first.take() {
-            Some(first) => Some(Ok(first)),
-            None => self.chunks.next().await,
-        };
-        match chunk {
-            Some(Ok(chunk)) => {
-                chunk.parts.iter().for_each(|part| self.answer.add(part));
-                (Ok(Piece::Chunk(chunk)), Some(self))
-            }
-            Some(Err(failure)) => (Err(self.broke(&failure)), None),
-            None => (Ok(self.end()), None),
+    let mut begun = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        let says = chunk.parts.iter().any(|part| !matches!(part, Part::Usage(_)));
+        if chunk != Chunk::default() {
+            begun.push(chunk);
+        }
+        if says || begun.len() > HELD_MAX {
+            return Ok((begun, chunks));
         }
     }
+    Err(Failure::Broken { how: "sent an empty answer" })
+}
 
-    fn end(self) -> Piece {
-        let reply = self.flight.done(self.answer);
-        account(&self.model, &self.who, &reply);
-        Piece::End(Box::new(reply))
-    }
-
-    fn broke(self, failure: &Failure) -> Error {
-        tracing::warn!(model = self.model, %failure, "an answer broke off");
-        self.span.record("error.type", failure.name());
-        metrics::refused(&self.model, "broke_off");
-        self.flight.broke(failure);
-        let message = format!("{failure}: the text ends here, and is not whole");
-        Error::unavailable(message, RETRY_AFTER).maybe_happened()
+impl Reading {
+    async fn next(mut self) -> (Result<Piece, Error>, Option<Self>) {
+        if self.ready.len() == 0
+            && let Some(batch) = self.batches.recv().await
+        {
+            self.ready = batch.into_iter();
+        }
+        if let Some(chunk) = self.ready.next() {
+            return (Ok(Piece::Chunk(chunk)), Some(self));
+        }
+        let ended = match self.flow.join_next().await {
+            Some(Ok(ended)) => ended,
+            Some(Err(panicked)) => Err(Error::internal(panicked)),
+            None => Err(Error::internal("a stream lost its task")),
+        };
+        (ended.map(|reply| Piece::End(Box::new(reply))), None)
     }
 }

@@ -103,7 +103,8 @@ async fn what_the_provider_refuses_is_refused_in_its_words() {
     let harness = Harness::plain().await;
     let refused = harness.say(&"word ".repeat(200_000)).await.expect_err("the context is full");
     assert_eq!(refused.code(), Code::InvalidArgument);
-    assert!(refused.message().contains("the context holds"), "{}", refused.message());
+    assert_eq!(status::reason(&refused).as_deref(), Some("CONTEXT_LENGTH"));
+    assert!(refused.message().contains("maximum context length is 128000"), "{}", refused.message());
     assert_eq!(harness.provider.counts().key("simulated").requests, 1, "nobody else would like it better");
 }
 

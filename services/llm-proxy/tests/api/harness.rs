@@ -23,6 +23,7 @@ pub struct Harness {
     pub provider: Running,
     pub client: Client,
     pub stop: Stop,
+    pub address: std::net::SocketAddr,
     pub directory: tempfile::TempDir,
     _served: JoinHandle<Result<(), ServeError>>,
 }
@@ -65,9 +66,10 @@ impl Harness {
         let document = Document::parse("t.toml", &toml, []).expect("it is TOML");
         let config = Config::from_document(&document).expect("the settings hold");
         let host = Host::bind("llm-proxy", "127.0.0.1:0", &common).await.expect("a free port");
-        let (stop, client) = (host.stop(), connect(host.address()));
+        let (stop, address) = (host.stop(), host.address());
+        let client = connect(address);
         let _served = tokio::spawn(holdfast_llm_proxy::serve(common, config, host));
-        Self { provider, client, stop, directory, _served }
+        Self { provider, client, stop, address, directory, _served }
     }
 
     /// With the default provider and nothing special.
@@ -90,7 +92,17 @@ impl Harness {
 
     /// All parts of an answer, and how it ended.
     pub async fn stream(&self, text: &str) -> (Vec<pb::StreamGenerateResponse>, Option<tonic::Status>) {
-        let request = pb::StreamGenerateRequest { request: Some(said(text)) };
+        self.stream_within(text, Duration::from_secs(600)).await
+    }
+
+    /// The same, by a deadline.
+    pub async fn stream_within(
+        &self,
+        text: &str,
+        time: Duration,
+    ) -> (Vec<pb::StreamGenerateResponse>, Option<tonic::Status>) {
+        let mut request = Request::new(pb::StreamGenerateRequest { request: Some(said(text)) });
+        request.set_timeout(time);
         let mut stream = match self.client.clone().stream_generate(request).await {
             Ok(stream) => stream.into_inner(),
             Err(status) => return (Vec::new(), Some(status)),

@@ -1,0 +1,142 @@
+use std::{sync::Arc, time::Duration};
+
+use holdfast_config::Secret;
+use holdfast_resilience::Permit;
+use tokio::time::Instant;
+
+use super::{Reply, Timing};
+use crate::{
+    accounts::Charge,
+    domain::{Answer, Estimate, Ticket, Usage},
+    gate::{Arrival, Place},
+    model::{Deployment, NamedKey},
+    provider::Failure,
+};
+
+/// A key rests at least this long, whatever the provider says: else a `Retry-After: 0` would be a busy loop.
+const REST_MIN: Duration = Duration::from_millis(100);
+/// And at most this long: then the provider is asked whether it still means it.
+const REST_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+/// What a call holds while it is at the provider. Dropped, the call counts as given up.
+pub(crate) struct Flight {
+    place: Place,
+    key: Option<Arc<NamedKey>>,
+    permit: Permit,
+    estimate: Estimate,
+    /// What is set aside for it, once it is answered.
+    charge: Option<Charge>,
+    started: Instant,
+    timing: Timing,
+    deployment: Arc<Deployment>,
+    /// Tokens of the answer that were seen.
+    seen: u64,
+}
+
+impl Flight {
+    pub(super) fn new(
+        place: Place,
+        key: Option<Arc<NamedKey>>,
+        permit: Permit,
+        estimate: Estimate,
+        timing: Timing,
+        deployment: Arc<Deployment>,
+    ) -> Self {
+        let started = Instant::now();
+        Self { place, key, permit, estimate, charge: None, started, timing, deployment, seen: 0 }
+    }
+
+    /// What its key shows the provider.
+    pub(super) fn secret(&self) -> Option<&Secret> {
+        self.key.as_ref()?.key.as_ref()
+    }
+
+    /// What hears of the request's arrival.
+    pub(super) fn arrival(&self) -> Arrival {
+        self.place.arrival()
+    }
+
+    /// The provider answers: from here on it is this call that costs.
+    pub(super) fn begins(self, charge: Option<Charge>) -> Self {
+        self.place.taken();
+        Self { charge, ..self }
+    }
+
+    /// So many more tokens of the answer were seen, at least.
+    pub(super) fn saw(&mut self, tokens: u64) {
+        self.seen += tokens;
+        self.place.writes(self.seen);
+        self.charge.iter_mut().for_each(|charge| charge.saw(tokens));
+    }
+
+    /// The provider is done, and this is its answer.
+    pub(crate) fn done(self, answer: Answer) -> Reply {
+        let Self { place, permit, estimate, charge, started, mut timing, deployment, .. } = self;
+        let took = started.elapsed();
+        permit.success();
+        if let Some(used) = answer.usage {
+            deployment.estimator.observe(&estimate, used);
+            deployment.estimates.was(estimate.need, used);
+        }
+        if let Some(charge) = charge {
+            charge.settle(answer.usage, (&deployment.house.name, place.key()));
+        }
+        place.finish(answer.usage);
+        deployment.calls.answered(took);
+        timing.called += took;
+        Reply { answer, deployment: deployment.name.clone(), timing, degraded: false }
+    }
+
+    /// The provider failed: what that means for its key, its circuit and its rest. Gives the call's place in the order, to
+    /// come again with, and the time that was spent.
+    pub(crate) fn failed(self, failure: &Failure) -> (Ticket, Duration) {
+        let Self { place, permit, started, deployment, .. } = self;
+        let took = started.elapsed();
+        deployment.calls.failed(failure.name(), took);
+        let (house, ticket) = (&deployment.house, place.ticket());
+        match failure {
+            Failure::Limited { retry_after } => {
+                let rest = retry_after.unwrap_or(house.cooldown).clamp(REST_MIN, REST_MAX);
+                tracing::warn!(
+                    provider = house.name,
+                    key = &**place.key(),
+                    ?rest,
+                    "the provider said 429: the key rests"
+                );
+                place.rest(rest);
+            }
+            Failure::KeyDenied { .. } => {
+                tracing::error!(
+                    provider = house.name, key = &**place.key(), %failure, again_in = ?house.quarantine,
+                    "a key is of no use: look after it. Replace it in the configuration, which is read again by itself, or \
+                     set it right at the provider; until then it is left alone",
+                );
+                place.deny(house.quarantine);
+            }
+            Failure::Rejected { .. } | Failure::ContextLength { .. } => {
+                permit.success();
+                place.finish(Some(Usage::default()));
+            }
+            Failure::NoModel { .. } => {
+                tracing::error!(deployment = deployment.name, %failure, "a deployment is of no use: look after it");
+                permit.success();
+                place.finish(Some(Usage::default()));
+            }
+            Failure::Untranslatable { .. } => place.unsent(),
+            Failure::Unreachable => {
+                permit.failure();
+                place.unsent();
+            }
+            Failure::Unwell { retry_after, .. } => {
+                permit.failure();
+                if let Some(time) = retry_after {
+                    deployment.rest.at_least((*time).min(deployment.rest_max));
+                }
+                place.finish(None);
+            }
+            // The place is dropped: the provider may still be at it.
+            Failure::Broken { .. } => permit.failure(),
+        }
+        (ticket, took)
+    }
+}
