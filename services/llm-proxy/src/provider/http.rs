@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use self::body::WatchedBody;
 #[cfg(test)]
-pub(super) use self::stream::read as read_stream;
+pub(super) use self::stream::tests::read as read_stream;
 pub(super) use self::{refusal::judge_said, stream::Reader};
 use super::{Call, Chunks, Failure, Provider};
 use crate::domain::{Answer, Ask, Form};

@@ -47,7 +47,7 @@ pub(super) fn chunks<R: Reader>(
     reader: R,
     first_by: Instant,
     settings: &Settings,
-) -> impl Stream<Item = Result<Chunk, Failure>> + Send + 'static {
+) -> impl Stream<Item = Result<Chunk, Failure>> + Send + use<R> {
     let flow = Flow {
         response,
         events: Events::new(reader, settings.answer_bytes_max),
@@ -144,14 +144,5 @@ impl<R: Reader> Events<R> {
     }
 }
 
-/// What a reader makes of pieces of the wire, and how that ended.
 #[cfg(test)]
-pub(crate) fn read<R: Reader>(reader: R, bytes_max: usize, pieces: &[&[u8]]) -> (Vec<Chunk>, Result<R, Failure>) {
-    let (mut events, mut chunks) = (Events::new(reader, bytes_max), VecDeque::new());
-    for piece in pieces {
-        if let Err(failure) = events.feed(Bytes::copy_from_slice(piece), &mut chunks) {
-            return (chunks.into(), Err(failure));
-        }
-    }
-    (chunks.into(), Ok(events.reader))
-}
+pub(crate) mod tests;
