@@ -118,6 +118,13 @@ impl SlidingLog {
         self.arrived.iter().map(move |(time, tokens)| (*time + window, *tokens))
     }
 
+    /// The first time after this one at which something becomes free.
+    pub fn next_free(&self, after: Duration) -> Option<Duration> {
+        let window = self.window + Duration::from_nanos(1);
+        let index = self.arrived.partition_point(|(time, _)| *time + window <= after);
+        self.arrived.get(index).map(|(time, _)| *time + window)
+    }
+
     /// Tokens that are reserved and have not arrived: nobody knows yet when they become free.
     pub fn reserved(&self) -> u64 {
         self.reserved
@@ -199,6 +206,9 @@ mod tests {
         log.correct(at(0), 5);
         assert_eq!(log.available(at(10)), 6, "there was only one left");
         log.correct(at(3), 4);
+        assert_eq!(log.next_free(at(0)), Some(at(1000) + Duration::from_nanos(1)));
+        assert_eq!(log.next_free(at(1_001)), Some(at(1005) + Duration::from_nanos(1)));
+        assert_eq!(log.next_free(at(1_006)), None);
         assert_eq!(log.available(at(1_001)), 6, "nothing arrived at that time");
     }
 

@@ -129,7 +129,7 @@ impl Key {
         let mut latest = past.enter(&mut self.own, &fresh, None, now);
         days.enter(past, &mut self.own, &fresh, None, now);
         for call in self.calls.values_mut() {
-            self.own.take_again(&mut call.own, call.need, &fresh, call.arrived.map(|_| now));
+            self.own.take_again(now, &mut call.own, call.need, &fresh, call.arrived.is_some());
         }
         self.models.retain(|lane, _| models.iter().any(|(known, _)| known == lane));
         for (lane, of_model) in models {
@@ -138,7 +138,7 @@ impl Key {
             latest = latest.max(past.enter(book, &fresh, Some(lane), now));
             days.enter(past, book, &fresh, Some(lane), now);
             for call in self.calls.values_mut().filter(|call| call.lane == lane) {
-                book.take_again(&mut call.model, call.need, &fresh, call.arrived.map(|_| now));
+                book.take_again(now, &mut call.model, call.need, &fresh, call.arrived.is_some());
             }
         }
         if latest > now {
@@ -184,8 +184,8 @@ impl Key {
 
     /// Takes a place for a call. There must be room.
     pub(crate) fn take(&mut self, now: Duration, id: CallId, lane: Lane, need: Need) {
-        let own = self.own.take(need);
-        let model = self.models.get_mut(&lane).map(|book| book.take(need)).unwrap_or_default();
+        let own = self.own.take(now, need);
+        let model = self.models.get_mut(&lane).map(|book| book.take(now, need)).unwrap_or_default();
         self.places += 1;
         self.health.started();
         self.calls.insert(id, Call { since: now, lane, need, own, model, arrived: None, ended: false });
@@ -211,12 +211,12 @@ impl Key {
     }
 
     /// A call has written so much so far: what it was thought to write grows with it.
-    pub(crate) fn writes(&mut self, id: CallId, output: u64) {
+    pub(crate) fn writes(&mut self, now: Duration, id: CallId, output: u64) {
         let Some(call) = self.calls.get_mut(&id).filter(|call| !call.ended && output > call.need.output) else { return };
         let more = output - std::mem::replace(&mut call.need.output, output);
-        self.own.grow(&mut call.own, more);
+        self.own.grow(now, &mut call.own, more);
         if let Some(book) = self.models.get_mut(&call.lane) {
-            book.grow(&mut call.model, more);
+            book.grow(now, &mut call.model, more);
         }
     }
 
@@ -335,9 +335,9 @@ impl Key {
             return self.end(now, id, Some(Need::default()));
         }
         let Some(call) = self.calls.remove(&id) else { return };
-        self.own.never_was(&call.own);
+        self.own.never_was(now, &call.own);
         if let Some(book) = self.models.get_mut(&call.lane) {
-            book.never_was(&call.model);
+            book.never_was(now, &call.model);
         }
         self.places -= 1;
         self.health.ended(call.since);

@@ -148,7 +148,7 @@ impl Meter {
     }
 
     /// Takes it, whether it is available or not: who asks has looked. Followed by [`Self::arrive`] or [`Self::release`].
-    pub(crate) fn reserve(&mut self, amount: u64) {
+    pub(crate) fn reserve(&mut self, _now: Duration, amount: u64) {
         match self {
             Self::Log(log) => log.overdraw(amount),
             Self::Day(log) => log.reserve(amount),
@@ -157,9 +157,9 @@ impl Meter {
     }
 
     /// What a call of this size takes, reserved.
-    fn hold(&mut self, kind: Kind, need: Need) -> Parts {
+    fn hold(&mut self, now: Duration, kind: Kind, need: Need) -> Parts {
         let parts = kind.parts(need).within(self.limit());
-        self.reserve(parts.sum());
+        self.reserve(now, parts.sum());
         parts
     }
 
@@ -173,7 +173,7 @@ impl Meter {
     }
 
     /// What was reserved and certainly not used is free again.
-    pub(crate) fn release(&mut self, amount: u64) {
+    pub(crate) fn release(&mut self, _now: Duration, amount: u64) {
         match self {
             Self::Log(log) => log.release(amount),
             Self::Day(log) => log.release(amount),
@@ -227,7 +227,7 @@ impl Meter {
     /// When time alone makes something free, after this time.
     fn next_free(&self, after: Duration) -> Option<Duration> {
         match self {
-            Self::Log(log) => log.frees().map(|(at, _)| at).find(|at| *at > after),
+            Self::Log(log) => log.next_free(after),
             Self::Day(log) => log.frees().map(|(at, _)| at).find(|at| *at > after),
             Self::Places { .. } => None,
         }

@@ -136,7 +136,9 @@ impl Pool {
         }
         let fresh = ticket.is_none();
         let ticket = ticket.unwrap_or_else(|| self.line.ticket(now, &want));
-        if let Some(key) = self.free_for(now, &ticket, &want) {
+        if want.misses(now).is_none()
+            && let Some(key) = self.free_for(now, &ticket, &want)
+        {
             return Asked::Granted(self.grant(now, ticket, key, &want));
         }
         let start = self.start_of(now, &ticket, &want);
@@ -174,6 +176,12 @@ impl Pool {
         }
         let mut blocked = Blocked::default();
         while let Some(Waiter { ticket, want }) = self.line.next(&blocked) {
+            // Its time passed while nobody looked.
+            if let Some(why) = want.misses(now) {
+                self.line.leave(&ticket);
+                decisions.push(Decision::Refused(ticket, refusal(why, now, self.start_of(now, &ticket, &want))));
+                continue;
+            }
             match self.best(now, &want) {
                 Ok(key) => {
                     self.line.leave(&ticket);
@@ -217,7 +225,7 @@ impl Pool {
 
     /// Its answer has so many tokens so far.
     pub(crate) fn writes(&mut self, now: Duration, grant: &Grant, output: u64) {
-        self.with(now, grant.key, |key| key.writes(grant.call, output));
+        self.with(now, grant.key, |key| key.writes(now, grant.call, output));
     }
 
     /// Its call is over.
@@ -264,6 +272,11 @@ impl Pool {
     /// What counts as a minute, where there are keys.
     pub(crate) fn window(&self) -> Option<Duration> {
         self.usable().iter().map(|key| key.window()).min()
+    }
+
+    /// No call is at work.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.keys.values().all(Key::is_idle)
     }
 
     pub(crate) fn in_line(&self) -> usize {

@@ -82,7 +82,12 @@ impl Written {
 
     fn days(self, limits: &Limits, lanes: &[(Arc<str>, Lane)], boot: Option<&str>) -> Days {
         let same = boot.is_some() && self.boot.as_deref() == boot;
-        let (at, whole) = (if same { Duration::from_micros(self.at_us) } else { Duration::ZERO }, self.whole);
+        let whole = self.whole;
+        let at = match (same, whole) {
+            (true, false) => Duration::from_micros(self.at_us),
+            (true, true) => Duration::MAX,
+            (false, _) => Duration::ZERO,
+        };
         let day = |WrittenDay { model, tokens, slices }: WrittenDay| {
             let lane = model.as_ref().map(|model| lanes.iter().find(|(name, _)| **name == **model));
             let lane = match lane {
@@ -142,6 +147,7 @@ mod tests {
         let day = |lane: Option<Lane>| DailyUse { lane, kind: Kind::TokensPerDay, slices: slices.clone() };
         let kept = Days::Kept { at: 2 * HOUR, days: vec![day(None), day(Some(Lane(3)))] };
         assert_eq!(days("now", false), kept);
+        assert!(matches!(days("now", true), Days::Kept { at: Duration::MAX, .. }), "no call is missing");
     }
 
     #[test]

@@ -33,10 +33,10 @@ pub(super) fn write(days: &[Unwritten]) {
 }
 
 impl Shared {
-    /// Brings the journals up to date; what is to be written of the days.
-    pub(super) fn flush(&self, whole: bool) -> Vec<Unwritten> {
+    /// Brings the journals up to date; what is to be written of the days. At the end it is whole, where no call is at work.
+    pub(super) fn flush(&self, end: bool) -> Vec<Unwritten> {
         let super::State { pool, desks, .. } = &mut *self.state.lock();
         desks.journals().for_each(super::journal::Journal::flush);
-        desks.unwritten(pool, &self.clock, whole)
+        desks.unwritten(pool, &self.clock, end && pool.is_idle())
     }
 }

@@ -57,32 +57,32 @@ impl Book {
         self.meters_mut().map(calls).min().unwrap_or(u64::MAX)
     }
 
-    pub(crate) fn take(&mut self, need: Need) -> Held {
+    pub(crate) fn take(&mut self, now: Duration, need: Need) -> Held {
         let mut held = Held::default();
         for (kind, meter) in self.meters_mut() {
-            held.0[kind as usize] = meter.hold(kind, need);
+            held.0[kind as usize] = meter.hold(now, kind, need);
         }
         held
     }
 
     /// A call is at work already, and some meters are new: it takes from these too, and for the time since its arrival as
     /// if it arrived now.
-    pub(crate) fn take_again(&mut self, held: &mut Held, need: Need, fresh: &[Kind], arrived: Option<Duration>) {
+    pub(crate) fn take_again(&mut self, now: Duration, held: &mut Held, need: Need, fresh: &[Kind], arrived: bool) {
         for (kind, meter) in self.meters_mut().filter(|(kind, _)| fresh.contains(kind)) {
-            let parts = meter.hold(kind, need);
+            let parts = meter.hold(now, kind, need);
             held.0[kind as usize] = parts;
-            if let Some(now) = arrived {
+            if arrived {
                 meter.arrive(now, parts.at_arrival);
             }
         }
     }
 
     /// A call writes more than it was thought to.
-    pub(crate) fn grow(&mut self, held: &mut Held, more: u64) {
+    pub(crate) fn grow(&mut self, now: Duration, held: &mut Held, more: u64) {
         let more = Need { input: 0, output: more };
         for (kind, meter) in self.meters_mut().filter(|(kind, _)| *kind != Kind::Concurrency) {
             let parts = kind.parts(more);
-            meter.reserve(parts.at_end);
+            meter.reserve(now, parts.at_end);
             held.0[kind as usize].at_end += parts.at_end;
         }
     }
@@ -99,7 +99,7 @@ impl Book {
             let held = held.of(kind);
             let used = used.map_or(held, |used| kind.parts(used));
             meter.arrive(now, used.at_end.min(held.at_end));
-            meter.release(held.at_end.saturating_sub(used.at_end));
+            meter.release(now, held.at_end.saturating_sub(used.at_end));
             meter.correct(arrived, held.at_arrival.saturating_sub(used.at_arrival));
             let more = Parts {
                 at_arrival: used.at_arrival.saturating_sub(held.at_arrival),
@@ -110,9 +110,9 @@ impl Book {
     }
 
     /// A call never left.
-    pub(crate) fn never_was(&mut self, held: &Held) {
+    pub(crate) fn never_was(&mut self, now: Duration, held: &Held) {
         for (kind, meter) in self.meters_mut() {
-            meter.release(held.of(kind).sum());
+            meter.release(now, held.of(kind).sum());
         }
     }
 

@@ -69,10 +69,13 @@ async fn a_day_is_written_soon_after_it_changed() {
 
 #[tokio::test]
 async fn a_key_that_was_removed_is_known_when_it_comes_back() {
+    tokio::time::pause();
     let directory = tempfile::tempdir().expect("a directory");
     let gate = open(directory.path(), &[("k", &daily())]);
     call(&gate, 30).await;
     let before = left(&gate);
+    // What ended a hundredth of a second ago may be counted twice.
+    tokio::time::advance(Duration::from_millis(20)).await;
     gate.set_keys(vec![("l".into(), concurrency(1))]).expect("the directory is there");
     gate.set_keys(vec![("k".into(), daily())]).expect("the directory is there");
     assert_eq!(left(&gate), before);
