@@ -135,7 +135,8 @@ impl World {
                 let want = Want { lane: Lane(lane), deadline, ..sized(input, output) };
                 match self.pool.ask(now, want.clone(), None) {
                     Asked::Granted(grant) => {
-                        let ahead = self.line.iter().any(|(_, ahead)| ahead.lane == want.lane);
+                        let mut ahead = self.line.iter().filter(|(_, ahead)| ahead.lane == want.lane);
+                        let ahead = ahead.any(|(ticket, _)| *ticket < grant.ticket);
                         assert!(!ahead, "somebody stood further ahead");
                         self.begin(grant, &want);
                     }
