@@ -70,12 +70,15 @@ impl Endpoint {
 }
 
 async fn wrong_method(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
-    let told = |_| Error::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", format!("{} is not for this path", request.method()));
+    let told =
+        |_| Error::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", format!("{} is not for this path", request.method()));
     refuse(&endpoint.caller(&request).map_or_else(|error| error, told))
 }
 
 async fn unknown(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
-    let told = |_| Error::new(Code::Unimplemented, "UNKNOWN_URL", "what is served here is /v1/chat/completions and /v1/models");
+    let told = |_| {
+        Error::new(Code::Unimplemented, "UNKNOWN_URL", "what is served here is /v1/chat/completions and /v1/models")
+    };
     refuse(&endpoint.caller(&request).map_or_else(|error| error, told))
 }
 

@@ -61,7 +61,9 @@ impl Events {
             Some(Ok(Piece::Chunk(chunk))) => (self.chunk(&chunk), false),
             Some(Ok(Piece::End(reply))) => (self.end(&reply), true),
             Some(Err(error)) => (event(openai::body(&error).to_string().as_bytes()), true),
-            None => (event(openai::body(&Error::internal("an answer ended without an end")).to_string().as_bytes()), true),
+            None => {
+                (event(openai::body(&Error::internal("an answer ended without an end")).to_string().as_bytes()), true)
+            }
         }
     }
 
@@ -188,7 +190,8 @@ mod tests {
     async fn one_that_breaks_off_ends_with_an_error_and_is_not_done() {
         let broken = Err(Error::unavailable("the text ends here", Duration::from_secs(1)));
         let written = written(vec![own(&[Part::Text("a".into())]), broken], false).await;
-        let error = json!({"message": "the text ends here", "type": "server_error", "param": null, "code": "unavailable"});
+        let error =
+            json!({"message": "the text ends here", "type": "server_error", "param": null, "code": "unavailable"});
         assert_eq!(written.last(), Some(&json!({"error": error})));
     }
 

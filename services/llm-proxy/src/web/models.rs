@@ -21,11 +21,7 @@ pub(super) async fn list(State(endpoint): State<Arc<Endpoint>>, request: Request
     Json(json!({"object": "list", "data": models})).into_response()
 }
 
-pub(super) async fn one(
-    State(endpoint): State<Arc<Endpoint>>,
-    Path(name): Path<String>,
-    request: Request,
-) -> Response {
+pub(super) async fn one(State(endpoint): State<Arc<Endpoint>>, Path(name): Path<String>, request: Request) -> Response {
     if let Err(error) = endpoint.caller(&request) {
         return refuse(&error);
     }

@@ -97,7 +97,8 @@ mod tests {
 
     #[test]
     fn a_stream_is_one_with_or_without_its_usage() {
-        let stream = |more: &str| of(&format!(r#"{{"model":"m","messages":[1],{more}}}"#)).expect("a conversation").stream;
+        let stream =
+            |more: &str| of(&format!(r#"{{"model":"m","messages":[1],{more}}}"#)).expect("a conversation").stream;
         assert_eq!(stream(r#""stream":false"#), None);
         assert_eq!(stream(r#""stream":true"#), Some(Stream { with_usage: false }));
         let options = r#""stream":true,"stream_options":{"include_usage":true,"include_obfuscation":false}"#;
@@ -107,7 +108,8 @@ mod tests {
 
     #[test]
     fn the_limit_of_tokens_goes_by_either_name_and_not_by_both() {
-        let limit = |more: &str| of(&format!(r#"{{"model":"m","messages":[1],{more}}}"#)).map(|of| of.ask.max_output_tokens);
+        let limit =
+            |more: &str| of(&format!(r#"{{"model":"m","messages":[1],{more}}}"#)).map(|of| of.ask.max_output_tokens);
         assert_eq!(limit(r#""max_tokens":7"#).unwrap(), Some(7));
         assert_eq!(limit(r#""max_completion_tokens":7,"max_tokens":null"#).unwrap(), Some(7));
         assert!(limit(r#""max_completion_tokens":7,"max_tokens":7"#).is_err());

@@ -1,11 +1,18 @@
 //! The llm-proxy over real gRPC, before a simulated provider that counts by itself.
 
 mod answers;
+mod anthropic;
+mod azure;
+mod capacity;
 mod failures;
+mod fallbacks;
 mod harness;
 mod limits;
 mod process;
 mod proxies;
 mod restart;
 mod streams;
+mod stub;
 mod tls;
+mod web;
+mod wire;
