@@ -170,6 +170,7 @@ impl Key {
 
     /// Whether a call of this size could start now, as far as it is known.
     pub(crate) fn room(&mut self, now: Duration, lane: Lane, need: Need) -> Room {
+        self.advance(now);
         if now < self.health.usable_at() {
             return Room::Away;
         }

@@ -130,7 +130,6 @@ impl Pool {
 
     /// A call comes; with a ticket where it has waited before.
     pub(crate) fn ask(&mut self, now: Duration, want: Want, ticket: Option<Ticket>) -> Asked {
-        self.pass(now);
         if let Some(refusal) = self.without_key(now) {
             return Asked::Refused(refusal);
         }
@@ -141,6 +140,7 @@ impl Pool {
         {
             return Asked::Granted(self.grant(now, ticket, key, &want));
         }
+        self.pass(now);
         let start = self.start_of(now, &ticket, &want);
         if let Some(why) = want.misses(start) {
             return Asked::Refused(refusal(why, now, start));
@@ -155,12 +155,13 @@ impl Pool {
 
     /// Lets time pass, and decides about those in line.
     pub(crate) fn advance(&mut self, now: Duration) -> Vec<Decision> {
-        self.pass(now);
         self.decided = now;
         let mut decisions = Vec::new();
+        // Nobody is waiting for what time has changed; who asks next will look.
         if self.line.is_empty() {
             return decisions;
         }
+        self.pass(now);
         if let Some(refusal) = self.without_key(now) {
             while let Some(waiter) = self.line.next(&Blocked::default()) {
                 self.line.leave(&waiter.ticket);

@@ -17,12 +17,6 @@ pub(crate) struct Book {
 pub(crate) struct Held([Parts; Kind::ALL.len()]);
 
 impl Book {
-    pub(crate) fn new(limits: &ModelLimits, window: Duration) -> Self {
-        let mut book = Self::default();
-        let _ = book.set(limits, window);
-        book
-    }
-
     /// Other limits from here on; which of them are new, and know nothing of what was used.
     pub(crate) fn set(&mut self, limits: &ModelLimits, window: Duration) -> Vec<Kind> {
         let mut fresh = Vec::new();
