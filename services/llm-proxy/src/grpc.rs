@@ -50,8 +50,8 @@ impl pb::llm_service_server::LlmService for Grpc {
         self.take_no_more()?;
         let who = Who::of(Caller::of(&request))?;
         let ask = request.into_inner().request.ok_or_else(|| Error::invalid("request", "is missing"))?;
-        let pieces = self.llm.stream(who, convert::ask(ask)?).await?;
-        let answers = pieces.flat_map(|piece| {
+        let begun = self.llm.stream(who, convert::ask(ask)?).await?;
+        let answers = begun.pieces.flat_map(|piece| {
             stream::iter(match piece {
                 Ok(piece) => convert::piece(piece).into_iter().map(Ok).collect(),
                 Err(error) => vec![Err(Status::from(error))],

@@ -93,6 +93,14 @@ pub(crate) enum Piece {
     End(Box<Reply>),
 }
 
+/// A stream that has begun, and how it came about so far: as in its [`Reply`].
+pub(crate) struct Begun {
+    pub(crate) deployment: String,
+    pub(crate) waited: Duration,
+    pub(crate) degraded: bool,
+    pub(crate) pieces: Pieces,
+}
+
 pub(crate) type Pieces = BoxStream<'static, Result<Piece, Error>>;
 
 impl Llm {
@@ -137,7 +145,7 @@ impl Llm {
     ///
     /// # Errors
     /// As [`Self::generate`]; in the stream UNAVAILABLE where the text ends before its end.
-    pub(crate) async fn stream(self: &Arc<Self>, who: Who, ask: Ask) -> Result<Pieces, Error> {
+    pub(crate) async fn stream(self: &Arc<Self>, who: Who, ask: Ask) -> Result<Begun, Error> {
         let span = spans::chat(self.model(&ask.model)?, &who);
         flow::open(self.clone(), who, ask).instrument(span).await
     }
@@ -158,7 +166,9 @@ impl Llm {
 }
 
 /// A fallback's answer as a stream.
-fn fixed(reply: Reply) -> Pieces {
+fn fixed(reply: Reply) -> Begun {
     let chunk = Chunk { parts: vec![Part::Text(reply.answer.text.clone())], json: None };
-    futures::stream::iter([Ok(Piece::Chunk(chunk)), Ok(Piece::End(Box::new(reply)))]).boxed()
+    let (deployment, waited, degraded) = (reply.deployment.clone(), reply.timing.waited, reply.degraded);
+    let pieces = futures::stream::iter([Ok(Piece::Chunk(chunk)), Ok(Piece::End(Box::new(reply)))]).boxed();
+    Begun { deployment, waited, degraded, pieces }
 }

@@ -62,6 +62,11 @@ impl Flight {
         Self { charge, ..self }
     }
 
+    /// Who answers, and how long it was waited for.
+    pub(super) fn so_far(&self) -> (String, Duration) {
+        (self.deployment.name.clone(), self.timing.waited)
+    }
+
     /// So many more tokens of the answer were seen, at least.
     pub(super) fn saw(&mut self, tokens: u64) {
         self.seen += tokens;

@@ -10,7 +10,7 @@ use holdfast_rpc::Error;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use self::task::Flow;
-use super::{Llm, Piece, Pieces, Reply, Who, fixed};
+use super::{Begun, Llm, Piece, Reply, Who, fixed};
 use crate::{
     domain::{Ask, Chunk, Part},
     provider::{Chunks, Failure},
@@ -29,7 +29,7 @@ struct Reading {
 }
 
 /// Waits until a deployment says something.
-pub(crate) async fn open(llm: Arc<Llm>, who: Who, ask: Ask) -> Result<Pieces, Error> {
+pub(crate) async fn open(llm: Arc<Llm>, who: Who, ask: Ask) -> Result<Begun, Error> {
     let model = llm.model(&ask.model)?;
     let mut attempt = llm.attempt(model, &who, &ask);
     let landed = attempt.land(|deployment, call| begin(deployment.house.provider.stream(call)).boxed()).await;
@@ -38,13 +38,15 @@ pub(crate) async fn open(llm: Arc<Llm>, who: Who, ask: Ask) -> Result<Pieces, Er
         Err(error) => return attempt.without(error).map(fixed),
     };
     drop(attempt);
+    let (deployment, waited) = flight.so_far();
     let mut flow = Flow::new(model, ask.form, chunks, flight, llm.stall_max);
     begun.iter().for_each(|chunk| flow.hear(chunk));
     let (sender, batches) = mpsc::channel(1);
     let mut task = JoinSet::new();
     task.spawn(flow.run(sender));
     let reading = Reading { ready: begun.into_iter(), batches, flow: task };
-    Ok(stream::unfold(Some(reading), |reading| async move { Some(reading?.next().await) }).boxed())
+    let pieces = stream::unfold(Some(reading), |reading| async move { Some(reading?.next().await) }).boxed();
+    Ok(Begun { deployment, waited, degraded: false, pieces })
 }
 
 /// A stream up to its first chunk that says something: until that is here, the call can still go elsewhere.

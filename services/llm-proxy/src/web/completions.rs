@@ -18,7 +18,7 @@ use super::{
     request::{self, Requested},
     wire::Author,
 };
-use crate::llm::{Reply, Who};
+use crate::llm::{Begun, Reply, Who};
 
 /// Among the calls of one tenant the higher starts first.
 const PRIORITY: &str = "holdfast-priority";
@@ -55,7 +55,8 @@ impl Endpoint {
             let reply = deadlines::by(deadlines.begins, self.llm.generate(&who, &ask)).await?;
             return Ok(whole(&author, reply));
         };
-        let pieces = deadlines::by(deadlines.begins, self.llm.stream(who, ask)).await?;
+        let Begun { deployment, waited, degraded, pieces } =
+            deadlines::by(deadlines.begins, self.llm.stream(who, ask)).await?;
         // The conversation is at the provider, and nobody needs it here any more.
         drop(held);
         let mut answer = Response::new(Body::from_stream(events::of(pieces, author, asked, deadlines)));
@@ -65,7 +66,7 @@ impl Endpoint {
             (BUFFERING, "no"),
         ];
         answer.headers_mut().extend(fixed.map(|(name, value)| (name, HeaderValue::from_static(value))));
-        name(answer.headers_mut());
+        tell(answer.headers_mut(), &deployment, waited, degraded);
         Ok(answer)
     }
 }
@@ -91,21 +92,20 @@ fn whole(author: &Author, reply: Reply) -> Response {
     let written = || Bytes::from(author.whole(&reply.answer));
     let body = reply.answer.json.clone().unwrap_or_else(written);
     let mut answer = Response::new(Body::from(body));
-    let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(deployment) = HeaderValue::try_from(&reply.deployment).ok().filter(|name| !name.is_empty()) {
-        headers.insert(DEPLOYMENT, deployment);
-    }
-    headers.insert(WAITED, (reply.timing.waited.as_millis() as u64).into());
-    if reply.degraded {
-        headers.insert(DEGRADED, HeaderValue::from_static("true"));
-    }
-    name(headers);
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    tell(answer.headers_mut(), &reply.deployment, reply.timing.waited, reply.degraded);
     answer
 }
 
-/// By its trace a call is found again, in logs too.
-fn name(headers: &mut HeaderMap) {
+/// How an answer came about; by its trace a call is found again, in logs too.
+fn tell(headers: &mut HeaderMap, deployment: &str, waited: Duration, degraded: bool) {
+    if let Some(deployment) = HeaderValue::try_from(deployment).ok().filter(|name| !name.is_empty()) {
+        headers.insert(DEPLOYMENT, deployment);
+    }
+    headers.insert(WAITED, (waited.as_millis() as u64).into());
+    if degraded {
+        headers.insert(DEGRADED, HeaderValue::from_static("true"));
+    }
     let id = trace::outgoing().and_then(|traceparent| HeaderValue::try_from(trace::id(&traceparent)).ok());
     headers.extend(id.map(|id| (openai::REQUEST_ID, id)));
 }

@@ -27,6 +27,8 @@ async fn a_stream_is_the_whole_answer_in_the_providers_own_events() {
         (Some("no-cache"), Some("no"))
     );
     assert_eq!(streamed.header("x-request-id").map(str::len), Some(32));
+    assert_eq!(streamed.header("holdfast-deployment"), Some("sim/simulated-model"));
+    assert!(streamed.header("holdfast-waited-ms").is_some() && streamed.header("holdfast-degraded").is_none());
     let events = streamed.events();
     assert_eq!(events.last(), Some(&json!("[DONE]")));
     assert_eq!(text(&events), whole["choices"][0]["message"]["content"].as_str().expect("text"));
@@ -63,7 +65,9 @@ async fn calls_of_tools_come_in_parts() {
 #[tokio::test]
 async fn a_models_fallback_comes_as_a_stream_too() {
     let harness = Harness::start(gone(), provider(&[]).await).await;
-    let events = harness.chat("hi", json!({"stream": true})).await.events();
+    let answer = harness.chat("hi", json!({"stream": true})).await;
+    assert_eq!((answer.header("holdfast-degraded"), answer.header("holdfast-deployment")), (Some("true"), None));
+    let events = answer.events();
     assert_eq!(text(&events), "Later.");
     let [first, .., last, done] = &events[..] else { panic!("{events:?}") };
     assert_eq!(first["choices"][0]["delta"]["role"], "assistant");
