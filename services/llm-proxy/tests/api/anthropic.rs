@@ -86,6 +86,23 @@ async fn what_the_protocol_has_no_word_for_is_refused_by_its_name_and_never_sent
 }
 
 #[tokio::test]
+async fn another_deployment_takes_what_the_protocol_has_no_word_for() {
+    let provider = |name: &str, kind: &str| {
+        format!(
+            "[providers.{name}]\nkind = \"{kind}\"\nbase_url = \"simulator:/v1\"\nkeys = [{{ name = \"simulated\" }}]\n"
+        )
+    };
+    let models = "[models.m]\ndeployments = [{ provider = \"claude\", model = \"simulated-model\" }, \
+                  { provider = \"gpt\", model = \"simulated-model\" }]\n";
+    let toml = provider("claude", "anthropic") + &provider("gpt", "openai") + models;
+    let simulator = crate::harness::provider(&[("simulated", Limits::default())]).await;
+    let harness = Harness::start(toml, simulator).await;
+    assert_eq!(harness.say("hi").await.expect("an answer").deployment, "claude/simulated-model");
+    let asked = pb::GenerateRequest { extra: br#"{"logprobs": true}"#.to_vec().into(), ..said("hi") };
+    assert_eq!(harness.ask(asked).await.expect("an answer").deployment, "gpt/simulated-model");
+}
+
+#[tokio::test]
 async fn a_request_too_long_is_told_apart() {
     let harness = harness(Config { context_tokens: 10, ..Config::default() }).await;
     let refused = harness.say(&"much too long ".repeat(20)).await.expect_err("it does not fit");

@@ -50,7 +50,8 @@ fn resets<const N: usize>(limits: [Option<(Duration, bool)>; N]) -> Option<Durat
 }
 
 fn seconds(seconds: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(seconds).ok()
+    let sane = seconds.is_finite() && seconds >= 0.0;
+    sane.then(|| Duration::from_secs_f64(seconds.min(WAIT_MAX.as_secs_f64())))
 }
 
 /// The time until a moment, by the provider's own clock where it shows it: ours may be another.
@@ -155,6 +156,7 @@ mod tests {
     fn a_wait_is_bounded() {
         let day = Some(Duration::from_secs(86_400));
         assert_eq!(of(&[("retry-after", "99999999999")]), day);
+        assert_eq!(of(&[("retry-after", "1e100")]), day);
         assert_eq!(of(&[("x-ratelimit-reset-requests", "9999h")]), day);
         assert_eq!(
             of(&[("date", "Wed, 21 Oct 2026 07:28:00 GMT"), ("retry-after", "Sat, 21 Oct 2056 07:28:00 GMT")]),
