@@ -10,6 +10,7 @@ mod harness;
 mod limits;
 mod process;
 mod proxies;
+mod reload;
 mod restart;
 mod streams;
 mod stub;

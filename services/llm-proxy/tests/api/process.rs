@@ -6,6 +6,7 @@ use holdfast_simulator::{Limits, Running};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
+    sync::watch,
     task::JoinHandle,
 };
 
@@ -14,7 +15,8 @@ use crate::harness::{Client, PATIENCE, connect, model, one_key, provider, say_wi
 pub struct Proxy {
     process: Child,
     address: SocketAddr,
-    log: JoinHandle<String>,
+    log: watch::Receiver<String>,
+    reading: JoinHandle<()>,
     pub client: Client,
 }
 
@@ -50,20 +52,37 @@ impl Proxy {
                 break line["address"].as_str().and_then(|text| text.parse().ok()).expect("it says where");
             }
         };
-        let log = tokio::spawn(async move {
-            let mut log = String::new();
+        let (lines_of, log) = watch::channel(String::new());
+        let reading = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                log += &line;
+                lines_of.send_modify(|log| {
+                    log.push_str(&line);
+                    log.push('\n');
+                });
             }
-            log
         });
-        Self { process, address, log, client: connect(address) }
+        Self { process, address, log, reading, client: connect(address) }
     }
 
     /// Kills it; what it had logged.
     pub async fn kill(mut self) -> String {
         self.process.kill().await.expect("it was there");
-        self.log.await.expect("its log was read")
+        self.reading.await.expect("its log was read");
+        self.log.borrow().clone()
+    }
+
+    /// Waits until a line of its log has this text; the line.
+    pub async fn until_logged(&mut self, text: &str) -> String {
+        let logged = tokio::time::timeout(PATIENCE, self.log.wait_for(|log| log.contains(text))).await;
+        let log = logged.expect("it is logged before long").expect("it is there");
+        log.lines().find(|line| line.contains(text)).unwrap_or_default().to_owned()
+    }
+
+    /// Sends it a signal, by its name.
+    pub async fn signal(&self, name: &str) {
+        let id = self.process.id().expect("it is there").to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().await.expect("there is a kill");
+        assert!(sent.success());
     }
 
     pub async fn say(&self, time: Duration) -> Result<(), tonic::Status> {
