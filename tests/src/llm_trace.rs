@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use holdfast_config::Peer;
+use holdfast_simulator::ModelCall;
 use holdfast_testkit::{Mesh, MeshBuilder};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -125,29 +126,29 @@ fn judge(day: &Day, answers: &[Answered], account: &Account, clock: Clock, findi
     let waits: Spread = waits.collect();
     findings.tell("wait_ms_p50", waits.median());
     findings.tell("wait_ms_p99", waits.p99());
+    let lasted = |call: &ModelCall| Some(Duration::from_micros(call.ended_us? - call.at_us));
+    let lasted: Spread = calls.iter().filter_map(lasted).collect();
+    findings.tell("call_ms_p50", lasted.median());
+    findings.tell("call_ms_p99", lasted.p99());
     let backlog = Backlog::of(calls, &sent);
     findings.at_least("backlog_of_time", backlog.lasts().as_secs_f64() / day.length().as_secs_f64(), BACKLOG_MIN);
     findings.at_least("used_while_backlog", backlog.used(calls, A_MINUTE, WINDOW), USED_MIN);
 }
 
-/// What was reserved for the calls, and what they used.
+/// What was set aside for the calls, and what they used.
 fn estimates(metrics: &str, day: &Day, account: &Account, findings: &mut Findings) {
     let used = account.counts.prompt_tokens + account.counts.completion_tokens;
     let most: u64 = day.requests.iter().map(|request| u64::from(request.input + request.most())).sum();
     findings.tell("tokens_used", used as f64);
-    findings.tell("limits_of_answers_and_real_input_of_used", most as f64 / used as f64);
-    // As the proxy tells it itself.
-    for name in ["holdfast_llm_reserved_tokens_total", "holdfast_llm_estimate_error_tokens_total"] {
-        let sum: f64 = metrics.lines().filter(|line| line.starts_with(name)).filter_map(value).sum();
-        if sum > 0.0 {
-            findings.tell(
-                format!("{}_of_used", &name["holdfast_llm_".len()..name.len() - "_total".len()]),
-                sum / used as f64,
-            );
-        }
+    findings.tell("tokens_used_of_allowed_by_callers", used as f64 / most as f64);
+    // As the proxy tells it itself: of each call, on average.
+    for direction in ["input", "output"] {
+        let sum = |of: &str| -> f64 {
+            let name = format!("holdfast_llm_estimate_percent_{of}{{");
+            let label = format!("direction=\"{direction}\"");
+            let lines = metrics.lines().filter(|line| line.starts_with(&name) && line.contains(&label));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        };
+        findings.tell(format!("{direction}_percent_used_of_set_aside"), sum("sum") / sum("count"));
     }
-}
-
-fn value(line: &str) -> Option<f64> {
-    line.rsplit(' ').next()?.parse().ok()
 }

@@ -69,6 +69,7 @@ pub async fn run(size: Size) -> Findings {
     let most = memory.most(begun, Instant::now());
     findings.at_most("proxy_mib_growth", most - before, GROWTH_MIB_MAX);
     drop(held);
+    until(&mesh, |counts| counts.key("gush").in_flight == 0).await;
     cancelled::run(&mesh, size, &mut findings).await;
     findings
 }

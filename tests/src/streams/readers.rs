@@ -22,8 +22,9 @@ use crate::llm::Ask;
 const ON_ONE: u32 = 50;
 /// What a connection's reader may leave unread of each stream: as the protocol has it where nothing is said.
 const STREAM_WINDOW: u32 = 65_535;
-/// Of all of them: nobody stands in the way of who shares the connection.
-const CONNECTION_WINDOW: u32 = STREAM_WINDOW * ON_ONE;
+/// Of all of them: far more, so that nobody stands in the way of who shares the connection. A client also ends a connection
+/// on which it has more unread small frames than half of this has room for, at 256 bytes a frame.
+const CONNECTION_WINDOW: u32 = 1 << 30;
 /// How long a slow reader looks at each part.
 const SLOW: Duration = Duration::from_millis(50);
 
