@@ -15,8 +15,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use self::{desk::Desks, journal::Mark};
 pub(crate) use self::place::{Arrival, Place};
+use self::{desk::Desks, journal::Mark};
 use crate::{
     clock::Clock,
     domain::{Asked, Bounds, Capacity, Decision, Grant, Lane, Limits, Pool, Refusal, Ticket, Want, Why},
@@ -37,7 +37,9 @@ struct Shared {
     /// Rings when the time to wake at may have come nearer.
     moved: Notify,
     /// Rings when there is something that the next process has to know.
-    unwritten: Notify,
+    changed: Notify,
+    /// Held by who writes it down.
+    writing: Mutex<()>,
     /// Says that something is not as it was.
     changes: watch::Sender<()>,
     gauges: Gauges,
@@ -70,8 +72,15 @@ impl Gate {
         let mut desks = Desks::new(dir, prefix);
         desks.set(keys, &mut pool, &clock, &gauges)?;
         let state = Mutex::new(State { pool, desks, waiting: HashMap::new() });
-        let (moved, unwritten, changes) = (Notify::new(), Notify::new(), watch::Sender::new(()));
-        let shared = Arc::new(Shared { state, clock, moved, unwritten, changes, gauges });
+        let shared = Arc::new(Shared {
+            state,
+            clock,
+            moved: Notify::new(),
+            changed: Notify::new(),
+            writing: Mutex::new(()),
+            changes: watch::Sender::new(()),
+            gauges,
+        });
         let duties = [tokio::spawn(keep_time(Arc::clone(&shared))), tokio::spawn(keep::keep(Arc::clone(&shared)))];
         Ok(Self { shared, duties })
     }
@@ -88,7 +97,7 @@ impl Gate {
     pub(crate) fn set_keys(&self, keys: Vec<(String, Limits)>) -> io::Result<()> {
         let shared = &self.shared;
         // Who comes back later finds it.
-        keep::write(&shared.flush(false));
+        shared.write_down(false);
         let set = {
             let State { pool, desks, .. } = &mut *shared.state.lock();
             desks.set(keys, pool, &shared.clock, &shared.gauges)
@@ -173,7 +182,7 @@ impl Gate {
 impl Drop for Gate {
     fn drop(&mut self) {
         self.duties.iter().for_each(JoinHandle::abort);
-        keep::write(&self.shared.flush(true));
+        self.shared.write_down(true);
     }
 }
 

@@ -213,7 +213,9 @@ impl Key {
 
     /// A call has written so much so far: what it was thought to write grows with it.
     pub(crate) fn writes(&mut self, now: Duration, id: CallId, output: u64) {
-        let Some(call) = self.calls.get_mut(&id).filter(|call| !call.ended && output > call.need.output) else { return };
+        let Some(call) = self.calls.get_mut(&id).filter(|call| !call.ended && output > call.need.output) else {
+            return;
+        };
         let more = output - std::mem::replace(&mut call.need.output, output);
         self.own.grow(now, &mut call.own, more);
         if let Some(book) = self.models.get_mut(&call.lane) {
@@ -291,7 +293,11 @@ impl Key {
     pub(crate) fn days(&self) -> Vec<DailyUse> {
         let of_models = self.models.iter().map(|(lane, book)| (Some(*lane), book));
         let books = std::iter::once((None, &self.own)).chain(of_models);
-        let day = |lane: Option<Lane>, (kind, meter): (Kind, &Meter)| DailyUse { lane, kind, slices: meter.frees().collect() };
+        let day = |lane: Option<Lane>, (kind, meter): (Kind, &Meter)| DailyUse {
+            lane,
+            kind,
+            slices: meter.frees().collect(),
+        };
         let daily = |(lane, book): (Option<Lane>, &'_ Book)| {
             book.meters().filter(|(kind, _)| kind.is_daily()).map(|meter| day(lane, meter)).collect::<Vec<_>>()
         };

@@ -262,7 +262,9 @@ impl Pool {
 
     /// How long a call would wait that stands at the front now.
     pub(crate) fn forecast(&self, now: Duration, want: &Want) -> Duration {
-        forecast::start(&self.usable(), now, want, Needed::default(), self.pace).saturating_sub(now).max(RETRY_AFTER_MIN)
+        forecast::start(&self.usable(), now, want, Needed::default(), self.pace)
+            .saturating_sub(now)
+            .max(RETRY_AFTER_MIN)
     }
 
     /// Keys that are neither denied nor resting.

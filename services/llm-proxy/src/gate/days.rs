@@ -152,7 +152,11 @@ mod tests {
 
     #[test]
     fn after_the_machine_stopped_all_of_it_counts_from_its_start() {
-        let day = |used: u64, lane: Option<Lane>| DailyUse { lane, kind: Kind::TokensPerDay, slices: vec![(24 * HOUR, used)] };
+        let day = |used: u64, lane: Option<Lane>| DailyUse {
+            lane,
+            kind: Kind::TokensPerDay,
+            slices: vec![(24 * HOUR, used)],
+        };
         let kept = |used: u64| Days::Kept { at: Duration::ZERO, days: vec![day(used, None), day(used, Some(Lane(3)))] };
         assert_eq!(days("before", true), kept(42));
         assert_eq!(days("before", false), kept(52), "something may be missing");

@@ -87,7 +87,8 @@ impl Desks {
         let mut desks = Vec::with_capacity(keys.len());
         let mut wanted = Vec::with_capacity(keys.len());
         for (name, limits) in keys {
-            let lanes: Vec<_> = limits.models.keys().map(|model| (Arc::from(model.as_str()), pool.lane(model))).collect();
+            let lanes: Vec<_> =
+                limits.models.keys().map(|model| (Arc::from(model.as_str()), pool.lane(model))).collect();
             let known = self.in_use.iter().map(|(_, desk)| desk).chain(&self.leaving).find(|desk| *desk.name == *name);
             let (desk, past, days) = match known {
                 Some(desk) => (Arc::clone(desk), self.looked_up(desk, &limits, &lanes, clock)?, Days::Fresh),

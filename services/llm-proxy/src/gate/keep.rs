@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Shared, desk::Unwritten};
+use super::{Shared, State, desk::Unwritten, journal::Journal};
 
 /// How often at most.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -12,31 +12,31 @@ const PARTS: u32 = 4;
 /// Runs until the gate ends.
 pub(super) async fn keep(shared: Arc<Shared>) {
     loop {
-        shared.unwritten.notified().await;
+        shared.changed.notified().await;
         let window = shared.state.lock().pool.window();
         tokio::time::sleep(window.map_or(INTERVAL, |window| INTERVAL.min(window / PARTS))).await;
-        let days = shared.flush(false);
-        if !days.is_empty() {
-            let written = tokio::task::spawn_blocking(move || write(&days)).await;
-            debug_assert!(written.is_ok(), "writing does not panic");
-        }
-    }
-}
-
-pub(super) fn write(days: &[Unwritten]) {
-    for (file, written) in days {
-        if let Err(error) = file.write(written) {
-            // The limit itself holds; only a restart would not know of these calls.
-            tracing::warn!(%error, "what a day's limit holds could not be kept for the case of a restart");
-        }
+        let writes = Arc::clone(&shared);
+        // The file of a day is synced: that is no work for whoever carries calls.
+        let _ends = tokio::task::spawn_blocking(move || writes.write_down(false)).await;
     }
 }
 
 impl Shared {
-    /// Brings the journals up to date; what is to be written of the days. At the end it is whole, where no call is at work.
-    pub(super) fn flush(&self, end: bool) -> Vec<Unwritten> {
-        let super::State { pool, desks, .. } = &mut *self.state.lock();
-        desks.journals().for_each(super::journal::Journal::flush);
+    /// Brings the journals up to date, and the files of the days. These are whole at the end, where no call is at work.
+    pub(super) fn write_down(&self, end: bool) {
+        // Looked up and written under one lock, so that nothing older is written after something newer.
+        let _one = self.writing.lock();
+        for (file, written) in self.unwritten(end) {
+            if let Err(error) = file.write(&written) {
+                // The limit itself holds; only a restart would not know of these calls.
+                tracing::warn!(%error, "what a day's limit holds could not be kept for the case of a restart");
+            }
+        }
+    }
+
+    fn unwritten(&self, end: bool) -> Vec<Unwritten> {
+        let State { pool, desks, .. } = &mut *self.state.lock();
+        desks.journals().for_each(Journal::flush);
         desks.unwritten(pool, &self.clock, end && pool.is_idle())
     }
 }

@@ -141,7 +141,7 @@ impl Place {
             self.desk.gauges.called(-1.0);
         }
         self.shared.step(|pool, now| pool.ended(now, &self.grant, ending));
-        self.shared.unwritten.notify_one();
+        self.shared.changed.notify_one();
     }
 }
 

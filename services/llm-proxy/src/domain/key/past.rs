@@ -69,7 +69,9 @@ impl Days {
                     }
                 }
             }
-            let since = uses(past.of(lane), kind, now).into_iter().filter(|(at, _)| known_until.is_none_or(|known| *at > known));
+            let since = uses(past.of(lane), kind, now)
+                .into_iter()
+                .filter(|(at, _)| known_until.is_none_or(|known| *at > known));
             since.for_each(|(at, amount)| meter.charge(at, amount));
         }
     }

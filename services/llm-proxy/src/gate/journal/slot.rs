@@ -20,7 +20,8 @@ pub(in crate::gate) struct Mark(u32);
 impl Mark {
     pub(in crate::gate) fn of(upstream: &str) -> Self {
         // FNV-1a, which is the same in every build.
-        let hash = upstream.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        let hash =
+            upstream.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         Self(hash)
     }
 }

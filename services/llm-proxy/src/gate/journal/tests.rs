@@ -120,6 +120,7 @@ fn calls_in_turn_are_written_once_each() {
     }
     assert_eq!(journal.slots.lock().pending, [4], "each call brought the end of the one before with it");
     let written = fs::read(&path).expect("it is read");
-    let used: u64 = written[HEADER..].chunks_exact(SLOT).filter_map(|slot| decode(slot, &[])).map(|call| call.used.input).sum();
+    let used: u64 =
+        written[HEADER..].chunks_exact(SLOT).filter_map(|slot| decode(slot, &[])).map(|call| call.used.input).sum();
     assert_eq!(used, 4 + 9);
 }

@@ -40,7 +40,7 @@ async fn a_day_outlives_the_process() {
 async fn what_a_killed_process_did_not_write_of_a_day_is_in_its_journal() {
     let directory = tempfile::tempdir().expect("a directory");
     let gate = open(directory.path(), &[("k", &daily())]);
-    keep::write(&gate.shared.flush(false));
+    gate.shared.write_down(false);
     call(&gate, 30).await;
     call(&gate, 12).await;
     // As if it were killed: nothing more is written.

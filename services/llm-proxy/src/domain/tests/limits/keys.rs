@@ -48,7 +48,10 @@ fn a_large_call_that_waits_for_the_key_is_not_starved_by_small_ones_of_another_m
     assert!(pool.advance(ms(1)).is_empty());
     pool.ended(ms(2), &first, used(0));
     let decisions = pool.advance(ms(2));
-    assert!(matches!(&decisions[..], [Decision::Granted(a), Decision::Granted(_)] if a.ticket == waits), "{decisions:?}");
+    assert!(
+        matches!(&decisions[..], [Decision::Granted(a), Decision::Granted(_)] if a.ticket == waits),
+        "{decisions:?}"
+    );
 }
 
 #[test]

@@ -4,7 +4,8 @@ use super::*;
 
 #[test]
 fn a_call_takes_from_all_limits_or_from_none() {
-    let own = ModelLimits { requests_per_minute: Some(2), input_tokens_per_minute: Some(100), ..ModelLimits::default() };
+    let own =
+        ModelLimits { requests_per_minute: Some(2), input_tokens_per_minute: Some(100), ..ModelLimits::default() };
     let mut pool = pool(&[only(own)]);
     granted(pool.ask(ms(0), sized(80, 0), None));
     let waits = Want { deadline: Some(ms(9_000)), ..sized(50, 0) };
@@ -24,9 +25,8 @@ fn what_is_read_counts_from_its_arrival_and_what_is_written_from_the_end() {
     let mut pool = pool(&[only(own)]);
     let grant = granted(pool.ask(ms(0), sized(60, 30), None));
     pool.answered(ms(100), &grant);
-    let left = |pool: &mut Pool, at: u64| {
-        [Kind::Tokens, Kind::Input, Kind::Output].map(|kind| available(pool, ms(at), kind))
-    };
+    let left =
+        |pool: &mut Pool, at: u64| [Kind::Tokens, Kind::Input, Kind::Output].map(|kind| available(pool, ms(at), kind));
     assert_eq!(left(&mut pool, 1_100), [10, 40, 70]);
     assert_eq!(left(&mut pool, 1_101), [70, 100, 70]);
     pool.ended(ms(5_000), &grant, DONE);
@@ -119,12 +119,8 @@ fn a_days_quota_is_free_again_a_day_later() {
 #[test]
 fn what_an_earlier_process_counted_of_the_day_still_counts() {
     let own = ModelLimits { tokens_per_day: Some(100), requests_per_day: Some(9), ..ModelLimits::default() };
-    let record = |at: u64| Record {
-        lane: None,
-        arrived: Some(ms(at)),
-        ended: Some(ms(at)),
-        used: Need { input: 5, output: 0 },
-    };
+    let record =
+        |at: u64| Record { lane: None, arrived: Some(ms(at)), ended: Some(ms(at)), used: Need { input: 5, output: 0 } };
     let tokens = DailyUse { lane: None, kind: Kind::TokensPerDay, slices: vec![(ms(900_000), 60)] };
     let new = NewKey {
         past: Past::Kept(vec![record(99_000), record(99_900)]),

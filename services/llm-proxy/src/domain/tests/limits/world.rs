@@ -7,14 +7,24 @@ use super::*;
 /// What happens next. The number picks a call; percents say how much of what was set aside a call used.
 #[derive(Debug, Clone)]
 enum Event {
-    Ask { lane: u16, need: (u64, u64), patience: Option<u64> },
+    Ask {
+        lane: u16,
+        need: (u64, u64),
+        patience: Option<u64>,
+    },
     Sent(usize),
     Answered(usize),
     Done(usize, (u64, u64)),
     GivenUp(usize),
     NeverSent(usize),
-    Refused { call: usize, rest: u64 },
-    Denied { call: usize, rest: u64 },
+    Refused {
+        call: usize,
+        rest: u64,
+    },
+    Denied {
+        call: usize,
+        rest: u64,
+    },
     WaiterLeaves(usize),
     /// Removes a key, or adds it again.
     Toggle(usize),
@@ -109,7 +119,8 @@ impl World {
             let most = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
             used.input = used.input.min(most(limits.input_tokens_per_minute)).min(most(limits.tokens_per_minute));
             used.output = used.output.min(most(limits.output_tokens_per_minute));
-            used.output = used.output.min(most(limits.tokens_per_minute) - used.input.min(most(limits.tokens_per_minute)));
+            used.output =
+                used.output.min(most(limits.tokens_per_minute) - used.input.min(most(limits.tokens_per_minute)));
         }
         self.share += 1;
         self.live.push((grant, self.seen.len()));
