@@ -22,7 +22,7 @@ fn limits(requests: Option<u32>, concurrency: Option<u32>, tokens: Option<u64>) 
 
 /// A key with this number for a name.
 fn key(number: usize, limits: &Limits, past: Past) -> NewKey {
-    NewKey { name: number.to_string().into(), limits: limits.clone(), past }
+    NewKey { name: number.to_string().into(), limits: limits.clone(), past, days: Days::Fresh }
 }
 
 const BOUNDS: Bounds = Bounds { calls: 100, bytes: 10_000 };

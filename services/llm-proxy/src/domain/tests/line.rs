@@ -141,7 +141,7 @@ fn the_line_is_bounded_in_calls_and_in_bytes() {
     granted(narrow.ask(ms(0), want(1), None));
     waiting(narrow.ask(ms(0), Want { bytes: 900, ..want(1) }, None));
     assert_eq!(refused(narrow.ask(ms(0), Want { bytes: 101, ..want(1) }, None)).why, Why::Full);
-    waiting(narrow.ask(ms(0), Want { bytes: 100, ..want(1) }, None));
+    waiting(narrow.ask(ms(0), Want { bytes: 100, tenant: "another".into(), ..want(1) }, None));
 }
 
 #[test]
