@@ -16,6 +16,7 @@ mod model_fairness;
 mod model_keys;
 mod model_limit;
 mod observed;
+mod openai;
 mod python;
 mod queue_kills;
 mod retail;
