@@ -6,6 +6,7 @@
 //!   [`TRANSIT_MAX`] after it was written, whichever comes first. Until then it counts without an end.
 //! - A place is free when its call's end is certain, or [`ENDING_MAX`] after the call was given up.
 
+mod call;
 mod health;
 mod past;
 
@@ -15,13 +16,17 @@ use std::{
     time::Duration,
 };
 
-use self::health::Health;
 pub(crate) use self::{
+    call::Ending,
     health::State,
     past::{DailyUse, Days, Past, Record},
 };
+use self::{
+    call::{Call, Due},
+    health::Health,
+};
 use super::{
-    meter::{Book, Held, Kind, Meter},
+    meter::{Book, Kind, Meter},
     pool::{CallId, Lane, Need},
 };
 use crate::config::ModelLimits;
@@ -40,19 +45,6 @@ pub(crate) struct Limits {
     pub(crate) models: BTreeMap<String, ModelLimits>,
     /// What counts as a minute. A day has 1,440 of them.
     pub(crate) window: Duration,
-}
-
-/// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// It was never sent.
-    Unsent,
-    /// The provider is done with it; the tokens that it used, where they are known.
-    Certain { used: Option<Need> },
-    /// The provider turned it away: it arrived, and cost nothing else.
-    Refused,
-    /// It was given up, or broke: the provider may still be at it.
-    Uncertain,
 }
 
 /// Whether a call could start with a key.
@@ -80,23 +72,6 @@ pub(crate) struct Key {
     due: BTreeSet<(Duration, CallId, Due)>,
     places: u32,
     health: Health,
-}
-
-#[derive(Debug)]
-struct Call {
-    since: Duration,
-    lane: Lane,
-    need: Need,
-    own: Held,
-    model: Held,
-    arrived: Option<Duration>,
-    ended: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
-    Arrival,
-    End,
 }
 
 impl Key {
@@ -192,62 +167,6 @@ impl Key {
         self.calls.insert(id, Call { since: now, lane, need, own, model, arrived: None, ended: false });
     }
 
-    /// The request was written; it arrives within the transit bound.
-    pub(crate) fn sent(&mut self, now: Duration, id: CallId) {
-        if self.calls.get(&id).is_some_and(|call| call.arrived.is_none()) {
-            self.due.insert((now + TRANSIT_MAX, id, Due::Arrival));
-        }
-    }
-
-    /// The response began: the request has arrived.
-    pub(crate) fn answered(&mut self, now: Duration, id: CallId) {
-        self.arrive(now, id);
-    }
-
-    /// The provider took the key for this call.
-    pub(crate) fn taken(&mut self, now: Duration, id: CallId) {
-        if let Some(call) = self.calls.get(&id) {
-            self.health.taken(now, call.since, self.concurrency);
-        }
-    }
-
-    /// A call has written so much so far: what it was thought to write grows with it.
-    pub(crate) fn writes(&mut self, now: Duration, id: CallId, output: u64) {
-        let Some(call) = self.calls.get_mut(&id).filter(|call| !call.ended && output > call.need.output) else {
-            return;
-        };
-        let more = output - std::mem::replace(&mut call.need.output, output);
-        self.own.grow(now, &mut call.own, more);
-        if let Some(book) = self.models.get_mut(&call.lane) {
-            book.grow(now, &mut call.model, more);
-        }
-    }
-
-    /// A call is over on our side. How long it held its place, where the provider is done with it.
-    pub(crate) fn ended(&mut self, now: Duration, id: CallId, ending: Ending) -> Option<Duration> {
-        match ending {
-            Ending::Unsent => self.never_was(now, id),
-            Ending::Certain { used } => {
-                let held = self.calls.get(&id).map(|call| now.saturating_sub(call.since));
-                if used.is_some() {
-                    self.taken(now, id);
-                }
-                self.arrive(now, id);
-                self.end(now, id, used);
-                return held;
-            }
-            Ending::Refused => {
-                self.arrive(now, id);
-                self.end(now, id, Some(Need::default()));
-            }
-            Ending::Uncertain => {
-                self.due.insert((now + TRANSIT_MAX, id, Due::Arrival));
-                self.due.insert((now + ENDING_MAX, id, Due::End));
-            }
-        }
-        None
-    }
-
     /// The provider says that it has to wait until this time.
     pub(crate) fn rest(&mut self, until: Duration) {
         self.health.rest(until);
@@ -312,47 +231,5 @@ impl Key {
     /// The meters for one model.
     pub(crate) fn of_model(&self, lane: Lane) -> impl Iterator<Item = (Kind, &Meter)> {
         self.models.get(&lane).into_iter().flat_map(Book::meters)
-    }
-
-    fn arrive(&mut self, now: Duration, id: CallId) {
-        let Some(call) = self.calls.get_mut(&id).filter(|call| call.arrived.is_none()) else { return };
-        call.arrived = Some(now);
-        self.own.arrive(now, &call.own);
-        if let Some(book) = self.models.get_mut(&call.lane) {
-            book.arrive(now, &call.model);
-        }
-        self.forget(id);
-    }
-
-    fn end(&mut self, now: Duration, id: CallId, used: Option<Need>) {
-        let Some(call) = self.calls.get_mut(&id).filter(|call| !call.ended) else { return };
-        call.ended = true;
-        let arrived = call.arrived.unwrap_or(now);
-        self.places -= 1;
-        self.health.ended(call.since);
-        self.own.end(now, &call.own, arrived, used);
-        if let Some(book) = self.models.get_mut(&call.lane) {
-            book.end(now, &call.model, arrived, used);
-        }
-        self.forget(id);
-    }
-
-    fn never_was(&mut self, now: Duration, id: CallId) {
-        if self.calls.get(&id).is_none_or(|call| call.arrived.is_some() || call.ended) {
-            return self.end(now, id, Some(Need::default()));
-        }
-        let Some(call) = self.calls.remove(&id) else { return };
-        self.own.never_was(now, &call.own);
-        if let Some(book) = self.models.get_mut(&call.lane) {
-            book.never_was(now, &call.model);
-        }
-        self.places -= 1;
-        self.health.ended(call.since);
-    }
-
-    fn forget(&mut self, id: CallId) {
-        if self.calls.get(&id).is_some_and(|call| call.arrived.is_some() && call.ended) {
-            self.calls.remove(&id);
-        }
     }
 }

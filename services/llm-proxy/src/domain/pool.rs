@@ -8,6 +8,7 @@
 //! - A call holds one key from its grant until it is reported ended, even when the key is removed meanwhile.
 
 mod capacity;
+mod choice;
 mod want;
 
 use std::{
@@ -16,13 +17,14 @@ use std::{
     time::Duration,
 };
 
+use self::choice::Blocks;
 pub(crate) use self::{
     capacity::{Capacity, KeyCapacity, LimitCapacity, LineCapacity},
     want::{Asked, CallId, Decision, Grant, KeyId, Lane, Need, Refusal, Want, Why},
 };
 use super::{
     forecast,
-    key::{DailyUse, Days, Ending, Key, Limits, Past, Room},
+    key::{DailyUse, Days, Ending, Key, Limits, Past},
     line::{Blocked, Bounds, Charge, Line, Needed, Ticket, Waiter},
 };
 
@@ -59,13 +61,6 @@ pub(crate) struct Pool {
     rested: bool,
     /// When the line was last looked through.
     decided: Duration,
-}
-
-/// Who cannot start where somebody cannot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Blocks {
-    Lane,
-    All,
 }
 
 impl Pool {
@@ -311,62 +306,6 @@ impl Pool {
 
     fn usable(&self) -> Vec<&Key> {
         self.in_use.iter().filter_map(|id| self.keys.get(id)).collect()
-    }
-
-    fn grant(&mut self, now: Duration, ticket: Ticket, key: KeyId, want: &Want) -> Grant {
-        let call = CallId(self.number());
-        self.turn = self.in_use.iter().position(|id| *id == key).map_or(0, |index| index + 1);
-        self.keys.get_mut(&key).expect("it was found").take(now, call, want.lane, want.need);
-        let charge = self.line.served(want);
-        self.calls.insert(call, charge);
-        Grant { call, key, lane: want.lane, ticket }
-    }
-
-    /// A key for a newcomer, where nobody who could start stands before it.
-    fn free_for(&mut self, now: Duration, ticket: &Ticket, want: &Want) -> Option<KeyId> {
-        let mut blocked = Blocked::default();
-        while !self.line.is_ahead(ticket, want, &blocked) {
-            let Waiter { want: ahead, .. } = self.line.next(&blocked)?;
-            match self.best(now, &ahead) {
-                Err(Blocks::Lane) if ahead.lane != want.lane => blocked.block(ahead.lane),
-                _ => return None,
-            }
-        }
-        self.best(now, want).ok()
-    }
-
-    /// The key with most headroom, where there is one with any; among equals the one whose turn it is.
-    fn best(&mut self, now: Duration, want: &Want) -> Result<KeyId, Blocks> {
-        let count = self.in_use.len();
-        let (mut best, mut blocks) = (None, Blocks::All);
-        for step in 0..count {
-            let index = (self.turn + step) % count;
-            let Some(key) = self.keys.get_mut(&self.in_use[index]) else { continue };
-            match key.room(now, want.lane, want.need) {
-                Room::Calls(calls) if calls > best.map_or(0, |(most, _)| most) => best = Some((calls, index)),
-                Room::Model => blocks = Blocks::Lane,
-                Room::Calls(_) | Room::Own | Room::Away => {}
-            }
-        }
-        best.map(|(_, index)| self.in_use[index]).ok_or(blocks)
-    }
-
-    fn start_of(&self, now: Duration, ticket: &Ticket, want: &Want) -> Duration {
-        forecast::start(&self.usable(), now, want, self.line.before(ticket, want), self.pace)
-    }
-
-    fn usable_at(&self, now: Duration) -> Duration {
-        self.usable().iter().map(|key| key.usable_at()).min().unwrap_or(now).max(now)
-    }
-
-    fn without_key(&self, now: Duration) -> Option<Refusal> {
-        let usable = self.usable();
-        let back = match usable.iter().map(|key| key.usable_at()).min() {
-            Some(_) if usable.iter().any(|key| !key.is_denied()) => return None,
-            Some(at) => at,
-            None => now + RETRY_AFTER_MAX,
-        };
-        (back > now).then(|| refusal(Why::NoKey, now, back))
     }
 }
 

@@ -1,51 +1,12 @@
 //! The pool against a plain model of the provider: whatever happens, no limit is passed, and nobody is forgotten.
 
+mod check;
+mod events;
+
 use proptest::prelude::*;
 
+use self::events::{Event, event, keys};
 use super::*;
-
-/// What happens next. The number picks a call; percents say how much of what was set aside a call used.
-#[derive(Debug, Clone)]
-enum Event {
-    Ask {
-        lane: u16,
-        need: (u64, u64),
-        patience: Option<u64>,
-    },
-    Sent(usize),
-    Answered(usize),
-    Done(usize, (u64, u64)),
-    GivenUp(usize),
-    NeverSent(usize),
-    Refused {
-        call: usize,
-        rest: u64,
-    },
-    Denied {
-        call: usize,
-        rest: u64,
-    },
-    WaiterLeaves(usize),
-    /// Removes a key, or adds it again.
-    Toggle(usize),
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let call = 0..64_usize;
-    let ask = (0..2_u16, (0..40_u64, 0..40_u64), prop::option::of(0..4_000_u64));
-    prop_oneof![
-        8 => ask.prop_map(|(lane, need, patience)| Event::Ask { lane, need, patience }),
-        4 => call.clone().prop_map(Event::Sent),
-        3 => call.clone().prop_map(Event::Answered),
-        4 => (call.clone(), (0..=100_u64, 0..=100_u64)).prop_map(|(call, used)| Event::Done(call, used)),
-        1 => call.clone().prop_map(Event::GivenUp),
-        1 => call.clone().prop_map(Event::NeverSent),
-        1 => (call.clone(), 1..3_000_u64).prop_map(|(call, rest)| Event::Refused { call, rest }),
-        1 => (call.clone(), 1..3_000_u64).prop_map(|(call, rest)| Event::Denied { call, rest }),
-        1 => call.clone().prop_map(Event::WaiterLeaves),
-        1 => call.prop_map(Event::Toggle),
-    ]
-}
 
 /// A call that the pool let go, as the provider sees it and as we know it.
 #[derive(Debug, Clone)]
@@ -307,76 +268,9 @@ impl World {
         }
         panic!("the line never empties: {:?}", self.line);
     }
-
-    fn check(&self) {
-        for (number, limits) in self.keys.iter().enumerate() {
-            self.check_limits(&limits.own, limits.window, |seen| seen.key == number);
-            for (model, of_model) in &limits.models {
-                let lane = NAMES.iter().position(|name| name == model).expect("a model of ours");
-                let of = |seen: &Seen| seen.key == number && usize::from(seen.lane.0) == lane;
-                self.check_limits(of_model, limits.window, of);
-            }
-        }
-    }
-
-    fn check_limits(&self, limits: &ModelLimits, window: Duration, of: impl Fn(&Seen) -> bool) {
-        let seen: Vec<_> = self.seen.iter().filter(|seen| seen.happened && of(seen)).collect();
-        let written = |seen: &Seen| if seen.early { seen.arrived } else { seen.ended };
-        let requests = seen.iter().filter_map(|seen| Some((seen.arrived?, 1)));
-        let input = seen.iter().filter_map(|seen| Some((seen.arrived?, seen.used.input)));
-        let output = seen.iter().filter_map(|seen| Some((written(seen)?, seen.used.output)));
-        within(limits.requests_per_minute.map(u64::from), window, requests.clone(), "requests");
-        within(limits.requests_per_day, window * 1_440, requests, "requests in a day");
-        within(limits.input_tokens_per_minute, window, input.clone(), "tokens read");
-        within(limits.output_tokens_per_minute, window, output.clone(), "tokens written");
-        within(limits.tokens_per_minute, window, input.chain(output), "tokens");
-        for at in seen.iter().map(|seen| seen.from) {
-            let there = |seen: &&&Seen| seen.from <= at && seen.ended.is_none_or(|ended| ended > at);
-            let at_once = seen.iter().filter(there).count();
-            assert!(limits.concurrency.is_none_or(|most| at_once <= most as usize), "{at_once} at once");
-        }
-    }
-}
-
-/// In no window, both of its ends included, is there more than the limit.
-fn within(limit: Option<u64>, window: Duration, uses: impl Iterator<Item = (Duration, u64)>, what: &str) {
-    let Some(limit) = limit else { return };
-    let mut uses: Vec<_> = uses.collect();
-    uses.sort_unstable();
-    let (mut first, mut sum) = (0, 0);
-    for (at, amount) in &uses {
-        sum += amount;
-        while *at - uses[first].0 > window {
-            sum -= uses[first].1;
-            first += 1;
-        }
-        assert!(sum <= limit, "{sum} {what} in the window that ends at {at:?}, and {limit} are allowed");
-    }
 }
 
 const NAMES: [&str; 2] = ["m", "n"];
-
-fn allowed() -> impl Strategy<Value = ModelLimits> {
-    let counts = (prop::option::of(1..6_u32), prop::option::of(1..5_u32), prop::option::of(5..40_u64));
-    let tokens = (prop::option::of(40..200_u64), prop::option::of(30..90_u64), prop::option::of(30..90_u64));
-    (counts, tokens).prop_map(|((requests, concurrency, daily), (tokens, input, output))| ModelLimits {
-        requests_per_minute: requests,
-        tokens_per_minute: tokens,
-        input_tokens_per_minute: input,
-        output_tokens_per_minute: output,
-        concurrency,
-        requests_per_day: daily,
-        tokens_per_day: None,
-    })
-}
-
-fn keys() -> impl Strategy<Value = Vec<Limits>> {
-    let key = (allowed(), prop::option::of(allowed()), prop::option::of(allowed())).prop_map(|(own, m, n)| {
-        let models = NAMES.into_iter().zip([m, n]).filter_map(|(name, limits)| Some((name.into(), limits?)));
-        Limits { own, models: models.collect(), window: ms(1_000) }
-    });
-    prop::collection::vec(key, 1..4)
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
