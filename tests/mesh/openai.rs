@@ -155,8 +155,8 @@ fn look_at(report: &Value) {
     assert_eq!(report["given_up"], "chat.completion.chunk");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_official_python_client_is_served_at_both_doors() {
+/// The Python client, with packages from this folder before the environment's own.
+async fn check_python(packages: Option<&str>) {
     let Some(python) = std::env::var_os("HOLDFAST_TEST_PYTHON") else {
         eprintln!("SKIPPED: HOLDFAST_TEST_PYTHON is not set (tests/run sets it)");
         return;
@@ -164,9 +164,21 @@ async fn the_official_python_client_is_served_at_both_doors() {
     check(|| {
         let mut command = Command::new(&python);
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/openai_client.py"));
+        command.envs(packages.map(|packages| ("PYTHONPATH", packages)));
         command
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_python_client_is_served_at_both_doors() {
+    check_python(None).await;
+}
+
+/// The line that most programs still have.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_older_python_client_is_served_at_both_doors() {
+    check_python(Some(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/python/older"))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
