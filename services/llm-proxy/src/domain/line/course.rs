@@ -8,6 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+#[cfg(test)]
+use crate::domain::simulation;
+
 /// A tenant, while it is known: who comes again after it was forgotten is another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct TenantId(pub(super) u64);
@@ -39,6 +42,11 @@ struct Account {
     waits: bool,
     /// What it was set back for nothing.
     credit: Tag,
+    /// Virtual time when it began to wait; with what went by since because of its own calls, and what of the rest was made
+    /// good. So much can it have been set back.
+    since: Tag,
+    own: Tag,
+    made_good: Tag,
     /// When it last had a turn, by the count of turns.
     served: u64,
 }
@@ -74,7 +82,7 @@ impl Course {
         let mut course = Self { now: self.now, ..Self::default() };
         for tenant in tenants {
             let start = self.start_of(Some(tenant));
-            course.accounts.insert(tenant, Account { start, waits: true, ..Account::default() });
+            course.accounts.insert(tenant, Account { start, waits: true, since: self.now, ..Account::default() });
             course.waiting.insert((start, tenant));
         }
         course
@@ -87,7 +95,18 @@ impl Course {
 
     /// When a tenant's next call starts, in virtual time; one that is not known starts now.
     pub(super) fn start_of(&self, tenant: Option<TenantId>) -> Tag {
-        tenant.and_then(|tenant| self.accounts.get(&tenant)).map_or(self.now, |account| account.start.max(self.now))
+        tenant
+            .and_then(|tenant| self.accounts.get(&tenant))
+            .map_or(self.earliest(), |account| account.start.max(self.earliest()))
+    }
+
+    /// Nobody starts before the others: who was away saved up nothing.
+    fn earliest(&self) -> Tag {
+        #[cfg(test)]
+        if simulation::credit_for_idling() {
+            return Tag::default();
+        }
+        self.now
     }
 
     /// When it last had a turn.
@@ -119,10 +138,10 @@ impl Course {
 
     /// A tenant has somebody waiting, and had nobody.
     pub(super) fn join(&mut self, tenant: TenantId) {
-        let now = self.now;
+        let (earliest, since) = (self.earliest(), self.now);
         self.change(tenant, |account| {
-            account.start = account.start.max(now);
-            account.waits = true;
+            (account.start, account.waits) = (account.start.max(earliest), true);
+            (account.since, account.own, account.made_good) = (since, Tag::default(), Tag::default());
         });
     }
 
@@ -136,8 +155,11 @@ impl Course {
         let begin = self.start_of(Some(tenant));
         // Where it goes before somebody whose turn it was, that one's turn stays.
         let first = self.waiting.first().map_or(begin, |(start, _)| *start);
-        self.now = self.now.max(begin.min(first));
+        let before = self.now;
+        self.now = before.max(begin.min(first));
+        let went_by = self.now.minus(before);
         self.change(tenant, |account| {
+            account.own = account.own.plus(went_by);
             let discount = account.credit.min(Tag(cost.0 / 2));
             account.credit = account.credit.minus(discount);
             account.start = begin.plus(cost.minus(discount));
@@ -153,7 +175,10 @@ impl Course {
                 let lead = account.start.minus(now);
                 account.start = account.start.minus(amount.min(lead));
                 if account.waits {
-                    account.credit = account.credit.plus(amount.minus(lead)).min(APART_MAX);
+                    let set_back = now.minus(account.since).minus(account.own).minus(account.made_good);
+                    let amount = amount.minus(lead).min(set_back);
+                    account.made_good = account.made_good.plus(amount);
+                    account.credit = account.credit.plus(amount).min(APART_MAX);
                 }
             });
         }

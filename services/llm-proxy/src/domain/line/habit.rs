@@ -4,7 +4,7 @@
 /// What is remembered: twice so much, the older half fading.
 const MEMORY: u64 = 1 << 20;
 /// What somebody new is taken for like everybody: gone after a few calls of its own.
-const PRIOR: u64 = 1 << 12;
+const PRIOR: u64 = 1 << 9;
 /// The least part of a reserve that is charged.
 const PART_MIN: u64 = 256;
 

@@ -37,6 +37,9 @@ fn event() -> impl Strategy<Value = Event> {
 struct Account {
     start: u128,
     credit: u128,
+    since: u128,
+    own: u128,
+    made_good: u128,
     served: u64,
 }
 
@@ -88,7 +91,9 @@ impl Model {
         let course = self.course_of(want.lane);
         if !self.waits(course, id) {
             let start = self.start_of(course, id);
-            self.shared.get_mut(&course).unwrap().accounts.entry(id).or_default().start = start;
+            let shared = self.shared.get_mut(&course).unwrap();
+            let account = shared.accounts.entry(id).or_default();
+            *account = Account { start, since: shared.now, served: account.served, ..Account::default() };
         }
         self.waiters.push((id, Waiter { ticket, want }));
     }
@@ -136,7 +141,8 @@ impl Model {
             if self.shared.contains_key(&Some(lane)) || there.is_empty() {
                 continue;
             }
-            let account = |id: u64| (id, Account { start: self.start_of(None, id), ..Account::default() });
+            let since = self.shared[&None].now;
+            let account = |id: u64| (id, Account { start: self.start_of(None, id), since, ..Account::default() });
             let accounts = there.into_iter().map(account).collect();
             self.shared.insert(Some(lane), Shared { now: self.shared[&None].now, accounts });
             for id in self.ids.values().copied().collect::<Vec<_>>() {
@@ -181,8 +187,10 @@ impl Model {
             let waiting = self.shared[&course].accounts.iter().filter(|(id, _)| self.waits(course, **id));
             let first = waiting.map(|(_, account)| account.start).min().unwrap_or(begin);
             let shared = self.shared.get_mut(&course).unwrap();
+            let before = shared.now;
             shared.now = shared.now.max(begin.min(first));
             let account = shared.accounts.entry(id).or_default();
+            account.own += shared.now - before;
             let discount = account.credit.min(cost / 2);
             account.credit -= discount;
             account.start = begin + cost - discount;
@@ -208,7 +216,10 @@ impl Model {
                 let back = cost - used;
                 account.start -= back.min(lead);
                 if waits {
-                    account.credit = (account.credit + back.saturating_sub(lead)).min(MOST);
+                    let set_back = (shared.now - account.since).saturating_sub(account.own + account.made_good);
+                    let back = back.saturating_sub(lead).min(set_back);
+                    account.made_good += back;
+                    account.credit = (account.credit + back).min(MOST);
                 }
             }
         }
