@@ -2,6 +2,7 @@
 
 mod models;
 mod progress;
+mod spending;
 mod step;
 mod tools;
 
@@ -11,6 +12,8 @@ use holdfast_proto::queue::v1::Invocation;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
+
+use spending::Spending;
 
 pub use models::ModelStream;
 pub use step::StepKey;
@@ -29,8 +32,8 @@ struct Inner {
     caller: Caller,
     links: Links,
     tool_patience: Duration,
-    /// Model tokens of this invocation, recorded steps of earlier attempts included.
-    usage: Mutex<Usage>,
+    /// Model tokens of this invocation.
+    spending: Mutex<Spending>,
     /// Events go one by one, in order.
     reporting: tokio::sync::Mutex<()>,
 }
@@ -42,7 +45,7 @@ impl Context {
             caller: Caller::Holder(held.clone()),
             held,
             tool_patience,
-            usage: Mutex::default(),
+            spending: Mutex::default(),
             reporting: tokio::sync::Mutex::default(),
         })))
     }
@@ -85,9 +88,10 @@ impl Context {
         uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
     }
 
-    /// Model tokens so far, over all attempts as far as they are in recorded steps. Reported at the end.
+    /// Model tokens so far, over all attempts: of earlier ones what they recorded, with their steps or at their end. (A
+    /// crash forgets what was used since the last step.) Reported at the end.
     pub fn usage(&self) -> Usage {
-        *self.0.usage.lock()
+        self.0.spending.lock().total()
     }
 
     /// Returns once the lease is gone. The handler is stopped by itself then; this is for what it has spawned.

@@ -25,6 +25,10 @@ pub(crate) struct Held {
     pub(crate) token: String,
     pub(crate) invocation: pb::Invocation,
     pub(crate) traceparent: String,
+    /// Rises with each lease of the invocation.
+    pub(crate) fence: u64,
+    /// Whether somebody had the invocation before, and may have recorded something.
+    pub(crate) has_predecessors: bool,
     /// The invocation's own deadline.
     pub(crate) deadline: Option<Instant>,
     standing: watch::Sender<Standing>,
@@ -43,6 +47,8 @@ impl Held {
         });
         Self {
             token: lease.token,
+            fence: lease.fence,
+            has_predecessors: lease.earlier_leases > 0,
             invocation,
             // One that was submitted without a trace has one from here on.
             traceparent: Some(lease.traceparent).filter(|text| !text.is_empty()).unwrap_or_else(traceparent::mint),

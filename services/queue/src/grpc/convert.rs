@@ -41,6 +41,10 @@ impl From<Grant> for pb::Lease {
             ttl: Some(time::duration(grant.ttl)),
             traceparent: grant.record.accepted.traceparent.clone(),
             fence: grant.fence,
+            earlier_leases: match &grant.record.standing {
+                Standing::Live(live) => live.tries + live.redrives,
+                Standing::Ended(_) => 0,
+            },
             invocation: Some(invocation(grant.record)),
         }
     }

@@ -58,6 +58,7 @@ macro_rules! conformance {
             releases_in_a_row_are_paced
             a_stranger_cancels_nothing
             every_failed_attempt_is_kept
+            what_a_holder_used_is_kept_though_it_learns_of_the_end_afterwards
             a_fence_that_was_not_given_up_is_remembered_until_state_knows
             commands_of_one_batch_take_effect_in_their_order
         );

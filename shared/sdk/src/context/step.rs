@@ -1,8 +1,7 @@
 //! Recorded steps: done once, however many attempts there are.
 
-use std::{future::Future, sync::Arc};
+use std::future::Future;
 
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 
@@ -12,12 +11,7 @@ use crate::{
 };
 
 /// The namespace of steps; the partition is the invocation.
-const NAMESPACE: &str = "holdfast.steps";
-
-tokio::task_local! {
-    /// Model tokens used within the step that this task runs.
-    static USED: Arc<Mutex<Usage>>;
-}
+pub(super) const NAMESPACE: &str = "holdfast.steps";
 
 /// A step's name within its invocation. Numbers are written with six digits, so that they sort.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +39,7 @@ impl From<String> for StepKey {
 #[derive(Serialize, Deserialize)]
 struct Recorded {
     result: Json,
+    /// Model tokens that were used until then and are in no earlier record: the step's own, and others'.
     #[serde(default)]
     usage: Usage,
 }
@@ -69,14 +64,29 @@ impl Context {
         if let Some(record) = self.state().get(&address).await? {
             return Ok(self.recall(&record)?);
         }
-        let used = Arc::new(Mutex::new(Usage::default()));
-        let result = USED.scope(used.clone(), work()).await?;
-        let recorded = Recorded { result: serde_json::to_value(&result)?, usage: *used.lock() };
-        match self.record(address, Value::json(&recorded)?).await {
+        let result = work().await?;
+        let json = serde_json::to_value(&result)?;
+        let Some(usage) = self.0.spending.lock().record(&address.key) else {
+            // Another task of this handler was at it under the same name: the first record counts.
+            let recorded = Value::json(&Recorded { result: json, usage: Usage::default() })?;
+            self.record(address.clone(), recorded).await?;
+            let first = self.state().get(&address).await?.ok_or_else(|| Error::Internal("a record is gone".into()))?;
+            return Ok(self.recall(&first)?);
+        };
+        let recorded = Value::json(&Recorded { result: json, usage })?;
+        match self.record(address, recorded).await {
             Ok(()) => Ok(result),
-            // It was recorded all the same (by a task of this handler under the same name): the first record counts.
-            Err(Error::Conflict(conflict)) if conflict.current.value.is_some() => Ok(self.recall(&conflict.current)?),
-            Err(error) => Err(error.into()),
+            // It was recorded all the same: the first record counts.
+            Err(Error::Conflict(conflict)) if conflict.current.value.is_some() => {
+                self.0.spending.lock().take_back(usage);
+                Ok(self.recall(&conflict.current)?)
+            }
+            Err(error) => {
+                if !error.may_have_happened() {
+                    self.0.spending.lock().take_back(usage);
+                }
+                Err(error.into())
+            }
         }
     }
 
@@ -89,14 +99,7 @@ impl Context {
 
     fn recall<T: DeserializeOwned>(&self, record: &Record) -> Result<T, Error> {
         let recorded: Recorded = record.json()?;
-        *self.0.usage.lock() += recorded.usage;
+        self.0.spending.lock().recall(&record.address.key, recorded.usage);
         Ok(serde_json::from_value(recorded.result)?)
-    }
-
-    /// Counts model tokens: for the invocation, and within a step for its record.
-    pub(crate) fn count(&self, usage: Usage) {
-        *self.0.usage.lock() += usage;
-        // Outside of a step there is nothing to record them with.
-        let _ = USED.try_with(|used| *used.lock() += usage);
     }
 }

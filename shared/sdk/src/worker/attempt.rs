@@ -40,6 +40,13 @@ pub(crate) async fn run(
         () = hand_back.cancelled() => Some(Report::Release),
         report = under_deadline => report,
     };
+    match &report {
+        Some(Report::Fail { failure, .. }) if failure.retryable => context.record_usage().await,
+        Some(Report::Release) => context.record_usage().await,
+        // Its lease is gone, and with it every way to record anything.
+        None => context.tell_usage().await,
+        Some(_) => {}
+    }
     span.record("gen_ai.usage.input_tokens", context.usage().input_tokens);
     span.record("gen_ai.usage.output_tokens", context.usage().output_tokens);
     tell(&span, report.as_ref());
@@ -70,6 +77,9 @@ async fn work(context: &Context, held: &Held, handler: &dyn Handler) -> Option<R
     // An earlier holder may still be at work somewhere: from here on it cannot write. A lease does not tell whether there
     // was one: one that was released leaves no trace in the invocation's counts.
     if let Err(error) = context.state().register_fence().await {
+        return outcome(context, held, Err(error.into()));
+    }
+    if let Err(error) = context.recall_usage().await {
         return outcome(context, held, Err(error.into()));
     }
     let result = match input(held) {

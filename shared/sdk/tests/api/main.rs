@@ -12,5 +12,6 @@ mod standin;
 mod state;
 mod steps;
 mod tools;
+mod usage;
 mod watches;
 mod worker;

@@ -23,14 +23,15 @@ use tonic::Request;
 
 use crate::worker::Running;
 
-struct Mesh {
-    common: Common,
+/// A queue and a state service.
+pub struct Mesh {
+    pub common: Common,
     queue: Option<(JoinHandle<()>, Stop)>,
     _data: TempDir,
 }
 
 impl Mesh {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let data = tempfile::tempdir().expect("a directory");
         let mut common = Common::default();
         common.data.dir = data.path().to_owned();
@@ -62,21 +63,21 @@ impl Mesh {
         self.start_queue(&address).await;
     }
 
-    fn endpoints(&self) -> Endpoints {
+    pub fn endpoints(&self) -> Endpoints {
         Endpoints::mesh(&self.common).expect("well-formed")
     }
 
-    fn client(&self) -> QueueServiceClient<Channel> {
+    pub fn client(&self) -> QueueServiceClient<Channel> {
         QueueServiceClient::new(Channel::to(&self.common, Peer::Queue).expect("well-formed"))
     }
 
-    async fn submit(&self, agent: &str) -> String {
+    pub async fn submit(&self, agent: &str) -> String {
         let spec = invocation(agent, &json!({})).expect("plain JSON");
         let request = EnqueueRequest { tenant: "default".into(), spec: Some(spec), traceparent: String::new() };
         self.client().enqueue(tenant(request)).await.expect("accepted").into_inner().invocation_id
     }
 
-    async fn ended(&self, id: &str) -> Invocation {
+    pub async fn ended(&self, id: &str) -> Invocation {
         let watch = WatchInvocationRequest { invocation_id: id.into(), from_offset: 0 };
         let mut events = self.client().watch_invocation(tenant(watch)).await.expect("there").into_inner();
         while events.message().await.expect("the queue stays").is_some() {}
@@ -85,7 +86,7 @@ impl Mesh {
     }
 }
 
-fn tenant<T>(message: T) -> Request<T> {
+pub fn tenant<T>(message: T) -> Request<T> {
     for_tenant(Request::new(message), "default").expect("ASCII")
 }
 

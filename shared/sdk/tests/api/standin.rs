@@ -2,6 +2,7 @@
 //! break it.
 
 pub mod gateway;
+pub mod models;
 pub mod queue;
 pub mod state;
 pub mod tools;

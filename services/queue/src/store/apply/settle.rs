@@ -2,7 +2,7 @@
 
 use super::super::{Change, Gone, Settle, Settlement};
 use super::{At, Row, Tables};
-use crate::domain::invocation::Status;
+use crate::domain::invocation::{Status, Usage};
 use crate::domain::record::{Ended, Outcome, PastEnd, Try, TryKind};
 use crate::domain::time::Micros;
 use crate::domain::transition::{DEADLINE_PASSED, NotHeld, Step};
@@ -75,8 +75,19 @@ fn store<T: Tables>(
 /// The invocation is over: a repeat gets its first answer, anybody else learns why.
 fn after_the_end<T: Tables>(tables: &mut T, settle: &Settle) -> Result<Settlement, T::Error> {
     let Some((seq, ended)) = tables.ended(settle.id)? else { return Ok(Settlement::Refused(Gone::Unknown)) };
+    if let Some(usage) = late_usage(&settle.change, &ended) {
+        tables.used(settle.id, seq, usage)?;
+    }
     let (tries, past) = (tables.tries(settle.id, seq)?, tables.past_ends(settle.id, seq)?);
     Ok(by_history(&settle.change, &tries, &past, Some(&ended)))
+}
+
+/// Who ended it from outside did not know what its holder had used; the holder says so when it learns of the end.
+fn late_usage(change: &Change, ended: &Ended) -> Option<Usage> {
+    let (Change::Complete { lease, usage, .. } | Change::Fail { lease, usage, .. }) = change else { return None };
+    let is_holder = ended.lease.as_ref().is_some_and(|held| held.id == *lease);
+    let is_news = ended.usage == Usage::default() && *usage != Usage::default();
+    (is_holder && is_news).then_some(*usage)
 }
 
 fn by_history(change: &Change, tries: &[Try], past: &[PastEnd], ended: Option<&Ended>) -> Settlement {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::super::{Accept, Candidate, Claim, Discard, KeptLease, ReadyKey, Redrive, Tell, WriterId};
-use crate::domain::invocation::{Accepted, Payload};
+use crate::domain::invocation::{Accepted, Payload, Usage};
 use crate::domain::record::{Ended, Live, PastEnd, Try};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::schedule::Place;
@@ -117,6 +117,9 @@ pub(crate) trait Tables {
         tried: Option<&Try>,
         raise: Option<u64>,
     ) -> Result<Vec<Candidate>, Self::Error>;
+
+    /// What was used of models is known after an end: by its holder, who learns of the end only now.
+    fn used(&mut self, id: Uuid, seq: i64, usage: Usage) -> Result<(), Self::Error>;
 
     /// A lease is at another stream now, and kept by this process.
     fn adopt(&mut self, at: &At, live: &Live) -> Result<Option<KeptLease>, Self::Error>;

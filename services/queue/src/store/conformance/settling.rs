@@ -26,6 +26,30 @@ pub(crate) async fn the_first_end_wins_and_the_others_learn_why(store: Port) {
     assert!(matches!(settlement, Settlement::Refused(Gone::LeaseLost)), "{settlement:?}");
 }
 
+pub(crate) async fn what_a_holder_used_is_kept_though_it_learns_of_the_end_afterwards(store: Port) {
+    let used = async |id| match store.get(id, None, false).await.unwrap().unwrap().standing {
+        Standing::Ended(ended) => ended.usage,
+        Standing::Live(live) => panic!("{live:?}"),
+    };
+    let usage = Usage { input_tokens: 7, output_tokens: 8 };
+    let late = |lease| Change::Fail { lease, failure: busy(), usage, jitter: 1.0 };
+    for end in [cancel(), Change::Expire] {
+        let id = accept_new(&store).await;
+        let lost = leased(&store, id).await;
+        settle(&store, id, lose(lost)).await;
+        let lease = leased(&store, id).await;
+        settle(&store, id, end).await;
+        for stranger in [lost, Uuid::now_v7()] {
+            settle(&store, id, late(stranger)).await;
+            assert_eq!(used(id).await, Usage::default(), "only its last holder knows");
+        }
+        assert!(matches!(settle(&store, id, late(lease)).await, Settlement::Refused(_)));
+        assert_eq!(used(id).await, usage);
+        settle(&store, id, complete(lease)).await;
+        assert_eq!(used(id).await, usage, "the first word counts");
+    }
+}
+
 pub(crate) async fn a_repeat_gets_its_first_answer(store: Port) {
     let id = accept_new(&store).await;
     let released = leased(&store, id).await;

@@ -30,6 +30,7 @@ pub(super) async fn save(tx: &mut PgConnection, set: &Set) -> Result<Saved, Trou
     live::sessions(&mut statement, set);
     ends::invocations(&mut statement, &set.news)?;
     ends::ended(&mut statement, set);
+    ends::used(&mut statement, set);
     ends::tries(&mut statement, &set.news);
     ends::past(&mut statement, &set.news);
     beside::store(&mut statement, &set.news);

@@ -148,6 +148,8 @@ pub(super) struct News {
     pub(super) invocations: Vec<New>,
     /// The ends themselves stand among what is over.
     pub(super) ended: Vec<Uuid>,
+    /// Ends of which it is known only now what was used; they stand there too.
+    pub(super) used: Vec<Uuid>,
     pub(super) tries: Vec<(Uuid, Try)>,
     pub(super) past: Vec<Past>,
     pub(super) raises: Vec<NewRaise>,

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::super::apply::At;
 use super::rows;
+use crate::domain::invocation::Usage;
 use crate::domain::record::{Ended, Outcome, Try, TryKind};
 use crate::domain::retry::{FREE_RELEASES, RetryPolicy};
 
@@ -45,6 +46,16 @@ pub(super) fn end(
         insert_try(tx, at.seq, tried)?;
     }
     raise.map_or(Ok(()), |fence| remember_raise(tx, at.seq, fence))
+}
+
+/// Adds to an end what was used.
+pub(super) fn used(tx: &Transaction<'_>, seq: i64, usage: Usage) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE ended SET input_tokens = ?2, output_tokens = ?3 WHERE seq = ?1")?.execute(params![
+        seq,
+        usage.input_tokens as i64,
+        usage.output_tokens as i64
+    ])?;
+    Ok(())
 }
 
 /// How an invocation ended, without its result.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::super::apply::{At, Created, Revived, Row, Tables};
 use super::super::{Accept, Candidate, Discard, KeptLease, ReadyKey, Redrive, Tell};
 use super::{accept, claim, redrive, rows, settle, sweep, tell};
-use crate::domain::invocation::{Accepted, Payload};
+use crate::domain::invocation::{Accepted, Payload, Usage};
 use crate::domain::record::{Ended, Live, PastEnd, Try};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::schedule::Place;
@@ -151,6 +151,10 @@ impl Tables for Working<'_> {
         }
         settle::end(self.tx, at, ended, tried, raise)?;
         Ok(Vec::new())
+    }
+
+    fn used(&mut self, _id: Uuid, seq: i64, usage: Usage) -> rusqlite::Result<()> {
+        settle::used(self.tx, seq, usage)
     }
 
     fn adopt(&mut self, at: &At, live: &Live) -> rusqlite::Result<Option<KeptLease>> {

@@ -15,6 +15,9 @@ use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
+/// Unless a test wants it shorter.
+const TTL: Duration = Duration::from_secs(3);
+
 type Answer = Result<pb::WorkResponse, Status>;
 
 /// What a test submits.
@@ -56,6 +59,8 @@ struct Inner {
     heartbeats: u32,
     events: Vec<report_progress_request::Event>,
     fence: u64,
+    /// Leases of each invocation.
+    granted: HashMap<String, u32>,
     ttl: Option<Duration>,
     lose_settled: u32,
     mute: bool,
@@ -236,7 +241,7 @@ impl Queue {
 
 impl Inner {
     fn ttl(&self) -> Duration {
-        self.ttl.unwrap_or(Duration::from_secs(3))
+        self.ttl.unwrap_or(TTL)
     }
 
     fn token_of(&self, id: &str) -> Option<String> {
@@ -271,13 +276,17 @@ impl Inner {
                 fence: self.fence,
                 agent: invocation.spec.as_ref().map(|spec| spec.agent.clone()).unwrap_or_default(),
             });
+            let earlier = self.granted.entry(invocation.id.clone()).or_default();
+            let ttl = Some(time::duration(self.ttl.unwrap_or(TTL)));
             let lease = pb::Lease {
                 invocation: Some(invocation.clone()),
                 token: token.clone(),
-                ttl: Some(time::duration(self.ttl())),
+                ttl,
                 traceparent: self.traces.get(&invocation.id).cloned().unwrap_or_default(),
                 fence: self.fence,
+                earlier_leases: *earlier,
             };
+            *earlier += 1;
             self.leases.insert(token, Leased { invocation, stream });
             self.tell(stream, Down::Leases(pb::LeaseResponse { leases: vec![lease] }));
         }

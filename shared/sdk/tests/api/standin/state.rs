@@ -221,8 +221,15 @@ impl StateService for State {
         Err(unused())
     }
 
-    async fn list(&self, _: Request<pb::ListRequest>) -> Result<Response<pb::ListResponse>, Status> {
-        Err(unused())
+    async fn list(&self, request: Request<pb::ListRequest>) -> Result<Response<pb::ListResponse>, Status> {
+        self.enter(&request)?;
+        let asked = request.into_inner();
+        let inner = self.inner.lock();
+        let of = |(namespace, partition, _): &&Place| *namespace == asked.namespace && *partition == asked.partition;
+        let mut places: Vec<_> = inner.records.keys().filter(of).collect();
+        places.sort();
+        let records = places.into_iter().map(|place| inner.records[place].clone()).collect();
+        Ok(Response::new(pb::ListResponse { records, next_page_token: String::new() }))
     }
 
     async fn raise_fence(&self, _: Request<pb::RaiseFenceRequest>) -> Result<Response<pb::RaiseFenceResponse>, Status> {

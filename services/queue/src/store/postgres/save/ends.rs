@@ -98,6 +98,19 @@ pub(super) fn ended(statement: &mut Statement, set: &Set) {
         .bind(column(&ends, result));
 }
 
+/// Stores what was used until ends that were stored before. (One that is redriven in this batch is not over any more.)
+pub(super) fn used(statement: &mut Statement, set: &Set) {
+    let used: Vec<(Uuid, &Over)> = set.news.used.iter().filter_map(|id| Some((*id, set.over.get(id)?))).collect();
+    if used.is_empty() {
+        return;
+    }
+    statement
+        .part(include_str!("../update_usage.sql"))
+        .bind(column(&used, |(id, _)| *id))
+        .bind(column(&used, |(_, over)| over.ended.usage.input_tokens as i64))
+        .bind(column(&used, |(_, over)| over.ended.usage.output_tokens as i64));
+}
+
 /// Stores leases that ended without a result.
 pub(super) fn tries(statement: &mut Statement, news: &News) {
     let tries = &news.tries;

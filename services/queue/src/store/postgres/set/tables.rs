@@ -9,7 +9,7 @@ use super::super::super::apply::{At, Created, Revived, Row, Tables};
 use super::super::super::{Accept, Candidate, Discard, KeptLease, Note, ReadyKey, Redrive, Tell, WriterId};
 use super::super::rows::{self, Facts, LiveRow};
 use super::{Asked, Entry, Key, Keyed, New, Past, Set, Told, session_number};
-use crate::domain::invocation::{Accepted, Payload};
+use crate::domain::invocation::{Accepted, Payload, Usage};
 use crate::domain::record::{Ended, Live, PastEnd, Phase, Try, TryKind};
 use crate::domain::retry::{FREE_RELEASES, RetryPolicy};
 use crate::domain::schedule::Place;
@@ -188,6 +188,15 @@ impl Tables for Set {
         raise: Option<u64>,
     ) -> Result<Vec<Candidate>, Failure> {
         Ok(self.over(at.id, ended, tried, raise))
+    }
+
+    fn used(&mut self, id: Uuid, _seq: i64, usage: Usage) -> Result<(), Failure> {
+        self.over.get_mut(&id).ok_or_else(missing)?.ended.usage = usage;
+        // One that ended in this very batch is stored with it.
+        if !self.news.ended.contains(&id) {
+            self.news.used.push(id);
+        }
+        Ok(())
     }
 
     fn adopt(&mut self, at: &At, live: &Live) -> Result<Option<KeptLease>, Failure> {
