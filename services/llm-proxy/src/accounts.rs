@@ -105,7 +105,9 @@ impl Accounts {
         let Some(ledger) = &self.ledger else { return Ok(charge) };
         for (owner, limit) in self.terms.of(who) {
             let account = ledger.met(owner, limit).await;
-            charge.hold(account, &ledger.wall)?;
+            let held = charge.hold(Arc::clone(&account), &ledger.wall);
+            ledger.book.list(&account);
+            held?;
         }
         Ok(charge)
     }

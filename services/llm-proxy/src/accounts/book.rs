@@ -37,7 +37,7 @@ impl Book {
         Self { accounts: Mutex::default(), used: Mutex::default(), openings: AtomicU64::new(0), most }
     }
 
-    /// The account of somebody, who is going to use it.
+    /// The account of somebody. While it is held, it is not forgotten.
     pub(super) fn open(&self, owner: Owner, limit: u64, wall: i64) -> Arc<Account> {
         let account = {
             let mut accounts = self.accounts.lock();
@@ -51,15 +51,13 @@ impl Book {
                     account
                 }
             };
-            // Under the lock: nobody forgets it meanwhile.
-            self.list(&account);
             account
         };
         account.opened.store(self.openings.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         account
     }
 
-    /// Puts an account on the list of those to look after.
+    /// Puts an account on the list of those to look after: after it was used, so that the use is seen.
     pub(super) fn list(&self, account: &Arc<Account>) {
         if !account.listed.swap(true, Ordering::AcqRel) {
             self.used.lock().push(Arc::clone(account));

@@ -29,7 +29,7 @@ pub(crate) struct Charge {
 #[derive(Debug)]
 struct Hold {
     account: Arc<Account>,
-    /// Always there, but while it is exchanged.
+    /// None between a loss and the next try.
     reservation: Option<Reservation>,
     wall: Wall,
 }
@@ -63,16 +63,22 @@ impl Charge {
         }
     }
 
-    /// The request is lost, and may have cost something. What it needs is set aside once more, for it to be sent again.
+    /// The request is lost, and may have cost something.
+    pub(crate) fn lost(&mut self) {
+        if let Some(cost) = self.cost() {
+            self.out = None;
+            self.meter.estimated(cost);
+            self.holds.iter_mut().for_each(|hold| hold.settle(cost.total()));
+        }
+    }
+
+    /// It is to be sent again: what it needs is set aside once more, where it was lost before.
     ///
     /// # Errors
     /// As [`super::Accounts::admit`].
-    pub(crate) fn again(&mut self) -> Result<(), Error> {
-        let Some(lost) = self.lost() else { return Ok(()) };
-        self.out = None;
-        self.meter.estimated(lost);
-        self.holds.iter_mut().for_each(|hold| hold.settle(lost.total()));
-        self.holds.iter_mut().try_for_each(|hold| hold.reserve(self.need.total()))
+    pub(crate) fn renew(&mut self) -> Result<(), Error> {
+        let mut settled = self.holds.iter_mut().filter(|hold| hold.reservation.is_none());
+        settled.try_for_each(|hold| hold.reserve(self.need.total()))
     }
 
     /// The call has ended: what it used by the provider's count, where that is known. `key` is the provider and its key.
@@ -89,7 +95,7 @@ impl Charge {
     }
 
     /// What a request that is out, and of which no more is heard, must be taken to have cost.
-    fn lost(&self) -> Option<Usage> {
+    fn cost(&self) -> Option<Usage> {
         let output_tokens = match self.out? {
             0 => self.need.output,
             seen => seen,
@@ -100,12 +106,8 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        let lost = self.lost();
-        if let Some(lost) = lost {
-            self.meter.estimated(lost);
-        }
-        let cost = lost.map_or(0, |lost| lost.total());
-        self.holds.iter_mut().for_each(|hold| hold.settle(cost));
+        self.lost();
+        self.holds.iter_mut().for_each(|hold| hold.settle(0));
     }
 }
 

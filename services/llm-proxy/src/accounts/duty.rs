@@ -43,7 +43,9 @@ async fn look_after(ledger: &Ledger, account: Arc<Account>) {
     // What is used from here on puts it on the list again.
     account.listed.store(false, Ordering::Release);
     let kept = ledger.keeper.exchange(&account).await;
-    if !kept || account.budget.lock().in_use() {
+    // Whatever a call settles after this look, the call was under way at it.
+    let is_over = kept.is_some_and(|kept| account.budget.lock().rests_at(kept));
+    if !is_over {
         ledger.book.list(&account);
     }
 }

@@ -62,18 +62,18 @@ impl Keeper {
         }
     }
 
-    /// Asks what is kept, and writes what is not. Whether both could be done.
-    pub(super) async fn exchange(&self, account: &Account) -> bool {
-        let Some((kept, version)) = self.said(self.read(&account.owner).await, "read") else { return false };
+    /// Asks what is kept, and writes what is not: what is then kept of this process, where both could be done.
+    pub(super) async fn exchange(&self, account: &Account) -> Option<u64> {
+        let (kept, version) = self.said(self.read(&account.owner).await, "read")?;
         let (day, mine) = {
             let mut budget = account.budget.lock();
             let mine = budget.heard(kept);
             (budget.day(), mine)
         };
-        let Some(tokens) = mine else { return true };
+        let Some(tokens) = mine else { return Some(kept.own) };
         // A record of another day is another record.
         let version = version.filter(|_| kept.day == day);
-        self.said(self.write(&account.owner, day, tokens, version).await, "write").is_some()
+        self.said(self.write(&account.owner, day, tokens, version).await, "write").map(|()| tokens)
     }
 
     /// All processes' sums of the last day, and the version of this one's.

@@ -12,7 +12,7 @@ use tonic::Code;
 use super::*;
 use crate::domain::Usage;
 
-const NOON: i64 = 1_795_262_400_000_000 + 12 * HOUR;
+const NOON: i64 = 1_795_262_400_000_000;
 const HOUR: i64 = 3_600 * 1_000_000;
 const KEY: (&str, &str) = ("sim", "main");
 
@@ -165,6 +165,20 @@ async fn what_a_killed_process_had_kept_counts_with_its_calls_under_way() {
 }
 
 #[tokio::test]
+async fn what_a_call_did_not_need_is_given_back_to_all() {
+    let stage = Stage::start().await;
+    let [one, two] = [stage.process(&an_invocation(100)), stage.process(&an_invocation(100))];
+    let mut charge = one.asks(&invocation("i"), 90).await.expect("it fits");
+    charge.sent();
+    one.round().await;
+    two.asks(&invocation("i"), 11).await.expect_err("it may need all of it");
+    charge.settle(Some(Usage { input_tokens: 5, output_tokens: 5 }), KEY);
+    one.round().await;
+    two.round().await;
+    two.asks(&invocation("i"), 90).await.expect("it did not");
+}
+
+#[tokio::test]
 async fn processes_hear_of_each_other() {
     let stage = Stage::start().await;
     let [one, two] = [stage.process(&a_day(100)), stage.process(&a_day(100))];
@@ -175,12 +189,13 @@ async fn processes_hear_of_each_other() {
         accounts.round().await;
     }
     // 63 are used: 32 by one, 31 by two.
-    for accounts in [&one, &two] {
-        accounts.asks(&invocation("i"), 38).await.expect_err("both know of all");
-    }
+    two.round().await;
+    one.asks(&invocation("i"), 38).await.expect_err("63 are used");
+    two.asks(&invocation("i"), 38).await.expect("what another used since is not known yet");
+    two.round().await;
+    two.asks(&invocation("i"), 38).await.expect_err("now it is");
     one.uses(&invocation("i"), 37).await.expect("that is left");
     one.round().await;
-    two.uses(&invocation("i"), 0).await.expect("nothing always fits");
     two.round().await;
     two.asks(&invocation("i"), 1).await.expect_err("it is used up");
 }
@@ -224,10 +239,13 @@ async fn a_lost_request_counts_beside_its_repeat() {
     let accounts = stage.process(&an_invocation(100));
     let who = invocation("i");
     let mut charge = accounts.asks(&who, 40).await.expect("it fits");
+    charge.renew().expect("nothing was lost yet");
     charge.sent();
-    charge.again().expect("80 may be used then");
+    charge.lost();
+    charge.renew().expect("80 may be used then");
     charge.sent();
-    let refused = charge.again().expect_err("120 would be too much");
+    charge.lost();
+    let refused = charge.renew().expect_err("120 would be too much");
     assert_eq!(refused.reason(), "INVOCATION_BUDGET");
     drop(charge);
     accounts.asks(&who, 20).await.expect("two were lost");

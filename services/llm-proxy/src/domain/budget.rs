@@ -105,9 +105,9 @@ impl Budget {
         (mine != own).then_some(mine)
     }
 
-    /// Whether calls are under way.
-    pub(crate) fn in_use(&self) -> bool {
-        self.reserved > 0
+    /// Whether no calls are under way, and so much is all that others must take for used.
+    pub(crate) fn rests_at(&self, kept: u64) -> bool {
+        self.reserved == 0 && self.used == kept
     }
 
     /// What other processes must take for used.

@@ -1,6 +1,10 @@
 //! One call's way through a model's deployments, until one answers or begins to.
 
-use std::{pin::pin, sync::Arc, task::Poll};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+};
 
 use futures::future::BoxFuture;
 use holdfast_rpc::Error;
@@ -126,9 +130,9 @@ impl<'a> Attempt<'a> {
     ) -> Result<Option<(T, Flight)>, Error> {
         let deployment = &self.model.deployments[at];
         let estimate = deployment.estimator.estimate(self.ask, self.max_output_tokens);
-        self.admit(&estimate).await?;
         let mut visit = Visit { deployment, start_by, estimate, ticket: None, repeated: false };
         let passed = loop {
+            self.admit(&visit.estimate).await?;
             let flight = match self.enter(&visit).await {
                 Ok(flight) => flight,
                 Err(passed) => break passed,
@@ -149,12 +153,15 @@ impl<'a> Attempt<'a> {
         Ok(None)
     }
 
-    /// Sets aside what the call is going to use, before it waits for the first time.
+    /// Sets aside what the call is going to use, before it waits for the first time, and again after a loss.
     async fn admit(&mut self, estimate: &Estimate) -> Result<(), Error> {
-        if self.charge.is_none() {
-            self.charge = Some(self.llm.accounts.admit(self.who, &self.model.name, estimate.need).await?);
+        match &mut self.charge {
+            Some(charge) => charge.renew(),
+            None => {
+                self.charge = Some(self.llm.accounts.admit(self.who, &self.model.name, estimate.need).await?);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// A place with a key, waited for where need be; else why the deployment is passed by.
@@ -162,7 +169,7 @@ impl<'a> Attempt<'a> {
         let deployment = visit.deployment;
         let house = &deployment.house;
         // Heard from here on: no change between the look and the wait is missed.
-        let shut = deployment.shut.notified();
+        let mut shut = pin!(deployment.shut.notified());
         look(deployment)?;
         if let Some(holds) = deployment.context_tokens.filter(|holds| visit.estimate.input_at_least() > *holds) {
             return Err(Passed::too_small(&deployment.name, holds));
@@ -177,11 +184,18 @@ impl<'a> Attempt<'a> {
             deadline: Some(house.gate.at(self.deadline)),
             start_by: visit.start_by.map(|at| house.gate.at(at)),
         };
-        let mut place = self.wait(deployment, want, visit.ticket, shut).await?;
+        let mut ticket = visit.ticket;
+        let (mut place, key) = loop {
+            let place = self.wait(deployment, want.clone(), ticket, shut.as_mut()).await?;
+            match house.key(place.key()) {
+                Some(key) => break (place, key),
+                // It was removed on the way here.
+                None => ticket = Some(place.ticket()),
+            }
+        };
         // It may have fallen ill meanwhile.
         look(deployment)?;
         let permit = deployment.breaker.acquire().map_err(|no| Passed::open(&deployment.name, no.retry_after))?;
-        let key = house.key(place.key());
         place.dispatch(visit.estimate.need);
         self.charge.iter_mut().for_each(Charge::sent);
         self.timing.attempts += 1;
@@ -193,7 +207,7 @@ impl<'a> Attempt<'a> {
         deployment: &Deployment,
         want: Want,
         ticket: Option<Ticket>,
-        shut: Notified<'_>,
+        shut: Pin<&mut Notified<'_>>,
     ) -> Result<Place, Passed> {
         let house = &deployment.house;
         let mut entering = pin!(house.gate.enter(want, ticket));
@@ -240,14 +254,11 @@ impl<'a> Attempt<'a> {
     }
 
     /// A failure that leaves open what the provider did may have cost something.
-    fn pay(&mut self, failure: &Failure) -> Result<(), Error> {
-        let Some(charge) = &mut self.charge else { return Ok(()) };
+    fn pay(&mut self, failure: &Failure) {
+        let Some(charge) = &mut self.charge else { return };
         match failure {
-            Failure::Broken { .. } => charge.again(),
-            _ => {
-                charge.unused();
-                Ok(())
-            }
+            Failure::Broken { .. } => charge.lost(),
+            _ => charge.unused(),
         }
     }
 
@@ -257,7 +268,7 @@ impl<'a> Attempt<'a> {
         let (ticket, took) = flight.failed(&failure);
         self.timing.called += took;
         visit.ticket = Some(ticket);
-        self.pay(&failure)?;
+        self.pay(&failure);
         match failure {
             Failure::Limited { .. } | Failure::KeyDenied { .. } => return Ok(Next::Again),
             Failure::Rejected { field, message } => {

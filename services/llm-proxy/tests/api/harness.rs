@@ -25,7 +25,7 @@ pub struct Harness {
     pub stop: Stop,
     pub address: std::net::SocketAddr,
     pub directory: tempfile::TempDir,
-    _served: JoinHandle<Result<(), ServeError>>,
+    served: JoinHandle<Result<(), ServeError>>,
 }
 
 /// What a provider allows its one key, on both sides of the wire.
@@ -59,8 +59,12 @@ pub async fn provider(keys: &[(&str, Limits)]) -> Running {
 
 impl Harness {
     pub async fn start(toml: String, provider: Running) -> Self {
+        Self::start_in(Common::default(), toml, provider).await
+    }
+
+    /// The same, beside other services.
+    pub async fn start_in(mut common: Common, toml: String, provider: Running) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let mut common = Common::default();
         common.data.dir = directory.path().to_owned();
         common.mesh.simulator = provider.url();
         let document = Document::parse("t.toml", &toml, []).expect("it is TOML");
@@ -68,8 +72,14 @@ impl Harness {
         let host = Host::bind("llm-proxy", "127.0.0.1:0", &common).await.expect("a free port");
         let (stop, address) = (host.stop(), host.address());
         let client = connect(address);
-        let _served = tokio::spawn(holdfast_llm_proxy::serve(common, config, host));
-        Self { provider, client, stop, address, directory, _served }
+        let served = tokio::spawn(holdfast_llm_proxy::serve(common, config, host));
+        Self { provider, client, stop, address, directory, served }
+    }
+
+    /// Ends it in good order.
+    pub async fn shut_down(self) {
+        self.stop.cancel();
+        self.served.await.expect("it ran").expect("it served");
     }
 
     /// With the default provider and nothing special.

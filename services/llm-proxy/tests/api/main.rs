@@ -1,8 +1,10 @@
 //! The llm-proxy over real gRPC, before a simulated provider that counts by itself.
 
+mod accounts;
 mod answers;
 mod anthropic;
 mod azure;
+mod budgets;
 mod capacity;
 mod failures;
 mod fallbacks;

@@ -89,7 +89,7 @@ impl Proxy {
         say_within(&self.client, "hi", time).await.map(drop)
     }
 
-    async fn metrics(&self) -> String {
+    pub async fn metrics(&self) -> String {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let answer = reqwest::get(format!("http://{}/metrics", self.address)).await.expect("an answer");
         answer.text().await.expect("text")

@@ -168,6 +168,6 @@ proptest! {
             prop_assert_eq!(budget.mine() + plain.others, plain.used());
         }
         open.into_iter().for_each(|(_, reservation)| budget.settle(reservation, 0));
-        prop_assert!(!budget.in_use());
+        prop_assert!(budget.rests_at(budget.mine()));
     }
 }
