@@ -2,12 +2,14 @@
 //! wrong between them: 429s, revoked keys, lost answers, callers that leave, slow networks, pauses, restarts, keys that come
 //! and go. The same seed gives the same history, and each promise is checked where it could break.
 
+mod arrivals;
 mod callers;
 mod fault;
 mod plan;
 mod provider;
 mod tests;
 mod travel;
+mod trouble;
 mod verdict;
 mod world;
 

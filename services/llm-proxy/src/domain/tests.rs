@@ -1,5 +1,6 @@
 mod limits;
 mod line;
+mod model;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,12 +12,8 @@ fn ms(millis: u64) -> Duration {
 }
 
 fn limits(requests: Option<u32>, concurrency: Option<u32>, tokens: Option<u64>) -> Limits {
-    let own = ModelLimits {
-        requests_per_minute: requests,
-        concurrency,
-        tokens_per_minute: tokens,
-        ..ModelLimits::default()
-    };
+    let own =
+        ModelLimits { requests_per_minute: requests, concurrency, tokens_per_minute: tokens, ..ModelLimits::default() };
     Limits { own, models: BTreeMap::new(), window: ms(1_000) }
 }
 

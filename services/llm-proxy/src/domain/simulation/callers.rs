@@ -16,22 +16,22 @@ use crate::domain::{Asked, Grant, Lane, Need, Refusal, Ticket, Want};
 pub(super) struct Call {
     pub(super) tenant: usize,
     pub(super) lane: u16,
-    priority: i32,
+    pub(super) priority: i32,
     pub(super) need: Need,
     /// What it will use.
     pub(super) real: Need,
-    patience: Option<Duration>,
-    asked: Option<Duration>,
-    deadline: Option<Duration>,
-    started: Option<Duration>,
+    pub(super) patience: Option<Duration>,
+    pub(super) asked: Option<Duration>,
+    pub(super) deadline: Option<Duration>,
+    pub(super) started: Option<Duration>,
     pub(super) ticket: Option<Ticket>,
-    state: State,
+    pub(super) state: State,
     pub(super) broke: bool,
-    probe: Probe,
+    pub(super) probe: Probe,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Coming,
     Waiting,
     Away,
@@ -40,7 +40,7 @@ enum State {
 
 /// Who looks whether a start is foretold rightly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Probe {
+pub(super) enum Probe {
     No,
     /// It is told, and then waits for it.
     Told(Option<Duration>),
@@ -48,10 +48,25 @@ enum Probe {
     ComesBack(u32),
 }
 
-/// How many of its calls a tenant has in line in a backlog.
-const DEEP: usize = 20;
-
 impl Call {
+    pub(super) fn new() -> Self {
+        Self {
+            tenant: 0,
+            lane: 0,
+            priority: 0,
+            need: Need::default(),
+            real: Need::default(),
+            patience: None,
+            asked: None,
+            deadline: None,
+            started: None,
+            ticket: None,
+            state: State::Coming,
+            broke: false,
+            probe: Probe::No,
+        }
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.state == State::Over
     }
@@ -66,87 +81,6 @@ impl Call {
 }
 
 impl World {
-    pub(super) fn plan_callers(&mut self) {
-        let tenants = self.plan.tenants.len();
-        match self.plan.scene {
-            Scene::Storm => {
-                for _ in 0..self.plan.calls {
-                    let at = self.between(ms(0), ms(10_000));
-                    self.call_of_a_storm(at);
-                }
-            }
-            Scene::Burst => {
-                let patient = self.rng.random_bool(0.5);
-                for _ in 0..self.plan.calls {
-                    let (tenant, at) = (self.rng.random_range(0..tenants), self.between(ms(0), ms(400)));
-                    let patience = self.between(ms(0), ms(60_000));
-                    let call = self.call_of_a_burst(tenant, Some(patience).filter(|_| !patient));
-                    self.at(at, Event::Comes(call));
-                }
-                let tenant = self.rng.random_range(0..tenants);
-                let probe = self.call_of_a_burst(tenant, Some(self.plan.window / 4));
-                let exact = tenants == 1 && self.plan.keys[0].input_tokens_per_minute.is_none();
-                self.calls[probe].probe =
-                    if patient { Probe::Told(None) } else { Probe::ComesBack(if exact { 1 } else { 3 }) };
-                self.at(ms(600), Event::Comes(probe));
-            }
-            Scene::Backlog => {
-                self.ends = self.now + self.plan.window * 16;
-                let joins = self.plan.window * 6;
-                self.joined = self.now + joins;
-                for tenant in 0..tenants {
-                    // The last one comes when the others have had their share for long.
-                    let at = if tenant + 1 == tenants { joins } else { ms(0) };
-                    for _ in 0..DEEP {
-                        let call = self.call_of_a_backlog(tenant);
-                        self.at(at, Event::Comes(call));
-                    }
-                }
-            }
-        }
-    }
-
-    fn call_of_a_storm(&mut self, at: Duration) {
-        let need = Need { input: self.rng.random_range(5..150), output: self.rng.random_range(5..150) };
-        let used = self.rng.random_range(0..=100);
-        let patience = self.rng.random_bool(0.5).then(|| self.between(ms(0), ms(8_000)));
-        let call = Call {
-            tenant: self.rng.random_range(0..self.plan.tenants.len()),
-            lane: self.rng.random_range(0..self.plan.lanes),
-            priority: self.rng.random_range(-1..=1),
-            real: Need { input: need.input * self.rng.random_range(80..=100) / 100, output: need.output * used / 100 },
-            need,
-            patience,
-            ..Call::new()
-        };
-        let call = self.add(call);
-        self.at(at, Event::Comes(call));
-        if self.rng.random_bool(0.15) {
-            let later = self.between(ms(0), ms(4_000));
-            self.at(at + later, Event::Leaves(call));
-        }
-    }
-
-    fn call_of_a_burst(&mut self, tenant: usize, patience: Option<Duration>) -> usize {
-        let need = Need { input: self.rng.random_range(20..60), output: 0 };
-        let lane = self.rng.random_range(0..self.plan.lanes);
-        self.add(Call { tenant, lane, need, real: need, patience, ..Call::new() })
-    }
-
-    fn call_of_a_backlog(&mut self, tenant: usize) -> usize {
-        let need = Need { input: self.rng.random_range(20..120), output: 200 };
-        // Some tenants use all that they set aside, others little of it.
-        let output = 20 + 180 * (tenant as u64 % 3) / 2;
-        let lane = self.rng.random_range(0..self.plan.lanes);
-        self.add(Call { tenant, lane, need, real: Need { output, ..need }, ..Call::new() })
-    }
-
-    fn add(&mut self, call: Call) -> usize {
-        self.figures.calls += 1;
-        self.calls.push(call);
-        self.calls.len() - 1
-    }
-
     pub(super) fn comes(&mut self, number: usize) -> Result<(), Broken> {
         let now = self.now;
         let call = &mut self.calls[number];
@@ -291,25 +225,5 @@ impl World {
         let asked = call.asked.unwrap_or_default();
         let real = call.started.unwrap_or_default();
         foretold(&self.figures.starts, asked, real, told, self.plan.window).map_or(Ok(()), Err)
-    }
-}
-
-impl Call {
-    fn new() -> Self {
-        Self {
-            tenant: 0,
-            lane: 0,
-            priority: 0,
-            need: Need::default(),
-            real: Need::default(),
-            patience: None,
-            asked: None,
-            deadline: None,
-            started: None,
-            ticket: None,
-            state: State::Coming,
-            broke: false,
-            probe: Probe::No,
-        }
     }
 }
