@@ -4,6 +4,7 @@ use holdfast_config::{Common, Secret, Tls};
 use holdfast_proto::llm::v1::llm_service_server::LlmServiceServer;
 use holdfast_resilience::{Breaker, breaker::State};
 use holdfast_rpc::{
+    server::Limits,
     service::{Host, ServeError},
     web::{Guard, openai},
 };
@@ -70,6 +71,8 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     let service = LlmServiceServer::new(Grpc::new(llm, host.stop()))
         .max_decoding_message_size(config.llm_proxy.request_bytes_max.bytes())
         .max_encoding_message_size(config.llm_proxy.answer_bytes_max.bytes() * 2);
+    // A stream whose reader's connection stands still holds so much: thousands of them must fit.
+    let host = host.with_limits(Limits { send_buffer_max: 32 << 10, ..Limits::default() });
     let served = host.serve(Routes::new(service)).await;
     // Answers that ended in the drain are kept too.
     keeping.end().await;
@@ -121,6 +124,7 @@ fn upstream(
         timeout: *provider.timeout,
         idle_timeout: *provider.idle_timeout,
         answer_bytes_max: config.llm_proxy.answer_bytes_max.bytes(),
+        trace: provider.trace,
     };
     let version = provider.api_version.as_deref();
     let opened: Result<Box<dyn Provider>, String> = match provider.kind {

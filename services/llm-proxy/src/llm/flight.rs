@@ -21,7 +21,7 @@ const REST_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// What a call holds while it is at the provider. Dropped, the call counts as given up.
 pub(crate) struct Flight {
     place: Place,
-    key: Option<Arc<NamedKey>>,
+    key: Arc<NamedKey>,
     permit: Permit,
     estimate: Estimate,
     /// What is set aside for it, once it is answered.
@@ -36,7 +36,7 @@ pub(crate) struct Flight {
 impl Flight {
     pub(super) fn new(
         place: Place,
-        key: Option<Arc<NamedKey>>,
+        key: Arc<NamedKey>,
         permit: Permit,
         estimate: Estimate,
         timing: Timing,
@@ -48,7 +48,7 @@ impl Flight {
 
     /// What its key shows the provider.
     pub(super) fn secret(&self) -> Option<&Secret> {
-        self.key.as_ref()?.key.as_ref()
+        self.key.key.as_ref()
     }
 
     /// What hears of the request's arrival.

@@ -10,6 +10,7 @@ use std::{net::IpAddr, time::Duration};
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use holdfast_config::Secret;
+use holdfast_rpc::trace;
 use reqwest::{
     Client, Method, Request, Response, Url,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
@@ -22,6 +23,9 @@ pub(super) use self::stream::tests::read as read_stream;
 pub(super) use self::{refusal::judge_said, stream::Reader};
 use super::{Call, Chunks, Failure, Provider};
 use crate::domain::{Answer, Ask, Form};
+
+/// W3C trace context. Source: <https://www.w3.org/TR/trace-context/>
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// How to reach one provider.
 #[derive(Debug, Clone)]
@@ -39,6 +43,9 @@ pub(crate) struct Settings {
     pub(crate) idle_timeout: Duration,
     /// The most that one answer may be.
     pub(crate) answer_bytes_max: usize,
+    /// Whether it is told the trace that a call belongs to; where nothing is said, only on this machine: what passes
+    /// through here is no stranger's affair.
+    pub(crate) trace: Option<bool>,
 }
 
 /// What a model is asked.
@@ -83,6 +90,8 @@ pub(crate) struct Http<P> {
     http: Client,
     protocol: P,
     settings: Settings,
+    /// Whether the provider is told of traces.
+    traced: bool,
 }
 
 impl<P: Protocol> Http<P> {
@@ -110,7 +119,8 @@ impl<P: Protocol> Http<P> {
             let certificates = reqwest::Certificate::from_pem_bundle(authority.reveal().as_bytes());
             builder = builder.tls_certs_merge(certificates.map_err(|error| format!("is not usable PEM: {error}"))?);
         }
-        if settings.simulated || is_loopback(&settings.base_url) {
+        let here = settings.simulated || is_loopback(&settings.base_url);
+        if here {
             // The proxies that the environment names lead out of here.
             builder = builder.no_proxy();
         }
@@ -119,7 +129,8 @@ impl<P: Protocol> Http<P> {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|error| format!("cannot be used: {error}"))?;
-        Ok(Self { http, protocol, settings })
+        let traced = settings.trace.unwrap_or(here);
+        Ok(Self { http, protocol, settings, traced })
     }
 
     #[cfg(test)]
@@ -135,6 +146,11 @@ impl<P: Protocol> Http<P> {
         if let Some(key) = key {
             let (header, prefix) = self.protocol.auth();
             request.headers_mut().insert(header, credential(prefix, key)?);
+        }
+        if self.traced
+            && let Some(trace) = trace::outgoing().and_then(|text| text.parse().ok())
+        {
+            request.headers_mut().insert(TRACEPARENT, trace);
         }
         let sent = {
             let arrival = arrival.clone();

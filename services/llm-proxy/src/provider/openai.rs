@@ -112,6 +112,7 @@ mod tests {
             timeout: std::time::Duration::ZERO,
             idle_timeout: std::time::Duration::ZERO,
             answer_bytes_max: 0,
+            trace: None,
         };
         let one = OpenAi::open(settings(base)).expect("an address");
         let each = OpenAi::azure("2024-10-21", settings(base)).expect("an address");

@@ -155,6 +155,24 @@ async fn an_answer_that_says_it_failed_ends_there_and_says_nothing_twice() {
 }
 
 #[tokio::test]
+async fn a_provider_on_this_machine_is_told_the_trace_and_another_one_only_where_that_is_wanted() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    for (setting, told) in [("", true), ("trace = false\n", false)] {
+        let provider = Stub::start(vec![stub::text("Well.") + &stub::end()]).await;
+        let toml = provider.toml().replace("[models.m]", &format!("{setting}[models.m]"));
+        let harness = Harness::start(toml, simulator().await).await;
+        let mut request = tonic::Request::new(pb::StreamGenerateRequest { request: Some(said("hi")) });
+        let traceparent = format!("00-{TRACE}-b7ad6b7169203331-01").parse().expect("ASCII");
+        request.metadata_mut().insert("traceparent", traceparent);
+        let stream = harness.client.clone().stream_generate(request).await.expect("it begins").into_inner();
+        assert!(last(stream).await.expect("it is whole"));
+        let traces = provider.headers("traceparent");
+        assert_eq!(traces.len(), 1);
+        assert_eq!(traces[0].as_deref().is_some_and(|trace| trace.contains(TRACE)), told, "{traces:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_deadline_ends_an_answer_in_the_middle_here_and_at_the_provider() {
     let harness = Harness::plain().await;
     harness.say("hi").await.expect("an answer");

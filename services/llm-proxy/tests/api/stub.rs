@@ -9,7 +9,7 @@ use axum::{
     Router,
     body::Body,
     extract::State,
-    http::{Response, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, Response, StatusCode, header::CONTENT_TYPE},
     routing::post,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -17,11 +17,15 @@ use tokio::{net::TcpListener, task::JoinHandle};
 /// Answers with these bodies as streams, one after the other, and the last of them for ever.
 pub struct Stub {
     address: SocketAddr,
-    bodies: Bodies,
+    asked: Arc<Asked>,
     task: JoinHandle<()>,
 }
 
-type Bodies = Arc<Mutex<Vec<String>>>;
+#[derive(Default)]
+struct Asked {
+    bodies: Mutex<Vec<String>>,
+    heads: Mutex<Vec<HeaderMap>>,
+}
 
 /// One event of a stream.
 pub fn event(json: &str) -> String {
@@ -47,17 +51,23 @@ impl Stub {
     pub async fn start(bodies: Vec<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let bodies = Arc::new(Mutex::new(bodies));
-        let routes = Router::new().route("/v1/chat/completions", post(answer)).with_state(Arc::clone(&bodies));
+        let asked = Arc::new(Asked { bodies: Mutex::new(bodies), ..Asked::default() });
+        let routes = Router::new().route("/v1/chat/completions", post(answer)).with_state(Arc::clone(&asked));
         let task = tokio::spawn(async move {
             axum::serve(listener, routes).await.expect("it serves until the test's end");
         });
-        Self { address, bodies, task }
+        Self { address, asked, task }
     }
 
     /// Answers with this before all else.
     pub fn insert(&self, body: String) {
-        self.bodies.lock().expect("no test panics here").insert(0, body);
+        self.asked.bodies.lock().expect("no test panics here").insert(0, body);
+    }
+
+    /// What stood in the heads of the requests under this name.
+    pub fn headers(&self, name: &str) -> Vec<Option<String>> {
+        let heads = self.asked.heads.lock().expect("no test panics here");
+        heads.iter().map(|head| head.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)).collect()
     }
 
     /// A provider of this address with a model `m` on it.
@@ -77,8 +87,9 @@ impl Drop for Stub {
     }
 }
 
-async fn answer(State(bodies): State<Bodies>) -> Response<Body> {
-    let mut bodies = bodies.lock().expect("no test panics here");
+async fn answer(State(asked): State<Arc<Asked>>, head: HeaderMap) -> Response<Body> {
+    asked.heads.lock().expect("no test panics here").push(head);
+    let mut bodies = asked.bodies.lock().expect("no test panics here");
     let body = if bodies.len() > 1 { bodies.remove(0) } else { bodies[0].clone() };
     let answer = Response::builder().status(StatusCode::OK).header(CONTENT_TYPE, "text/event-stream");
     answer.body(Body::from(body)).expect("the parts are valid")

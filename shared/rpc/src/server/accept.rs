@@ -26,6 +26,8 @@ pub struct Limits {
     pub in_flight_max: usize,
     /// Calls in flight on one connection; HTTP/2 makes the client wait.
     pub streams_per_connection_max: u32,
+    /// Bytes of one call's answer that wait to be written to a connection; then whoever makes them waits.
+    pub send_buffer_max: usize,
     /// Open connections; a further one waits to be accepted.
     pub connections_max: usize,
     /// A connection that stays silent this long is asked whether it lives.
@@ -47,6 +49,7 @@ impl Default for Limits {
         Self {
             in_flight_max: 20_000,
             streams_per_connection_max: 10_000,
+            send_buffer_max: 400 << 10,
             connections_max: 10_000,
             keepalive_interval: Duration::from_secs(20),
             keepalive_timeout: Duration::from_secs(10),
@@ -116,6 +119,7 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(limits.streams_per_connection_max)
+        .max_send_buf_size(limits.send_buffer_max)
         .max_header_list_size(HEADER_LIST_MAX)
         .max_local_error_reset_streams(RESET_STREAMS_MAX)
         .keep_alive_interval(limits.keepalive_interval)

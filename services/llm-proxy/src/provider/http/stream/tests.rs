@@ -65,6 +65,7 @@ fn texts(response: Response) -> impl Stream<Item = Result<Chunk, Failure>> {
         timeout: SECOND,
         idle_timeout: 10 * SECOND,
         answer_bytes_max: 1_000,
+        trace: None,
     };
     chunks(response, Texts(false), Instant::now() + 100 * SECOND, &settings)
 }
