@@ -9,6 +9,7 @@ mod key;
 mod line;
 mod meter;
 mod pool;
+mod stock;
 mod tokens;
 
 pub(crate) use budget::{Budget, Day, Kept, Reservation, Short, Spent};
@@ -18,9 +19,10 @@ pub(crate) use key::{DailyUse, Days, ENDING_MAX, Ending, Limits, Past, Record, S
 pub(crate) use line::{Bounds, Ticket};
 pub(crate) use meter::Kind;
 pub(crate) use pool::{
-    Asked, Capacity, Decision, Grant, KeyCapacity, KeyId, Lane, LimitCapacity, LineCapacity, Need, NewKey, Pool, Refusal,
-    Want, Why,
+    Asked, Capacity, Decision, Grant, KeyCapacity, KeyId, Lane, LimitCapacity, LineCapacity, Need, NewKey, Pool,
+    Refusal, Shares, Want, Why,
 };
+pub(crate) use stock::{Counted, Granted, Report, Stock};
 
 #[cfg(test)]
 mod simulation;

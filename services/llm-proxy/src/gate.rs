@@ -5,6 +5,7 @@ mod desk;
 mod journal;
 mod keep;
 mod place;
+mod rounds;
 
 use std::{collections::HashMap, io, path::Path, sync::Arc, time::Duration};
 
@@ -15,11 +16,14 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-pub(crate) use self::place::{Arrival, Place};
 use self::{desk::Desks, journal::Mark};
+pub(crate) use self::{
+    place::{Arrival, Place},
+    rounds::Rounds,
+};
 use crate::{
     clock::Clock,
-    domain::{Asked, Bounds, Capacity, Decision, Grant, Lane, Limits, Pool, Refusal, Ticket, Want, Why},
+    domain::{Asked, Bounds, Capacity, Decision, Grant, Lane, Limits, Pool, Refusal, Shares, Ticket, Want, Why},
     metrics::Gauges,
 };
 
@@ -40,6 +44,8 @@ struct Shared {
     changed: Notify,
     /// Held by who writes it down.
     writing: Mutex<()>,
+    /// Rings when the ledger of shared limits should hear of something sooner than it was going to.
+    untold: Notify,
     /// Says that something is not as it was.
     changes: watch::Sender<()>,
     gauges: Gauges,
@@ -50,6 +56,8 @@ struct State {
     pool: Pool,
     desks: Desks,
     waiting: HashMap<Ticket, oneshot::Sender<Result<Place, Refusal>>>,
+    /// When the ledger of shared limits hears from here next.
+    next_round: Option<Duration>,
 }
 
 type Decided = Vec<(Option<oneshot::Sender<Result<Place, Refusal>>>, Result<Place, Refusal>)>;
@@ -65,17 +73,20 @@ impl Gate {
         prefix: &str,
         keys: Vec<(String, Limits)>,
         (bounds, ageing): (Bounds, Duration),
+        shares: Option<Shares>,
         clock: Clock,
         gauges: Gauges,
     ) -> io::Result<Self> {
         let mut pool = Pool::new(Vec::new(), bounds, ageing, clock.now());
+        pool.share(shares);
         let mut desks = Desks::new(dir, prefix);
         desks.set(keys, &mut pool, &clock, &gauges)?;
-        let state = Mutex::new(State { pool, desks, waiting: HashMap::new() });
+        let state = Mutex::new(State { pool, desks, waiting: HashMap::new(), next_round: None });
         let shared = Arc::new(Shared {
             state,
             clock,
             moved: Notify::new(),
+            untold: Notify::new(),
             changed: Notify::new(),
             writing: Mutex::new(()),
             changes: watch::Sender::new(()),
@@ -154,7 +165,10 @@ impl Gate {
             let mut state = shared.state.lock();
             let now = shared.clock.now();
             match state.pool.ask(now, want.clone(), ticket) {
-                Asked::Granted(grant) => return Ok(shared.place(&state, grant)),
+                Asked::Granted(grant) => {
+                    shared.plan_round(&mut state, now);
+                    return Ok(shared.place(&state, grant));
+                }
                 Asked::Refused(refusal) => return Err(refusal),
                 Asked::Waiting(ticket) => {
                     let (sender, receiver) = oneshot::channel();
@@ -208,6 +222,7 @@ impl Shared {
             };
             decided.push((state.waiting.remove(&ticket), outcome));
         }
+        self.plan_round(state, now);
         // With nobody in line there is nothing to wake up for.
         if state.pool.in_line() > 0 {
             self.moved.notify_one();
@@ -221,7 +236,8 @@ impl Shared {
 
     fn place(self: &Arc<Self>, state: &State, grant: Grant) -> Place {
         let mark = Mark::of(state.pool.upstream(grant.lane));
-        Place::new(Arc::clone(self), state.desks.of(grant.key), mark, grant)
+        let good_until = state.pool.good_until(self.clock.now(), grant.key);
+        Place::new(Arc::clone(self), state.desks.of(grant.key), mark, grant, good_until)
     }
 
     /// Somebody's time passed in line. A place may come free for it no sooner than for the first who waits.

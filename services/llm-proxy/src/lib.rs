@@ -2,17 +2,18 @@
 
 mod serve;
 
+mod accounts;
 mod config;
 mod grpc;
-mod web;
 mod llm;
-mod accounts;
 mod model;
 mod reload;
+mod web;
 
 mod domain;
 mod gate;
 mod provider;
+mod sharing;
 
 mod clock;
 mod metrics;

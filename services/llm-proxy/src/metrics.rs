@@ -3,12 +3,14 @@
 pub(crate) mod accounts;
 mod calls;
 mod estimates;
+mod sharing;
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
 pub(crate) use self::{
     calls::{Calls, Waits, fell_back, refused},
     estimates::Estimates,
+    sharing::{limits_shared, round},
 };
 
 /// Help texts and units of everything below.
@@ -16,6 +18,7 @@ pub(crate) fn describe() {
     accounts::describe();
     calls::describe();
     estimates::describe();
+    sharing::describe();
     describe_counter!(
         "holdfast_llm_provider_429_total",
         Unit::Count,

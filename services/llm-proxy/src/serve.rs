@@ -17,7 +17,7 @@ use crate::{
     accounts::Accounts,
     clock::Clock,
     config::{self, Kind},
-    domain::{Bounds, Estimator},
+    domain::{Bounds, Estimator, Shares},
     gate::Gate,
     grpc::Grpc,
     llm::Llm,
@@ -25,6 +25,7 @@ use crate::{
     model::{self, Deployment, House, Model, Rest},
     provider::{self, Anthropic, OpenAi, Provider},
     reload::Reload,
+    sharing::Duty,
     web::{self, Endpoint, Intake},
 };
 
@@ -47,6 +48,8 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     for (name, provider) in &config.providers {
         houses.insert(name.as_str(), Arc::new(house(name, provider, &config, &common, &dir, &clock)?));
     }
+    let rounds = |(name, house): (&&str, &Arc<House>)| Duty::start(&common.redis, name, house.gate.rounds());
+    let sharing: Vec<_> = houses.iter().filter_map(rounds).collect();
     let mut estimators = Estimators::new();
     let models =
         config.models.iter().map(|(name, model)| self::model(name, model, &config, &houses, &mut estimators)).collect();
@@ -74,6 +77,7 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     // A stream whose reader's connection stands still holds so much: thousands of them must fit.
     let host = host.with_limits(Limits { send_buffer_max: 32 << 10, ..Limits::default() });
     let served = host.serve(Routes::new(service)).await;
+    futures::future::join_all(sharing.into_iter().map(Duty::end)).await;
     // Answers that ended in the drain are kept too.
     keeping.end().await;
     drop(lock);
@@ -96,7 +100,13 @@ fn house(
         Bounds { calls: config.llm_proxy.waiting_calls_max, bytes: config.llm_proxy.waiting_bytes_max.bytes() };
     let order = (bounds, *config.llm_proxy.priority_ageing);
     let limits = model::limits(&provider.keys, *provider.window);
-    let gate = Gate::open(dir, name, limits, order, clock.clone(), Gauges::new(name))
+    let sharing = &config.llm_proxy.sharing;
+    let shares = common
+        .redis
+        .url
+        .as_ref()
+        .map(|_| Shares { reserve_percent: sharing.reserve_percent, processes_max: sharing.processes_max });
+    let gate = Gate::open(dir, name, limits, order, shares, clock.clone(), Gauges::new(name))
         .map_err(|error| ServeError::Data { path: dir.into(), why: error.to_string() })?;
     Ok(House {
         name: name.to_owned(),

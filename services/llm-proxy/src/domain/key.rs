@@ -27,7 +27,7 @@ use self::{
 };
 use super::{
     meter::{Book, Kind, Meter},
-    pool::{CallId, Lane, Need},
+    pool::{CallId, Lane, Need, Shares},
 };
 use crate::config::ModelLimits;
 
@@ -63,6 +63,8 @@ pub(crate) enum Room {
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(super) name: Arc<str>,
+    /// How its limits are shared with other processes, where they are.
+    pub(super) shares: Option<Shares>,
     window: Duration,
     concurrency: Option<u64>,
     own: Book,
@@ -79,6 +81,7 @@ impl Key {
     pub(crate) fn new(name: Arc<str>) -> Self {
         Self {
             name,
+            shares: None,
             window: Duration::ZERO,
             concurrency: None,
             own: Book::default(),
@@ -100,7 +103,7 @@ impl Key {
         now: Duration,
     ) {
         (self.window, self.concurrency) = (limits.window, limits.own.concurrency.map(u64::from));
-        let fresh = self.own.set(&limits.own, limits.window);
+        let fresh = self.own.set(&limits.own, limits.window, self.shares);
         let mut latest = past.enter(&mut self.own, &fresh, None, now);
         days.enter(past, &mut self.own, &fresh, None, now);
         for call in self.calls.values_mut() {
@@ -109,7 +112,7 @@ impl Key {
         self.models.retain(|lane, _| models.iter().any(|(known, _)| known == lane));
         for (lane, of_model) in models {
             let book = self.models.entry(lane).or_default();
-            let fresh = book.set(&of_model, limits.window);
+            let fresh = book.set(&of_model, limits.window, self.shares);
             latest = latest.max(past.enter(book, &fresh, Some(lane), now));
             days.enter(past, book, &fresh, Some(lane), now);
             for call in self.calls.values_mut().filter(|call| call.lane == lane) {
@@ -226,6 +229,16 @@ impl Key {
     /// The meters over all models.
     pub(crate) fn own(&self) -> impl Iterator<Item = (Kind, &Meter)> {
         self.own.meters()
+    }
+
+    /// All its books: its own, and those for models.
+    pub(super) fn books(&self) -> impl Iterator<Item = &Book> {
+        std::iter::once(&self.own).chain(self.models.values())
+    }
+
+    pub(super) fn books_mut(&mut self) -> impl Iterator<Item = (Option<Lane>, &mut Book)> {
+        let of_models = self.models.iter_mut().map(|(lane, book)| (Some(*lane), book));
+        std::iter::once((None, &mut self.own)).chain(of_models)
     }
 
     /// The meters for one model.

@@ -6,13 +6,16 @@
 mod book;
 mod day;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use holdfast_resilience::SlidingLog;
 
 pub(crate) use self::book::{Book, Held};
 use self::day::DayLog;
-use super::pool::Need;
+use super::{
+    pool::{Need, Shares},
+    stock::{Counted, Stock},
+};
 use crate::config::ModelLimits;
 
 /// Windows in a day.
@@ -47,6 +50,8 @@ pub(crate) enum Meter {
     Day(DayLog),
     /// At once.
     Places { limit: u64, held: u64 },
+    /// Shared with other processes, by the name that all of them give it.
+    Stock(Arc<str>, Box<Stock>),
 }
 
 impl Kind {
@@ -84,6 +89,10 @@ impl Kind {
         Parts { at_arrival, at_end }
     }
 
+    fn counted(self, window: Duration) -> Counted {
+        if self == Self::Concurrency { Counted::Places } else { Counted::Window(window) }
+    }
+
     pub(crate) fn is_daily(self) -> bool {
         matches!(self, Self::RequestsPerDay | Self::TokensPerDay)
     }
@@ -100,15 +109,19 @@ impl Parts {
     }
 
     /// A call that is larger than the whole limit takes all of it: else it would wait for ever.
-    fn within(self, limit: u64) -> Self {
+    pub(crate) fn within(self, limit: u64) -> Self {
         let at_arrival = self.at_arrival.min(limit);
         Self { at_arrival, at_end: self.at_end.min(limit - at_arrival) }
     }
 }
 
 impl Meter {
-    pub(crate) fn new(kind: Kind, limit: u64, window: Duration) -> Self {
+    pub(crate) fn new(kind: Kind, limit: u64, window: Duration, shares: Option<Shares>) -> Self {
         match kind {
+            _ if let Some(shares) = shares.filter(|_| !kind.is_daily()) => {
+                let (limit, share) = shares.of(limit);
+                Self::Stock("".into(), Box::new(Stock::new(kind.counted(window), limit, share)))
+            }
             Kind::Concurrency => Self::Places { limit, held: 0 },
             _ if kind.is_daily() => Self::Day(DayLog::new(limit, kind.span(window))),
             _ => Self::Log(SlidingLog::new(limit, window)),
@@ -120,12 +133,17 @@ impl Meter {
             Self::Log(log) => log.limit(),
             Self::Day(log) => log.limit(),
             Self::Places { limit, .. } => *limit,
+            Self::Stock(_, stock) => stock.limit(),
         }
     }
 
     /// Another limit from here on; what is used stays used.
-    fn set(&mut self, kind: Kind, to: u64, window: Duration) {
+    fn set(&mut self, kind: Kind, to: u64, window: Duration, shares: Option<Shares>) {
         match self {
+            Self::Stock(_, stock) => {
+                let (limit, share) = shares.map_or((to, 0), |shares| shares.of(to));
+                stock.set(kind.counted(window), limit, share);
+            }
             Self::Log(log) => log.set(to, window),
             Self::Day(log) => log.set(to, kind.span(window)),
             Self::Places { limit, .. } => *limit = to,
@@ -138,21 +156,26 @@ impl Meter {
             Self::Log(log) => log.available(now),
             Self::Day(log) => log.available(now),
             Self::Places { limit, held } => limit.saturating_sub(*held),
+            Self::Stock(_, stock) => stock.available(now),
         }
     }
 
     /// The same, without forgetting what counts no more.
     pub(crate) fn left(&self, now: Duration) -> u64 {
+        if let Self::Stock(_, stock) = self {
+            return stock.outlook(now).0;
+        }
         let counts: u64 = self.frees().filter(|(at, _)| *at > now).map(|(_, amount)| amount).sum();
         self.limit().saturating_sub(counts.saturating_add(self.reserved()))
     }
 
     /// Takes it, whether it is available or not: who asks has looked. Followed by [`Self::arrive`] or [`Self::release`].
-    pub(crate) fn reserve(&mut self, _now: Duration, amount: u64) {
+    pub(crate) fn reserve(&mut self, now: Duration, amount: u64) {
         match self {
             Self::Log(log) => log.overdraw(amount),
             Self::Day(log) => log.reserve(amount),
             Self::Places { held, .. } => *held += amount,
+            Self::Stock(_, stock) => stock.reserve(now, amount),
         }
     }
 
@@ -166,6 +189,7 @@ impl Meter {
     /// What was reserved has certainly arrived, or ended: from here its time runs.
     pub(crate) fn arrive(&mut self, now: Duration, amount: u64) {
         match self {
+            Self::Stock(_, stock) => stock.arrive(now, amount),
             Self::Log(log) => log.arrive(now, amount),
             Self::Day(log) => log.arrive(now, amount),
             Self::Places { held, .. } => *held = held.saturating_sub(amount),
@@ -173,8 +197,9 @@ impl Meter {
     }
 
     /// What was reserved and certainly not used is free again.
-    pub(crate) fn release(&mut self, _now: Duration, amount: u64) {
+    pub(crate) fn release(&mut self, now: Duration, amount: u64) {
         match self {
+            Self::Stock(_, stock) => stock.release(now, amount),
             Self::Log(log) => log.release(amount),
             Self::Day(log) => log.release(amount),
             Self::Places { held, .. } => *held = held.saturating_sub(amount),
@@ -184,6 +209,7 @@ impl Meter {
     /// More was used than was reserved: it counts from now, past the limit even.
     pub(crate) fn charge(&mut self, now: Duration, amount: u64) {
         match self {
+            Self::Stock(_, stock) => stock.charge(now, amount),
             Self::Log(log) => log.charge(now, amount),
             Self::Day(log) => log.charge(now, amount),
             Self::Places { .. } => {}
@@ -200,6 +226,7 @@ impl Meter {
     /// Less arrived at that time than was reserved.
     pub(crate) fn correct(&mut self, arrived: Duration, fewer: u64) {
         match self {
+            Self::Stock(_, stock) => stock.correct(arrived, fewer),
             Self::Log(log) => log.correct(arrived, fewer),
             Self::Day(log) => log.correct(arrived, fewer),
             Self::Places { .. } => {}
@@ -212,6 +239,7 @@ impl Meter {
             Self::Log(log) => log.reserved(),
             Self::Day(log) => log.reserved(),
             Self::Places { held, .. } => *held,
+            Self::Stock(_, stock) => stock.reserved(),
         }
     }
 
@@ -221,6 +249,7 @@ impl Meter {
             Self::Log(log) => Box::new(log.frees()),
             Self::Day(log) => Box::new(log.frees()),
             Self::Places { .. } => Box::new(std::iter::empty()),
+            Self::Stock(_, stock) => Box::new(stock.frees()),
         }
     }
 
@@ -230,6 +259,7 @@ impl Meter {
             Self::Log(log) => log.next_free(after),
             Self::Day(log) => log.frees().map(|(at, _)| at).find(|at| *at > after),
             Self::Places { .. } => None,
+            Self::Stock(_, stock) => stock.next_change(after),
         }
     }
 }

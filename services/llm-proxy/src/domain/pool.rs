@@ -9,6 +9,7 @@
 
 mod capacity;
 mod choice;
+mod shares;
 mod want;
 
 use std::{
@@ -20,6 +21,7 @@ use std::{
 use self::choice::Blocks;
 pub(crate) use self::{
     capacity::{Capacity, KeyCapacity, LimitCapacity, LineCapacity},
+    shares::Shares,
     want::{Asked, CallId, Decision, Grant, KeyId, Lane, Need, Refusal, Want, Why},
 };
 use super::{
@@ -50,6 +52,7 @@ pub(crate) struct Pool {
     in_use: Vec<KeyId>,
     lanes: Vec<Arc<str>>,
     line: Line,
+    shares: Option<Shares>,
     /// What the line charged for calls at work.
     calls: HashMap<CallId, Charge>,
     numbers: u64,
@@ -70,6 +73,7 @@ impl Pool {
             in_use: Vec::new(),
             lanes: Vec::new(),
             line: Line::new(bounds, ageing),
+            shares: None,
             calls: HashMap::new(),
             numbers: 0,
             turn: 0,
@@ -109,6 +113,7 @@ impl Pool {
         let known = self.keys.iter().find(|(_, key)| key.name == name).map(|(id, _)| *id);
         let id = known.unwrap_or_else(|| KeyId(self.number()));
         let key = self.keys.entry(id).or_insert_with(|| Key::new(name));
+        key.shares = self.shares;
         key.set(&limits, models, (&past, &days), now);
         id
     }

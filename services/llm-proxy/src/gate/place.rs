@@ -17,6 +17,8 @@ pub(crate) struct Place {
     mark: Mark,
     slot: Option<Slot>,
     record: Record,
+    /// What was granted by a lease is good for as long.
+    good_until: Duration,
     /// The key's setbacks when it was granted.
     setbacks: u64,
     state: State,
@@ -30,9 +32,19 @@ enum State {
 }
 
 impl Place {
-    pub(super) fn new(shared: Arc<Shared>, desk: Arc<Desk>, mark: Mark, grant: Grant) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, desk: Arc<Desk>, mark: Mark, grant: Grant, good_until: Duration) -> Self {
         let setbacks = desk.setbacks();
-        Self { shared, desk, grant, mark, slot: None, record: Record::default(), setbacks, state: State::Granted }
+        Self {
+            shared,
+            desk,
+            grant,
+            mark,
+            slot: None,
+            record: Record::default(),
+            good_until,
+            setbacks,
+            state: State::Granted,
+        }
     }
 
     /// The name of its key.
@@ -45,9 +57,9 @@ impl Place {
         self.grant.ticket
     }
 
-    /// Whether its key is as well as when it was granted.
+    /// Whether its key is as well as when it was granted, and what was granted is still there.
     pub(super) fn holds_good(&self) -> bool {
-        self.setbacks == self.desk.setbacks()
+        self.setbacks == self.desk.setbacks() && self.shared.clock.now() < self.good_until
     }
 
     /// The request goes out now. What is kept of it, is kept before.

@@ -19,7 +19,7 @@ fn concurrency(most: u32) -> Limits {
 fn open(directory: &Path, keys: &[(&str, &Limits)]) -> Gate {
     let keys = keys.iter().map(|(name, limits)| ((*name).to_owned(), (*limits).clone())).collect();
     let order = (Bounds { calls: 10, bytes: 1_000 }, Duration::from_secs(10));
-    Gate::open(directory, "p", keys, order, Clock::start(), Gauges::new("p")).expect("the directory is there")
+    Gate::open(directory, "p", keys, order, None, Clock::start(), Gauges::new("p")).expect("the directory is there")
 }
 
 /// A gate before one key with one place.

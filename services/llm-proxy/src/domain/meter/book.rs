@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{Kind, Meter, Parts};
-use crate::{config::ModelLimits, domain::pool::Need};
+use crate::{
+    config::ModelLimits,
+    domain::pool::{Need, Shares},
+};
 
 /// Takes from all of its meters, or from none.
 #[derive(Debug, Default)]
@@ -18,14 +21,14 @@ pub(crate) struct Held([Parts; Kind::ALL.len()]);
 
 impl Book {
     /// Other limits from here on; which of them are new, and know nothing of what was used.
-    pub(crate) fn set(&mut self, limits: &ModelLimits, window: Duration) -> Vec<Kind> {
+    pub(crate) fn set(&mut self, limits: &ModelLimits, window: Duration, shares: Option<Shares>) -> Vec<Kind> {
         let mut fresh = Vec::new();
         for (kind, meter) in Kind::ALL.into_iter().zip(&mut self.meters) {
             match (kind.limit(limits), meter.as_mut()) {
                 (None, _) => *meter = None,
-                (Some(limit), Some(meter)) => meter.set(kind, limit, window),
+                (Some(limit), Some(meter)) => meter.set(kind, limit, window, shares),
                 (Some(limit), None) => {
-                    *meter = Some(Meter::new(kind, limit, window));
+                    *meter = Some(Meter::new(kind, limit, window, shares));
                     fresh.push(kind);
                 }
             }

@@ -48,7 +48,8 @@ async fn a_turn_costs_microseconds_however_many_wait() {
         let directory = tempfile::tempdir().expect("a directory");
         let order = (Bounds { calls: 20_000, bytes: 100_000 }, Duration::from_secs(10));
         let keys = (0..4).map(|number| (number.to_string(), concurrency(5))).collect();
-        let gate = Gate::open(directory.path(), "p", keys, order, Clock::start(), Gauges::new("p")).expect("it opens");
+        let gate =
+            Gate::open(directory.path(), "p", keys, order, None, Clock::start(), Gauges::new("p")).expect("it opens");
         let gate = Arc::new(gate);
         gate.lane("m");
         let (sender, mut places) = tokio::sync::mpsc::unbounded_channel();

@@ -1,0 +1,90 @@
+//! Seeds through months of several processes' calls: no window of the provider's ever holds more than its limit.
+
+use super::{
+    model::Model,
+    world::{Faults, MS, Plan, SECOND, World},
+};
+
+fn plan(faults: Faults) -> Plan {
+    Plan {
+        processes: 3,
+        window: 3 * SECOND,
+        limits: [300, 60_000, 60],
+        reserve_percent: 5,
+        gap: 20 * MS,
+        tokens_max: 300,
+        call_max: 300 * MS,
+        faults,
+        until: 30 * SECOND,
+    }
+}
+
+fn none_is_exceeded(faults: Faults, seeds: std::ops::Range<u64>) {
+    let (mut calls, count) = (0, seeds.end - seeds.start);
+    for seed in seeds {
+        let plan = plan(faults);
+        let limits = plan.limits;
+        let mut world = World::new(plan, seed, Model::default());
+        world.run();
+        assert!(world.most[0] <= limits[0], "seed {seed}: {} requests in a window", world.most[0]);
+        assert!(world.most[1] <= limits[1], "seed {seed}: {} tokens in a window", world.most[1]);
+        calls += world.calls;
+    }
+    assert!(calls > 100 * count, "only {calls} calls were made");
+}
+
+#[test]
+fn no_window_holds_more_than_its_limit_while_processes_die() {
+    none_is_exceeded(Faults { crashes: true, ..Faults::default() }, 0..60);
+}
+
+#[test]
+fn no_window_holds_more_while_messages_are_lost_and_late() {
+    none_is_exceeded(Faults { losses: true, crashes: true, ..Faults::default() }, 100..160);
+}
+
+#[test]
+fn no_window_holds_more_while_processes_stand_still() {
+    none_is_exceeded(Faults { pauses: true, ..Faults::default() }, 200..260);
+}
+
+#[test]
+fn no_window_holds_more_while_redis_is_away_or_another() {
+    none_is_exceeded(Faults { outages: true, replacements: true, ..Faults::default() }, 300..360);
+}
+
+#[test]
+fn no_window_holds_more_whatever_happens() {
+    let all = Faults { crashes: true, pauses: true, losses: true, outages: true, replacements: true };
+    none_is_exceeded(all, 400..500);
+}
+
+#[test]
+fn no_more_are_at_the_provider_than_there_are_places() {
+    for seed in 0..40 {
+        let mut plan = plan(Faults { crashes: true, ..Faults::default() });
+        (plan.limits, plan.reserve_percent) = ([30_000, 60_000_000, 20], 5);
+        let mut world = World::new(plan, seed, Model::default());
+        world.run();
+        assert!(world.most[2] <= 20, "seed {seed}: {} at once", world.most[2]);
+        assert!(world.calls > 30, "seed {seed}: only {} calls were made", world.calls);
+    }
+}
+
+#[test]
+fn what_may_be_used_is_used_and_everybody_has_a_part() {
+    for limits in [[300, 60_000_000, 6_000], [30_000, 60_000, 6_000]] {
+        let mut plan = plan(Faults::default());
+        (plan.limits, plan.reserve_percent, plan.gap, plan.call_max) = (limits, 2, MS, 20 * MS);
+        let (window, until) = (plan.window, plan.until);
+        let mut world = World::new(plan, 7, Model::default());
+        world.run();
+        // All but the first window, which counts as spent.
+        let windows = (until - window) as f64 / window as f64;
+        let used = [0, 1].map(|of| world.total[of] as f64 / (limits[of] as f64 * windows));
+        println!("used {used:?} rounds {} calls {} by {:?}", world.rounds, world.calls, world.by_process);
+        assert!(used.iter().any(|used| *used >= 0.95), "{used:?}");
+        let (least, most) = (world.by_process.iter().min(), world.by_process.iter().max());
+        assert!(least.zip(most).is_some_and(|(least, most)| least * 10 >= most * 9), "{:?}", world.by_process);
+    }
+}
