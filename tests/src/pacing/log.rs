@@ -53,8 +53,9 @@ impl Log {
         ideal.last().map_or(0.0, |last| *last as f64 / 1e6) / self.took().as_secs_f64()
     }
 
-    /// How long each arrival came after the moment at which the limits allowed it, as far as our side could know.
-    pub(super) fn late(&self, allowed: &Allowed) -> Vec<Duration> {
+    /// How long each arrival, but so many at first, came after the moment at which the limits allowed it, as far as our side
+    /// could know.
+    pub(super) fn late(&self, allowed: &Allowed, but: usize) -> Vec<Duration> {
         let mut ends: Vec<u64> = self.calls.iter().map(|(_, ended)| *ended).collect();
         let mut certain: Vec<u64> =
             self.calls.iter().map(|(arrived, ended)| (*ended).min(arrived + TRANSIT_US)).collect();
@@ -67,7 +68,7 @@ impl Log {
             let from = free.max(window)?;
             Some(Duration::from_micros(arrived.saturating_sub(from)))
         };
-        self.calls.iter().enumerate().filter_map(late).collect()
+        self.calls.iter().enumerate().skip(but).filter_map(late).collect()
     }
 }
 
@@ -87,8 +88,9 @@ mod tests {
     #[test]
     fn nobody_is_late_who_comes_when_a_place_is_free() {
         let (log, two) = (log(&[0, 0, 10, 13, 23]), Allowed { at_once: 2, window: None });
-        let late: Vec<_> = log.late(&two).iter().map(Duration::as_micros).collect();
+        let late: Vec<_> = log.late(&two, 0).iter().map(Duration::as_micros).collect();
         assert_eq!(late, [0, 3, 3]);
+        assert_eq!(log.late(&two, 4).len(), 1);
         assert_eq!(log.used(&two), 20.0 / 23.0);
     }
 
@@ -96,7 +98,7 @@ mod tests {
     fn a_window_holds_up_who_comes_too_early_for_it() {
         let window = Some((2, Duration::from_micros(100)));
         let (log, two) = (log(&[0, 1, 112, 112]), Allowed { at_once: 2, window });
-        let late: Vec<_> = log.late(&two).iter().map(Duration::as_micros).collect();
+        let late: Vec<_> = log.late(&two, 0).iter().map(Duration::as_micros).collect();
         assert_eq!(late, [2, 1], "one window after an answer began");
         assert_eq!(log.used(&two), 100.0 / 112.0, "and none after an arrival");
     }
