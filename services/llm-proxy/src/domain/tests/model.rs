@@ -114,7 +114,8 @@ impl Plain {
                 self.calls.iter().flatten().filter(|call| call.key == key && lane.is_none_or(|lane| call.lane == lane));
             let counted: u64 = there.map(|call| call.counts(kind, limit, now)).sum();
             let (arrival, end) = clipped(parts(kind, need), limit);
-            counted + arrival + end <= limit
+            // Who needs nothing of it is not held back by those who took too much.
+            arrival + end == 0 || counted + arrival + end <= limit
         })
     }
 
