@@ -14,6 +14,7 @@ mod process;
 mod proxies;
 mod reload;
 mod restart;
+mod sharing;
 mod streams;
 mod stub;
 mod tls;
