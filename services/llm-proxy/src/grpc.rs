@@ -10,7 +10,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use holdfast_proto::llm::v1 as pb;
-use holdfast_rpc::{Caller, Error, service::Stop};
+use holdfast_rpc::{Caller, Error, deadline, service::Stop};
 use tonic::{Request, Response, Status};
 
 use crate::llm::{Llm, Who};
@@ -50,7 +50,7 @@ impl pb::llm_service_server::LlmService for Grpc {
         self.take_no_more()?;
         let who = Who::of(Caller::of(&request))?;
         let ask = request.into_inner().request.ok_or_else(|| Error::invalid("request", "is missing"))?;
-        let begun = self.llm.stream(who, convert::ask(ask)?).await?;
+        let begun = self.llm.stream(who, convert::ask(ask)?, deadline::current()).await?;
         let answers = begun.pieces.flat_map(|piece| {
             stream::iter(match piece {
                 Ok(piece) => convert::piece(piece).into_iter().map(Ok).collect(),

@@ -38,6 +38,8 @@ pub(crate) struct Llm {
     wait_max: Duration,
     /// How long the reader of a stream may take nothing.
     stall_max: Duration,
+    /// How long a stream lasts that has no end by its caller.
+    answer_max: Duration,
 }
 
 /// For whom a model is called.
@@ -112,8 +114,8 @@ impl Llm {
         settings: &Settings,
     ) -> Self {
         let models = models.into_iter().map(|model| (model.name.clone(), model)).collect();
-        let (wait_max, stall_max) = (*settings.wait_max, *settings.stall_max);
-        Self { models, houses, accounts, tenants, retries: RetryBudget::default(), wait_max, stall_max }
+        let (wait_max, stall_max, answer_max) = (*settings.wait_max, *settings.stall_max, *settings.answer_max);
+        Self { models, houses, accounts, tenants, retries: RetryBudget::default(), wait_max, stall_max, answer_max }
     }
 
     pub(crate) fn models(&self) -> impl Iterator<Item = &Model> {
@@ -141,13 +143,14 @@ impl Llm {
         replied.instrument(spans::chat(model, who)).await
     }
 
-    /// The answer as it comes. What fails before its first part falls back unseen.
+    /// The answer as it comes. What fails before its first part falls back unseen. It must begin by the deadline that holds
+    /// here, and end by one of its own: a caller may wait less for the beginning than for the whole.
     ///
     /// # Errors
     /// As [`Self::generate`]; in the stream UNAVAILABLE where the text ends before its end.
-    pub(crate) async fn stream(self: &Arc<Self>, who: Who, ask: Ask) -> Result<Begun, Error> {
+    pub(crate) async fn stream(self: &Arc<Self>, who: Who, ask: Ask, ends: Option<Instant>) -> Result<Begun, Error> {
         let span = spans::chat(self.model(&ask.model)?, &who);
-        flow::open(self.clone(), who, ask).instrument(span).await
+        flow::open(self.clone(), who, ask, ends).instrument(span).await
     }
 
     pub(crate) fn model(&self, name: &str) -> Result<&Model, Error> {

@@ -20,6 +20,8 @@ pub struct Settings {
     pub priority_ageing: Span,
     /// How long the reader of a stream may take nothing; then it is ended, and its key's place is free.
     pub stall_max: Span,
+    /// How long a stream lasts, from its beginning, whose caller names no end.
+    pub answer_max: Span,
     /// The largest request.
     pub request_bytes_max: Size,
     /// The largest answer.
@@ -60,6 +62,7 @@ impl Default for Settings {
             wait_max: Span::from_secs(600),
             priority_ageing: Span::from_secs(10),
             stall_max: Span::from_secs(60),
+            answer_max: Span::from_secs(3_600),
             request_bytes_max: Size::from_mib(16),
             answer_bytes_max: Size::from_mib(16),
             sharing: Sharing::default(),
@@ -81,6 +84,7 @@ impl Settings {
             (!self.wait_max.is_zero(), "wait_max", "must be longer than nothing"),
             (!self.priority_ageing.is_zero(), "priority_ageing", "must be longer than nothing"),
             (!self.stall_max.is_zero(), "stall_max", "must be longer than nothing"),
+            (!self.answer_max.is_zero(), "answer_max", "must be longer than nothing"),
             ((1..=50).contains(&self.sharing.reserve_percent), "sharing.reserve_percent", "must be from 1 to 50"),
             (self.sharing.processes_max > 0, "sharing.processes_max", "must be 1 at least"),
             (self.budgets.invocation_tokens != Some(0), "budgets.invocation_tokens", "must be 1 at least"),

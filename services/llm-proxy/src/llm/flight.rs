@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A key rests at least this long, whatever the provider says: else a `Retry-After: 0` would be a busy loop.
-const REST_MIN: Duration = Duration::from_millis(100);
+pub(super) const REST_MIN: Duration = Duration::from_millis(100);
 /// And at most this long: then the provider is asked whether it still means it.
 const REST_MAX: Duration = Duration::from_secs(24 * 3_600);
 

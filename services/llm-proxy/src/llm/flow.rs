@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt as _, StreamExt as _, stream};
 use holdfast_rpc::Error;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use self::task::Flow;
 use super::{Begun, Llm, Piece, Reply, Who, fixed};
@@ -23,13 +23,13 @@ const HELD_MAX: usize = 8;
 struct Reading {
     /// Of the last batch.
     ready: std::vec::IntoIter<Chunk>,
-    batches: mpsc::Receiver<Vec<Chunk>>,
-    /// The task that reads on from the provider. It ends with this: a caller that goes away takes it along.
+    /// The task that reads on from the provider. It ends with this, and first: a caller that goes away takes it along.
     flow: JoinSet<Result<Reply, Error>>,
+    batches: mpsc::Receiver<Vec<Chunk>>,
 }
 
 /// Waits until a deployment says something.
-pub(crate) async fn open(llm: Arc<Llm>, who: Who, ask: Ask) -> Result<Begun, Error> {
+pub(crate) async fn open(llm: Arc<Llm>, who: Who, ask: Ask, ends: Option<Instant>) -> Result<Begun, Error> {
     let model = llm.model(&ask.model)?;
     let mut attempt = llm.attempt(model, &who, &ask);
     let landed = attempt.land(|deployment, call| begin(deployment.house.provider.stream(call)).boxed()).await;
@@ -39,12 +39,13 @@ pub(crate) async fn open(llm: Arc<Llm>, who: Who, ask: Ask) -> Result<Begun, Err
     };
     drop(attempt);
     let (deployment, waited) = flight.so_far();
-    let mut flow = Flow::new(model, ask.form, chunks, flight, llm.stall_max);
+    let ends = ends.unwrap_or_else(|| Instant::now() + llm.answer_max);
+    let mut flow = Flow::new(model, ask.form, (chunks, flight), ends, llm.stall_max);
     begun.iter().for_each(|chunk| flow.hear(chunk));
     let (sender, batches) = mpsc::channel(1);
     let mut task = JoinSet::new();
     task.spawn(flow.run(sender));
-    let reading = Reading { ready: begun.into_iter(), batches, flow: task };
+    let reading = Reading { ready: begun.into_iter(), flow: task, batches };
     let pieces = stream::unfold(Some(reading), |reading| async move { Some(reading?.next().await) }).boxed();
     Ok(Begun { deployment, waited, degraded: false, pieces })
 }

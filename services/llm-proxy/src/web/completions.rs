@@ -56,7 +56,7 @@ impl Endpoint {
             return Ok(whole(&author, reply));
         };
         let Begun { deployment, waited, degraded, pieces } =
-            deadlines::by(deadlines.begins, self.llm.stream(who, ask)).await?;
+            deadlines::by(deadlines.begins, self.llm.stream(who, ask, deadlines.ends)).await?;
         // The conversation is at the provider, and nobody needs it here any more.
         drop(held);
         let mut answer = Response::new(Body::from_stream(events::of(pieces, author, asked, deadlines)));

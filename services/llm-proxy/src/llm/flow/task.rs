@@ -4,7 +4,7 @@
 use std::{pin::pin, task::Poll, time::Duration};
 
 use futures::StreamExt as _;
-use holdfast_rpc::{Error, deadline};
+use holdfast_rpc::Error;
 use tokio::{
     sync::mpsc::{Permit, Sender},
     time::{Instant, sleep_until, timeout},
@@ -38,7 +38,7 @@ pub(super) struct Flow {
     /// What came after the last batch: its end, or its failure.
     after: Option<Option<Failure>>,
     /// When the call ends, whatever there is still to say.
-    deadline: Option<Instant>,
+    ends: Instant,
     stall_max: Duration,
     span: Span,
 }
@@ -49,13 +49,21 @@ enum Turn<'s> {
     Ended,
     Broke(Failure),
     Stalled,
+    /// Nobody is there to read on.
+    Alone,
     Late,
 }
 
 impl Flow {
-    pub(super) fn new(model: &Model, form: Form, chunks: Chunks, flight: Flight, stall_max: Duration) -> Self {
-        let (answer, deadline, span) = (Answer::default(), deadline::current(), Span::current());
-        Self { model: model.name.clone(), form, chunks, answer, flight, after: None, deadline, stall_max, span }
+    pub(super) fn new(
+        model: &Model,
+        form: Form,
+        (chunks, flight): (Chunks, Flight),
+        ends: Instant,
+        stall_max: Duration,
+    ) -> Self {
+        let (answer, span) = (Answer::default(), Span::current());
+        Self { model: model.name.clone(), form, chunks, answer, flight, after: None, ends, stall_max, span }
     }
 
     /// Takes note of a chunk.
@@ -77,9 +85,9 @@ impl Flow {
     /// Reads on, no further than one batch ahead of the caller.
     pub(super) async fn run(mut self, sender: Sender<Vec<Chunk>>) -> Result<Reply, Error> {
         let span = self.span.clone();
-        let deadline = self.deadline;
+        let ends = self.ends;
         let reading = async move {
-            let mut over = pin!(until(deadline));
+            let mut over = pin!(sleep_until(ends));
             loop {
                 let turn = tokio::select! {
                     biased;
@@ -94,6 +102,7 @@ impl Flow {
                     Turn::Ended => return Ok(self.end()),
                     Turn::Broke(failure) => return Err(self.broke(&failure)),
                     Turn::Stalled => return Err(self.stalled()),
+                    Turn::Alone => return Err(Error::new(Code::Cancelled, "CANCELLED", "the reader went away")),
                     Turn::Late => return Err(self.late()),
                 }
             }
@@ -105,9 +114,10 @@ impl Flow {
         // Room first: the time that the caller takes is not the provider's silence, and nothing is read ahead.
         let room = match sender.try_reserve() {
             Ok(room) => room,
-            Err(_) => match timeout(self.stall_max, sender.reserve()).await {
+            Err(_) => match timeout(self.stall_max * 1000, sender.reserve()).await {
                 Ok(Ok(room)) => room,
-                Ok(Err(_)) | Err(_) => return Turn::Stalled,
+                Ok(Err(_)) => return Turn::Alone,
+                Err(_) => return Turn::Stalled,
             },
         };
         match self.batch().await {
@@ -190,11 +200,4 @@ fn size(chunk: &Chunk) -> usize {
         Part::Finish(_) | Part::Usage(_) => 0,
     });
     said.sum::<usize>() + chunk.json.as_ref().map_or(0, bytes::Bytes::len)
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }

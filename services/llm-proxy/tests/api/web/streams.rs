@@ -9,7 +9,7 @@ use super::{
     answers::gone,
     client::{asked, told},
 };
-use crate::harness::{Harness, PATIENCE, provider};
+use crate::harness::{Harness, PATIENCE, one_key, provider};
 
 /// What the first choices of a stream say together.
 fn text(events: &[Value]) -> String {
@@ -129,6 +129,26 @@ async fn a_deadline_of_the_whole_ends_a_stream_with_a_word() {
     let more = json!({"stream": true, "metadata": {"output_tokens": 100_000}});
     let answer = told(harness.post(&asked("hi", more)).header("holdfast-timeout", "0.5")).await;
     let events = answer.events();
+    assert_eq!(events.last().expect("an event")["error"]["code"], "deadline_exceeded", "{events:?}");
+    harness.provider.until(|counts| counts.key("simulated").broken_off == 1).await;
+}
+
+#[tokio::test]
+async fn what_a_library_waits_for_the_beginning_is_no_end_of_a_stream() {
+    let harness = Harness::plain().await;
+    harness.provider.set_faults(Of::Provider, Faults { per_token: Span::from_millis(30), ..Faults::default() });
+    let more = json!({"stream": true, "metadata": {"output_tokens": 20}});
+    let answer = told(harness.post(&asked("hi", more)).header("x-stainless-timeout", "0.3")).await;
+    assert_eq!(answer.events().last(), Some(&json!("[DONE]")), "it took longer as a whole, and began in time");
+}
+
+#[tokio::test]
+async fn a_stream_whose_client_names_no_end_has_one() {
+    let toml = "[llm_proxy]\nanswer_max = \"300ms\"\n".to_owned() + &one_key("concurrency = 2");
+    let harness = Harness::start(toml, provider(&[("simulated", Default::default())]).await).await;
+    harness.provider.set_faults(Of::Provider, Faults { per_token: Span::from_millis(20), ..Faults::default() });
+    let more = json!({"stream": true, "metadata": {"output_tokens": 100_000}});
+    let events = harness.chat("hi", more).await.events();
     assert_eq!(events.last().expect("an event")["error"]["code"], "deadline_exceeded", "{events:?}");
     harness.provider.until(|counts| counts.key("simulated").broken_off == 1).await;
 }
