@@ -14,7 +14,7 @@ mod tokens;
 
 pub(crate) use budget::{Budget, Day, Kept, Reservation, Short, Spent};
 pub(crate) use chat::{Answer, Ask, Chunk, Fields, Finish, Form, Part, ToolCall, Usage};
-pub(crate) use estimate::{Estimate, Estimator, input_tokens, output_tokens};
+pub(crate) use estimate::{Estimate, Estimator};
 pub(crate) use key::{DailyUse, Days, ENDING_MAX, Ending, Limits, Past, Record, State, TRANSIT_MAX};
 pub(crate) use line::{Bounds, Ticket};
 pub(crate) use meter::Kind;

@@ -73,7 +73,8 @@ impl Estimator {
             Text::Tokens(tokens) => learned.per_token.of(tokens),
         };
         let answer = most.map_or_else(|| learned.answer.of(1), u64::from);
-        let need = Need { input: (text + prompt.beside).max(1), output: answer.saturating_mul(prompt.answers) };
+        let need =
+            Need { input: text.saturating_add(prompt.beside).max(1), output: answer.saturating_mul(prompt.answers) };
         let Prompt { text, beside, guessed, .. } = prompt;
         Estimate { need, text, beside, guessed, open: most.is_none() && prompt.answers == 1 }
     }
@@ -104,16 +105,6 @@ impl Estimate {
             Text::Tokens(tokens) => tokens / 10 * 9,
         }
     }
-}
-
-/// Tokens that the provider will read, where nobody learns.
-pub(crate) fn input_tokens(ask: &Ask) -> u64 {
-    Estimator::new(Some(Tokenizer::Learned), "").estimate(ask, None).need.input
-}
-
-/// Tokens that it may write.
-pub(crate) fn output_tokens(most: Option<u32>) -> u64 {
-    most.map_or_else(|| ANSWER.of(1), u64::from)
 }
 
 #[cfg(test)]

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use rand::RngExt;
-
 use super::{
-    Fault, ms,
+    Fault,
     plan::Scene,
     verdict::{Broken, foretold, turn},
     world::{Event, World},

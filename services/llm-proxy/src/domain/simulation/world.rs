@@ -8,7 +8,7 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use super::{AGEING, Fault, Figures, Plan, callers::Call, ms, plan::Scene, provider, travel::Flight, verdict::Broken};
-use crate::domain::{Bounds, Days, Decision, ENDING_MAX, KeyId, Lane, Limits, NewKey, Past, Pool, Record, Ticket};
+use crate::domain::{Bounds, Days, Decision, KeyId, Lane, Limits, NewKey, Past, Pool, Record, Ticket};
 
 /// What happens at some time.
 #[derive(Debug, Clone, Copy)]
