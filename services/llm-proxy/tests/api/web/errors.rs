@@ -6,7 +6,7 @@ use holdfast_simulator::{Faults, Limits, Of};
 use serde_json::json;
 
 use super::client::{asked, told};
-use crate::harness::{Harness, allowed, model, one_key, provider};
+use crate::harness::{Harness, PATIENCE, allowed, model, one_key, provider};
 
 #[tokio::test]
 async fn what_is_ill_said_names_its_field_and_reaches_nobody() {
@@ -93,7 +93,8 @@ async fn a_call_ends_at_its_deadline_while_the_provider_is_silent() {
     harness.provider.set_faults(Of::Provider, Faults { hang_rate: 1.0, ..Faults::default() });
     for (name, stream) in [("holdfast-timeout", false), ("x-stainless-timeout", true)] {
         let started = Instant::now();
-        let ended = told(harness.post(&asked("hi", json!({"stream": stream}))).header(name, "1")).await;
+        let call = told(harness.post(&asked("hi", json!({"stream": stream}))).header(name, "1"));
+        let ended = tokio::time::timeout(PATIENCE, call).await.expect("it ends");
         assert_eq!(ended.error(), (504, json!(["timeout_error", null, "deadline_exceeded"])));
         assert!(started.elapsed() >= Duration::from_secs(1), "not before");
     }
