@@ -1,6 +1,7 @@
 //! The whole mesh, as real processes.
 
 mod bad_input;
+mod budgets;
 mod cascade;
 mod counting;
 mod disk;
@@ -22,6 +23,7 @@ mod queue_kills;
 mod retail;
 mod sdk_example;
 mod shared_circuits;
+mod shared_limit;
 mod tls;
 mod tool_effects;
 mod tool_fences;

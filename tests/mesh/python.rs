@@ -35,11 +35,15 @@ async fn says(process: &mut Child, wanted: &str) {
 #[tokio::test]
 async fn a_python_caller_and_a_python_worker_do_an_invocation() {
     let (Some(mut client), Some(mut worker)) = (python("client.py"), python("worker.py")) else { return };
-    let config = "[gateway]\nextra_agents = [\"shout\"]\n";
-    let mesh = Mesh::builder().only(&[Peer::Gateway, Peer::Queue, Peer::State]).config(config).start().await;
+    let config = "[gateway]\nextra_agents = [\"shout\"]\n\
+        [providers.sim]\nkind = \"openai\"\nbase_url = \"simulator:/v1\"\nkeys = [{ name = \"main\" }]\n\
+        [models.m]\ndeployments = [{ provider = \"sim\", model = \"simulated-model\" }]\n\
+        [simulator.keys.main]\n[[simulator.rules]]\nwhen = { user_says = \"hold fast\" }\ntext = \"hold fast\"\n";
+    let services = [Peer::Gateway, Peer::Queue, Peer::State, Peer::LlmProxy, Peer::Simulator];
+    let mesh = Mesh::builder().only(&services).config(config).start().await;
     let address = format!("127.0.0.1:{}", mesh.port(Peer::Gateway));
 
-    let mut working = worker.args([&address, "shout", "1"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut working = worker.args([&address, "shout", "1", "m"]).stdout(Stdio::piped()).spawn().unwrap();
     says(&mut working, "ready").await;
     let output = client.args([&address, "shout", "hold fast"]).output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -47,6 +51,11 @@ async fn a_python_caller_and_a_python_worker_do_an_invocation() {
 
     assert_eq!(report["result"], json!({"text": "HOLD FAST"}));
     assert_eq!(report["state"], "SUCCEEDED");
+    let counts = mesh.http(Peer::Simulator, "GET", "/admin/counts", "").await;
+    let key = &serde_json::from_str::<Value>(&counts).unwrap()["keys"]["main"];
+    assert_eq!(key["answered"], 1);
+    let usage = json!([key["prompt_tokens"], key["completion_tokens"]]);
+    assert_eq!(report["usage"], usage, "what the worker reported is what the provider counted");
     assert_eq!(report["states"], json!(["QUEUED", "LEASED", "SUCCEEDED"]));
     assert_eq!(report["progress"], json!(["shouting"]));
     assert_eq!(report["offsets"], json!([1, 2, 3, 4]));

@@ -27,6 +27,7 @@ def main(address, agent, text):
             "progress": [e.progress.message for e in events if e.HasField("progress")],
             "offsets": [e.offset for e in events],
             "state": state_name(invocation.state),
+            "usage": [invocation.usage.input_tokens, invocation.usage.output_tokens],
             "result": json.loads(invocation.result.data),
             "unknown_agent": refusal(gateway),
         }

@@ -1,17 +1,19 @@
 """A worker in Python: leases invocations of one agent type over the Work stream and completes each with its text in upper
-case. Ends after as many as it is told. Prints a line when its stream is open."""
+case. Given a model, it has that repeat the text first, over OpenAI's API of the gateway, for the invocation that it holds.
+Ends after as many as it is told. Prints a line when its stream is open."""
 
 import json
 import queue
 import sys
 import threading
+import urllib.request
 
 import grpc
 
 from holdfast.queue.v1 import invocation_pb2, queue_pb2, queue_pb2_grpc
 
 
-def main(address, agent, count):
+def main(address, agent, count, model=None):
     with grpc.insecure_channel(address) as channel:
         stub = queue_pb2_grpc.QueueServiceStub(channel)
         upward = queue.Queue()
@@ -28,7 +30,7 @@ def main(address, agent, count):
             elif kind == "leases":
                 for lease in message.leases.leases:
                     held.add(lease.token)
-                    work(upward, lease)
+                    work(upward, lease, address, model)
             elif kind == "settled" and message.settled.token in held and completed(message.settled):
                 held.discard(message.settled.token)
                 left -= 1
@@ -51,14 +53,32 @@ def completed(settled):
     return False
 
 
-def work(upward, lease):
+def work(upward, lease, address, model):
     text = json.loads(lease.invocation.spec.payload.data)["text"]
+    # All that was used for the invocation goes into its record with its end: nobody else tells the queue.
+    usage = invocation_pb2.Usage()
+    if model:
+        text = ask(address, model, text, lease.token, usage)
     progress = queue_pb2.ReportProgressRequest(
         token=lease.token, progress=invocation_pb2.InvocationEvent.Progress(message="shouting", fraction=0.5)
     )
     upward.put(queue_pb2.WorkRequest(progress=progress))
     result = invocation_pb2.Payload(data=json.dumps({"text": text.upper()}).encode())
-    upward.put(queue_pb2.WorkRequest(complete=queue_pb2.CompleteRequest(token=lease.token, result=result)))
+    complete = queue_pb2.CompleteRequest(token=lease.token, result=result, usage=usage)
+    upward.put(queue_pb2.WorkRequest(complete=complete))
+
+
+def ask(address, model, text, token, usage):
+    # The lease says for which invocation this is: its budget, and its agent's tokens.
+    headers = {"content-type": "application/json", "authorization": "Bearer any", "holdfast-lease": token}
+    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    url = f"http://{address}/v1/chat/completions"
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer = json.load(response)
+    usage.input_tokens += answer["usage"]["prompt_tokens"]
+    usage.output_tokens += answer["usage"]["completion_tokens"]
+    return answer["choices"][0]["message"]["content"]
 
 
 def beat(upward, held, interval):

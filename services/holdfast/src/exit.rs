@@ -129,7 +129,11 @@ mod tests {
 
     #[test]
     fn an_error_for_programs_is_one_document_with_what_to_go_by() {
-        let busy = Error::Busy { retry_after: Some(std::time::Duration::from_millis(1_500)), message: "full".into() };
+        let busy = Error::Busy {
+            reason: "RESOURCE_EXHAUSTED".into(),
+            retry_after: Some(std::time::Duration::from_millis(1_500)),
+            message: "full".into(),
+        };
         let document = Failure::from(busy).document();
         let wanted = json!({"error": {"message": "full; try again in 1.5s", "reason": "RESOURCE_EXHAUSTED",
             "retry_after_ms": 1_500, "may_have_happened": false}});

@@ -21,6 +21,8 @@ pub enum Error {
     /// Too much at once (`RESOURCE_EXHAUSTED`); nothing has happened.
     #[error("{message}")]
     Busy {
+        /// What is used up: `RESOURCE_EXHAUSTED`, or what the mesh calls it, such as `TENANT_BUDGET`.
+        reason: String,
         /// When to come back.
         retry_after: Option<Duration>,
         /// For people.
@@ -94,6 +96,16 @@ impl Error {
         }
     }
 
+    fn busy(refused: &Status) -> Self {
+        // The mesh's own word for the usual case says no more than the code.
+        let reason = status::reason(refused).filter(|reason| reason != "EXHAUSTED");
+        Self::Busy {
+            reason: reason.unwrap_or_else(|| "RESOURCE_EXHAUSTED".into()),
+            retry_after: status::retry_after(refused),
+            message: refused.message().to_owned(),
+        }
+    }
+
     fn precondition(refused: &Status) -> Self {
         Self::Precondition {
             reason: status::reason(refused).unwrap_or_else(|| "FAILED_PRECONDITION".into()),
@@ -132,8 +144,7 @@ impl Error {
     /// A short stable word for records, logs and spans.
     pub fn reason(&self) -> &str {
         match self {
-            Self::LeaseGone { reason } | Self::Precondition { reason, .. } => reason,
-            Self::Busy { .. } => "RESOURCE_EXHAUSTED",
+            Self::LeaseGone { reason } | Self::Precondition { reason, .. } | Self::Busy { reason, .. } => reason,
             Self::Unavailable { .. } => "UNAVAILABLE",
             Self::Conflict(_) => "CONFLICT",
             Self::DataLoss(_) => "DATA_LOSS",
@@ -155,7 +166,7 @@ impl From<Status> for Error {
     fn from(refused: Status) -> Self {
         let message = refused.message().to_owned();
         match refused.code() {
-            Code::ResourceExhausted => Self::Busy { retry_after: status::retry_after(&refused), message },
+            Code::ResourceExhausted => Self::busy(&refused),
             Code::Unavailable => Self::unavailable(&refused),
             // A connection that breaks in the middle of a call shows as one of these, and says nothing of ours.
             Code::Internal | Code::Cancelled | Code::Unknown if status::reason(&refused).is_none() => {

@@ -109,6 +109,8 @@ fn failure(error: Error) -> Failure {
     match error {
         Error::NotFound(message) => Failure::fatal("MODEL_NOT_FOUND", message),
         Error::Invalid(message) => Failure::fatal("MODEL_REFUSED", message),
+        // The next day may have more, if the retry policy reaches so far.
+        Error::Busy { reason, message, .. } if reason == "TENANT_BUDGET" => Failure::retryable(reason, message),
         Error::Busy { message, .. } | Error::Unavailable { message, .. } => {
             Failure::retryable("MODEL_UNAVAILABLE", message)
         }

@@ -99,6 +99,7 @@ impl Models {
 
 #[tonic::async_trait]
 impl LlmService for Models {
+    type WatchCapacityStream = tokio_stream::Empty<Result<pb::WatchCapacityResponse, Status>>;
     type StreamGenerateStream = Pin<Box<dyn Stream<Item = Result<pb::StreamGenerateResponse, Status>> + Send>>;
 
     async fn generate(&self, request: Request<pb::GenerateRequest>) -> Result<Response<pb::GenerateResponse>, Status> {
@@ -119,5 +120,19 @@ impl LlmService for Models {
 
     async fn list_models(&self, _: Request<pb::ListModelsRequest>) -> Result<Response<pb::ListModelsResponse>, Status> {
         Ok(Response::new(pb::ListModelsResponse::default()))
+    }
+
+    async fn get_capacity(
+        &self,
+        _: Request<pb::GetCapacityRequest>,
+    ) -> Result<Response<pb::GetCapacityResponse>, Status> {
+        Err(Status::unimplemented("not part of the stand-in"))
+    }
+
+    async fn watch_capacity(
+        &self,
+        _: Request<pb::WatchCapacityRequest>,
+    ) -> Result<Response<Self::WatchCapacityStream>, Status> {
+        Err(Status::unimplemented("not part of the stand-in"))
     }
 }
