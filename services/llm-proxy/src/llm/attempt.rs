@@ -14,7 +14,7 @@ use tracing::{Instrument as _, Span};
 
 use super::{
     Llm, Reply, Timing, Who,
-    flight::Flight,
+    flight::{Flight, REST_MIN},
     spans,
     trouble::{Passed, Reason, Trouble},
 };
@@ -220,7 +220,9 @@ impl<'a> Attempt<'a> {
             tokio::select! {
                 biased;
                 entered = entering => entered.map_err(|refusal| Passed::refused(&house.name, refusal)),
-                () = shut => Err(Passed::open(&deployment.name, deployment.shut_for().unwrap_or_default())),
+                () = shut => {
+                    Err(Passed::open(&deployment.name, deployment.shut_for().unwrap_or_default().max(REST_MIN)))
+                }
             }
         };
         let waited = waiting.instrument(spans::wait(deployment)).await;

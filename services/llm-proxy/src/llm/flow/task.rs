@@ -114,7 +114,7 @@ impl Flow {
         // Room first: the time that the caller takes is not the provider's silence, and nothing is read ahead.
         let room = match sender.try_reserve() {
             Ok(room) => room,
-            Err(_) => match timeout(self.stall_max * 1000, sender.reserve()).await {
+            Err(_) => match timeout(self.stall_max, sender.reserve()).await {
                 Ok(Ok(room)) => room,
                 Ok(Err(_)) => return Turn::Alone,
                 Err(_) => return Turn::Stalled,
