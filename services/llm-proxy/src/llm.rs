@@ -23,6 +23,9 @@ use crate::{
     model::{House, Model},
 };
 
+/// The longest name of a model that is looked for, in bytes.
+const NAME_MAX: usize = 256;
+
 /// Everything that this service does.
 #[derive(Debug)]
 pub(crate) struct Llm {
@@ -153,7 +156,14 @@ impl Llm {
         flow::open(self.clone(), who, ask, ends).instrument(span).await
     }
 
+    /// The model of a name.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT where no model can have it, NOT_FOUND where none has.
     pub(crate) fn model(&self, name: &str) -> Result<&Model, Error> {
+        if name.len() > NAME_MAX {
+            return Err(Error::invalid("model", format!("is longer than a name may be: {NAME_MAX} bytes")));
+        }
         self.models.get(name).ok_or_else(|| Error::not_found(format!("model {name:?} in the configuration")))
     }
 

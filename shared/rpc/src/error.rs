@@ -188,10 +188,26 @@ fn any_as(type_url: &str, message: &impl Message) -> Any {
     Any { type_url: type_url.into(), value: message.encode_to_vec() }
 }
 
+/// What is said of an error in words, at most. It travels in headers, twice and encoded; with more of them than a peer
+/// takes, the whole connection ends, and with it everybody's calls.
+const SAID_MAX: usize = 1 << 10;
+
 impl From<Error> for Status {
-    fn from(error: Error) -> Self {
+    fn from(mut error: Error) -> Self {
+        cut(&mut error.message, SAID_MAX);
+        cut(&mut error.reason, SAID_MAX);
+        error.field.iter_mut().chain(&mut error.id).for_each(|text| cut(text, SAID_MAX));
         let details = error.to_proto().encode_to_vec();
         Self::with_details(error.code, error.message, details.into())
+    }
+}
+
+/// Leaves at most so many bytes, and says that there was more.
+pub(crate) fn cut(text: &mut String, bytes_max: usize) {
+    const MORE: char = '…';
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max.saturating_sub(MORE.len_utf8())));
+        text.push(MORE);
     }
 }
 

@@ -107,6 +107,20 @@ mod tests {
     }
 
     #[test]
+    fn an_error_is_never_more_than_headers_carry_and_is_cut_between_characters() {
+        let long = "ü".repeat(50_000);
+        let status = Status::from(Error::invalid(&long, &long).about(&long));
+        let mut headers = http::HeaderMap::new();
+        status.add_header(&mut headers).expect("valid headers");
+        let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        assert!(size < 12 << 10, "{size}");
+        assert_eq!(field(&status).map(|field| field.len()), Some(1_023));
+        assert!(status.message().len() <= 1_024 && status.message().ends_with("ü…"), "{}", status.message());
+        let short = Status::from(Error::invalid("model", "is missing"));
+        assert_eq!((short.message(), field(&short).as_deref()), ("model: is missing", Some("model")));
+    }
+
+    #[test]
     fn a_status_in_a_stream_is_whole() {
         let bytes = Error::precondition("LEASE_LOST", "gone").to_proto().encode_to_vec();
         let status = from_bytes(&bytes);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     response::{IntoResponse as _, Response},
 };
 use holdfast_rpc::Error;
@@ -21,14 +21,15 @@ pub(super) async fn list(State(endpoint): State<Arc<Endpoint>>, request: Request
     Json(json!({"object": "list", "data": models})).into_response()
 }
 
-pub(super) async fn one(State(endpoint): State<Arc<Endpoint>>, Path(name): Path<String>, request: Request) -> Response {
-    if let Err(error) = endpoint.caller(&request) {
-        return refuse(&error);
-    }
-    match endpoint.llm.models().find(|model| model.name == name) {
-        Some(model) => Json(endpoint.told(model)).into_response(),
-        None => refuse(&Error::not_found(format!("model {name:?} in the configuration"))),
-    }
+pub(super) async fn one(
+    State(endpoint): State<Arc<Endpoint>>,
+    name: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    // A name that is no text is no model's.
+    let name = || name.map(|Path(name)| name).map_err(|_| Error::not_found("model of a name that is not UTF-8"));
+    let found = endpoint.caller(&request).and_then(|_| name()).and_then(|name| endpoint.llm.model(&name));
+    found.map_or_else(|error| refuse(&error), |model| Json(endpoint.told(model)).into_response())
 }
 
 impl Endpoint {

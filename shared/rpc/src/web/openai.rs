@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tonic::{Code, body::Body};
 
 use super::status;
-use crate::{Error, HttpResponse, trace};
+use crate::{Error, HttpResponse, error::cut, trace};
 
 /// Reasons of which OpenAI has a notion of its own: what was agreed on is used up; no deployment of the model is one; the
 /// conversation is longer than the model's context.
@@ -29,6 +29,9 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Who is told to wait longer than this is told not to: the official clients would hold their callers for all of it, or,
 /// from a minute or two on, come back long before.
 const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// The longest name of a parameter that is told, in bytes.
+const PARAM_MAX: usize = 256;
 
 /// An error as a whole answer.
 pub fn refuse(error: &Error) -> HttpResponse {
@@ -53,7 +56,10 @@ pub fn refuse(error: &Error) -> HttpResponse {
 /// An error's body; a stream that breaks off ends with it, as an event.
 pub fn body(error: &Error) -> Value {
     let (kind, code) = (kind(error), code(error));
-    json!({"error": {"message": error.to_string(), "type": kind, "param": error.field(), "code": code}})
+    // It names what a client sent, or what a provider makes of that: however long they call it.
+    let mut param = error.field().map(str::to_owned);
+    param.iter_mut().for_each(|param| cut(param, PARAM_MAX));
+    json!({"error": {"message": error.to_string(), "type": kind, "param": param, "code": code}})
 }
 
 /// Whether coming back helps, where the status alone would have a client do the wrong thing.
@@ -136,6 +142,12 @@ mod tests {
         ] {
             assert_eq!(told(&error), expected, "{error}");
         }
+    }
+
+    #[test]
+    fn a_parameter_has_a_name_of_bounded_length() {
+        let error = Error::invalid("x".repeat(100_000), "is too long");
+        assert_eq!(body(&error)["error"]["param"].as_str().map(str::len), Some(PARAM_MAX));
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod web;
 use std::time::Duration;
 
 use holdfast_config::{Common, Secret, Tls};
-use holdfast_proto::llm::v1::{GenerateRequest, ListModelsRequest, StreamGenerateRequest};
+use holdfast_proto::llm::v1::{GenerateRequest, GetCapacityRequest, ListModelsRequest, StreamGenerateRequest};
 use holdfast_rpc::{client, server::Limits, status};
 use stand_in::{Mesh, Options};
 use tonic::{Code, Request};
@@ -48,6 +48,21 @@ async fn a_panic_stays_within_its_call() {
     assert_eq!(status.code(), Code::Internal);
     assert!(!status.message().contains("canary"), "the text stays in the log: {}", status.message());
     client.list_models(ListModelsRequest {}).await.expect("the connection lives on");
+}
+
+#[tokio::test]
+async fn an_error_with_a_long_text_ends_its_call_and_nobody_elses() {
+    let mesh = Mesh::start(Options::default()).await;
+    let mut client = mesh.client();
+    let mut held =
+        client.stream_generate(StreamGenerateRequest::default()).await.expect("a call beside it").into_inner();
+    let beside = tokio::spawn(async move { held.message().await });
+    let model = "é".repeat(50_000);
+    let status = client.get_capacity(GetCapacityRequest { model }).await.expect_err("it is refused");
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    assert!(status::field(&status).is_some_and(|field| field.starts_with('é') && field.len() <= 1_024));
+    client.list_models(ListModelsRequest {}).await.expect("the connection lives on");
+    assert!(!beside.is_finished(), "the call beside it goes on");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use holdfast_proto::llm::v1::{
     llm_service_server::{LlmService, LlmServiceServer},
 };
 use holdfast_rpc::{
-    Caller, Channel, deadline,
+    Caller, Channel, Error, deadline,
     server::Limits,
     service::{Host, ServeError, Stop},
 };
@@ -45,8 +45,12 @@ impl LlmService for StandIn {
         Ok(Response::new(ListModelsResponse { models: models.into() }))
     }
 
-    async fn get_capacity(&self, _: Request<GetCapacityRequest>) -> Result<Response<GetCapacityResponse>, Status> {
-        Err(Status::unimplemented("a stand-in has none"))
+    /// Refuses by the name, however long that is.
+    async fn get_capacity(
+        &self,
+        request: Request<GetCapacityRequest>,
+    ) -> Result<Response<GetCapacityResponse>, Status> {
+        Err(Error::invalid(request.into_inner().model, "is none that a stand-in has").into())
     }
 
     type WatchCapacityStream = ReceiverStream<Result<WatchCapacityResponse, Status>>;

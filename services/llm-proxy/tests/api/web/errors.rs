@@ -38,6 +38,10 @@ async fn what_is_not_there_is_not_found() {
     let unknown = (404, json!(["invalid_request_error", null, "model_not_found"]));
     assert_eq!(harness.chat("hi", json!({"model": "gpt-99"})).await.error(), unknown);
     assert_eq!(told(harness.get("/v1/models/gpt-99")).await.error(), unknown);
+    let no_text = told(harness.get("/v1/models/%ff")).await;
+    assert_eq!(no_text.error(), unknown);
+    let too_long = (400, json!(["invalid_request_error", "model", null]));
+    assert_eq!(harness.chat("hi", json!({"model": "m".repeat(257)})).await.error(), too_long);
     let no_path = (404, json!(["invalid_request_error", null, "unknown_url"]));
     assert_eq!(told(harness.get("/v1/embeddings")).await.error(), no_path);
     let no_method = (404, json!(["invalid_request_error", null, "method_not_allowed"]));
