@@ -30,6 +30,8 @@ use crate::{
 
 const MAGIC: &[u8; 16] = b"holdfast window2";
 const HEADER: usize = 64;
+/// Where in it stands which start of the machine this is.
+const BOOT_AT: usize = 24;
 /// Slots for each request of a window: a call that takes several windows keeps its slot so long.
 const PER_REQUEST: usize = 8;
 /// The most slots that a limit of tokens alone asks for.
@@ -82,8 +84,8 @@ pub(super) fn open(
         Err(error) => return Err(error),
     };
     let (kept, lost) = match known {
-        Known::Kept(kept) => (kept, false),
-        Known::Lost => (Vec::new(), true),
+        Known::Kept(kept) => (kept, None),
+        Known::Lost(until) => (Vec::new(), Some(until)),
     };
     let mut image = kept.concat();
     image.resize((most.max(kept.len()) + SPARE) * SLOT, 0);
@@ -95,9 +97,9 @@ pub(super) fn open(
     });
     let slots = Slots { window: limits.window, free: free.collect(), image, pending: Vec::new() };
     let past = match (lost, records.is_empty()) {
-        (true, _) => Past::Lost(Duration::ZERO),
-        (false, true) => Past::Fresh,
-        (false, false) => Past::Kept(records),
+        (Some(until), _) => Past::Lost(until),
+        (None, true) => Past::Fresh,
+        (None, false) => Past::Kept(records),
     };
     Ok((Some(Journal { file, slots: Mutex::new(slots) }), past))
 }
@@ -219,18 +221,23 @@ fn counts_until(record: &Record, now: Duration, window: Duration) -> Duration {
 enum Known {
     /// Those calls that may still count.
     Kept(Vec<[u8; SLOT]>),
-    Lost,
+    /// Calls were made until this time, and are not known.
+    Lost(Duration),
 }
 
 impl Known {
     fn read(bytes: &[u8], boot: Option<&str>, window: Duration, now: Duration) -> Self {
+        // Of whoever wrote what cannot be read nobody knows when that was: it may have gone on until now.
         let Some(header) = bytes.get(..HEADER).filter(|header| header.starts_with(MAGIC)) else {
-            return Self::Lost;
+            return Self::Lost(now);
         };
-        let lost = header[16] == 1 && now <= window;
-        let written = std::str::from_utf8(&header[17..]).unwrap_or_default().trim_end_matches('\0');
-        if lost || boot != Some(written) {
-            return Self::Lost;
+        let written = std::str::from_utf8(&header[BOOT_AT..]).unwrap_or_default().trim_end_matches('\0');
+        if boot != Some(written) {
+            return Self::Lost(Duration::ZERO);
+        }
+        let lost = u64::from_le_bytes(header[16..BOOT_AT].try_into().expect("eight bytes")).checked_sub(1);
+        if let Some(until) = lost.map(Duration::from_micros).filter(|until| now <= *until + window) {
+            return Self::Lost(until);
         }
         let over = Some(now + ENDING_MAX);
         let kept = bytes[HEADER..].chunks_exact(SLOT).filter_map(|bytes| {
@@ -248,13 +255,15 @@ impl Known {
     }
 }
 
-fn write(path: &Path, boot: Option<&str>, lost: bool, image: &[u8]) -> io::Result<File> {
+fn write(path: &Path, boot: Option<&str>, lost: Option<Duration>, image: &[u8]) -> io::Result<File> {
     let mut bytes = vec![0; HEADER];
     bytes[..16].copy_from_slice(MAGIC);
-    bytes[16] = u8::from(lost);
+    // Zero is for nothing lost.
+    let lost = lost.map_or(0, |until| u64::try_from(until.as_micros()).unwrap_or(u64::MAX).saturating_add(1));
+    bytes[16..BOOT_AT].copy_from_slice(&lost.to_le_bytes());
     let boot = boot.unwrap_or_default().as_bytes();
-    let length = boot.len().min(HEADER - 17);
-    bytes[17..17 + length].copy_from_slice(&boot[..length]);
+    let length = boot.len().min(HEADER - BOOT_AT);
+    bytes[BOOT_AT..BOOT_AT + length].copy_from_slice(&boot[..length]);
     bytes.extend_from_slice(image);
     let fresh = path.with_extension("fresh");
     fs::write(&fresh, &bytes)?;

@@ -17,9 +17,11 @@ const CONNECT_MAX_OF_SEVERAL: Duration = Duration::from_secs(1);
 /// A silent connection is asked whether it lives, and dropped when it does not say so.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// HTTP/2 windows, as the server has them.
+/// Of one stream, as the server has it.
 const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
+/// Of all streams together. Half of it is what h2 lets small unread frames cost before it ends the whole connection: a few
+/// readers of tokens that stand still must not get there.
+const CONNECTION_WINDOW: u32 = 64 << 20;
 /// A peer that cannot be reached so many times in a row is left alone for the open time: callers are told at once.
 const FAILURES_IN_A_ROW: u32 = 5;
 const OPEN: Duration = Duration::from_millis(250);

@@ -16,7 +16,7 @@ fn kept(past: Past) -> Vec<Record> {
 }
 
 /// A file as it is without any call.
-fn empty(boot: &str, lost: bool) -> Vec<u8> {
+fn empty(boot: &str, lost: Option<Duration>) -> Vec<u8> {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("k");
     drop(write(&path, Some(boot), lost, &[0; 4 * SLOT]).expect("it is written"));
@@ -60,20 +60,27 @@ fn what_was_sent_is_known_to_the_next_process() {
 #[test]
 fn after_the_machine_stopped_the_window_is_unknown_until_it_has_passed() {
     let read = |bytes: &[u8], boot: Option<&str>| Known::read(bytes, boot, 60 * SECOND, SECOND);
-    assert_eq!(read(&empty("a", false), Some("b")), Known::Lost);
-    assert_eq!(read(&empty("a", false), None), Known::Lost);
-    assert_eq!(read(&empty("a", false), Some("a")), Known::Kept(Vec::new()));
-    assert_eq!(read(b"garbage", Some("a")), Known::Lost);
-    let mut older = empty("a", false);
+    assert_eq!(read(&empty("a", None), Some("b")), Known::Lost(Duration::ZERO));
+    assert_eq!(read(&empty("a", None), None), Known::Lost(Duration::ZERO));
+    assert_eq!(read(&empty("a", None), Some("a")), Known::Kept(Vec::new()));
+}
+
+#[test]
+fn what_cannot_be_read_may_have_been_written_just_now() {
+    let now = 9_000 * SECOND;
+    let read = |bytes: &[u8]| Known::read(bytes, Some("a"), 60 * SECOND, now);
+    assert_eq!(read(b"garbage"), Known::Lost(now));
+    let mut older = empty("a", None);
     older[15] = b'1';
-    assert_eq!(read(&older, Some("a")), Known::Lost, "the file of an older release");
+    assert_eq!(read(&older), Known::Lost(now), "the file of an older release");
 }
 
 #[test]
 fn a_second_crash_does_not_forget_that_the_window_was_unknown() {
-    let read = |now: Duration| Known::read(&empty("a", true), Some("a"), 60 * SECOND, now);
-    assert_eq!(read(59 * SECOND), Known::Lost);
-    assert_eq!(read(61 * SECOND), Known::Kept(Vec::new()));
+    let read = |until, now| Known::read(&empty("a", Some(until)), Some("a"), 60 * SECOND, now);
+    assert_eq!(read(Duration::ZERO, 59 * SECOND), Known::Lost(Duration::ZERO));
+    assert_eq!(read(Duration::ZERO, 61 * SECOND), Known::Kept(Vec::new()));
+    assert_eq!(read(100 * SECOND, 159 * SECOND), Known::Lost(100 * SECOND), "of what could not be read");
 }
 
 #[test]
