@@ -13,7 +13,10 @@ use holdfast_proto::llm::v1 as pb;
 use holdfast_rpc::{Caller, Error, deadline, service::Stop};
 use tonic::{Request, Response, Status};
 
-use crate::llm::{Llm, Who};
+use crate::{
+    llm::{Llm, Who},
+    web::Held,
+};
 
 /// The service on the wire.
 #[derive(Debug)]
@@ -36,6 +39,7 @@ impl pb::llm_service_server::LlmService for Grpc {
     async fn generate(&self, request: Request<pb::GenerateRequest>) -> Result<Response<pb::GenerateResponse>, Status> {
         self.take_no_more()?;
         let who = Who::of(Caller::of(&request))?;
+        let _held = held(&request);
         let ask = convert::ask(request.into_inner())?;
         let reply = self.llm.generate(&who, &ask).await?;
         Ok(Response::new(convert::reply(reply)))
@@ -49,6 +53,8 @@ impl pb::llm_service_server::LlmService for Grpc {
     ) -> Result<Response<Self::StreamGenerateStream>, Status> {
         self.take_no_more()?;
         let who = Who::of(Caller::of(&request))?;
+        // Until the conversation is at the provider.
+        let _held = held(&request);
         let ask = request.into_inner().request.ok_or_else(|| Error::invalid("request", "is missing"))?;
         let begun = self.llm.stream(who, convert::ask(ask)?, deadline::current()).await?;
         let answers = begun.pieces.flat_map(|piece| {
@@ -86,6 +92,11 @@ impl pb::llm_service_server::LlmService for Grpc {
         let (houses, interval) = (capacity::houses(&self.llm, &model)?, capacity::interval(interval)?);
         Ok(Response::new(capacity::watch(houses, interval, self.stop.clone())))
     }
+}
+
+/// The room that a request takes up, to be kept for as long as it is needed.
+fn held<T>(request: &Request<T>) -> Option<Held> {
+    request.extensions().get().cloned()
 }
 
 impl Grpc {

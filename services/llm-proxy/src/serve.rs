@@ -62,10 +62,11 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
         tokio::spawn(reload.run(host.stop()));
     }
     let llm = Arc::new(Llm::new(models, all, accounts, common.tenants.clone(), &config.llm_proxy));
+    let intake = Intake::new(config.llm_proxy.request_bytes_max.bytes(), config.llm_proxy.waiting_bytes_max.bytes());
     let endpoint = Endpoint {
         llm: llm.clone(),
         guard: Guard::new(&config.llm_proxy.hosts, &[], host.is_loopback()),
-        intake: Intake::new(config.llm_proxy.request_bytes_max.bytes(), config.llm_proxy.waiting_bytes_max.bytes()),
+        intake: intake.clone(),
         stop: host.stop(),
         since: web::now(),
     };
@@ -76,12 +77,20 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
         .max_encoding_message_size(config.llm_proxy.answer_bytes_max.bytes() * 2);
     // A stream whose reader's connection stands still holds so much: thousands of them must fit.
     let host = host.with_limits(Limits { send_buffer_max: 32 << 10, ..Limits::default() });
-    let served = host.serve(Routes::new(service)).await;
+    let served = host.serve(weighed(Routes::new(service), intake)).await;
     futures::future::join_all(sharing.into_iter().map(Duty::end)).await;
     // Answers that ended in the drain are kept too.
     keeping.end().await;
     drop(lock);
     served
+}
+
+/// Calls over gRPC, which take up room beside those over plain HTTP.
+fn weighed(mut routes: Routes, intake: Intake) -> Routes {
+    let all = std::mem::take(routes.axum_router_mut());
+    let weigh = move |request| std::future::ready(intake.weigh(request));
+    *routes.axum_router_mut() = all.layer(axum::middleware::map_request(weigh));
+    routes
 }
 
 fn house(

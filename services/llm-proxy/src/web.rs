@@ -26,7 +26,7 @@ use holdfast_rpc::{
 };
 use tonic::Code;
 
-pub(crate) use self::intake::Intake;
+pub(crate) use self::intake::{Held, Intake};
 use crate::llm::Llm;
 
 /// Where it is served.

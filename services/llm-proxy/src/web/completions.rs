@@ -47,7 +47,7 @@ impl Endpoint {
         let who = who(&caller)?;
         let deadlines = Deadlines::read(request.headers())?;
         let priority = priority(request.headers())?;
-        let (body, held) = self.intake.read(request.into_body()).await?;
+        let (body, held) = self.intake.read(&who.tenant, request.into_body()).await?;
         let Requested { ask, stream } = request::read(&body, priority)?;
         drop(body);
         let author = Author::new(ask.model.clone());

@@ -1,10 +1,11 @@
 //! An answer as server-sent events. It is asked for one at a time: a client that does not read holds one.
 
-use std::convert::Infallible;
+use std::{borrow::Cow, convert::Infallible};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
 use holdfast_rpc::{Error, web::openai};
+use serde::{Deserialize, de::IgnoredAny};
 use tokio::time::{Instant, timeout_at};
 
 use super::{deadlines::Deadlines, request, wire::Author};
@@ -70,8 +71,8 @@ impl Events {
     fn chunk(&mut self, chunk: &Chunk) -> Vec<u8> {
         if let Some(json) = &chunk.json {
             // The provider is always asked for its count; who did not ask for it does not expect an event without a choice.
-            let counts_alone = matches!(chunk.parts[..], [Part::Usage(_)]);
-            return if counts_alone && !self.with_usage { Vec::new() } else { event(json) };
+            let counts_alone = matches!(chunk.parts[..], [Part::Usage(_)]) && has_no_choice(json);
+            return if counts_alone && !self.with_usage { Vec::new() } else { event(&on_one_line(json)) };
         }
         let mut bytes = Vec::new();
         for part in &chunk.parts {
@@ -113,6 +114,25 @@ impl Events {
     }
 }
 
+/// Whether an event has nothing beside its counts. Some providers count with every event, also with those that say what is
+/// no part of ours.
+fn has_no_choice(json: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Bare {
+        choices: Option<Vec<IgnoredAny>>,
+    }
+    serde_json::from_slice(json).is_ok_and(|Bare { choices }| choices.is_none_or(|choices| choices.is_empty()))
+}
+
+/// In JSON the end of a line is white space, and between server-sent events it is not.
+fn on_one_line(json: &[u8]) -> Cow<'_, [u8]> {
+    let ends = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    if !json.iter().any(ends) {
+        return json.into();
+    }
+    json.iter().map(|byte| if ends(byte) { b' ' } else { *byte }).collect()
+}
+
 fn event(data: &[u8]) -> Vec<u8> {
     [b"data: ", data, b"\n\n"].concat()
 }
@@ -151,6 +171,7 @@ mod tests {
         let all = of(pieces, Author::new("m".into()), request::Stream { with_usage }, deadlines);
         let bytes: Vec<u8> = all.map(|bytes| bytes.expect("it cannot fail").to_vec()).concat().await;
         let text = String::from_utf8(bytes).expect("text");
+        assert!(!text.contains('\r'), "it would end a line: {text:?}");
         let data = |event: &str| event.strip_prefix("data: ").expect("data").to_owned();
         let events = text.split_terminator("\n\n").map(data);
         events.map(|data| serde_json::from_str(&data).unwrap_or(Value::String(data))).collect()
@@ -166,6 +187,20 @@ mod tests {
         let (said, last) = (json!({"x": 1.0, "choices": [{}]}), json!({"choices": [{}], "usage": {}}));
         assert_eq!(written(pieces(), false).await, [said.clone(), last.clone(), json!("[DONE]")]);
         assert_eq!(written(pieces(), true).await, [said, last, json!({"choices": []}), json!("[DONE]")]);
+    }
+
+    #[tokio::test]
+    async fn what_is_said_beside_a_count_or_over_several_lines_is_not_lost() {
+        let thought = r#"{"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}],"usage":{}}"#;
+        let lines = "{\"choices\":\r[{\"delta\":\n{\"content\":\"a\\r\"}}]\r\n}";
+        let pieces = vec![passed(thought, &[Part::Usage(COUNTED)]), passed(lines, &[Part::Text("a".into())]), end()];
+        let said = json!({"choices": [{"delta": {"content": "a\r"}}]});
+        let thought: Value = serde_json::from_str(thought).expect("JSON");
+        assert_eq!(written(pieces, false).await, [thought, said, json!("[DONE]")]);
+        for bare in [r#"{"usage":{}}"#, r#"{"choices":null,"usage":{}}"#] {
+            let pieces = vec![passed(bare, &[Part::Usage(COUNTED)]), end()];
+            assert_eq!(written(pieces, false).await, [json!("[DONE]")], "{bare}");
+        }
     }
 
     #[tokio::test]

@@ -27,22 +27,32 @@ pub(super) const SITE: Site = Site {
 fn ended(response: HttpResponse) -> HttpResponse {
     let has_events = |value: &http::HeaderValue| value.as_bytes().starts_with(b"text/event-stream");
     let events = response.headers().get(CONTENT_TYPE).is_some_and(has_events);
-    response.map(|inner| Body::new(Ended { inner, events, over: false }))
+    response.map(|inner| Body::new(Ended { inner, events, last: *b"\n\n", over: false }))
 }
 
-/// An answer that never seems whole when it is not: a stream of events says in its last one that it broke off, anything else
-/// breaks off here too.
+/// An answer that never seems whole when it is not: a stream of events says in its last one that it broke off; anything else,
+/// and a stream in the midst of an event, breaks off here too.
 struct Ended {
     inner: Body,
     events: bool,
+    /// The last bytes that passed: an event ends with an empty line.
+    last: [u8; 2],
     over: bool,
 }
 
 impl Ended {
+    fn note(&mut self, data: &[u8]) {
+        match data {
+            [] => {}
+            [one] => self.last = [self.last[1], *one],
+            [.., first, second] => self.last = [*first, *second],
+        }
+    }
+
     fn break_off(&mut self, status: Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.over = true;
         self.inner = Body::empty();
-        Poll::Ready(Some(if self.events {
+        Poll::Ready(Some(if self.events && self.last == *b"\n\n" {
             let told = openai::body(&Error::from(status));
             Ok(Frame::data(Bytes::from(format!("data: {told}\n\n"))))
         } else {
@@ -62,7 +72,10 @@ impl http_body::Body for Ended {
         let status = match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => match frame.trailers_ref().and_then(Status::from_header_map) {
                 Some(status) if status.code() != Code::Ok => status,
-                _ => return Poll::Ready(Some(Ok(frame))),
+                _ => {
+                    self.note(frame.data_ref().map_or(&[], |data| data));
+                    return Poll::Ready(Some(Ok(frame)));
+                }
             },
             Poll::Ready(Some(Err(status))) => status,
             other => return other,
@@ -89,27 +102,39 @@ mod tests {
 
     use super::*;
 
-    /// An answer of this type that breaks off after its first piece, as one does whose service is gone.
-    async fn broken(content_type: &str) -> Result<Bytes, Status> {
+    /// An answer of this type that breaks off after its first pieces, as one does whose service is gone.
+    async fn broken(content_type: &str, pieces: &'static [&str]) -> Result<Bytes, Status> {
         let mut trailers = HeaderMap::new();
         let error = Error::unavailable("the connection to the llm-proxy broke", Duration::from_millis(500));
         Status::from(error).add_header(&mut trailers).expect("valid headers");
-        let frames = [Frame::data(Bytes::from_static(b"data: {}\n\n")), Frame::trailers(trailers)];
-        let body = Body::new(StreamBody::new(futures::stream::iter(frames.map(Ok::<_, Status>))));
+        let frames = pieces.iter().map(|piece| Frame::data(Bytes::from_static(piece.as_bytes())));
+        let frames: Vec<_> = frames.chain([Frame::trailers(trailers)]).map(Ok::<_, Status>).collect();
+        let body = Body::new(StreamBody::new(futures::stream::iter(frames)));
         let response = Response::builder().header(CONTENT_TYPE, content_type).body(body).expect("valid parts");
         Ok(ended(response).into_body().collect().await?.to_bytes())
     }
 
     #[tokio::test]
     async fn a_stream_that_breaks_off_ends_with_an_error_in_an_event() {
-        let all = broken("text/event-stream; charset=utf-8").await.expect("it ends well");
-        let last = all.strip_prefix(b"data: {}\n\ndata: ").expect("what came, and one more event");
-        let told: Value = serde_json::from_slice(last).expect("JSON");
-        assert_eq!(told["error"]["code"], "unavailable", "{told}");
+        for pieces in [&["data: {}\n\n"][..], &["data: ", "{}\n", "\n"], &[""]] {
+            let all = broken("text/event-stream; charset=utf-8", pieces).await.expect("it ends well");
+            let came = pieces.concat() + "data: ";
+            let last = all.strip_prefix(came.as_bytes()).expect("what came, and one more event");
+            let told: Value = serde_json::from_slice(last).expect("JSON");
+            assert_eq!(told["error"]["code"], "unavailable", "{told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_off_in_the_midst_of_an_event_glues_nothing_to_it() {
+        for pieces in [&["data: {}\n\ndata: {"][..], &["data: {}\n\n", "d"], &["data: {}\n"]] {
+            let refused = broken("text/event-stream", pieces).await.expect_err("it is not whole");
+            assert_eq!(refused.code(), Code::Unavailable);
+        }
     }
 
     #[tokio::test]
     async fn another_body_that_breaks_off_breaks_off_for_its_reader_too() {
-        assert_eq!(broken("application/json").await.expect_err("it is not whole").code(), Code::Unavailable);
+        assert_eq!(broken("application/json", &["{}"]).await.expect_err("it is not whole").code(), Code::Unavailable);
     }
 }
