@@ -27,7 +27,7 @@ pub(crate) fn order(weights: &[Option<u32>], mut draw: impl FnMut(u64) -> u64) -
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+    use rand::{SeedableRng as _, rngs::SmallRng};
 
     use super::order;
 
