@@ -2,14 +2,17 @@
 
 use bytes::Bytes;
 use futures::stream;
+use holdfast_rpc::status;
+use holdfast_simulator::{Faults, Of};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpSocket,
+    net::{TcpSocket, TcpStream},
 };
+use tonic::Code;
 
 use super::client::{asked, told};
-use crate::harness::{Harness, one_key, provider};
+use crate::harness::{Harness, PATIENCE, one_key, provider, said};
 
 #[tokio::test]
 async fn a_request_has_a_bound_said_or_not() {
@@ -22,6 +25,48 @@ async fn a_request_has_a_bound_said_or_not() {
     let unsaid = harness.post_text("").body(reqwest::Body::wrap_stream(pieces));
     assert_eq!(told(unsaid).await.error(), too_large);
     assert_eq!(harness.chat(&"x".repeat(2_000), json!({})).await.status, 200);
+}
+
+#[tokio::test]
+async fn requests_of_both_doors_are_bounded_together_for_as_long_as_they_are_needed() {
+    let bounds = "[llm_proxy]\nrequest_bytes_max = \"64KiB\"\nwaiting_bytes_max = \"64KiB\"\n";
+    let harness = Harness::start(
+        bounds.to_owned() + &one_key("concurrency = 4"),
+        provider(&[("simulated", Default::default())]).await,
+    )
+    .await;
+    harness.provider.set_faults(Of::Provider, Faults { hang_rate: 1.0, times: Some(1), ..Faults::default() });
+    let large = "x".repeat(40_000);
+    let (mut client, request) = (harness.client.clone(), said(&large));
+    let held = tokio::spawn(async move { client.generate(request).await });
+    harness.provider.until(|counts| counts.key("simulated").requests == 1).await;
+    let refused = harness.say(&large).await.expect_err("there is no room for two");
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(refused.message().contains("requests at hand") && status::retry_after(&refused).is_some(), "{refused:?}");
+    let full = (429, json!(["rate_limit_error", null, "rate_limit_exceeded"]));
+    assert_eq!(harness.chat(&large, json!({})).await.error(), full);
+    harness.say("hi").await.expect("a small one has room");
+    held.abort();
+    harness.provider.until(|counts| counts.key("simulated").broken_off == 1).await;
+    let again = async { while harness.say(&large).await.is_err() {} };
+    tokio::time::timeout(PATIENCE, again).await.expect("its room was given back");
+}
+
+#[tokio::test]
+async fn what_is_announced_and_does_not_come_keeps_nobody_out() {
+    let bounds = "[llm_proxy]\nrequest_bytes_max = \"64KiB\"\nwaiting_bytes_max = \"64KiB\"\n";
+    let toml = bounds.to_owned() + &one_key("concurrency = 4");
+    let harness = Harness::start(toml, provider(&[("simulated", Default::default())]).await).await;
+    let mut stalled = Vec::new();
+    for _ in 0..8 {
+        let mut client = TcpStream::connect(harness.address).await.expect("it listens");
+        let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 60000\r\n\r\n{";
+        client.write_all(head.as_bytes()).await.expect("it is read");
+        stalled.push(client);
+    }
+    for _ in 0..8 {
+        assert_eq!(harness.chat(&"x".repeat(10_000), json!({})).await.status, 200);
+    }
 }
 
 #[tokio::test]
