@@ -16,6 +16,7 @@ pub mod pacing;
 pub mod patience;
 pub mod queue_kills;
 pub mod retail;
+pub mod shared_limit;
 pub mod simulated;
 pub mod state_load;
 pub mod streams;

@@ -10,8 +10,8 @@ use holdfast_tests::kill_storm::{self, Stage, Storm};
 use holdfast_tests::load::{self, Findings, Size, Store};
 use holdfast_tests::pacing::{self, Scale};
 use holdfast_tests::{
-    backlog, cascade, counting, fairness, llm_fairness, llm_trace, overload, queue_kills, retail, state_load, streams,
-    tool_effects, tool_hang,
+    backlog, cascade, counting, fairness, llm_fairness, llm_trace, overload, queue_kills, retail, shared_limit, state_load,
+    streams, tool_effects, tool_hang,
 };
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ impl From<Findings> for Verdict {
     }
 }
 
-const PROOFS: [(&str, &str); 17] = [
+const PROOFS: [(&str, &str); 18] = [
     ("accounts", "12,000 invocations that read, think and write one of 50 shared records: conditionally, and blindly"),
     ("backlog", "leases with a million waiting, beside a thousand, on both stores; or --embedded, or --postgres"),
     (
@@ -45,6 +45,7 @@ const PROOFS: [(&str, &str); 17] = [
     ),
     ("queue_kills", "kill -9 of the queue between acknowledging and leasing, 200 times"),
     ("retail_kills", "the retail desk's cases, three times over, while every service is killed in turn"),
+    ("shared_limit", "three llm-proxies and one limit of a provider, through a Redis; one is killed in the middle"),
     (
         "state_histories",
         "50,000 calls at several state processes through kills, judged; --embedded, --postgres, --redis, --failover",
@@ -79,6 +80,7 @@ async fn main() -> ExitCode {
         "pacing" => pacing::run(size(), if has("--real") { Scale::Real } else { Scale::Compressed }).await.into(),
         "queue_kills" => queue_kills().await,
         "retail_kills" => retail_kills().await,
+        "shared_limit" => shared_limit::run(size()).await.into(),
         "state_histories" => state_histories().await,
         "state_load" => state_load::run(size()).await.into(),
         "streams" => streams::run(size()).await.into(),

@@ -25,6 +25,12 @@ impl MeshBuilder {
         self.several(Peer::ToolProxy, count)
     }
 
+    /// So many processes of the llm-proxy, each with data of its own. More than one share limits through a Redis
+    /// (`[redis] url`); the other services know the first alone.
+    pub fn llm_proxies(self, count: u16) -> Self {
+        self.several(Peer::LlmProxy, count)
+    }
+
     fn several(mut self, peer: Peer, count: u16) -> Self {
         self.more.insert(peer.name(), count.saturating_sub(1));
         self
@@ -79,6 +85,10 @@ impl Mesh {
         let name = format!("{}-{number}", peer.name());
         let (address, mut command) = (self.address_of(peer, number), self.service(peer));
         command.env(format!("HOLDFAST_{}__ADDRESS", peer.section().to_uppercase()), address.to_string());
+        if peer == Peer::LlmProxy {
+            // It is alone with its files.
+            command.env("HOLDFAST_DATA__DIR", self.directory().join(format!("data-{name}")));
+        }
         let mut process = Process::start(&name, command, self.directory());
         ready(&name, &mut process, || async { get(address.port(), "/healthz").await.is_some() }).await;
         self.further.insert((peer.name(), number), process);
