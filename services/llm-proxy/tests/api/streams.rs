@@ -250,7 +250,7 @@ async fn simulator() -> Running {
 #[tokio::test]
 async fn a_reader_that_goes_away_ends_the_answer_at_the_provider() {
     let harness = Harness::plain().await;
-    let slow = Faults { per_token: holdfast_config::Span::from_secs(60), ..Faults::default() };
+    let slow = Faults { per_token: Span::from_secs(60), ..Faults::default() };
     let request = pb::StreamGenerateRequest { request: Some(said("hi")) };
     harness.provider.set_faults(Of::Provider, slow);
     let mut client = harness.client.clone();
@@ -265,7 +265,7 @@ async fn a_reader_that_goes_away_ends_the_answer_at_the_provider() {
 async fn a_stream_that_falls_silent_is_ended() {
     let toml = crate::harness::model("{ name = \"simulated\", concurrency = 4 }", "idle_timeout = \"200ms\"");
     let harness = Harness::start(toml, crate::harness::provider(&[("simulated", Default::default())]).await).await;
-    let slow = Faults { per_token: holdfast_config::Span::from_secs(60), ..Faults::default() };
+    let slow = Faults { per_token: Span::from_secs(60), ..Faults::default() };
     harness.provider.set_faults(Of::Provider, slow);
     let (parts, error) = harness.stream("hi").await;
     assert!(parts.is_empty());

@@ -8,12 +8,14 @@ use futures::stream::{self, Stream};
 use reqwest::Response;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{super::Failure, Settings};
+use super::{super::Failure, Settings, judge_said};
 use crate::domain::Chunk;
 
 /// How long the end of the connection's part is waited for after the end of the answer: a connection whose response was
 /// read to its end is used again.
 const TAIL: Duration = Duration::from_millis(100);
+/// The most that is kept of what comes before the first event, and is none.
+const INSTEAD_MAX: usize = 64 << 10;
 
 /// Understands the events of one answer.
 pub(crate) trait Reader: Send + 'static {
@@ -76,7 +78,10 @@ impl<R: Reader> Flow<R> {
             match self.read().await {
                 Ok(Some(piece)) => self.failure = self.events.feed(piece, &mut self.ready).err(),
                 Ok(None) if self.events.reader.complete() => return None,
-                Ok(None) => self.failure = Some(Failure::Broken { how: "broke off" }),
+                Ok(None) => {
+                    let said = self.events.instead();
+                    self.failure = Some(said.unwrap_or(Failure::Broken { how: "broke off" }));
+                }
                 Err(failure) => self.failure = Some(failure),
             }
         }
@@ -105,13 +110,17 @@ struct Events<R> {
     reader: R,
     /// What came after the last line's end.
     rest: BytesMut,
+    /// What came before the first event: some answer with an error in one piece where a stream was asked for, and with a
+    /// status of success.
+    before: BytesMut,
+    begun: bool,
     bytes: usize,
     bytes_max: usize,
 }
 
 impl<R: Reader> Events<R> {
     fn new(reader: R, bytes_max: usize) -> Self {
-        Self { reader, rest: BytesMut::new(), bytes: 0, bytes_max }
+        Self { reader, rest: BytesMut::new(), before: BytesMut::new(), begun: false, bytes: 0, bytes_max }
     }
 
     /// Adds the events that are complete with this piece of the wire. What came before a failure stays.
@@ -132,9 +141,22 @@ impl<R: Reader> Events<R> {
         Ok(())
     }
 
+    /// What went wrong, where that is said instead of any event.
+    fn instead(&mut self) -> Option<Failure> {
+        let mut said = std::mem::take(&mut self.before);
+        said.extend_from_slice(&self.rest);
+        judge_said(&said).filter(|_| !self.begun)
+    }
+
     /// One line. Each event of these protocols has one `data` line that says it all; comments and other fields are passed by.
     fn line(&mut self, line: Bytes) -> Result<Option<Chunk>, Failure> {
-        let Some(data) = line.strip_prefix(b"data:") else { return Ok(None) };
+        let Some(data) = line.strip_prefix(b"data:") else {
+            if !self.begun && self.before.len() + line.len() <= INSTEAD_MAX {
+                self.before.extend_from_slice(&line);
+            }
+            return Ok(None);
+        };
+        self.begun = true;
         let data = data.trim_ascii();
         if data.is_empty() || self.reader.ended() {
             return Ok(None);

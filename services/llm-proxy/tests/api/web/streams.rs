@@ -9,7 +9,10 @@ use super::{
     answers::gone,
     client::{asked, told},
 };
-use crate::harness::{Harness, PATIENCE, one_key, provider};
+use crate::{
+    harness::{Harness, PATIENCE, one_key, provider},
+    stub::Stub,
+};
 
 /// What the first choices of a stream say together.
 fn text(events: &[Value]) -> String {
@@ -94,6 +97,19 @@ async fn a_stream_that_cannot_begin_is_refused_by_its_status() {
     let answer = harness.chat("hi", json!({"stream": true})).await;
     assert_eq!(answer.error(), (503, json!(["server_error", null, "unavailable"])));
     assert!(answer.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn an_error_in_one_piece_is_what_it_says_whatever_its_status() {
+    for error in [
+        r#"{"error":{"message":"no such role","type":"invalid_request_error","param":"messages"}}"#,
+        "{\n \"error\": {\n  \"message\": \"no such role\", \"type\": \"invalid_request_error\",\n  \"param\": \"messages\"}\n}\n",
+    ] {
+        let stub = Stub::start(vec![error.to_owned()]).await;
+        let harness = Harness::start(stub.toml(), provider(&[]).await).await;
+        let answer = harness.chat("hi", json!({"stream": true})).await;
+        assert_eq!(answer.error(), (400, json!(["invalid_request_error", "messages", null])), "{error}");
+    }
 }
 
 #[tokio::test]
