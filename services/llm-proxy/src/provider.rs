@@ -50,6 +50,9 @@ pub(crate) enum Failure {
     /// The key is not taken.
     #[error("the provider does not take the key ({status}): {message}")]
     KeyDenied { status: u16, message: String },
+    /// The key may not do this, or nobody may say this: which of them it is, another key shows.
+    #[error("the provider forbids it (403): {message}")]
+    Forbidden { message: String },
     /// The request is at fault, where known by which field; no other deployment would like it better.
     #[error("the provider refused the request: {message}")]
     Rejected { field: Option<String>, message: String },
@@ -79,6 +82,7 @@ impl Failure {
         match self {
             Self::Limited { .. } => "limited",
             Self::KeyDenied { .. } => "key_denied",
+            Self::Forbidden { .. } => "forbidden",
             Self::Rejected { .. } => "rejected",
             Self::Untranslatable { .. } => "untranslatable",
             Self::ContextLength { .. } => "context_length",

@@ -7,7 +7,7 @@ mod files;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use holdfast_config::{Common, ConfigError, Document};
+use holdfast_config::{Common, Document};
 use holdfast_rpc::service::{Settings as _, Stop};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -28,13 +28,15 @@ pub(crate) struct Reload {
     houses: BTreeMap<String, Arc<House>>,
     /// What was last told as waiting for a restart.
     told: Vec<String>,
+    /// Why what stands in the files is not taken over yet, as it was last told.
+    pending: Option<String>,
 }
 
 impl Reload {
     /// Nothing where the configuration is no file.
     pub(crate) fn new(config: &Config, houses: BTreeMap<String, Arc<House>>) -> Option<Self> {
         let document = config.document.clone().filter(|document| document.path().is_some())?;
-        Some(Self { document, config: config.clone(), houses, told: Vec::new() })
+        Some(Self { document, config: config.clone(), houses, told: Vec::new(), pending: None })
     }
 
     /// Looks after the files until the stop.
@@ -53,7 +55,9 @@ impl Reload {
                 _ = hangup.recv() => true,
                 _ = look.tick() => false,
             };
-            if files.have_changed(&self.document, &self.config) || asked {
+            let changed = files.have_changed(&self.document, &self.config);
+            // What it does not hold for may come later, by a file that was not looked at before: such as a new secret's.
+            if changed || asked || self.pending.is_some() && files.are_settled() {
                 self.take_over();
             }
         }
@@ -65,13 +69,23 @@ impl Reload {
             Common::from_document(&document)?;
             Ok((Config::from_document(&document)?, document))
         });
-        match read {
-            Ok((config, document)) => self.follow(config, &document),
-            Err(error) => complain(&error),
-        }
+        let before = self.pending.take();
+        let told = |pending: &String| before.as_ref() == Some(pending);
+        self.pending = match read {
+            Ok((config, document)) => self.follow(&config, &document, told),
+            Err(error) => {
+                let why = error.to_string();
+                if !told(&why) {
+                    tracing::error!(%error, "the changed configuration does not hold: everything stays as it was");
+                }
+                Some(why)
+            }
+        };
     }
 
-    fn follow(&mut self, config: Config, document: &Document) {
+    /// Takes over what can be; why not all of it, where it is to be tried again.
+    fn follow(&mut self, config: &Config, document: &Document, told: impl Fn(&String) -> bool) -> Option<String> {
+        let mut pending = None;
         for (name, provider) in &mut self.config.providers {
             let Some(new) = config.providers.get(name) else { continue };
             let change = change::of_keys(&provider.keys, &new.keys);
@@ -84,11 +98,15 @@ impl Reload {
                     provider.keys.clone_from(&new.keys);
                 }
                 Err(error) => {
-                    tracing::error!(provider = name, %error, "keys cannot be taken over: everything stays as it was");
+                    let why = format!("{name}: {error}");
+                    if !told(&why) {
+                        tracing::error!(provider = name, %error, "keys cannot be taken over: everything stays as it was");
+                    }
+                    pending = Some(why);
                 }
             }
         }
-        let waiting = change::for_a_restart(&self.config, &config, &self.document, document);
+        let waiting = change::for_a_restart(&self.config, config, &self.document, document);
         if waiting != self.told {
             if !waiting.is_empty() {
                 tracing::warn!(
@@ -98,9 +116,6 @@ impl Reload {
             }
             self.told = waiting;
         }
+        pending
     }
-}
-
-fn complain(error: &ConfigError) {
-    tracing::error!(%error, "the changed configuration does not hold: everything stays as it was");
 }

@@ -87,7 +87,7 @@ impl SlidingLog {
             let (_, tokens) = &mut self.arrived[index];
             let fewer = fewer.min(*tokens);
             *tokens -= fewer;
-            self.arrived_total -= fewer;
+            self.arrived_total = self.arrived_total.saturating_sub(fewer);
         }
     }
 
@@ -136,7 +136,7 @@ impl SlidingLog {
             if *time + self.window >= self.now {
                 break;
             }
-            self.arrived_total -= tokens;
+            self.arrived_total = self.arrived_total.saturating_sub(*tokens);
             self.arrived.pop_front();
         }
     }
@@ -210,6 +210,16 @@ mod tests {
         assert_eq!(log.next_free(at(1_001)), Some(at(1005) + Duration::from_nanos(1)));
         assert_eq!(log.next_free(at(1_006)), None);
         assert_eq!(log.available(at(1_001)), 6, "nothing arrived at that time");
+    }
+
+    #[test]
+    fn what_is_past_all_counting_is_forgotten_after_its_window_too() {
+        let mut log = SlidingLog::new(10, at(1000));
+        log.charge(at(0), u64::MAX);
+        log.charge(at(1), u64::MAX);
+        log.correct(at(0), u64::MAX);
+        assert_eq!(log.available(at(1_000)), 0);
+        assert_eq!(log.available(at(2_001)), 10);
     }
 
     #[test]

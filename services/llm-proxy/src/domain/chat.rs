@@ -59,6 +59,9 @@ pub(crate) struct Usage {
     pub(crate) output_tokens: u64,
 }
 
+/// The most tokens of a call that a provider is believed.
+const TOKENS_MAX: u64 = 100_000_000;
+
 /// What a model said, whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Answer {
@@ -95,6 +98,12 @@ pub(crate) enum Part {
 }
 
 impl Usage {
+    /// Where it was counted at all, and can be: nobody reads nothing, and no call costs more than the largest contexts by far.
+    pub(crate) fn believed(self) -> Option<Self> {
+        let counts = [self.input_tokens, self.output_tokens];
+        (self.total() > 0 && counts.iter().all(|tokens| *tokens <= TOKENS_MAX)).then_some(self)
+    }
+
     pub(crate) fn total(&self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)
     }

@@ -21,6 +21,8 @@ pub(crate) struct Place {
     good_until: Duration,
     /// The key's setbacks when it was granted.
     setbacks: u64,
+    /// Its answer has begun: from there the call costs, however it ends.
+    begun: bool,
     state: State,
 }
 
@@ -43,6 +45,7 @@ impl Place {
             record: Record::default(),
             good_until,
             setbacks,
+            begun: false,
             state: State::Granted,
         }
     }
@@ -78,7 +81,8 @@ impl Place {
     }
 
     /// The provider took the key: its answer begins.
-    pub(crate) fn taken(&self) {
+    pub(crate) fn taken(&mut self) {
+        self.begun = true;
         self.desk.gauges.taken();
         self.shared.step(|pool, now| pool.taken(now, &self.grant));
     }
@@ -100,6 +104,22 @@ impl Place {
         self.end(Ending::Certain { used });
     }
 
+    /// Whether its answer has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// The provider did nothing of what was asked, or no more.
+    pub(crate) fn stopped(self) {
+        let nothing = (!self.begun).then(Usage::default);
+        self.finish(nothing);
+    }
+
+    /// The provider turned it away, which says nothing of how its key is now.
+    pub(crate) fn turned_away(mut self) {
+        self.end(self.refused());
+    }
+
     /// It never left.
     pub(crate) fn unsent(mut self) {
         self.end(Ending::Unsent);
@@ -109,14 +129,19 @@ impl Place {
     pub(crate) fn rest(mut self, rest: Duration) {
         self.desk.gauges.rests();
         self.set_back(|pool, now, key| pool.rest(now, key, now + rest));
-        self.end(Ending::Refused);
+        self.end(self.refused());
     }
 
     /// The provider does not take its key.
     pub(crate) fn deny(mut self, rest: Duration) {
         self.desk.gauges.denied();
         self.set_back(|pool, now, key| pool.deny(now, key, now + rest));
-        self.end(Ending::Refused);
+        self.end(self.refused());
+    }
+
+    /// How it ends where the provider refuses it: what was written before that has cost.
+    fn refused(&self) -> Ending {
+        if self.begun { Ending::Certain { used: None } } else { Ending::Refused }
     }
 
     fn set_back(&self, how: impl FnOnce(&mut Pool, Duration, KeyId)) {

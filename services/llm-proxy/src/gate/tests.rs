@@ -168,7 +168,7 @@ async fn a_key_with_a_new_secret_is_tried_at_once() {
     assert_eq!(gate.health(), [("k".to_owned(), Health::Quarantined)]);
     assert_eq!(gate.enter(want(), None).await.expect_err("no key").why, Why::NoKey);
     gate.renew("k");
-    let place = gate.enter(want(), None).await.expect("it is tried");
+    let mut place = gate.enter(want(), None).await.expect("it is tried");
     place.taken();
     place.finish(None);
 }

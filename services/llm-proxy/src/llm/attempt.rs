@@ -23,7 +23,7 @@ use crate::{
     domain::{Answer, Ask, Estimate, Finish, Ticket, Want},
     gate::Place,
     metrics,
-    model::{Deployment, Model},
+    model::{Deployment, Model, NamedKey},
     provider::{Call, Failure},
 };
 
@@ -52,6 +52,8 @@ struct Visit<'d> {
     /// Its place in the order, where it has had one.
     ticket: Option<Ticket>,
     repeated: bool,
+    /// The key that the provider forbade it.
+    forbidden: Option<Arc<NamedKey>>,
 }
 
 /// What to do after a failure.
@@ -130,7 +132,7 @@ impl<'a> Attempt<'a> {
     ) -> Result<Option<(T, Flight)>, Error> {
         let deployment = &self.model.deployments[at];
         let estimate = deployment.estimator.estimate(self.ask, self.max_output_tokens);
-        let mut visit = Visit { deployment, start_by, estimate, ticket: None, repeated: false };
+        let mut visit = Visit { deployment, start_by, estimate, ticket: None, repeated: false, forbidden: None };
         let passed = loop {
             self.admit(&visit.estimate).await?;
             let flight = match self.enter(&visit).await {
@@ -267,12 +269,13 @@ impl<'a> Attempt<'a> {
     /// What the call does after a failure.
     fn failed(&mut self, visit: &mut Visit<'_>, flight: Flight, failure: Failure) -> Result<Next, Error> {
         let deployment = visit.deployment;
+        let failure = visit.judge(&flight, failure);
         let (ticket, took) = flight.failed(&failure);
         self.timing.called += took;
         visit.ticket = Some(ticket);
         self.pay(&failure);
         match failure {
-            Failure::Limited { .. } | Failure::KeyDenied { .. } => return Ok(Next::Again),
+            Failure::Limited { .. } | Failure::KeyDenied { .. } | Failure::Forbidden { .. } => return Ok(Next::Again),
             Failure::Rejected { field, message } => {
                 return Err(Error::invalid(field.unwrap_or_else(|| "request".into()), message));
             }
@@ -287,6 +290,21 @@ impl<'a> Attempt<'a> {
             }
         }
         Ok(Next::Further(Passed::failed(&deployment.name, &failure)))
+    }
+}
+
+impl Visit<'_> {
+    /// What is forbidden with one key may be the key's fault. With two it is what was said: else one caller's words could
+    /// take away all keys, of which the first comes back.
+    fn judge(&mut self, flight: &Flight, failure: Failure) -> Failure {
+        let Failure::Forbidden { message } = failure else { return failure };
+        match self.forbidden.replace(Arc::clone(flight.key())) {
+            Some(first) => {
+                self.deployment.house.lift(&first);
+                Failure::Rejected { field: None, message }
+            }
+            None => Failure::Forbidden { message },
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{Reply, Timing};
 use crate::{
     accounts::Charge,
-    domain::{Answer, Estimate, Ticket, Usage},
+    domain::{Answer, Estimate, Ticket},
     gate::{Arrival, Place},
     model::{Deployment, NamedKey},
     provider::Failure,
@@ -51,13 +51,18 @@ impl Flight {
         self.key.key.as_ref()
     }
 
+    /// Its key.
+    pub(super) fn key(&self) -> &Arc<NamedKey> {
+        &self.key
+    }
+
     /// What hears of the request's arrival.
     pub(super) fn arrival(&self) -> Arrival {
         self.place.arrival()
     }
 
     /// The provider answers: from here on it is this call that costs.
-    pub(super) fn begins(self, charge: Option<Charge>) -> Self {
+    pub(super) fn begins(mut self, charge: Option<Charge>) -> Self {
         self.place.taken();
         Self { charge, ..self }
     }
@@ -95,7 +100,7 @@ impl Flight {
     /// The provider failed: what that means for its key, its circuit and its rest. Gives the call's place in the order, to
     /// come again with, and the time that was spent.
     pub(crate) fn failed(self, failure: &Failure) -> (Ticket, Duration) {
-        let Self { place, permit, started, deployment, .. } = self;
+        let Self { place, key, permit, started, deployment, .. } = self;
         let took = started.elapsed();
         deployment.calls.failed(failure.name(), took);
         let (house, ticket) = (&deployment.house, place.ticket());
@@ -110,7 +115,11 @@ impl Flight {
                 );
                 place.rest(rest);
             }
-            Failure::KeyDenied { .. } => {
+            // Another secret has taken its place meanwhile, of which this says nothing.
+            Failure::KeyDenied { .. } | Failure::Forbidden { .. } if !house.has(&key) => place.turned_away(),
+            // It has taken the key: it means what was said.
+            Failure::Forbidden { .. } if place.has_begun() => place.turned_away(),
+            Failure::KeyDenied { .. } | Failure::Forbidden { .. } => {
                 tracing::error!(
                     provider = house.name, key = &**place.key(), %failure, again_in = ?house.quarantine,
                     "a key is of no use: look after it. Replace it in the configuration, which is read again by itself, or \
@@ -120,12 +129,12 @@ impl Flight {
             }
             Failure::Rejected { .. } | Failure::ContextLength { .. } => {
                 permit.success();
-                place.finish(Some(Usage::default()));
+                place.stopped();
             }
             Failure::NoModel { .. } => {
                 tracing::error!(deployment = deployment.name, %failure, "a deployment is of no use: look after it");
                 permit.success();
-                place.finish(Some(Usage::default()));
+                place.stopped();
             }
             Failure::Untranslatable { .. } => place.unsent(),
             Failure::Unreachable => {

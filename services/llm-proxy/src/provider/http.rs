@@ -2,6 +2,7 @@
 //! request that is written is at the provider, and one that is given up ends with its connection.
 
 mod body;
+mod discreet;
 mod refusal;
 mod stream;
 
@@ -162,7 +163,7 @@ impl<P: Protocol> Http<P> {
             if error.is_connect() { Failure::Unreachable } else { Failure::Broken { how: "broke the connection" } }
         })?;
         arrival.answered();
-        if response.status().is_success() { Ok(response) } else { Err(refusal::read(response, key).await) }
+        if response.status().is_success() { Ok(response) } else { Err(refusal::read(response).await) }
     }
 
     async fn answer(&self, call: Call<'_>) -> Result<Answer, Failure> {
@@ -182,11 +183,21 @@ impl<P: Protocol> Http<P> {
 
 impl<P: Protocol> Provider for Http<P> {
     fn whole<'c>(&'c self, call: Call<'c>) -> BoxFuture<'c, Result<Answer, Failure>> {
-        within(self.settings.timeout, self.answer(call)).boxed()
+        let key = call.key;
+        within(self.settings.timeout, self.answer(call))
+            .map(move |answer| answer.map_err(|it| it.discreet(key)))
+            .boxed()
     }
 
     fn stream<'c>(&'c self, call: Call<'c>) -> BoxFuture<'c, Result<Chunks, Failure>> {
-        self.open(call).boxed()
+        let key = call.key;
+        let open = self.open(call);
+        async move {
+            let chunks = open.await.map_err(|failure| failure.discreet(key))?;
+            let key = key.cloned();
+            Ok(chunks.map(move |chunk| chunk.map_err(|failure| failure.discreet(key.as_ref()))).boxed())
+        }
+        .boxed()
     }
 }
 

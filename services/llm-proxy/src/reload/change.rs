@@ -7,7 +7,7 @@ use holdfast_config::Document;
 use crate::config::{Config, Key, Provider};
 
 /// Sections of others that this service reads at its start.
-const SHARED: [&str; 7] = ["data", "database", "mesh", "redis", "telemetry", "tenants", "tls"];
+const SHARED: [&str; 8] = ["data", "database", "gateway", "mesh", "redis", "telemetry", "tenants", "tls"];
 
 /// What became of a provider's keys, by their names.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -128,6 +128,7 @@ mod tests {
                 format!("[llm_proxy]\nwait_max = \"9s\"\n{BASE}[redis]\nurl = \"redis://127.0.0.1:1\"\n"),
                 "llm_proxy, redis",
             ),
+            (format!("{BASE}[[gateway.keys]]\nname = \"n\"\nkey = \"env:PATH\"\ntenant = \"t\"\nrole = \"worker\"\n"), "gateway"),
             (format!("{BASE}[models.n]\ndeployments = [{{ provider = \"p\", model = \"x\" }}]\n"), "models.n"),
         ] {
             let (new, after) = read(&text);

@@ -27,6 +27,11 @@ impl Files {
         self.see(seen)
     }
 
+    /// Whether nobody writes them just now, as far as the last looks show.
+    pub(super) fn are_settled(&self) -> bool {
+        self.last == self.read
+    }
+
     fn see(&mut self, seen: Seen) -> bool {
         let settled = seen == self.last;
         let changed = settled && seen != self.read;

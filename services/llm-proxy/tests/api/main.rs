@@ -12,6 +12,7 @@ mod harness;
 mod limits;
 mod process;
 mod proxies;
+mod refusals;
 mod reload;
 mod restart;
 mod sharing;

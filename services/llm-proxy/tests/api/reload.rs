@@ -151,3 +151,21 @@ async fn a_hangup_has_the_file_read_at_once_and_ends_nothing() {
     proxy.say(PATIENCE).await.expect("the new key");
     assert_eq!(provider.counts().key("b").answered, 1);
 }
+
+#[tokio::test]
+async fn a_secret_whose_file_comes_after_its_name_is_taken_over_then() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let secret = directory.path().join("key");
+    let provider = provider(&[("a", Limits::default()), ("b", Limits::default())]).await;
+    let mut proxy = Proxy::start(directory.path(), &provider, &model("{ name = \"a\", concurrency = 1 }", "")).await;
+    let file = directory.path().join("holdfast.toml");
+    let text = std::fs::read_to_string(&file).expect("it is there");
+    let named = format!("name = \"k\", key = \"file:{}\"", secret.display());
+    std::fs::write(&file, text.replace("name = \"a\"", &named)).expect("it is written");
+    let told = proxy.until_logged("does not hold").await;
+    assert!(told.contains("cannot be read"), "{told}");
+    std::fs::write(&secret, "b").expect("it is written");
+    proxy.until_logged("keys were taken over").await;
+    proxy.say(PATIENCE).await.expect("the new key");
+    assert_eq!(provider.counts().key("b").answered, 1);
+}

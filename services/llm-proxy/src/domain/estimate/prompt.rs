@@ -39,7 +39,7 @@ pub(super) struct Prompt {
 
 impl Prompt {
     pub(super) fn read(fields: &Fields, counter: Counter) -> Self {
-        let mut reading = Reading { counter, beside: REQUEST, guessed: false };
+        let mut reading = Reading { counter, beside: REQUEST, guessed: false, small: None };
         if let Some(messages) = fields.get("messages") {
             let mut json = serde_json::Deserializer::from_str(messages.get());
             if (Walk { reading: &mut reading, at: At::Messages }).deserialize(&mut json).is_err() {
@@ -49,7 +49,7 @@ impl Prompt {
         }
         READ_WHOLE.iter().filter_map(|name| fields.get(*name)).for_each(|field| reading.counter.add(field.get()));
         let answers = fields.get("n").and_then(|n| n.get().trim().parse().ok()).unwrap_or(1);
-        let Reading { counter, beside, guessed } = reading;
+        let Reading { counter, beside, guessed, .. } = reading;
         Self { text: counter.text(), beside, guessed, answers: answers.clamp(1, ANSWERS_MAX) }
     }
 }
@@ -58,6 +58,8 @@ struct Reading {
     counter: Counter,
     beside: u64,
     guessed: bool,
+    /// Of the picture that is being read, whether little detail is asked for, where it says.
+    small: Option<bool>,
 }
 
 /// Where in the messages something stands.
@@ -76,6 +78,18 @@ enum At {
 struct Walk<'r> {
     reading: &'r mut Reading,
     at: At,
+}
+
+impl Walk<'_> {
+    /// A picture costs what it does when all of it was read: so nothing that stands somewhere makes a request cheaper.
+    fn picture<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
+        let around = self.reading.small.take();
+        map.next_value_seed(Walk { reading: self.reading, at: At::Picture })?;
+        let small = std::mem::replace(&mut self.reading.small, around);
+        self.reading.beside += if small == Some(true) { SMALL_PICTURE } else { PICTURE };
+        self.reading.guessed = true;
+        Ok(())
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
@@ -100,8 +114,9 @@ impl<'de> Visitor<'de> for Walk<'_> {
         match self.at {
             At::Messages | At::Message | At::Text => self.reading.counter.add(text),
             At::Data => self.reading.beside += text.len() as u64 / BYTES_PER_TOKEN,
-            At::Detail if text == "low" => self.reading.beside -= PICTURE - SMALL_PICTURE,
-            At::Picture | At::Detail | At::Frame => {}
+            // Who says both pays for the dearer one.
+            At::Detail => self.reading.small = Some(self.reading.small.unwrap_or(true) && text == "low"),
+            At::Picture | At::Frame => {}
         }
         Ok(())
     }
@@ -112,7 +127,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         if self.at == At::Message {
             self.reading.beside += MESSAGE;
         }
@@ -120,11 +135,14 @@ impl<'de> Visitor<'de> for Walk<'_> {
             let at = match at {
                 // Inside of a picture nothing is text.
                 At::Text if matches!(self.at, At::Picture | At::Data) => self.at,
+                // Elsewhere it is a word like any other.
+                At::Detail if self.at != At::Picture => At::Text,
                 at => at,
             };
             match at {
                 At::Picture if self.at != At::Picture => {
-                    (self.reading.beside, self.reading.guessed) = (self.reading.beside + PICTURE, true);
+                    self.picture(&mut map)?;
+                    continue;
                 }
                 At::Data => self.reading.guessed = true,
                 At::Message => self.reading.beside += TOOL_CALL,

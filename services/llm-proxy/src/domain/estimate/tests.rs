@@ -1,3 +1,4 @@
+use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
 use super::*;
@@ -86,4 +87,49 @@ fn a_known_model_is_counted_in_its_tokens() {
     let estimator = Estimator::new(None, "gpt-5");
     estimator.prepare();
     assert_eq!(estimator.estimate(&said("hello world"), Some(1)).need.input, FRAME + 2);
+}
+
+/// A name that means something to who reads a request, or nothing.
+fn name() -> impl Strategy<Value = String> {
+    const KNOWN: [&str; 10] =
+        ["role", "content", "detail", "image_url", "input_image", "file", "input_audio", "function", "id", "url"];
+    prop_oneof![4 => proptest::sample::select(&KNOWN[..]).prop_map(str::to_owned), 1 => "[a-z]{0,9}"]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![Just("low".to_owned()), Just("high".to_owned()), "\\PC{0,40}"].prop_map(Value::from);
+    let leaf = prop_oneof![4 => text, 1 => any::<i64>().prop_map(Value::from), 1 => any::<bool>().prop_map(Value::from), 1 => Just(Value::Null)];
+    leaf.prop_recursive(6, 48, 6, |inner| {
+        let map = vec((name(), inner.clone()), 0..6).prop_map(|members| Value::Object(members.into_iter().collect()));
+        prop_oneof![vec(inner, 0..6).prop_map(Value::Array), map]
+    })
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_is_added_makes_a_request_cheaper(before in value(), name in name(), more in value()) {
+        let of = |messages: &Value| input(&ask(&[("messages", messages.clone())]));
+        let without = of(&json!([{ "content": before }]));
+        let longer = of(&json!([{ "content": before }, more]));
+        prop_assert!(without <= longer, "{} {}", before, more);
+        let mut message = json!({ "content": before });
+        if name != "content" {
+            message[&name] = more;
+        }
+        let wider = of(&json!([message]));
+        prop_assert!(without <= wider, "{}", message);
+        prop_assert!(of(&before) > 0);
+    }
+}
+
+#[test]
+fn a_detail_counts_within_a_picture_alone_and_once() {
+    let detail = json!({ "role": "user", "content": "hi", "detail": "low" });
+    assert_eq!(input(&ask(&[("messages", json!([detail]))])), FRAME + 2);
+    let twice = r#"[{"role":"user","content":[{"type":"image_url","image_url":{"detail":"low","detail":"low"}}]}]"#;
+    let mut prompt = said("");
+    prompt
+        .fields
+        .insert("messages".into(), serde_json::value::RawValue::from_string(twice.into()).expect("it is JSON"));
+    assert_eq!(input(&prompt), FRAME + 100);
 }

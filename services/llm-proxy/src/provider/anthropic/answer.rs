@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::super::{Failure, http::judge_said};
@@ -40,13 +40,13 @@ pub(super) struct Block<'a> {
 /// Tokens, as far as they are counted. Those of the input are told by how the cache served them; together they are all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct Counts {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     input_tokens: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     cache_creation_input_tokens: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     cache_read_input_tokens: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "count")]
     output_tokens: Option<u64>,
 }
 
@@ -97,6 +97,11 @@ impl Counts {
         let read = [self.input_tokens, self.cache_creation_input_tokens, self.cache_read_input_tokens];
         let input_tokens = read.into_iter().flatten().fold(0, u64::saturating_add);
         let usage = Usage { input_tokens, output_tokens: self.output_tokens.unwrap_or_default() };
-        (usage.total() > 0).then_some(usage)
+        usage.believed()
     }
+}
+
+/// However it is written: an answer is not lost for a number.
+fn count<'de, D: Deserializer<'de>>(json: D) -> Result<Option<u64>, D::Error> {
+    Ok(Option::<f64>::deserialize(json)?.map(|count| count as u64))
 }

@@ -5,7 +5,6 @@ mod wait;
 
 use std::time::Duration;
 
-use holdfast_config::Secret;
 use reqwest::Response;
 
 use self::told::Told;
@@ -31,11 +30,11 @@ const POLICY: [&str; 5] =
 const REGION: [&str; 3] = ["unsupported_country_region_territory", "unsupported_region", "request_forbidden"];
 
 /// Reads a response that is not a success.
-pub(super) async fn read(response: Response, key: Option<&Secret>) -> Failure {
+pub(super) async fn read(response: Response) -> Failure {
     let status = response.status().as_u16();
     let retry_after = wait::told(response.headers());
     let body = super::read(response, BODY_MAX).await.unwrap_or_default();
-    judge(status, retry_after, Told::read(&body).without(key))
+    judge(status, retry_after, Told::read(&body))
 }
 
 /// What an error means that came where an answer should have been: with a status of success, or inside of a stream.
@@ -55,11 +54,11 @@ fn judge(status: u16, retry_after: Option<Duration>, told: Told) -> Failure {
         413 => Failure::ContextLength { message: told.message(status) },
         429 => Failure::Limited { retry_after },
         401 => Failure::KeyDenied { status, message: told.message(status) },
-        403 if told.is_any_of(&POLICY) => rejected(status, told),
+        403 if told.is_any_of(&POLICY) || told.is_flagged() => rejected(status, told),
         403 if told.is_any_of(&["model_not_found"]) => Failure::NoModel { message: told.message(status) },
         // A page comes from something before the provider, and a region from where we are: other keys fare no better.
         403 if told.is_page() || told.is_any_of(&REGION) => Failure::Unwell { status, retry_after },
-        403 => Failure::KeyDenied { status, message: told.message(status) },
+        403 => Failure::Forbidden { message: told.message(status) },
         404 => Failure::NoModel { message: told.message(status) },
         // Something before the provider gave up on it, which may still be at it.
         504 | 524 => Failure::Broken { how: "took too long" },

@@ -117,14 +117,14 @@ impl<'a> Completion<'a> {
         Some(choices.swap_remove(first))
     }
 
-    /// The usage, where it was counted: nobody reads nothing.
+    /// The usage, where it was counted.
     pub(super) fn usage(&mut self) -> Option<Usage> {
         let counts = self.usage.take().or_else(|| self.x_groq.take()?.usage)?;
         let (read, written) = (counts.prompt_tokens.unwrap_or_default(), counts.completion_tokens.unwrap_or_default());
         // Some leave out of what was written what the model thought.
-        let written = written.max(counts.total_tokens.unwrap_or_default() - read);
+        let written = written.max(counts.total_tokens.unwrap_or_default() - read.max(0.0));
         let usage = Usage { input_tokens: read as u64, output_tokens: written as u64 };
-        (usage.total() > 0).then_some(usage)
+        usage.believed()
     }
 }
 

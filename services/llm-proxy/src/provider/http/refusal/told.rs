@@ -1,8 +1,4 @@
-use holdfast_config::Secret;
 use serde_json::Value;
-
-/// The most of a provider's message that is passed on.
-const MESSAGE_MAX: usize = 1_000;
 
 /// What a message says that speaks of a request too long for the model, or for any minute: OpenAI and vLLM, Anthropic
 /// (twice), llama.cpp, Google, and a limit of tokens that one request alone is past.
@@ -25,6 +21,8 @@ pub(super) struct Told {
     field: Option<String>,
     status: Option<u16>,
     page: bool,
+    /// It says what of the content it stumbles over.
+    flagged: bool,
 }
 
 impl Told {
@@ -62,16 +60,10 @@ impl Told {
             let number = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
             u16::try_from(number).ok().filter(|status| (400..=599).contains(status))
         });
-        Self { message, code: text("code"), kind: text("type"), field: text("param"), status, page: false }
-    }
-
-    /// Without the key, which some repeat in their message.
-    pub(super) fn without(mut self, key: Option<&Secret>) -> Self {
-        let key = key.map(Secret::reveal).filter(|key| !key.is_empty());
-        if let (Some(message), Some(key)) = (&mut self.message, key) {
-            *message = message.replace(key, "…");
-        }
-        self
+        // OpenRouter's moderation.
+        let metadata = error.get("metadata");
+        let flagged = ["reasons", "flagged_input"].iter().any(|name| metadata.is_some_and(|it| it.get(name).is_some()));
+        Self { message, code: text("code"), kind: text("type"), field: text("param"), status, page: false, flagged }
     }
 
     /// The status in the body, where it has one.
@@ -82,6 +74,11 @@ impl Told {
     /// Whether it is no answer of an interface but a page for people.
     pub(super) fn is_page(&self) -> bool {
         self.page
+    }
+
+    /// Whether it says what of the content may not pass.
+    pub(super) fn is_flagged(&self) -> bool {
+        self.flagged
     }
 
     /// Whether its code or type is one of these.
@@ -102,7 +99,7 @@ impl Told {
 
     pub(super) fn message(&self, status: u16) -> String {
         let message = self.message.as_ref().filter(|message| !message.is_empty());
-        message.map_or_else(|| format!("status {status}"), |message| message.chars().take(MESSAGE_MAX).collect())
+        message.map_or_else(|| format!("status {status}"), String::clone)
     }
 
     pub(super) fn field(self) -> Option<String> {

@@ -51,3 +51,18 @@ fn what_is_no_answer_says_what_it_is() {
         assert_eq!(read(body.as_bytes()), Err(NO_ANSWER), "{body}");
     }
 }
+
+#[test]
+fn a_count_that_cannot_be_is_none() {
+    for (usage, counted) in [
+        (json!({"prompt_tokens": 100_000_000, "completion_tokens": 1}), true),
+        (json!({"prompt_tokens": 100_000_001, "completion_tokens": 1}), false),
+        (json!({"prompt_tokens": 1, "completion_tokens": 1e30}), false),
+        (json!({"prompt_tokens": 1e30, "completion_tokens": 1}), false),
+        (json!({"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 1e300}), false),
+        (json!({"prompt_tokens": -5, "completion_tokens": -7}), false),
+    ] {
+        let answer = said(&json!({"choices": [{"message": {"content": "Hi"}}], "usage": usage})).expect("an answer");
+        assert_eq!(answer.usage.is_some(), counted, "{usage}");
+    }
+}
