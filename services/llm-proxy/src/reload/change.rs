@@ -128,7 +128,12 @@ mod tests {
                 format!("[llm_proxy]\nwait_max = \"9s\"\n{BASE}[redis]\nurl = \"redis://127.0.0.1:1\"\n"),
                 "llm_proxy, redis",
             ),
-            (format!("{BASE}[[gateway.keys]]\nname = \"n\"\nkey = \"env:PATH\"\ntenant = \"t\"\nrole = \"worker\"\n"), "gateway"),
+            (
+                format!(
+                    "{BASE}[[gateway.keys]]\nname = \"n\"\nkey = \"env:PATH\"\ntenant = \"t\"\nrole = \"worker\"\n"
+                ),
+                "gateway",
+            ),
             (format!("{BASE}[models.n]\ndeployments = [{{ provider = \"p\", model = \"x\" }}]\n"), "models.n"),
         ] {
             let (new, after) = read(&text);
