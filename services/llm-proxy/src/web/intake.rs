@@ -102,7 +102,7 @@ impl Share {
         let own = self.bytes.load(Ordering::Relaxed);
         let others = taken.of.get(&self.tenant).map_or(0, |tenant| tenant - own);
         let left = self.room.bytes_max.checked_sub(taken.all + more);
-        if !left.is_some_and(|left| others <= left.saturating_mul(SHARE_MAX)) {
+        if left.is_none_or(|left| others > left.saturating_mul(SHARE_MAX)) {
             self.refused.store(true, Ordering::Relaxed);
             return Err(full());
         }
