@@ -39,20 +39,17 @@ impl Book {
 
     /// The account of somebody. While it is held, it is not forgotten.
     pub(super) fn open(&self, owner: Owner, limit: u64, wall: i64) -> Arc<Account> {
-        let account = {
-            let mut accounts = self.accounts.lock();
-            let account = match accounts.get(&owner) {
-                Some(account) => Arc::clone(account),
-                None => {
-                    make_room(&mut accounts, self.most);
-                    let day = owner.day(wall);
-                    let account = Arc::new(Account::new(owner.clone(), limit, day));
-                    accounts.insert(owner, Arc::clone(&account));
-                    account
-                }
-            };
-            account
+        let mut accounts = self.accounts.lock();
+        let account = match accounts.get(&owner) {
+            Some(account) => Arc::clone(account),
+            None => {
+                make_room(&mut accounts, self.most);
+                let account = Arc::new(Account::new(owner.clone(), limit, owner.day(wall)));
+                accounts.insert(owner, Arc::clone(&account));
+                account
+            }
         };
+        drop(accounts);
         account.opened.store(self.openings.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         account
     }

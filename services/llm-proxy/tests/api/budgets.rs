@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use holdfast_config::Common;
+use holdfast_config::{Common, Document, Span};
+use holdfast_llm_proxy::Config;
 use holdfast_proto::llm::v1 as pb;
 use holdfast_rpc::{
     client,
-    service::{Host, ServeError},
+    service::{Host, ServeError, Settings as _},
     status,
 };
 use holdfast_simulator::{Faults, Of};
@@ -71,6 +72,19 @@ async fn need(state: &State) -> u64 {
     need.and_then(|need| need.parse().ok()).unwrap_or_else(|| panic!("{}", refused.message()))
 }
 
+#[test]
+fn a_budget_that_cannot_hold_is_named() {
+    for (text, key) in [
+        ("[llm_proxy.budgets]\ninvocation_tokens = 0", "llm_proxy.budgets.invocation_tokens"),
+        ("[llm_proxy.budgets]\ntenant_tokens_per_day = 0", "llm_proxy.budgets.tenant_tokens_per_day"),
+        ("[llm_proxy.budgets]\ntokens_per_day = 5", "llm_proxy.budgets.tokens_per_day"),
+    ] {
+        let document = Document::parse("t.toml", text, []).expect("it is TOML");
+        let error = Config::from_document(&document).expect_err(text);
+        assert_eq!(error.key.as_deref(), Some(key), "{error}");
+    }
+}
+
 fn total(answer: &pb::GenerateResponse) -> u64 {
     answer.usage.map_or(0, |usage| usage.input_tokens + usage.output_tokens)
 }
@@ -80,9 +94,7 @@ async fn of_twenty_calls_at_once_an_invocations_budget_lets_through_what_it_hold
     let state = State::start().await;
     let need = need(&state).await;
     let harness = state.proxy(&format!("[llm_proxy.budgets]\ninvocation_tokens = {}", 7 * need + need / 2)).await;
-    harness
-        .provider
-        .set_faults(Of::Provider, Faults { latency: holdfast_config::Span::from_millis(300), ..Faults::default() });
+    harness.provider.set_faults(Of::Provider, Faults { latency: Span::from_millis(300), ..Faults::default() });
     let answers = join_all((0..20).map(|_| ask_for(&harness, "i"))).await;
     assert_eq!(answers.iter().flatten().count(), 7, "{answers:?}");
     assert_eq!(harness.provider.counts().key("simulated").requests, 7);

@@ -112,6 +112,8 @@ mod tests {
             ("[tenants.big]\nweight = 0", "tenants.big.weight"),
             ("[tenants.big]\nrate = 0.0", "tenants.big.rate"),
             ("[tenants.big]\nspeed = 1", "tenants.big.speed"),
+            ("[tenants.big]\ntokens_per_day = 0", "tenants.big.tokens_per_day"),
+            ("[tenants.big]\ninvocation_tokens = 0", "tenants.big.invocation_tokens"),
             ("[tenants.\"a b\"]\nweight = 2", "tenants.a b"),
         ] {
             assert_eq!(parse(text).unwrap_err().key.as_deref(), Some(key), "{text}");

@@ -19,7 +19,7 @@ use crate::{
 
 async fn mesh() -> Mesh {
     let mut mesh = Mesh::start().await;
-    mesh.common.mesh.llm_proxy = format!("http://{}", Models::start().await).into();
+    mesh.common.mesh.llm_proxy = format!("http://{}", Models::start().await);
     mesh
 }
 
