@@ -199,12 +199,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_only_announced_takes_up_nothing() {
         let intake = Intake::new(100, 100);
-        let announced = async |name: &'static str| {
-            let mut body = Box::pin(intake.read(name, stalled("1")));
-            assert!(futures::poll!(&mut body).is_pending());
-            body
-        };
-        let stalled = [announced("a").await, announced("a").await, announced("b").await];
+        let mut stalled = ["a", "a", "b"].map(|name| Box::pin(intake.read(name, self::stalled("1"))));
+        for body in &mut stalled {
+            assert!(futures::poll!(body).is_pending());
+        }
         let (_, held) = intake.read("c", Body::from("x".repeat(90))).await.expect("three bytes are taken");
         drop(stalled);
         drop(held);
