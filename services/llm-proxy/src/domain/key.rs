@@ -161,6 +161,11 @@ impl Key {
         }
     }
 
+    /// What of a need it could give a call.
+    pub(crate) fn most(&self, lane: Lane, need: Need) -> Need {
+        self.own().chain(self.of_model(lane)).fold(need, |need, (kind, meter)| kind.most(need, meter.limit()))
+    }
+
     /// Takes a place for a call. There must be room.
     pub(crate) fn take(&mut self, now: Duration, id: CallId, lane: Lane, need: Need) {
         let own = self.own.take(now, need);

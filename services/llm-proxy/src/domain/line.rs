@@ -60,6 +60,7 @@ pub(crate) struct Charge {
     weight: u32,
     lane: Lane,
     reserved: u64,
+    input: u64,
     cost: Tag,
 }
 
@@ -181,7 +182,7 @@ impl Line {
         Some(waiter)
     }
 
-    /// A call starts. What it is charged goes to [`Self::settled`] or [`Self::given_back`], once.
+    /// A call starts. What it is charged goes to [`Self::settled`], [`Self::rejected`] or [`Self::given_back`], once.
     pub(crate) fn served(&mut self, want: &Want) -> Charge {
         let (id, tenant) = self.tenants.enter(want);
         tenant.flying += 1;
@@ -194,19 +195,27 @@ impl Line {
         let turn = if self.apart.contains_key(&want.lane) { self.common.served(Some(id)) } else { self.turns };
         self.common.serve(id, cost, turn);
         self.forget(id);
-        Charge { tenant: id, weight, lane: want.lane, reserved, cost }
+        Charge { tenant: id, weight, lane: want.lane, reserved, input: want.need.input, cost }
     }
 
     /// A call is over, and used so many tokens; all that were reserved for it, where nobody knows.
     pub(crate) fn settled(&mut self, charge: Charge, used: Option<u64>) {
         let used = used.unwrap_or(charge.reserved);
         self.tenants.learn(charge.tenant, charge.reserved, used);
-        self.correct(&charge, used);
+        self.correct(&charge, Tag::of(used, charge.weight));
+    }
+
+    /// A call came to its end without an answer. It kept others from what it asked for, so it costs what it was charged, and
+    /// what it said at least: else whoever asks for what no provider takes would be the first again each time. What the
+    /// answers of its tenant come to, it does not tell.
+    pub(crate) fn rejected(&mut self, charge: Charge) {
+        let cost = charge.cost.max(Tag::of(charge.input, charge.weight));
+        self.correct(&charge, cost);
     }
 
     /// A call never began, or was turned away.
     pub(crate) fn given_back(&mut self, charge: Charge) {
-        self.correct(&charge, 0);
+        self.correct(&charge, Tag::default());
     }
 
     /// Takes out everybody who, starting at this time, would start too late.
@@ -216,12 +225,11 @@ impl Line {
         tickets.iter().filter_map(|ticket| self.leave(ticket)).collect()
     }
 
-    fn correct(&mut self, charge: &Charge, used: u64) {
+    fn correct(&mut self, charge: &Charge, was: Tag) {
         let id = charge.tenant;
         if let Some(tenant) = self.tenants.get_mut(id) {
             tenant.flying = tenant.flying.saturating_sub(1);
         }
-        let was = Tag::of(used, charge.weight);
         for course in self.apart.get_mut(&charge.lane).into_iter().chain([&mut self.common]) {
             course.refund(id, charge.cost.minus(was));
             course.charge(id, was.minus(charge.cost));

@@ -89,6 +89,17 @@ impl Kind {
         Parts { at_arrival, at_end }
     }
 
+    /// What of a need fits a limit that has nothing else in use.
+    pub(crate) fn most(self, need: Need, limit: u64) -> Need {
+        let parts = self.parts(need).within(limit);
+        match self {
+            Self::Tokens | Self::TokensPerDay => Need { input: parts.at_arrival, output: parts.at_end },
+            Self::Input => Need { input: parts.at_arrival, ..need },
+            Self::Output => Need { output: parts.at_end, ..need },
+            Self::Requests | Self::RequestsPerDay | Self::Concurrency => need,
+        }
+    }
+
     fn counted(self, window: Duration) -> Counted {
         if self == Self::Concurrency { Counted::Places } else { Counted::Window(window) }
     }
@@ -115,6 +126,12 @@ impl Parts {
     }
 }
 
+/// A ledger that is new counts as spent for as long as its limit counts, which would be a day: so each process has a part of its
+/// own.
+fn daily(limit: u64, shares: Option<Shares>) -> u64 {
+    shares.map_or(limit, |shares| shares.part(limit))
+}
+
 impl Meter {
     pub(crate) fn new(kind: Kind, limit: u64, window: Duration, shares: Option<Shares>) -> Self {
         match kind {
@@ -123,7 +140,7 @@ impl Meter {
                 Self::Stock("".into(), Box::new(Stock::new(kind.counted(window), limit, share)))
             }
             Kind::Concurrency => Self::Places { limit, held: 0 },
-            _ if kind.is_daily() => Self::Day(DayLog::new(limit, kind.span(window))),
+            _ if kind.is_daily() => Self::Day(DayLog::new(daily(limit, shares), kind.span(window))),
             _ => Self::Log(SlidingLog::new(limit, window)),
         }
     }
@@ -145,7 +162,7 @@ impl Meter {
                 stock.set(kind.counted(window), limit, share);
             }
             Self::Log(log) => log.set(to, window),
-            Self::Day(log) => log.set(to, kind.span(window)),
+            Self::Day(log) => log.set(daily(to, shares), kind.span(window)),
             Self::Places { limit, .. } => *limit = to,
         }
     }
@@ -174,7 +191,7 @@ impl Meter {
         match self {
             Self::Log(log) => log.overdraw(amount),
             Self::Day(log) => log.reserve(amount),
-            Self::Places { held, .. } => *held += amount,
+            Self::Places { held, .. } => *held = held.saturating_add(amount),
             Self::Stock(_, stock) => stock.reserve(now, amount),
         }
     }

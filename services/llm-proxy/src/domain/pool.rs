@@ -2,9 +2,11 @@
 //!
 //! Invariants:
 //! - Nobody waits while a key could take the first in line.
-//! - Nobody starts before somebody who stands further ahead, but for those whose model's own limits hold them back: past
-//!   them the lanes of other models go on. Whom a key's own limits hold back, everybody behind waits for: else large calls
-//!   would starve.
+//! - Nobody starts before somebody who stands further ahead, but for those whom their model's limits hold back at some key
+//!   whose own limits would let them: past them the lanes of other models go on, with that key and with the others. Whom
+//!   every key that could be used holds back by its own limits, everybody behind waits for: else large calls would starve.
+//! - No call counts for more than a key could give it, here, in the line and in its forecasts: what one says it may need
+//!   keeps nobody out for longer than one filling of the limits.
 //! - A call holds one key from its grant until it is reported ended, even when the key is removed meanwhile.
 
 mod capacity;
@@ -129,10 +131,11 @@ impl Pool {
     }
 
     /// A call comes; with a ticket where it has waited before.
-    pub(crate) fn ask(&mut self, now: Duration, want: Want, ticket: Option<Ticket>) -> Asked {
+    pub(crate) fn ask(&mut self, now: Duration, mut want: Want, ticket: Option<Ticket>) -> Asked {
         if let Some(refusal) = self.without_key(now) {
             return Asked::Refused(refusal);
         }
+        want.need = self.most(want.lane, want.need);
         let fresh = ticket.is_none();
         let ticket = ticket.unwrap_or_else(|| self.line.ticket(now, &want));
         if want.misses(now).is_none()
@@ -238,6 +241,7 @@ impl Pool {
         let Some(charge) = self.calls.remove(&grant.call) else { return };
         match ending {
             Ending::Unsent | Ending::Refused => self.line.given_back(charge),
+            Ending::Certain { used: Some(used) } if used == Need::default() => self.line.rejected(charge),
             Ending::Certain { used: Some(used) } => self.line.settled(charge, Some(used.total())),
             Ending::Certain { used: None } | Ending::Uncertain => self.line.settled(charge, None),
         }

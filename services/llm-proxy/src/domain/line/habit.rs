@@ -3,6 +3,8 @@
 
 /// What is remembered: twice so much, the older half fading.
 const MEMORY: u64 = 1 << 20;
+/// What one call teaches, at most.
+const LESSON_MAX: u64 = MEMORY / 16;
 /// What somebody new is taken for like everybody: gone after a few calls of its own.
 const PRIOR: u64 = 1 << 9;
 /// The least part of a reserve that is charged.
@@ -30,8 +32,10 @@ impl Habit {
     }
 
     pub(super) fn learn(&mut self, reserved: u64, used: u64) {
-        self.reserved = self.reserved.saturating_add(reserved);
-        self.used = self.used.saturating_add(used);
+        let lesson = reserved.min(LESSON_MAX);
+        let part = u128::from(used) * u128::from(lesson) / u128::from(reserved.max(1));
+        self.reserved = self.reserved.saturating_add(lesson);
+        self.used = self.used.saturating_add(u64::try_from(part).unwrap_or(u64::MAX));
         while self.reserved > 2 * MEMORY {
             (self.reserved, self.used) = (self.reserved / 2, self.used / 2);
         }

@@ -189,3 +189,48 @@ fn a_window_that_nobody_knows_counts_as_spent() {
     assert_eq!(pool.wake_at(ms(400)).map(|at| at.as_millis()), Some(1_000));
     assert_eq!(pool.advance(ms(1_001)).len(), 1);
 }
+
+/// A tenant's call that says it may write more than there is.
+fn absurd(tenant: &str) -> Want {
+    Want { tenant: tenant.into(), need: Need { input: 5, output: 1 << 39 }, ..want(0) }
+}
+
+#[test]
+fn whoever_asks_for_all_and_is_rejected_each_time_keeps_nobody_from_going_on() {
+    let mut pool = pool(&[limits(None, None, Some(1_000))]);
+    let other = |now: u64| Want { tenant: "b".into(), deadline: Some(ms(now + 10_000)), ..want(100) };
+    let mut first = Some(granted(pool.ask(ms(0), absurd("a"), None)));
+    waiting(pool.ask(ms(0), other(0), None));
+    let (mut others, mut waits) = (0, None);
+    for now in (10..20_000).step_by(10) {
+        let mut decided = Vec::new();
+        if let Some(grant) = first.take() {
+            pool.answered(ms(now), &grant);
+            pool.ended(ms(now), &grant, used(0));
+            // It comes again at once.
+            match pool.ask(ms(now), absurd("a"), None) {
+                Asked::Granted(grant) => first = Some(grant),
+                Asked::Waiting(ticket) => waits = Some(ticket),
+                refused @ Asked::Refused(_) => panic!("{refused:?}"),
+            }
+        }
+        decided.extend(pool.advance(ms(now)));
+        for decision in decided {
+            match decision {
+                Decision::Granted(grant) if Some(grant.ticket) == waits => (first, waits) = (Some(grant), None),
+                Decision::Granted(grant) => {
+                    others += 1;
+                    pool.answered(ms(now), &grant);
+                    pool.ended(ms(now), &grant, used(100));
+                    match pool.ask(ms(now), other(now), None) {
+                        Asked::Waiting(_) => {}
+                        other => panic!("there are two in line: {other:?}"),
+                    }
+                }
+                refused @ Decision::Refused(..) => panic!("{refused:?}"),
+            }
+        }
+    }
+    // Twenty windows: half of them would be two hundred calls, had each tenant the same.
+    assert!(others >= 50, "{others}");
+}
