@@ -13,6 +13,9 @@ use crate::domain::Counted;
 pub(super) const SILENCE: Duration = Duration::from_millis(1_500);
 /// Only what somebody wants who spoke within this time is set aside for it.
 pub(super) const PROMPT: Duration = Duration::from_millis(500);
+/// Whoever comes back after a longer silence than [`PROMPT`] may have been kept from speaking, and others with it: they have so
+/// long to come, too, before they are dead. They try again after a second at most, and wait for an answer for another.
+pub(super) const SPARED: Duration = Duration::from_millis(2_500);
 /// How long the places of a limit that nothing is known of count as taken: until everybody who lives has said what it holds, and
 /// what the dead held has ended.
 pub(super) const PLACES_SPENT: Duration = Duration::from_millis(2_500);
@@ -78,7 +81,7 @@ impl Session {
         let mut call = ROUND.key(&self.key);
         let number = |number: u64| number.to_string();
         call.arg(&self.life).arg(&self.channel).arg(number(millis(KEEP)));
-        call.arg(number(micros(SILENCE))).arg(number(micros(PROMPT)));
+        call.arg(number(micros(SILENCE))).arg(number(micros(PROMPT))).arg(number(micros(SPARED)));
         call.arg(&*round.member.0).arg(u8::from(round.joins)).arg(number(round.clock)).arg(round.others.len());
         for (id, clock) in &round.others {
             call.arg(&*id.0).arg(number(*clock));

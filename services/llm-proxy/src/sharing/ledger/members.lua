@@ -1,7 +1,7 @@
 -- Who the members are.
 local held = redis.call('HMGET', KEY, 'life', 'members', 'limits')
 if held[1] ~= ARGV[1] then
-  if ARGV[7] ~= '1' then
+  if not JOINS then
     return { 'unknown' }
   end
   redis.call('UNLINK', KEY)
@@ -12,7 +12,7 @@ for _, name in ipairs(names) do
   local numbers = words(redis.call('HGET', KEY, 'm:' .. name))
   members[name] = {
     clock = tonumber(numbers[1]), word = tonumber(numbers[2]),
-    dead = numbers[3] == '1', called = numbers[4] == '1',
+    dead = numbers[3] == '1', called = numbers[4] == '1', spared = tonumber(numbers[5] or '0'),
   }
 end
 local me = members[ME]
@@ -23,21 +23,28 @@ if me and CLOCK <= me.word then
   return { 'stale' }
 end
 if not me then
-  if ARGV[7] ~= '1' then
+  if not JOINS then
     return { 'unknown' }
   end
   me = {}
   names[#names + 1] = ME
   members[ME] = me
 end
-me.clock, me.word, me.dead, me.called = CLOCK, CLOCK, false, false
-local at = 10
-for _ = 1, tonumber(ARGV[9]) do
+-- Who comes back may have been kept from speaking, and then others were, too: they have time to come.
+local was_away = me.word and CLOCK - me.word > PROMPT
+me.clock, me.word, me.dead, me.called, me.spared = CLOCK, CLOCK, false, false, 0
+local at = 11
+for _ = 1, tonumber(ARGV[10]) do
   local member = members[ARGV[at]]
   if member and member ~= me then
     member.clock = math.max(member.clock, tonumber(ARGV[at + 1]))
   end
   at = at + 2
+end
+for _, member in pairs(members) do
+  if was_away and member.clock - member.word > PROMPT then
+    member.spared = member.clock + SPARED
+  end
 end
 
 -- Who is dead: what it had in hand counts as used just now, and its places are free.
@@ -83,7 +90,7 @@ end
 local there = {}
 for _, name in ipairs(names) do
   local member = members[name]
-  if not member.dead and member.clock - member.word >= SILENCE then
+  if not member.dead and member.clock - member.word >= SILENCE and member.clock >= member.spared then
     bury(name, member)
   end
   if member.dead and not still_counts(name, member) then

@@ -35,7 +35,7 @@ while ARGV[at] do
   for i, name in ipairs(names) do
     fields[i] = row_field(limit.name, name)
   end
-  local texts = redis.call('HMGET', KEY, unpack(fields))
+  local texts = read_all(fields)
   limit.rows, limit.free, limit.used = {}, limit.most, 0
   for i, name in ipairs(names) do
     local row = read_row(texts[i])
@@ -107,7 +107,10 @@ for _, limit in ipairs(limits) do
   end
 end
 for id, group in pairs(groups) do
-  local order = { unpack(names) }
+  local order = {}
+  for i, name in ipairs(names) do
+    order[i] = name
+  end
   table.sort(order, function(one, other)
     local first, second = group.starts[one], group.starts[other]
     return first < second or (first == second and one < other)
@@ -210,13 +213,17 @@ for _, name in ipairs(names) do
   end
   keep('m:' .. name, table.concat({
     whole(member.clock), whole(member.word), member.dead and '1' or '0', member.called and '1' or '0',
+    whole(member.spared),
   }, ' '))
   if name ~= ME then
     clocks[#clocks + 1] = name .. ' ' .. whole(member.clock)
   end
 end
 answers[2] = table.concat(clocks, ' ')
-redis.call('HSET', KEY, 'life', ARGV[1], 'members', table.concat(names, ' '), 'limits', table.concat(known, ' '), unpack(kept))
+keep('life', ARGV[1])
+keep('members', table.concat(names, ' '))
+keep('limits', table.concat(known, ' '))
+write_all(kept)
 if redis.call('PTTL', KEY) < tonumber(ARGV[3]) / 2 then
   redis.call('PEXPIRE', KEY, ARGV[3])
 end

@@ -1,13 +1,14 @@
 -- One round of a member with the ledger of a provider, which is one hash:
 --   life             which life of Redis it was begun in: what another one knew is thrown away
 --   members, limits  names, with blanks between
---   m:MEMBER         clock (it has certainly reached this), word (its clock when it last spoke), dead, called
+--   m:MEMBER         clock (it has certainly reached this), word (its clock when it last spoke), dead, called, spared (not dead before its
+--                    clock reaches this)
 --   l:LIMIT          p or w (places, window), window, virtual start of the latest grant
 --   x:LIMIT:MEMBER   a row: the fields of ROW
 --   e:LIMIT:MEMBER:N entry N of what the member has used: when it is free by the member's clock, how much
 -- Whole numbers below 2^53 throughout; times are microseconds of members' own monotonic clocks.
 --
--- ARGV: life, channel, keep_ms, silence, prompt, member, joins, clock, number of others, (member, clock)…,
+-- ARGV: life, channel, keep_ms, silence, prompt, spared, member, joins, clock, number of others, (member, clock)…,
 -- then for each limit: name, p or w, window, limit, group, over, settled, settled_at, returned, want, chunk, number of
 -- corrections, (arrived, how much less)….
 -- Answers: taken, the others' clocks as one text, then a text for each limit; or unknown, dead, stale.
@@ -19,7 +20,8 @@ local SLICES = 1000
 local LOOKED_AT = 100
 -- What a whole limit adds to a virtual start.
 local WHOLE = 1000000
-local SILENCE, PROMPT, ME, CLOCK = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[8])
+local SILENCE, PROMPT, SPARED = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local ME, JOINS, CLOCK = ARGV[7], ARGV[8] == '1', tonumber(ARGV[9])
 
 local function whole(number)
   return string.format('%.0f', number)
@@ -31,6 +33,27 @@ local function words(text)
     all[#all + 1] = word
   end
   return all
+end
+
+-- Many fields, by the handful: Lua's stack ends at some thousands of values.
+local HANDFUL = 1000
+
+local function read_all(fields)
+  local texts = {}
+  for first = 1, #fields, HANDFUL do
+    local last = math.min(first + HANDFUL - 1, #fields)
+    for i, text in ipairs(redis.call('HMGET', KEY, unpack(fields, first, last))) do
+      texts[first + i - 1] = text
+    end
+  end
+  return texts
+end
+
+-- Fields and their texts in turn.
+local function write_all(kept)
+  for first = 1, #kept, HANDFUL do
+    redis.call('HSET', KEY, unpack(kept, first, math.min(first + HANDFUL - 1, #kept)))
+  end
 end
 
 local function row_field(limit, member)

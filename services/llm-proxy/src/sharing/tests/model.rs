@@ -8,7 +8,7 @@ use std::{
 use crate::{
     domain::Counted,
     sharing::{
-        ledger::{PLACES_SPENT, PROMPT, SILENCE, micros},
+        ledger::{PLACES_SPENT, PROMPT, SILENCE, SPARED, micros},
         round::{Answer, Line, MemberId, Round, Said},
     },
 };
@@ -37,6 +37,7 @@ struct Standing {
     word: u64,
     dead: bool,
     called: bool,
+    spared: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -130,11 +131,16 @@ impl Model {
             None => self.members.push((me.clone(), Standing::default())),
             Some(_) => {}
         }
+        let before = self.members.iter().find(|(id, _)| id == me).map_or(0, |(_, standing)| standing.word);
+        let was_away = before > 0 && round.clock - before > micros(PROMPT);
         for (id, standing) in &mut self.members {
             if id == me {
                 *standing = Standing { clock: round.clock, word: round.clock, ..Standing::default() };
             } else if let Some(clock) = round.others.get(id) {
                 standing.clock = standing.clock.max(*clock);
+            }
+            if was_away && standing.clock - standing.word > micros(PROMPT) {
+                standing.spared = standing.clock + micros(SPARED);
             }
         }
         self.bury();
@@ -169,7 +175,8 @@ impl Model {
     fn bury(&mut self) {
         let limits = &mut self.limits;
         for (id, standing) in &mut self.members {
-            if standing.dead || standing.clock - standing.word < micros(SILENCE) {
+            let silent = standing.clock - standing.word >= micros(SILENCE);
+            if standing.dead || !silent || standing.clock < standing.spared {
                 continue;
             }
             standing.dead = true;

@@ -145,7 +145,7 @@ fn the_script_answers_as_the_model_does_whatever_it_is_told() {
 
 #[test]
 fn no_window_holds_more_than_its_limit_by_the_script_either() {
-    let all = Faults { crashes: true, pauses: true, losses: true, outages: true, replacements: true };
+    let all = Faults { crashes: true, pauses: true, losses: true, outages: true, absences: false, replacements: true };
     for seed in 0..3 {
         let plan = Plan {
             processes: 3,
@@ -163,5 +163,41 @@ fn no_window_holds_more_than_its_limit_by_the_script_either() {
         world.run();
         assert!(world.most[0] <= limits[0] && world.most[1] <= limits[1], "seed {seed}: {:?}", world.most);
         assert!(world.calls > 20, "seed {seed}: only {} calls were made", world.calls);
+    }
+}
+
+#[test]
+fn a_provider_may_have_thousands_of_limits() {
+    let mut real = Real::start();
+    let limits: Vec<_> = (0..2_000).map(|of| a_want(&format!("key-{of}/Requests"))).collect();
+    for clock in 1..=2 {
+        for member in 0..5 {
+            let round = Round {
+                member: MemberId(format!("m{member}").into()),
+                joins: clock == 1,
+                clock: clock * 100 * MS,
+                others: BTreeMap::new(),
+                limits: limits.clone(),
+            };
+            let (answer, _) = real.round(&round);
+            let Answer::Taken { limits, .. } = answer else { panic!("{answer:?}") };
+            assert_eq!(limits.len(), 2_000);
+        }
+    }
+}
+
+fn a_want(name: &str) -> Line {
+    Line {
+        name: name.into(),
+        counted: Counted::Window(Duration::from_secs(2)),
+        limit: 40,
+        group: 0,
+        over: 0,
+        settled: 0,
+        settled_at: 0,
+        returned: 0,
+        want: 4,
+        chunk: 1,
+        corrections: Vec::new(),
     }
 }

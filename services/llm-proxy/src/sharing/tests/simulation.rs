@@ -55,7 +55,7 @@ fn no_window_holds_more_while_redis_is_away_or_another() {
 
 #[test]
 fn no_window_holds_more_whatever_happens() {
-    let all = Faults { crashes: true, pauses: true, losses: true, outages: true, replacements: true };
+    let all = Faults { crashes: true, pauses: true, losses: true, outages: true, absences: false, replacements: true };
     none_is_exceeded(all, 400..500);
 }
 
@@ -64,6 +64,18 @@ fn no_more_are_at_the_provider_than_there_are_places() {
     for seed in 0..40 {
         let mut plan = plan(Faults { crashes: true, ..Faults::default() });
         (plan.limits, plan.reserve_percent) = ([30_000, 60_000_000, 20], 5);
+        let mut world = World::new(plan, seed, Model::default());
+        world.run();
+        assert!(world.most[2] <= 20, "seed {seed}: {} at once", world.most[2]);
+        assert!(world.calls > 30, "seed {seed}: only {} calls were made", world.calls);
+    }
+}
+
+#[test]
+fn no_more_are_there_at_once_after_redis_was_out_of_reach_for_all() {
+    for seed in 0..60 {
+        let mut plan = plan(Faults { absences: true, ..Faults::default() });
+        (plan.limits, plan.call_max) = ([30_000, 60_000_000, 20], 6 * SECOND);
         let mut world = World::new(plan, seed, Model::default());
         world.run();
         assert!(world.most[2] <= 20, "seed {seed}: {} at once", world.most[2]);

@@ -66,6 +66,8 @@ pub(super) struct Faults {
     pub(super) losses: bool,
     /// Redis is not reached for a while, by one or all.
     pub(super) outages: bool,
+    /// By nobody.
+    pub(super) absences: bool,
     pub(super) replacements: bool,
 }
 
@@ -494,6 +496,9 @@ impl<B: Books> World<B> {
             } else {
                 self.processes[at].cut_until = until;
             }
+        }
+        if faults.absences && self.random.once_in(4) {
+            self.away_until = self.now + self.random.within(MS, 5 * SECOND);
         }
         if faults.replacements && self.random.once_in(8) {
             self.books.replace();
