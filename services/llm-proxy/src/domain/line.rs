@@ -88,6 +88,8 @@ pub(crate) struct Line {
     /// All lanes but those apart.
     common: Course,
     apart: BTreeMap<Lane, Course>,
+    /// What waits in each lane where somebody does.
+    loads: BTreeMap<Lane, Load>,
     bytes: usize,
     numbers: u64,
     turns: u64,
@@ -102,6 +104,7 @@ impl Line {
             places: HashMap::new(),
             common: Course::default(),
             apart: BTreeMap::new(),
+            loads: BTreeMap::new(),
             bytes: 0,
             numbers: 0,
             turns: 0,
@@ -123,7 +126,7 @@ impl Line {
 
     /// What waits in one lane.
     pub(crate) fn load(&self, lane: Lane) -> Load {
-        self.tenants.iter().map(|(_, tenant)| tenant.load(|of| of == lane)).sum()
+        self.loads.get(&lane).copied().unwrap_or_default()
     }
 
     /// A place in the order for a call that comes now.
@@ -152,6 +155,7 @@ impl Line {
         let before = self.places.insert(ticket.number, (id, lane));
         debug_assert!(before.is_none(), "a ticket is one call's");
         self.bytes += want.bytes;
+        *self.loads.entry(lane).or_default() += Load::of(&want);
         let apart = &mut self.apart;
         let waits = match apart.contains_key(&lane) {
             true => tenant.queue(lane).is_some(),
@@ -168,6 +172,10 @@ impl Line {
         let tenant = self.tenants.get_mut(id)?;
         let waiter = tenant.remove(lane, ticket)?;
         self.bytes -= waiter.want.bytes;
+        if let Some(load) = self.loads.get_mut(&lane) {
+            *load -= Load::of(&waiter.want);
+        }
+        self.loads.retain(|_, load| load.calls > 0);
         if let Some(course) = self.apart.get_mut(&lane) {
             if tenant.queue(lane).is_none() {
                 course.leave(id);
@@ -186,7 +194,7 @@ impl Line {
     pub(crate) fn served(&mut self, want: &Want) -> Charge {
         let (id, tenant) = self.tenants.enter(want);
         tenant.flying += 1;
-        let (weight, reserved) = (tenant.weight, want.need.total());
+        let (weight, reserved) = (tenant.weight, want.counted().total());
         let cost = Tag::of(tenant.habit.expect(reserved), weight);
         self.turns += 1;
         if let Some(course) = self.apart.get_mut(&want.lane) {
@@ -195,7 +203,7 @@ impl Line {
         let turn = if self.apart.contains_key(&want.lane) { self.common.served(Some(id)) } else { self.turns };
         self.common.serve(id, cost, turn);
         self.forget(id);
-        Charge { tenant: id, weight, lane: want.lane, reserved, input: want.need.input, cost }
+        Charge { tenant: id, weight, lane: want.lane, reserved, input: want.counted().input, cost }
     }
 
     /// A call is over, and used so many tokens; all that were reserved for it, where nobody knows.

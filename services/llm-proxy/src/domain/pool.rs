@@ -5,8 +5,8 @@
 //! - Nobody starts before somebody who stands further ahead, but for those whom their model's limits hold back at some key
 //!   whose own limits would let them: past them the lanes of other models go on, with that key and with the others. Whom
 //!   every key that could be used holds back by its own limits, everybody behind waits for: else large calls would starve.
-//! - No call counts for more than a key could give it, here, in the line and in its forecasts: what one says it may need
-//!   keeps nobody out for longer than one filling of the limits.
+//! - No call counts for more in the line than a key could give it: what one says it may need keeps nobody out for longer
+//!   than one filling of the limits.
 //! - A call holds one key from its grant until it is reported ended, even when the key is removed meanwhile.
 
 mod capacity;
@@ -66,6 +66,8 @@ pub(crate) struct Pool {
     rested: bool,
     /// When the line was last looked through.
     decided: Duration,
+    /// Until when time has passed for any key: what it changed since the line was looked through is no longer to come.
+    passed: Duration,
 }
 
 impl Pool {
@@ -82,6 +84,7 @@ impl Pool {
             pace: None,
             rested: false,
             decided: now,
+            passed: now,
         };
         pool.set_keys(now, keys);
         pool
@@ -135,7 +138,8 @@ impl Pool {
         if let Some(refusal) = self.without_key(now) {
             return Asked::Refused(refusal);
         }
-        want.need = self.most(want.lane, want.need);
+        self.passed = self.passed.max(now);
+        want.counted = Some(self.most(want.lane, want.need));
         let fresh = ticket.is_none();
         let ticket = ticket.unwrap_or_else(|| self.line.ticket(now, &want));
         if want.misses(now).is_none()
@@ -202,6 +206,9 @@ impl Pool {
     pub(crate) fn wake_at(&self, now: Duration) -> Option<Duration> {
         if self.line.is_empty() {
             return None;
+        }
+        if self.passed > self.decided {
+            return Some(self.passed);
         }
         let since = self.decided.min(now);
         self.keys.values().filter_map(|key| key.next_change(since)).min()
@@ -297,6 +304,7 @@ impl Pool {
 
     /// Lets time pass for the keys.
     fn pass(&mut self, now: Duration) {
+        self.passed = self.passed.max(now);
         self.keys.values_mut().for_each(|key| key.advance(now));
         if self.keys.len() > self.in_use.len() {
             self.keys.retain(|id, key| self.in_use.contains(id) || !key.is_idle());
@@ -304,6 +312,7 @@ impl Pool {
     }
 
     fn with<T>(&mut self, now: Duration, id: KeyId, change: impl FnOnce(&mut Key) -> T) -> Option<T> {
+        self.passed = self.passed.max(now);
         let key = self.keys.get_mut(&id)?;
         key.advance(now);
         let changed = change(key);

@@ -38,6 +38,7 @@ fn want(tokens: u64) -> Want {
         weight: 1,
         priority: 0,
         need: Need { input: 0, output: tokens },
+        counted: None,
         bytes: 1,
         deadline: None,
         start_by: None,

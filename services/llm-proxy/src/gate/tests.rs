@@ -34,6 +34,7 @@ fn want() -> Want {
         weight: 1,
         priority: 0,
         need: NEED,
+        counted: None,
         bytes: 1,
         deadline: None,
         start_by: None,

@@ -182,6 +182,7 @@ impl<'a> Attempt<'a> {
             weight: self.llm.tenants.weight(&self.tenant),
             priority: self.ask.priority,
             need: visit.estimate.need,
+            counted: None,
             bytes: self.ask.bytes,
             deadline: Some(house.gate.at(self.deadline)),
             start_by: visit.start_by.map(|at| house.gate.at(at)),

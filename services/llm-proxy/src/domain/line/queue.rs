@@ -4,6 +4,7 @@
 use std::ops::{AddAssign, SubAssign};
 
 use super::{Ticket, Waiter, Want};
+use crate::domain::pool::Need;
 
 /// The most waiters of one chunk.
 const CHUNK: usize = 64;
@@ -111,7 +112,8 @@ impl Chunk {
 
 impl Load {
     pub(crate) fn of(want: &Want) -> Self {
-        Self { calls: 1, input: want.need.input, output: want.need.output }
+        let Need { input, output } = want.counted();
+        Self { calls: 1, input, output }
     }
 
     pub(crate) fn tokens(&self) -> u64 {

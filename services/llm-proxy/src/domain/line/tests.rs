@@ -26,6 +26,7 @@ pub(super) fn want(tenant: &str, lane: u16, tokens: u64) -> Want {
         weight: 1,
         priority: 0,
         need: Need { input: tokens, output: 0 },
+        counted: None,
         bytes: 1,
         deadline: None,
         start_by: None,
@@ -99,8 +100,44 @@ fn who_reserves_much_and_uses_little_pays_what_it_uses() {
             line.settled(flying.pop_front().expect("there are more"), Some(100));
         }
     }
-    let [a, b] = used.map(|used| f64::from(used));
+    let [a, b] = used.map(f64::from);
     assert!((a / b - 1.0).abs() < 0.05, "{a} and {b}");
+}
+
+#[test]
+fn what_waits_in_a_lane_is_the_sum_of_its_calls() {
+    let mut line = line();
+    let tickets: Vec<_> =
+        (0..40_u16).map(|call| wait(&mut line, at(0), want(["a", "b"][usize::from(call % 2)], call % 3, 7))).collect();
+    for (gone, ticket) in tickets.iter().enumerate() {
+        for lane in (0..4).map(Lane) {
+            let sum: Load = line.iter().filter(|waiter| waiter.want.lane == lane).map(|of| Load::of(&of.want)).sum();
+            assert_eq!(line.load(lane), sum, "after {gone}");
+        }
+        line.leave(ticket);
+    }
+    assert_eq!((0..4).map(|lane| line.load(Lane(lane))).sum::<Load>(), Load::default());
+}
+
+#[test]
+fn what_is_rejected_costs_its_tenant_and_teaches_nothing_and_no_call_teaches_much() {
+    let mut line = line();
+    let of = |line: &mut Line, used: fn(&mut Line, Charge)| {
+        let charge = line.served(&want("a", 0, 1_000));
+        used(line, charge);
+    };
+    // It is charged all until its calls have shown that they use less.
+    wait(&mut line, at(0), want("b", 0, 10));
+    wait(&mut line, at(0), want("a", 0, 10));
+    (0..100).for_each(|_| of(&mut line, Line::rejected));
+    assert_eq!(line.next(&Blocked::default()).map(|waiter| waiter.want.tenant), Some("b".into()));
+    let id = line.tenants.id("a").expect("it waits");
+    let expected = |line: &Line| line.tenants.get(id).expect("it is known").habit.expect(1_000);
+    assert_eq!(expected(&line), 1_000);
+    (0..1_000).for_each(|_| of(&mut line, |line, charge| line.settled(charge, None)));
+    let charge = line.served(&want("a", 0, 1 << 39));
+    line.settled(charge, Some(0));
+    assert!(expected(&line) > 900, "{}", expected(&line));
 }
 
 #[test]

@@ -68,6 +68,7 @@ impl Pool {
             weight: 1,
             priority: 0,
             need: SMALL,
+            counted: None,
             bytes: 0,
             deadline: None,
             start_by: None,

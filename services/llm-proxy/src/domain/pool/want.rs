@@ -33,6 +33,8 @@ pub(crate) struct Want {
     /// Among the calls of one tenant the higher goes first.
     pub(crate) priority: i32,
     pub(crate) need: Need,
+    /// What it counts for in the line, where no key could give it all that it needs: the pool says it.
+    pub(crate) counted: Option<Need>,
     /// What it costs to keep it waiting.
     pub(crate) bytes: usize,
     /// When it makes no sense any more to start.
@@ -93,6 +95,11 @@ impl Need {
 }
 
 impl Want {
+    /// What it counts for in the line.
+    pub(crate) fn counted(&self) -> Need {
+        self.counted.unwrap_or(self.need)
+    }
+
     /// Why it cannot wait for a start at this time, where it cannot.
     pub(crate) fn misses(&self, start: Duration) -> Option<Why> {
         let after = |latest: Option<Duration>| latest.is_some_and(|latest| start > latest);

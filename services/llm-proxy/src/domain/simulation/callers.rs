@@ -98,6 +98,7 @@ impl World {
             weight,
             priority: call.priority,
             need: call.need,
+            counted: None,
             bytes: 1,
             deadline: call.deadline.filter(|_| self.fault != Some(Fault::RefusedTooLate)),
             start_by: None,

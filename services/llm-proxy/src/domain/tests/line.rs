@@ -201,9 +201,21 @@ fn whoever_asks_for_all_and_is_rejected_each_time_keeps_nobody_from_going_on() {
     let other = |now: u64| Want { tenant: "b".into(), deadline: Some(ms(now + 10_000)), ..want(100) };
     let mut first = Some(granted(pool.ask(ms(0), absurd("a"), None)));
     waiting(pool.ask(ms(0), other(0), None));
-    let (mut others, mut waits) = (0, None);
+    let (mut others, mut waits, mut again) = (0, None, false);
+    let answer = |pool: &mut Pool, now: u64, grant: &Grant, others: &mut u32, again: &mut bool| {
+        pool.answered(ms(now), grant);
+        pool.ended(ms(now), grant, used(100));
+        *others += 1;
+        *again = true;
+    };
     for now in (10..20_000).step_by(10) {
-        let mut decided = Vec::new();
+        if std::mem::take(&mut again) {
+            match pool.ask(ms(now), other(now), None) {
+                Asked::Granted(grant) => answer(&mut pool, now, &grant, &mut others, &mut again),
+                Asked::Waiting(_) => {}
+                refused @ Asked::Refused(_) => panic!("{refused:?}"),
+            }
+        }
         if let Some(grant) = first.take() {
             pool.answered(ms(now), &grant);
             pool.ended(ms(now), &grant, used(0));
@@ -214,23 +226,27 @@ fn whoever_asks_for_all_and_is_rejected_each_time_keeps_nobody_from_going_on() {
                 refused @ Asked::Refused(_) => panic!("{refused:?}"),
             }
         }
-        decided.extend(pool.advance(ms(now)));
-        for decision in decided {
+        for decision in pool.advance(ms(now)) {
             match decision {
                 Decision::Granted(grant) if Some(grant.ticket) == waits => (first, waits) = (Some(grant), None),
-                Decision::Granted(grant) => {
-                    others += 1;
-                    pool.answered(ms(now), &grant);
-                    pool.ended(ms(now), &grant, used(100));
-                    match pool.ask(ms(now), other(now), None) {
-                        Asked::Waiting(_) => {}
-                        other => panic!("there are two in line: {other:?}"),
-                    }
-                }
+                Decision::Granted(grant) => answer(&mut pool, now, &grant, &mut others, &mut again),
                 refused @ Decision::Refused(..) => panic!("{refused:?}"),
             }
         }
     }
     // Twenty windows: half of them would be two hundred calls, had each tenant the same.
     assert!(others >= 50, "{others}");
+}
+
+#[test]
+fn what_came_free_while_somebody_looked_is_still_to_be_decided() {
+    let mut pool = pool(&[limits(None, Some(1), None)]);
+    let first = granted(pool.ask(ms(0), want(1), None));
+    waiting(pool.ask(ms(0), want(1), None));
+    pool.ended(ms(10), &first, Ending::Uncertain);
+    assert!(pool.advance(ms(10)).is_empty());
+    pool.capacity(ms(1_011));
+    assert!(pool.wake_at(ms(1_011)).is_some_and(|at| at <= ms(1_011)));
+    assert_eq!(pool.advance(ms(1_011)).len(), 1);
+    assert_eq!(pool.wake_at(ms(1_011)), None);
 }
