@@ -25,6 +25,11 @@ impl Shares {
         let reserve = u64::try_from(reserve).unwrap_or(limit);
         (limit - reserve, reserve / u64::from(self.processes_max.max(1)))
     }
+
+    /// What each process may use of a limit that is in no ledger.
+    pub(crate) fn part(self, limit: u64) -> u64 {
+        limit / u64::from(self.processes_max.max(1))
+    }
 }
 
 impl Pool {

@@ -35,6 +35,17 @@ fn what_is_read_counts_from_its_arrival_and_what_is_written_from_the_end() {
 }
 
 #[test]
+fn with_shared_limits_each_process_has_an_equal_part_of_a_day() {
+    let mut pool = Pool::new(Vec::new(), BOUNDS, AGEING, ms(0));
+    pool.share(Some(Shares { reserve_percent: 2, processes_max: 8 }));
+    let of_a_day = |requests| only(ModelLimits { requests_per_day: Some(requests), ..ModelLimits::default() });
+    pool.set_keys(ms(0), vec![fresh(0, &of_a_day(85))]);
+    assert_eq!(available(&mut pool, ms(0), Kind::RequestsPerDay), 10);
+    pool.set_keys(ms(0), vec![fresh(0, &of_a_day(170))]);
+    assert_eq!(available(&mut pool, ms(0), Kind::RequestsPerDay), 21);
+}
+
+#[test]
 fn the_real_usage_takes_the_place_of_the_estimate() {
     let own = ModelLimits {
         tokens_per_minute: Some(100),
