@@ -67,7 +67,7 @@ impl Budget {
         let settled = self.used.saturating_add(self.others);
         let used = settled.saturating_add(self.reserved);
         if used.saturating_add(tokens) <= self.limit {
-            self.reserved += tokens;
+            self.reserved = self.reserved.saturating_add(tokens);
             return Ok(Reservation { turn: self.turn, tokens });
         }
         let why = match () {

@@ -159,8 +159,8 @@ impl Stock {
     pub(crate) fn reserve(&mut self, now: Duration, units: u64) {
         self.now = self.now.max(now);
         if self.is_leased(self.now) {
-            self.hand.over += units.saturating_sub(self.hand.free());
-            self.hand.reserved += units;
+            self.hand.lacks(units);
+            self.hand.reserved = self.hand.reserved.saturating_add(units);
             self.demand.used(self.now, units);
         } else {
             self.alone.overdraw(units);
@@ -192,7 +192,7 @@ impl Stock {
     /// Units used beyond what was reserved: they count from now, past the limit even.
     pub(crate) fn charge(&mut self, now: Duration, units: u64) {
         if self.is_leased(now) {
-            self.hand.over += units.saturating_sub(self.hand.free());
+            self.hand.lacks(units);
             self.settle(now, units);
         } else {
             self.alone.charge(now, units);
@@ -206,7 +206,7 @@ impl Stock {
         self.alone.correct(arrived, alone);
         let fewer = fewer - alone;
         if fewer > 0 && self.untold_since.is_some_and(|since| arrived >= since) {
-            self.hand.settled -= fewer.min(self.hand.settled - self.hand.settled_told);
+            self.hand.settled -= fewer.min(self.hand.settled.saturating_sub(self.hand.settled_told));
         } else if fewer > 0 && self.corrections.len() < CORRECTIONS_MAX {
             self.corrections.push((arrived, fewer));
             self.untold_since.get_or_insert(self.now);
@@ -215,7 +215,7 @@ impl Stock {
 
     /// Units that are reserved and have not arrived.
     pub(crate) fn reserved(&self) -> u64 {
-        self.hand.reserved + self.alone.reserved()
+        self.hand.reserved.saturating_add(self.alone.reserved())
     }
 
     /// What those in line need of it, and what the first of them needs.
@@ -293,7 +293,7 @@ impl Stock {
     pub(crate) fn outlook(&self, now: Duration) -> (u64, Vec<(Duration, u64)>) {
         if !self.is_leased(now) {
             let used: u64 = self.alone.frees().filter(|(at, _)| *at > now).map(|(_, units)| units).sum();
-            let free = self.alone.limit().saturating_sub(used + self.alone.reserved());
+            let free = self.alone.limit().saturating_sub(used.saturating_add(self.alone.reserved()));
             return (free, self.alone.frees().filter(|(at, _)| *at > now).collect());
         }
         let sharers = self.news.others + 1;
@@ -312,7 +312,7 @@ impl Stock {
 
     fn settle(&mut self, now: Duration, units: u64) {
         if units > 0 {
-            self.hand.settled += units;
+            self.hand.settled = self.hand.settled.saturating_add(units);
             self.hand.settled_at = self.hand.settled_at.max(now);
             self.untold_since.get_or_insert(now);
         }

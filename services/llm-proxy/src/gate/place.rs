@@ -93,7 +93,7 @@ impl Place {
             return;
         }
         // A part more, so that not each token is an event.
-        let output = output + output / 4;
+        let output = output.saturating_add(output / 4);
         self.record.used.output = output;
         self.shared.step(|pool, now| pool.writes(now, &self.grant, output));
     }

@@ -80,7 +80,8 @@ impl Book {
         for (kind, meter) in self.meters_mut().filter(|(kind, _)| *kind != Kind::Concurrency) {
             let parts = kind.parts(more);
             meter.reserve(now, parts.at_end);
-            held.0[kind as usize].at_end += parts.at_end;
+            let at_end = &mut held.0[kind as usize].at_end;
+            *at_end = at_end.saturating_add(parts.at_end);
         }
     }
 

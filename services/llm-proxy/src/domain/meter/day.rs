@@ -31,7 +31,7 @@ impl DayLog {
 
     pub(super) fn available(&mut self, now: Duration) -> u64 {
         while let Some((_, used)) = self.slices.front().filter(|(until, _)| *until <= now) {
-            self.used -= used;
+            self.used = self.used.saturating_sub(*used);
             self.slices.pop_front();
         }
         self.limit.saturating_sub(self.used.saturating_add(self.reserved))
@@ -61,7 +61,7 @@ impl DayLog {
             let (_, used) = &mut self.slices[index];
             let fewer = fewer.min(*used);
             *used -= fewer;
-            self.used -= fewer;
+            self.used = self.used.saturating_sub(fewer);
         }
     }
 
@@ -116,6 +116,15 @@ mod tests {
         }
         assert!(log.slices.len() <= SLICES as usize + 2, "{}", log.slices.len());
         assert!(log.used >= 86_400, "a whole day is there");
+    }
+
+    #[test]
+    fn no_amount_is_too_much_to_count() {
+        let mut log = DayLog::new(10, 24 * HOUR);
+        log.charge(HOUR, u64::MAX);
+        log.charge(2 * HOUR, u64::MAX);
+        assert_eq!(log.available(3 * HOUR), 0);
+        assert_eq!(log.available(60 * HOUR), 10);
     }
 
     #[test]

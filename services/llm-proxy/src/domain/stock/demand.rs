@@ -61,7 +61,7 @@ impl Demand {
 
     pub(super) fn used(&mut self, now: Duration, units: u64) {
         self.turn(now);
-        self.used += units;
+        self.used = self.used.saturating_add(units);
         self.size = units.max(1);
         self.touched = now;
     }

@@ -22,7 +22,13 @@ pub(super) struct Hand {
 impl Hand {
     /// What may be reserved.
     pub(super) fn free(&self) -> u64 {
-        (self.granted + self.over).saturating_sub(self.settled + self.returned + self.reserved)
+        let gone = self.settled.saturating_add(self.returned).saturating_add(self.reserved);
+        self.granted.saturating_add(self.over).saturating_sub(gone)
+    }
+
+    /// So much is used or held; what is not free of it was never granted.
+    pub(super) fn lacks(&mut self, units: u64) {
+        self.over = self.over.saturating_add(units.saturating_sub(self.free()));
     }
 
     pub(super) fn report(&mut self, want: u64, chunk: u64) -> Report {
@@ -42,9 +48,9 @@ impl Hand {
     /// The hand with which a process joins again. The ledger has counted all that it knew of as used just now; what is still
     /// on its way may count later than that, so it is counted again; and what it was never told is told now.
     pub(super) fn rejoin(&self, now: Duration) -> Self {
-        let untold = self.over - self.over_known;
+        let untold = self.over.saturating_sub(self.over_known);
         Self {
-            over: self.reserved + untold,
+            over: self.reserved.saturating_add(untold),
             settled: untold,
             settled_at: now,
             reserved: self.reserved,

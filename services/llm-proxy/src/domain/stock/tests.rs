@@ -45,6 +45,17 @@ fn a_lease_counts_from_before_it_was_asked_for() {
 }
 
 #[test]
+fn no_amount_is_too_much_to_count() {
+    let mut stock = stock();
+    round(&mut stock, ms(0), 50);
+    stock.reserve(ms(1), u64::MAX);
+    stock.charge(ms(1), u64::MAX);
+    assert_eq!(stock.available(ms(2)), 0);
+    stock.release(ms(3), u64::MAX);
+    stock.rejoin(ms(4));
+}
+
+#[test]
 fn a_lost_answer_neither_loses_nor_doubles_anything() {
     let mut stock = stock();
     round(&mut stock, ms(0), 10);
