@@ -13,7 +13,7 @@ mod stock;
 mod tokens;
 
 pub(crate) use budget::{Budget, Day, Kept, Reservation, Short, Spent};
-pub(crate) use chat::{Answer, Ask, Chunk, Fields, Finish, Form, Part, ToolCall, Usage};
+pub(crate) use chat::{ANSWERS_MAX, Answer, Ask, Chunk, Fields, Finish, Form, Part, ToolCall, Usage, answers_by};
 pub(crate) use estimate::{Estimate, Estimator};
 pub(crate) use key::{DailyUse, Days, ENDING_MAX, Ending, Limits, Past, Record, State, TRANSIT_MAX};
 pub(crate) use line::{Bounds, Ticket};

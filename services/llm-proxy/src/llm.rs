@@ -1,6 +1,7 @@
 //! The use cases: one answer, whole or as it comes.
 
 mod attempt;
+mod bounds;
 mod flight;
 mod flow;
 mod spans;
@@ -131,6 +132,7 @@ impl Llm {
     /// NOT_FOUND, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE: as the contract says.
     pub(crate) async fn generate(&self, who: &Who, ask: &Ask) -> Result<Reply, Error> {
         let model = self.model(&ask.model)?;
+        bounds::check(model, ask)?;
         let replied = async {
             let mut attempt = self.attempt(model, who, ask);
             let landed = attempt.land(|deployment, call| deployment.house.provider.whole(call)).await;
@@ -152,7 +154,9 @@ impl Llm {
     /// # Errors
     /// As [`Self::generate`]; in the stream UNAVAILABLE where the text ends before its end.
     pub(crate) async fn stream(self: &Arc<Self>, who: Who, ask: Ask, ends: Option<Instant>) -> Result<Begun, Error> {
-        let span = spans::chat(self.model(&ask.model)?, &who);
+        let model = self.model(&ask.model)?;
+        bounds::check(model, &ask)?;
+        let span = spans::chat(model, &who);
         flow::open(self.clone(), who, ask, ends).instrument(span).await
     }
 

@@ -7,6 +7,16 @@ use serde_json::value::RawValue;
 /// untouched.
 pub(crate) type Fields = BTreeMap<String, Box<RawValue>>;
 
+/// The most answers that one request can ask for.
+pub(crate) const ANSWERS_MAX: u64 = 128;
+
+/// How many answers a field asks for; none where no provider would know either.
+pub(crate) fn answers_by(fields: &Fields, name: &str) -> Option<u64> {
+    let said = fields.get(name).map_or("null", |field| field.get().trim());
+    let answers = if said == "null" { Some(1) } else { said.parse().ok() };
+    answers.filter(|answers| (1..=ANSWERS_MAX).contains(answers))
+}
+
 /// A conversation to go on with.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {

@@ -80,8 +80,16 @@ async fn bad_input_names_its_field() {
     roleless.messages[0].role = 0;
     let schemaless = pb::ToolDefinition { name: "t".into(), input_schema: "{".into(), ..Default::default() };
     let broken = pb::GenerateRequest { tools: vec![schemaless], ..said("hi") };
-    let cases =
-        [(empty, "messages"), (reserved, "extra"), (roleless, "messages[0].role"), (broken, "tools[0].input_schema")];
+    let endless = pb::GenerateRequest { max_output_tokens: u32::MAX, ..said("hi") };
+    let torn = pb::GenerateRequest { extra: json!({"n": 1.5}).to_string().into(), ..said("hi") };
+    let cases = [
+        (empty, "messages"),
+        (reserved, "extra"),
+        (roleless, "messages[0].role"),
+        (broken, "tools[0].input_schema"),
+        (endless, "max_output_tokens"),
+        (torn, "n"),
+    ];
     for (request, field) in cases {
         let refused = harness.ask(request).await.expect_err("it makes no sense");
         assert_eq!((refused.code(), status::field(&refused).as_deref()), (Code::InvalidArgument, Some(field)));

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::domain::{
-    chat::Fields,
+    chat::{ANSWERS_MAX, Fields, answers_by},
     tokens::{Counter, Text},
 };
 
@@ -23,8 +23,6 @@ const SMALL_PICTURE: u64 = 100;
 const BYTES_PER_TOKEN: u64 = 100;
 /// Fields that are read as they are written, with their names and brackets.
 const READ_WHOLE: [&str; 4] = ["tools", "functions", "response_format", "prediction"];
-/// The most answers that one request can ask for.
-const ANSWERS_MAX: u64 = 128;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Prompt {
@@ -48,9 +46,10 @@ impl Prompt {
             }
         }
         READ_WHOLE.iter().filter_map(|name| fields.get(*name)).for_each(|field| reading.counter.add(field.get()));
-        let answers = fields.get("n").and_then(|n| n.get().trim().parse().ok()).unwrap_or(1);
+        // What cannot be read may be as many as there can be.
+        let answers = ["n", "best_of"].map(|name| answers_by(fields, name).unwrap_or(ANSWERS_MAX));
         let Reading { counter, beside, guessed, .. } = reading;
-        Self { text: counter.text(), beside, guessed, answers: answers.clamp(1, ANSWERS_MAX) }
+        Self { text: counter.text(), beside, guessed, answers: answers[0].max(answers[1]) }
     }
 }
 

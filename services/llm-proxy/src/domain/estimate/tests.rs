@@ -78,6 +78,8 @@ fn a_limit_that_somebody_names_is_what_an_answer_may_cost() {
     // A short answer that was limited says nothing of those that are not.
     (0..64).for_each(|_| estimator.observe(&limited, Usage { input_tokens: 9, output_tokens: 1 }));
     assert_eq!(estimator.estimate(&prompt, None).need.output, 1_024);
+    let best = ask(&[("messages", json!([])), ("n", json!(2)), ("best_of", json!(3))]);
+    assert_eq!(estimator.estimate(&best, Some(70)).need.output, 210);
     let several = ask(&[("messages", json!([])), ("n", json!(3))]);
     assert_eq!(estimator.estimate(&several, Some(100)).need.output, 300);
 }

@@ -18,6 +18,10 @@ async fn what_is_ill_said_names_its_field_and_reaches_nobody() {
         (asked("hi", json!({"stream": "yes"})), "stream"),
         (asked("hi", json!({"stream_options": {"include_usage": true}})), "stream_options"),
         (asked("hi", json!({"max_tokens": 5, "max_completion_tokens": 5})), "max_tokens"),
+        (asked("hi", json!({"max_completion_tokens": u32::MAX})), "max_tokens"),
+        (asked("hi", json!({"n": 1.5})), "n"),
+        (asked("hi", json!({"n": 129, "stream": true})), "n"),
+        (asked("hi", json!({"best_of": "8"})), "best_of"),
     ] {
         assert_eq!(told(harness.post(&body)).await.error(), invalid(param), "{body}");
     }
