@@ -58,11 +58,8 @@ impl Pool {
     /// What of a need any key could give: a call that is larger than a limit takes all of it, and no more.
     pub(super) fn most(&self, lane: Lane, need: Need) -> Need {
         let most = self.usable().into_iter().map(|key| key.most(lane, need));
-        most.reduce(|most, of_key| Need {
-            input: most.input.max(of_key.input),
-            output: most.output.max(of_key.output),
-        })
-        .unwrap_or(need)
+        most.reduce(|most, of_key| Need { input: most.input.max(of_key.input), output: most.output.max(of_key.output) })
+            .unwrap_or(need)
     }
 
     pub(super) fn start_of(&self, now: Duration, ticket: &Ticket, want: &Want) -> Duration {
