@@ -199,7 +199,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_only_announced_takes_up_nothing() {
         let intake = Intake::new(100, 100);
-        let mut stalled = ["a", "a", "b"].map(|name| Box::pin(intake.read(name, self::stalled("1"))));
+        let mut stalled = ["a", "a", "b"].map(|name| Box::pin(intake.read(name, stalled("1"))));
         for body in &mut stalled {
             assert!(futures::poll!(body).is_pending());
         }
