@@ -124,6 +124,7 @@ impl Model {
     /// One round, and who is called to come.
     pub(super) fn round(&mut self, round: &Round) -> (Answer, Vec<MemberId>) {
         let me = &round.member;
+        let before = self.members.iter().find(|(id, _)| id == me).map(|(_, standing)| standing.word);
         match self.members.iter().find(|(id, _)| id == me) {
             Some((_, standing)) if standing.dead => return (Answer::Dead, Vec::new()),
             Some((_, standing)) if round.clock <= standing.word => return (Answer::Stale, Vec::new()),
@@ -131,8 +132,7 @@ impl Model {
             None => self.members.push((me.clone(), Standing::default())),
             Some(_) => {}
         }
-        let before = self.members.iter().find(|(id, _)| id == me).map_or(0, |(_, standing)| standing.word);
-        let was_away = before > 0 && round.clock - before > micros(PROMPT);
+        let was_away = before.is_some_and(|before| round.clock - before > micros(PROMPT));
         for (id, standing) in &mut self.members {
             if id == me {
                 *standing = Standing { clock: round.clock, word: round.clock, ..Standing::default() };

@@ -64,9 +64,10 @@ fn what_a_dead_member_had_in_hand_counts_for_one_window_from_when_it_is_taken_fo
     let requests = || line(Counted::Window(WINDOW));
     let mut ledger = ledger(Counted::Window(WINDOW));
     assert_eq!(say(&mut ledger, "a", 12 * SECOND, None, Line { want: 40, ..requests() }).granted, 40);
-    say(&mut ledger, "b", 100 * MS, Some(12_100 * MS), requests());
-    let said = say(&mut ledger, "b", 1_499 * MS, Some(13_499 * MS), requests());
-    assert_eq!((said.free, said.used), (60, 0), "it may be alive");
+    for gone_by in [100, 500, 900, 1_300, 1_499] {
+        let said = say(&mut ledger, "b", gone_by * MS, Some((12_000 + gone_by) * MS), requests());
+        assert_eq!((said.free, said.used), (60, 0), "it may be alive");
+    }
     let said = say(&mut ledger, "b", 1_500 * MS, Some(13_500 * MS), requests());
     assert_eq!((said.free, said.used), (60, 40), "counted as used now");
     assert_eq!(

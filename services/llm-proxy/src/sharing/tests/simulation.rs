@@ -1,9 +1,14 @@
-//! Seeds through months of several processes' calls: no window of the provider's ever holds more than its limit.
+//! Seeds through several processes' calls, and whatever befalls them: no window of the provider's ever holds more than its
+//! limit. Each test has few seeds; `tests/prove sharing_simulation` has many.
 
 use super::{
     model::Model,
+    random::Random,
     world::{Faults, MS, Plan, SECOND, World},
 };
+
+/// Of each test.
+const SEEDS: u64 = 6;
 
 fn plan(faults: Faults) -> Plan {
     Plan {
@@ -30,38 +35,38 @@ fn none_is_exceeded(faults: Faults, seeds: std::ops::Range<u64>) {
         assert!(world.most[1] <= limits[1], "seed {seed}: {} tokens in a window", world.most[1]);
         calls += world.calls;
     }
-    assert!(calls > 100 * count, "only {calls} calls were made");
+    assert!(calls > 20 * count, "only {calls} calls were made");
 }
 
 #[test]
 fn no_window_holds_more_than_its_limit_while_processes_die() {
-    none_is_exceeded(Faults { crashes: true, ..Faults::default() }, 0..60);
+    none_is_exceeded(Faults { crashes: true, ..Faults::default() }, 0..SEEDS);
 }
 
 #[test]
 fn no_window_holds_more_while_messages_are_lost_and_late() {
-    none_is_exceeded(Faults { losses: true, crashes: true, ..Faults::default() }, 100..160);
+    none_is_exceeded(Faults { losses: true, crashes: true, ..Faults::default() }, 100..100 + SEEDS);
 }
 
 #[test]
 fn no_window_holds_more_while_processes_stand_still() {
-    none_is_exceeded(Faults { pauses: true, ..Faults::default() }, 200..260);
+    none_is_exceeded(Faults { pauses: true, ..Faults::default() }, 200..200 + SEEDS);
 }
 
 #[test]
 fn no_window_holds_more_while_redis_is_away_or_another() {
-    none_is_exceeded(Faults { outages: true, replacements: true, ..Faults::default() }, 300..360);
+    none_is_exceeded(Faults { outages: true, replacements: true, ..Faults::default() }, 300..300 + SEEDS);
 }
 
 #[test]
 fn no_window_holds_more_whatever_happens() {
     let all = Faults { crashes: true, pauses: true, losses: true, outages: true, absences: false, replacements: true };
-    none_is_exceeded(all, 400..500);
+    none_is_exceeded(all, 400..400 + 2 * SEEDS);
 }
 
 #[test]
 fn no_more_are_at_the_provider_than_there_are_places() {
-    for seed in 0..40 {
+    for seed in 0..SEEDS {
         let mut plan = plan(Faults { crashes: true, ..Faults::default() });
         (plan.limits, plan.reserve_percent) = ([30_000, 60_000_000, 20], 5);
         let mut world = World::new(plan, seed, Model::default());
@@ -73,7 +78,7 @@ fn no_more_are_at_the_provider_than_there_are_places() {
 
 #[test]
 fn no_more_are_there_at_once_after_redis_was_out_of_reach_for_all() {
-    for seed in 0..60 {
+    for seed in 0..SEEDS {
         let mut plan = plan(Faults { absences: true, ..Faults::default() });
         (plan.limits, plan.call_max) = ([30_000, 60_000_000, 20], 6 * SECOND);
         let mut world = World::new(plan, seed, Model::default());
@@ -98,5 +103,24 @@ fn what_may_be_used_is_used_and_everybody_has_a_part() {
         assert!(used.iter().any(|used| *used >= 0.95), "{used:?}");
         let (least, most) = (world.by_process.iter().min(), world.by_process.iter().max());
         assert!(least.zip(most).is_some_and(|(least, most)| least * 10 >= most * 9), "{:?}", world.by_process);
+    }
+}
+
+#[test]
+#[ignore = "many seeds: tests/prove sharing_simulation"]
+fn no_seed_of_very_many_exceeds_a_limit() {
+    let seeds = std::env::var("HOLDFAST_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1_000);
+    for seed in 0..seeds {
+        let mut dice = Random(seed);
+        let mut once = || dice.once_in(2);
+        let faults = Faults {
+            crashes: once(),
+            pauses: once(),
+            losses: once(),
+            outages: once(),
+            absences: once(),
+            replacements: once(),
+        };
+        none_is_exceeded(faults, seed..seed + 1);
     }
 }
