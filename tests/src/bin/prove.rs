@@ -10,8 +10,8 @@ use holdfast_tests::kill_storm::{self, Stage, Storm};
 use holdfast_tests::load::{self, Findings, Size, Store};
 use holdfast_tests::pacing::{self, Scale};
 use holdfast_tests::{
-    backlog, cascade, counting, fairness, llm_fairness, llm_trace, overload, queue_kills, retail, shared_limit, state_load,
-    streams, tool_effects, tool_hang,
+    backlog, cascade, counting, fairness, llm_fairness, llm_trace, overload, queue_kills, retail, shared_limit,
+    state_load, streams, tool_effects, tool_hang,
 };
 use serde_json::{Value, json};
 
