@@ -13,7 +13,8 @@ pub struct SlidingLog {
     window: Duration,
     /// Arrived, oldest first.
     arrived: VecDeque<(Duration, u64)>,
-    arrived_total: u64,
+    /// Exact, whatever was charged: so wide that it cannot run over.
+    arrived_total: u128,
     reserved: u64,
     now: Duration,
 }
@@ -49,7 +50,7 @@ impl SlidingLog {
             return Err(Refusal::TooLarge);
         }
         self.advance(now);
-        let free = self.limit.saturating_sub(self.arrived_total.saturating_add(self.reserved));
+        let free = self.free();
         if tokens <= free {
             self.reserved += tokens;
             return Ok(());
@@ -62,12 +63,19 @@ impl SlidingLog {
         self.advance(now);
         let tokens = tokens.min(self.reserved);
         self.reserved -= tokens;
-        self.arrived_total = self.arrived_total.saturating_add(tokens);
-        match self.arrived.back_mut() {
-            Some((time, sum)) if *time == self.now => *sum = sum.saturating_add(tokens),
-            _ if tokens > 0 => self.arrived.push_back((self.now, tokens)),
-            _ => {}
-        }
+        let counted = match self.arrived.back_mut() {
+            Some((time, sum)) if *time == self.now => {
+                let before = *sum;
+                *sum = sum.saturating_add(tokens);
+                *sum - before
+            }
+            _ if tokens > 0 => {
+                self.arrived.push_back((self.now, tokens));
+                tokens
+            }
+            _ => 0,
+        };
+        self.arrived_total += u128::from(counted);
     }
 
     /// Reserved tokens that certainly never left are free again.
@@ -87,7 +95,7 @@ impl SlidingLog {
             let (_, tokens) = &mut self.arrived[index];
             let fewer = fewer.min(*tokens);
             *tokens -= fewer;
-            self.arrived_total = self.arrived_total.saturating_sub(fewer);
+            self.arrived_total -= u128::from(fewer);
         }
     }
 
@@ -109,7 +117,7 @@ impl SlidingLog {
     /// Tokens that could be reserved now.
     pub fn available(&mut self, now: Duration) -> u64 {
         self.advance(now);
-        self.limit.saturating_sub(self.arrived_total.saturating_add(self.reserved))
+        self.free()
     }
 
     /// When what has arrived becomes free again, oldest first, with how much each time: what a forecast goes by.
@@ -136,9 +144,14 @@ impl SlidingLog {
             if *time + self.window >= self.now {
                 break;
             }
-            self.arrived_total = self.arrived_total.saturating_sub(*tokens);
+            self.arrived_total -= u128::from(*tokens);
             self.arrived.pop_front();
         }
+    }
+
+    fn free(&self) -> u64 {
+        let used = self.arrived_total + u128::from(self.reserved);
+        self.limit.saturating_sub(u64::try_from(used).unwrap_or(u64::MAX))
     }
 
     fn wait_for(&self, missing: u64) -> Refusal {
