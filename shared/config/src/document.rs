@@ -331,13 +331,13 @@ mod tests {
     fn a_file_that_is_read_again_stands_under_the_environment_of_its_first_reading() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("holdfast.toml");
-        std::fs::write(&path, "[queue]\nlease = \"3s\"\n").expect("it is written");
+        fs::write(&path, "[queue]\nlease = \"3s\"\n").expect("it is written");
         let environment = [("HOLDFAST_QUEUE__DEPTH".to_owned(), "9".to_owned())];
         let document = Document::read(&path, environment).expect("it is TOML");
-        std::fs::write(&path, "[queue]\nlease = \"4s\"\n").expect("it is written");
+        fs::write(&path, "[queue]\nlease = \"4s\"\n").expect("it is written");
         let queue: Queue = document.reread().expect("it is TOML").section("queue").expect("both hold");
         assert_eq!(queue, Queue { lease: Span::from_secs(4), depth: 9 });
-        std::fs::write(&path, "[quue]\n").expect("it is written");
+        fs::write(&path, "[quue]\n").expect("it is written");
         let error = document.reread().expect_err("no such section").to_string();
         assert!(error.contains(":1: quue: there is no such section"), "{error}");
     }
