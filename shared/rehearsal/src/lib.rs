@@ -1,0 +1,5 @@
+#![doc = include_str!("../README.md")]
+
+pub mod outcome;
+
+pub use outcome::Outcome;

@@ -1,0 +1,202 @@
+//! What a rehearsal came to: the JSON document that `--json` prints, and all that the report draws.
+//!
+//! Times are as the clock on the wall showed them while the rehearsal ran, so they are compressed: times
+//! [`Outcome::factor`], they are those of the day that was rehearsed. Nothing in here was counted by the mesh itself, but
+//! [`Side::depth_max`] and [`Bucket::depth`], which only the queue can know; no promise is judged by them.
+
+use serde::{Deserialize, Serialize};
+
+/// The whole of it. Both sides have the same keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The scenario's name: `day-four`, or that of a file.
+    pub scenario: String,
+    /// What it is about, in one line.
+    pub title: String,
+    /// What is played, in a few sentences; paragraphs are separated by an empty line.
+    pub story: String,
+    /// By what all times were divided.
+    pub factor: f64,
+    /// What arrivals, faults and choices were drawn from.
+    pub seed: u64,
+    /// The settings that the scenario had of this run, for people: `[["a day's invocations", "12,000"], …]`.
+    pub terms: Vec<(String, String)>,
+    /// As a pilot is built. None where a running mesh was rehearsed, whose settings are its own.
+    pub off: Option<Side>,
+    /// Protected.
+    pub on: Side,
+    /// The failures that the scenario is made to show, and whether they were seen where nothing protects from them.
+    pub failures: Vec<Seen>,
+    /// What must hold on the protected side.
+    pub promises: Vec<Promise>,
+}
+
+/// One run of the scenario.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Side {
+    /// The part of the offered invocations that succeeded in time and with a right answer, from 0 to 1. A degraded one
+    /// counts: it was answered as its fallback defines. A refused one counts once it has been taken at a later try.
+    pub success_rate: f64,
+    /// Invocations that callers began.
+    pub offered: u64,
+    /// Those answered in time and rightly, degraded ones included.
+    pub succeeded: u64,
+    /// Those of them that a fallback had a part in.
+    pub degraded: u64,
+    /// Those that ended otherwise, or answered after a record that was no longer true.
+    pub failed: u64,
+    /// Those that were not answered by their deadline.
+    pub expired: u64,
+    /// Those that were never taken: refused until their caller had no time left.
+    pub refused: u64,
+    /// Writes to shared records that were acknowledged, and are not in what the records hold at the end.
+    pub lost_updates: u64,
+    /// Invocations that succeeded, and answered by a record from which an acknowledged write was missing.
+    pub wrong_answers: u64,
+    /// What the model's provider refused, by its own count.
+    pub provider_429: u64,
+    /// Calls that the simulated model was sent.
+    pub model_calls: u64,
+    /// Calls that the simulated tools were sent.
+    pub tool_calls: u64,
+    /// Tool calls that the tool let hang.
+    pub tool_stalls: u64,
+    /// For how long workers of the pool stood in calls of a tool that hung, all added up, in seconds.
+    pub stalled_worker_seconds: f64,
+    /// State writes that had no answer within their time, as the agents saw it.
+    pub state_write_timeouts: u64,
+    /// Times that a caller was told to come back.
+    pub refusals: u64,
+    /// Those of them that did not say when.
+    pub refusals_without_retry_after: u64,
+    /// From an invocation's first try to a worker's beginning on it: the median.
+    pub wait_p50_ms: f64,
+    /// The same: what one in a hundred waited longer than.
+    pub wait_p99_ms: f64,
+    /// From an invocation's first try to its answer: the median of those that succeeded.
+    pub answer_p50_ms: f64,
+    /// The same: what one in a hundred waited longer than.
+    pub answer_p99_ms: f64,
+    /// Successes in a second, from the first arrival to the last end.
+    pub goodput_per_second: f64,
+    /// Tokens that the simulated model read.
+    pub tokens_input: u64,
+    /// Tokens that it wrote.
+    pub tokens_output: u64,
+    /// The most invocations that waited at a time.
+    pub depth_max: u64,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// Why invocations did not succeed, and how many, most first.
+    pub reasons: Vec<(String, u64)>,
+    /// Stretches of the run, for what is drawn over time: phases, and faults that were switched on and off.
+    pub marks: Vec<Mark>,
+    /// What happened when, in buckets of equal length without gaps, from the first arrival on.
+    pub series: Vec<Bucket>,
+}
+
+/// A stretch of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// From when on.
+    pub from_ms: u64,
+    /// Until when.
+    pub until_ms: u64,
+    /// What was so: "600 a day", "state is gone".
+    pub text: String,
+    /// Whether it is something that was done to the mesh, rather than a phase of the day.
+    pub fault: bool,
+}
+
+/// What happened in a stretch of time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// When it begins, from the first arrival on.
+    pub at_ms: u64,
+    /// How long it is.
+    pub length_ms: u64,
+    /// Invocations that callers began.
+    pub offered: u64,
+    /// Those that ended well, degraded ones included.
+    pub completed: u64,
+    /// Those of them that a fallback had a part in.
+    pub degraded: u64,
+    /// Those that ended otherwise: failed, expired, refused for good, or answered wrongly.
+    pub failed: u64,
+    /// Times that a caller was told to come back.
+    pub refusals: u64,
+    /// What waited at the end of the bucket, as the queue says.
+    pub depth: u64,
+    /// From first try to a worker's beginning: the median of those that began in it; 0 where none did.
+    pub wait_p50_ms: f64,
+    /// The same: what one in a hundred waited longer than.
+    pub wait_p99_ms: f64,
+    /// What the model's provider refused.
+    pub provider_429: u64,
+    /// Calls that the model answered.
+    pub model_answered: u64,
+    /// Workers that stood in a call of a tool that hung, at the end of the bucket.
+    pub workers_stalled: u64,
+    /// Workers that had an invocation in hand, at the end of the bucket.
+    pub workers_busy: u64,
+}
+
+/// A failure that the scenario is made to show.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Its name: "lost updates".
+    pub name: String,
+    /// Whether it was seen on the unprotected side.
+    pub seen: bool,
+    /// What was seen, with figures.
+    pub detail: String,
+}
+
+/// What must hold on the protected side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Promise {
+    /// What is promised: "no update is lost".
+    pub name: String,
+    /// Whether it held.
+    pub held: bool,
+    /// What was counted, with figures.
+    pub detail: String,
+}
+
+impl Outcome {
+    /// Whether every promise held.
+    pub fn is_kept(&self) -> bool {
+        self.promises.iter().all(|promise| promise.held)
+    }
+
+    /// A side's name and itself, the unprotected one first.
+    pub fn sides(&self) -> impl Iterator<Item = (&'static str, &Side)> {
+        self.off.iter().map(|side| ("off", side)).chain([("on", &self.on)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_have_the_same_keys() {
+        let outcome = Outcome {
+            scenario: "s".into(),
+            title: String::new(),
+            story: String::new(),
+            factor: 1.0,
+            seed: 0,
+            terms: Vec::new(),
+            off: Some(Side::default()),
+            on: Side { success_rate: 1.0, ..Side::default() },
+            failures: Vec::new(),
+            promises: vec![Promise { name: "p".into(), held: false, detail: String::new() }],
+        };
+        let document = serde_json::to_value(&outcome).expect("it has a JSON form");
+        let keys = |side: &str| document[side].as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys("off"), keys("on"));
+        assert!(!outcome.is_kept());
+        assert_eq!(serde_json::from_value::<Outcome>(document).expect("it reads back"), outcome);
+    }
+}
