@@ -6,8 +6,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// As much is read at once.
+const PIECE_BYTES: usize = 16 * 1024;
+/// As many pieces are on the way at most, in each direction; what comes behind them waits at its sender.
+const PIECES_MAX: usize = 16;
 
 /// What a [`FaultProxy`] does to bytes and connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +22,7 @@ pub enum Fault {
     None,
     /// Nothing passes, and nobody is told: a cable is out.
     Stall,
-    /// Each piece of bytes passes this much later.
+    /// Bytes pass this much later, as on a long line: what comes behind them is not held up for longer.
     Delay(Duration),
     /// New connections are closed at once; present ones are cut.
     Refuse,
@@ -118,24 +124,57 @@ enum Way {
     Answering,
 }
 
+/// Bytes that were read, and when they may go on.
+struct Piece {
+    due: Instant,
+    bytes: Vec<u8>,
+}
+
+/// Takes bytes in at one end and lets them out at the other: two halves, so that what is delayed delays nothing behind it.
 async fn pump(
+    from: impl AsyncRead + Unpin,
+    to: impl AsyncWrite + Unpin,
+    state: watch::Receiver<State>,
+    way: Way,
+) -> io::Result<()> {
+    let (pieces, coming) = mpsc::channel(PIECES_MAX);
+    tokio::try_join!(take(from, pieces, state.clone()), give(coming, to, state, way)).map(drop)
+}
+
+async fn take(
     mut from: impl AsyncRead + Unpin,
+    pieces: mpsc::Sender<Piece>,
+    state: watch::Receiver<State>,
+) -> io::Result<()> {
+    loop {
+        let mut bytes = vec![0; PIECE_BYTES];
+        let read = from.read(&mut bytes).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        bytes.truncate(read);
+        let delay = match state.borrow().fault {
+            Fault::Delay(delay) => delay,
+            _ => Duration::ZERO,
+        };
+        let piece = Piece { due: Instant::now() + delay, bytes };
+        pieces.send(piece).await.map_err(io::Error::other)?;
+    }
+}
+
+async fn give(
+    mut coming: mpsc::Receiver<Piece>,
     mut to: impl AsyncWrite + Unpin,
     mut state: watch::Receiver<State>,
     way: Way,
 ) -> io::Result<()> {
-    let mut bytes = vec![0; 16 * 1024];
-    loop {
-        let read = from.read(&mut bytes).await?;
-        if read == 0 {
-            return to.shutdown().await;
-        }
+    while let Some(Piece { due, bytes }) = coming.recv().await {
+        tokio::time::sleep_until(due).await;
         let now = state.wait_for(|now| now.fault != Fault::Stall).await.map_err(io::Error::other)?.fault;
-        match now {
-            Fault::Delay(delay) => tokio::time::sleep(delay).await,
-            Fault::LoseReply if way == Way::Answering => return Err(io::ErrorKind::ConnectionReset.into()),
-            _ => {}
+        if now == Fault::LoseReply && way == Way::Answering {
+            return Err(io::ErrorKind::ConnectionReset.into());
         }
-        to.write_all(&bytes[..read]).await?;
+        to.write_all(&bytes).await?;
     }
+    to.shutdown().await
 }

@@ -123,7 +123,7 @@ async fn who_cannot_renew_knows_that_the_lock_is_lost_before_another_has_it() {
     let state = served.state();
     state.get(&address("k")).await.expect("the connection stands");
     // The answer comes late: the time runs from when the lock was given, long before.
-    served.set(Fault::Delay(Duration::from_millis(450)));
+    served.set(Fault::Delay(Duration::from_millis(300)));
     let lock = state.lock(request().ttl(Duration::from_secs(3))).await.expect("free");
     assert!(lock.is_held());
     served.set(Fault::Stall);
