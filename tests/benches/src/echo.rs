@@ -1,13 +1,14 @@
 //! The raw baseline, in a process of its own.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::net::Ipv4Addr;
 
 use bytes::Bytes;
-use tokio::process::{Child, Command};
 use tonic::{Request, Response, Status, transport::Channel};
 
 use crate::{
-    Figures, figure,
+    Figures,
+    again::Again,
+    figure,
     load::{Call, Load, channels, drive, median, pairs},
 };
 
@@ -41,31 +42,15 @@ pub(crate) async fn serve(port: u16) {
 }
 
 /// A running echo.
-pub(crate) struct Baseline {
-    _process: Child,
-    url: String,
-}
+pub(crate) struct Baseline(Again);
 
 impl Baseline {
     pub(crate) async fn start() -> Self {
-        let socket = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let port = socket.local_addr().expect("a bound socket").port();
-        drop(socket);
-        let this = std::env::current_exe().expect("this executable");
-        let process = Command::new(this)
-            .args(["serve-echo", &port.to_string()])
-            .kill_on_drop(true)
-            .spawn()
-            .expect("this executable starts again");
-        let url = format!("http://127.0.0.1:{port}");
-        while EchoClient::connect(url.clone()).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Self { _process: process, url }
+        Self(Again::start("serve-echo").await)
     }
 
     pub(crate) async fn load(&self, callers: usize) -> Load {
-        let channels = channels(&self.url, callers).await;
+        let channels = channels(&self.0.url(), callers).await;
         drive(channels.into_iter().map(|channel| Caller { client: EchoClient::new(channel) }).collect()).await
     }
 }

@@ -8,15 +8,15 @@ use tonic::transport::Channel;
 
 use crate::{
     Figures,
-    collector::Collector,
+    again::Again,
     echo::added,
     load::{Call, Load, channels, drive},
     mesh,
 };
 
 pub(crate) async fn bench() -> Figures {
-    let collector = Collector::start().await;
-    let mesh = mesh::start_traced(&collector.endpoint, &[Peer::Simulator, Peer::State, Peer::LlmProxy]).await;
+    let collector = Again::start("serve-collector").await;
+    let mesh = mesh::start_traced(&collector.url(), &[Peer::Simulator, Peer::State, Peer::LlmProxy]).await;
     added(|callers| direct(&mesh, callers), |callers| proxied(&mesh, callers)).await
 }
 

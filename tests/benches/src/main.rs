@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod again;
 mod bare_redis;
 mod breaker;
 mod collector;
