@@ -1,5 +1,29 @@
 #![doc = include_str!("../README.md")]
 
+mod caller;
+mod day;
+mod ends;
+mod error;
+mod mesh;
 pub mod outcome;
+mod pace;
+mod play;
+mod pool;
+mod progress;
+mod rehearsal;
+pub mod report;
+pub mod scenario;
+mod side;
+mod stage;
+mod table;
+mod verdict;
+mod watch;
 
+pub use day::Terms;
+pub use error::Error;
 pub use outcome::Outcome;
+pub use progress::Progress;
+pub use rehearsal::{Ground, Rehearsal};
+pub use scenario::{Scenario, Which};
+pub use stage::Place;
+pub use table::table;

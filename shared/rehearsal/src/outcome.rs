@@ -4,7 +4,10 @@
 //! [`Outcome::factor`], they are those of the day that was rehearsed. Nothing in here was counted by the mesh itself, but
 //! [`Side::depth_max`] and [`Bucket::depth`], which only the queue can know; no promise is judged by them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The whole of it. Both sides have the same keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -172,6 +175,18 @@ impl Outcome {
     /// A side's name and itself, the unprotected one first.
     pub fn sides(&self) -> impl Iterator<Item = (&'static str, &Side)> {
         self.off.iter().map(|side| ("off", side)).chain([("on", &self.on)])
+    }
+}
+
+impl Side {
+    /// All that is one number, by its key in the document.
+    ///
+    /// # Panics
+    /// Never: all of it has a JSON form.
+    pub fn figures(&self) -> BTreeMap<String, f64> {
+        let document = serde_json::to_value(self).expect("numbers and texts have a JSON form");
+        let Value::Object(entries) = document else { return BTreeMap::new() };
+        entries.into_iter().filter_map(|(key, value)| Some((key, value.as_f64()?))).collect()
     }
 }
 

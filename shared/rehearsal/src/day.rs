@@ -1,0 +1,107 @@
+//! The day as it comes: which invocation when.
+
+mod bursts;
+
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::outcome::Mark;
+use crate::scenario::{Arrivals, Phase, Scenario};
+
+/// What the command line says of a day.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms {
+    /// A day's invocations.
+    pub volume: Option<u64>,
+    /// How many times of them.
+    pub times: Option<f64>,
+    /// What is drawn from.
+    pub seed: Option<u64>,
+}
+
+/// When everything comes, in time as it is here.
+#[derive(Debug, Clone)]
+pub struct Day {
+    /// When each invocation is asked for, in order.
+    pub arrivals: Vec<Duration>,
+    /// The phases.
+    pub phases: Vec<Mark>,
+    /// How long all of it takes.
+    pub length: Duration,
+    /// What it was drawn from.
+    pub seed: u64,
+}
+
+impl Day {
+    /// Plans a day: the same for the same seed.
+    pub fn plan(scenario: &Scenario, terms: Terms) -> Self {
+        let seed = terms.seed.unwrap_or(scenario.time.seed);
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let (mut arrivals, mut phases, mut begins) = (Vec::new(), Vec::new(), Duration::ZERO);
+        for phase in &scenario.phases {
+            let length = scenario.pace().here(*phase.length);
+            let count = (a_day(scenario, phase, terms) * share(scenario, phase)).round() as u64;
+            let mut chances: Vec<f64> = (0..count).map(|_| rng.random()).collect();
+            chances.sort_by(f64::total_cmp);
+            let place = |chance: f64| match phase.arrivals {
+                Arrivals::Even => chance,
+                Arrivals::Bursts => bursts::place(chance),
+            };
+            arrivals.extend(chances.into_iter().map(|chance| begins + length.mul_f64(place(chance))));
+            let ends = begins + length;
+            let (from_ms, until_ms) = (begins.as_millis() as u64, ends.as_millis() as u64);
+            phases.push(Mark { from_ms, until_ms, text: phase.text.clone(), fault: false });
+            begins = ends;
+        }
+        Self { arrivals, phases, length: begins, seed }
+    }
+}
+
+/// A day's invocations at a phase's pace.
+pub(crate) fn a_day(scenario: &Scenario, phase: &Phase, terms: Terms) -> f64 {
+    let base = phase.a_day.unwrap_or_else(|| terms.volume.unwrap_or(scenario.volume.a_day));
+    let times = if phase.times { terms.times.unwrap_or(scenario.volume.times) } else { 1.0 };
+    base as f64 * times
+}
+
+/// The part of a day that a phase is.
+fn share(scenario: &Scenario, phase: &Phase) -> f64 {
+    phase.length.as_secs_f64() / scenario.time.day.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario() -> Scenario {
+        Scenario::find("day-four").expect("it is built in")
+    }
+
+    #[test]
+    fn a_day_brings_what_it_is_said_to_bring_and_the_same_for_the_same_seed() {
+        let (scenario, terms) = (scenario(), Terms::default());
+        let day = Day::plan(&scenario, terms);
+        assert_eq!(day.arrivals.len(), 50 + 12_000);
+        assert!(day.arrivals.is_sorted() && day.arrivals.last().is_some_and(|last| *last <= day.length));
+        assert_eq!(day.arrivals, Day::plan(&scenario, terms).arrivals);
+        assert_ne!(day.arrivals, Day::plan(&scenario, Terms { seed: Some(9), ..terms }).arrivals);
+    }
+
+    #[test]
+    fn the_command_line_says_volume_and_times_where_a_phase_has_none_of_its_own() {
+        let terms = Terms { volume: Some(1_000), times: Some(3.0), seed: None };
+        assert_eq!(Day::plan(&scenario(), terms).arrivals.len(), 50 + 3_000);
+    }
+
+    #[test]
+    fn time_is_compressed_by_the_factor() {
+        let (whole, quick) = (scenario(), scenario().quick());
+        for scenario in [whole, quick] {
+            let day = Day::plan(&scenario, Terms::default());
+            let hours: Duration = scenario.phases.iter().map(|phase| *phase.length).sum();
+            assert_eq!(day.length.as_millis(), hours.div_f64(scenario.time.factor).as_millis());
+        }
+    }
+}

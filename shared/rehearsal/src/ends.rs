@@ -1,0 +1,97 @@
+//! The simulated ends, as they saw it. Nobody has to believe the mesh about itself.
+
+use std::ops::Sub;
+use std::time::Duration;
+
+use holdfast_simulator::Counts;
+
+use crate::error::Error;
+
+/// A look that takes longer is given up: another follows.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// The simulator.
+#[derive(Debug, Clone)]
+pub(crate) struct Ends {
+    client: reqwest::Client,
+    url: String,
+}
+
+/// What it counted, all keys and all tools together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Model calls that came.
+    pub(crate) model_calls: u64,
+    /// Those that were answered.
+    pub(crate) model_answered: u64,
+    /// Those that were refused with 429.
+    pub(crate) refused: u64,
+    /// Tokens read.
+    pub(crate) tokens_input: u64,
+    /// Tokens written.
+    pub(crate) tokens_output: u64,
+    /// Tool calls that came.
+    pub(crate) tool_calls: u64,
+    /// Those that a fault let hang.
+    pub(crate) hung: u64,
+}
+
+impl Ends {
+    pub(crate) fn at(url: &str) -> Self {
+        Self { client: reqwest::Client::new(), url: url.trim_end_matches('/').to_owned() }
+    }
+
+    /// What was counted so far.
+    pub(crate) async fn tally(&self) -> Result<Tally, Error> {
+        Ok(Tally::of(&self.counts().await?))
+    }
+
+    /// Whether it knows a key of a provider: no rehearsal is played against a model that is not simulated.
+    pub(crate) async fn knows(&self, key: &str) -> Result<bool, Error> {
+        Ok(self.counts().await?.keys.contains_key(key))
+    }
+
+    async fn counts(&self) -> Result<Counts, Error> {
+        let missing = |error: reqwest::Error| {
+            Error::Mesh(format!("the simulator at {} does not tell what it counted: {error}", self.url))
+        };
+        let answer = self.client.get(format!("{}/admin/counts", self.url)).timeout(ANSWER_WITHIN).send().await;
+        answer.and_then(reqwest::Response::error_for_status).map_err(missing)?.json().await.map_err(missing)
+    }
+}
+
+impl Tally {
+    fn of(counts: &Counts) -> Self {
+        let mut tally = Self::default();
+        for key in counts.keys.values() {
+            tally.model_calls += key.requests;
+            tally.model_answered += key.answered;
+            tally.refused += key.refused;
+            tally.tokens_input += key.prompt_tokens;
+            tally.tokens_output += key.completion_tokens;
+        }
+        for tool in counts.tools.values() {
+            tally.tool_calls += tool.calls;
+            tally.hung += tool.hung;
+        }
+        tally
+    }
+}
+
+impl Sub for Tally {
+    type Output = Self;
+
+    /// What came since; a simulator that was started anew since began at nothing.
+    fn sub(self, before: Self) -> Self {
+        let since = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
+        Self {
+            model_calls: since(self.model_calls, before.model_calls),
+            model_answered: since(self.model_answered, before.model_answered),
+            refused: since(self.refused, before.refused),
+            tokens_input: since(self.tokens_input, before.tokens_input),
+            tokens_output: since(self.tokens_output, before.tokens_output),
+            tool_calls: since(self.tool_calls, before.tool_calls),
+            hung: since(self.hung, before.hung),
+        }
+    }
+}

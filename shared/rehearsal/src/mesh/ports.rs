@@ -1,0 +1,31 @@
+use std::net::{Ipv4Addr, TcpListener};
+
+/// Below the range from which systems give ports away by themselves, so that nothing else takes one in between.
+const PORTS: std::ops::Range<u16> = 14_000..31_900;
+
+/// The first of so many neighbouring ports that were free a moment ago. The start depends on the process, so that rehearsals
+/// beside each other rarely try the same.
+pub(super) fn free_range(count: u16) -> Option<u16> {
+    let start = PORTS.start + (std::process::id() % 1_400) as u16 * 10;
+    (start..PORTS.end)
+        .chain(PORTS.start..start)
+        .step_by(usize::from(count))
+        .find(|base| (0..count).map(|offset| bind(base + offset)).collect::<Option<Vec<_>>>().is_some())
+}
+
+fn bind(port: u16) -> Option<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_never_part_of_a_range() {
+        let base = free_range(4).expect("there are free ports");
+        let _taken = bind(base + 2).expect("it was free");
+        let next = free_range(4).expect("there are free ports");
+        assert!(!(next..next + 4).contains(&(base + 2)));
+    }
+}

@@ -1,0 +1,70 @@
+//! The pool: workers by the SDK, with an agent whose every step is the rehearsal's own, so that it knows what was acknowledged to
+//! whom, and when.
+
+pub(crate) mod books;
+mod clerk;
+mod floor;
+mod ledger;
+mod model;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_sdk::{Context, Json, Worker};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::scenario::{Scenario, Which};
+use crate::stage::Place;
+use books::Books;
+use clerk::Clerk;
+pub(crate) use clerk::{Answer, Task};
+pub(crate) use floor::Floor;
+pub(crate) use ledger::{Ledger, account};
+
+/// Nobody waits for work that nobody waits for.
+const DRAIN: Duration = Duration::from_millis(200);
+
+/// Workers at work.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    stop: CancellationToken,
+    worker: JoinHandle<Result<(), holdfast_sdk::Error>>,
+    /// What it knows.
+    pub(crate) books: Arc<Books>,
+    /// Who does what now.
+    pub(crate) floor: Arc<Floor>,
+}
+
+impl Pool {
+    /// Lets the workers begin.
+    pub(crate) fn start(scenario: &Scenario, which: Which, place: &Place) -> Self {
+        let books = Arc::new(Books::new(scenario.agent.records));
+        let floor = Arc::new(Floor::new(scenario.pace().here(*scenario.agent.stalled_after)));
+        let clerk = Arc::new(Clerk::new(scenario, which, place, Arc::clone(&books), Arc::clone(&floor)));
+        let worker = Worker::new(place.gateway.as_str())
+            .api_key(&place.key)
+            .name("rehearsal")
+            .concurrency(scenario.pool.workers)
+            .drain(DRAIN)
+            .agent(scenario.agent.name.as_str(), move |context: Context, input: Json| {
+                let clerk = Arc::clone(&clerk);
+                async move { clerk.work(context, input).await }
+            });
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let worker = tokio::spawn(worker.run(stopped));
+        Self { stop, worker, books, floor }
+    }
+
+    /// Ends the work.
+    pub(crate) async fn stop(self) -> Result<(), Error> {
+        self.stop.cancel();
+        match self.worker.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(refused)) => Err(Error::Mesh(format!("the mesh would not have the workers: {refused}"))),
+            Err(panicked) => Err(Error::Machine(format!("the workers broke: {panicked}"))),
+        }
+    }
+}

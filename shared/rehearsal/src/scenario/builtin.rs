@@ -1,0 +1,24 @@
+//! The scenarios that are built in.
+
+use super::Scenario;
+
+/// By name.
+const ALL: [(&str, &str); 1] = [("day-four", include_str!("../../scenarios/day-four.toml"))];
+
+/// Their names.
+pub(super) fn names() -> Vec<&'static str> {
+    ALL.iter().map(|(name, _)| *name).collect()
+}
+
+/// The text of one.
+pub(super) fn text(name: &str) -> Option<&'static str> {
+    ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// All of them.
+///
+/// # Panics
+/// Never: a test reads each.
+pub(super) fn all() -> Vec<Scenario> {
+    ALL.iter().map(|(name, text)| Scenario::parse(name, text).expect("a test reads each")).collect()
+}

@@ -1,0 +1,66 @@
+use toml::Table;
+
+use super::*;
+
+const DAY: &str = include_str!("../../scenarios/day-four.toml");
+
+#[test]
+fn the_built_in_scenarios_hold() {
+    for (name, title) in Scenario::all() {
+        assert_eq!(Scenario::find(&name).expect("it holds").title, title);
+    }
+}
+
+#[test]
+fn what_does_not_hold_is_named_with_its_line_and_key() {
+    let line =
+        |text: &str, wanted: &str| text.lines().position(|line| line.starts_with(wanted)).expect("it is there") + 1;
+    for (from, into, key, why) in [
+        ("factor = ", "factor = 0.5 #", "time.factor", "must be at least 1"),
+        ("deadline = ", "deadline = 5 #", "time.deadline", "a span of time"),
+        ("workers = ", "wrokers = 10 #", "pool.wrokers", "unknown field"),
+        ("writes = ", "writes = \"boldly\" #", "off.writes", "unknown variant"),
+    ] {
+        let text = DAY.replacen(from, into, 1);
+        let error = Scenario::parse("s.toml", &text).expect_err("it does not hold").to_string();
+        let start = format!("s.toml:{}: {key}: ", line(&text, into));
+        assert!(error.starts_with(&start) && error.contains(why), "{error}, not {start}… {why}");
+    }
+}
+
+#[test]
+fn a_promise_is_about_a_figure_that_exists() {
+    let text = DAY.replacen("figure = \"lost_updates\"", "figure = \"lost_hope\"", 1);
+    let error = Scenario::parse("s.toml", &text).expect_err("there is no such figure").to_string();
+    assert!(error.contains("lost_hope") && error.contains("provider_429"), "{error}");
+}
+
+#[test]
+fn a_name_that_is_nothing_says_what_there_is() {
+    let error = Scenario::find("day-five").expect_err("there is none").to_string();
+    assert!(error.contains("day-four"), "{error}");
+}
+
+#[test]
+fn both_sides_live_in_the_same_compressed_time_with_settings_of_their_own() {
+    let scenario = Scenario::find("day-four").expect("it is built in");
+    let side = |which| scenario.configuration(which, 7).parse::<Table>().expect("it is TOML");
+    let (off, on) = (side(Which::Off), side(Which::On));
+    for table in [&off, &on] {
+        let hang = table["simulator"]["tools"]["risk_score"]["faults"]["hang_for"].as_str().expect("a span");
+        let hang = humantime::parse_duration(hang).expect("a span");
+        assert!((hang.as_secs_f64() * scenario.time.factor - 30.0).abs() < 0.01, "{hang:?}");
+        assert_eq!(table["simulator"]["seed"].as_integer(), Some(7));
+    }
+    assert_ne!(off["queue"], on["queue"]);
+    assert_ne!(off["tools"]["risk_score"]["timeout"], on["tools"]["risk_score"]["timeout"]);
+    assert_eq!(off["simulator"], on["simulator"], "the world outside is the same for both");
+}
+
+#[test]
+fn a_short_form_is_the_same_story_with_fewer_invocations() {
+    let whole = Scenario::find("day-four").expect("it is built in");
+    let quick = whole.clone().quick();
+    let length = |scenario: &Scenario| scenario.phases.iter().map(|phase| *phase.length).sum::<std::time::Duration>();
+    assert!(length(&quick) < length(&whole) && !quick.promises.is_empty() && !quick.failures.is_empty());
+}

@@ -1,0 +1,36 @@
+//! What came of single phases: a day as a whole can hide what happened in one of its hours.
+
+use std::time::{Duration, Instant};
+
+use super::{Record, Spread};
+use crate::caller::Ended;
+use crate::outcome::{Mark, Part};
+
+/// Each phase by itself.
+pub(super) fn of(record: &Record) -> Vec<Part> {
+    record.marks.iter().map(|mark| part(record, mark)).collect()
+}
+
+fn part(record: &Record, mark: &Mark) -> Part {
+    let time = |ms| record.began + Duration::from_millis(ms);
+    let (from, until) = (time(mark.from_ms), time(mark.until_ms));
+    let within = |at: Instant| (from..until).contains(&at);
+    let asked = || record.ended.iter().zip(&record.begun).filter(|(ended, _)| within(ended.asked));
+    let is_well = |ended: &&Ended| ended.end.is_well();
+    let offered = asked().count() as u64;
+    let succeeded = asked().map(|(ended, _)| ended).filter(is_well).count() as u64;
+    // What a phase achieved is what came to its end in it, whenever it was asked for.
+    let achieved = record.ended.iter().filter(is_well).filter(|ended| within(ended.ended)).count();
+    let waits = asked().filter_map(|(ended, begun)| Some(begun.as_ref()?.saturating_duration_since(ended.asked)));
+    let waits: Spread = waits.collect();
+    Part {
+        phase: mark.text.clone(),
+        offered,
+        succeeded,
+        success_rate: if offered == 0 { 0.0 } else { succeeded as f64 / offered as f64 },
+        goodput_per_second: achieved as f64 / (until - from).as_secs_f64().max(f64::MIN_POSITIVE),
+        wait_p50_ms: waits.at(0.5),
+        wait_p99_ms: waits.at(0.99),
+        refusals: asked().map(|(ended, _)| ended.refusals.len() as u64).sum(),
+    }
+}

@@ -1,0 +1,108 @@
+//! What a rehearsal came to, for people.
+
+use std::fmt::Write as _;
+
+use crate::outcome::{Outcome, Side};
+use crate::verdict::shown;
+
+/// The rows: a figure, and what it is called.
+const ROWS: [(&str, &str); 19] = [
+    ("success_rate", "succeeded in time, rightly"),
+    ("offered", "invocations"),
+    ("succeeded", "  succeeded"),
+    ("degraded", "    of these by a fallback"),
+    ("failed", "  failed"),
+    ("expired", "  too late"),
+    ("refused", "  never taken"),
+    ("lost_updates", "updates lost"),
+    ("wrong_answers", "wrong answers"),
+    ("state_write_timeouts", "state writes timed out"),
+    ("provider_429", "429 from the provider"),
+    ("tool_stalls", "tool calls that hung"),
+    ("stalled_worker_seconds", "worker seconds in such calls"),
+    ("refusals", "told to come back"),
+    ("refusals_without_retry_after", "  without saying when"),
+    ("wait_p50_ms", "wait for a worker, median, ms"),
+    ("wait_p99_ms", "  99% within, ms"),
+    ("depth_max", "most that waited"),
+    ("goodput_per_second", "good answers a second"),
+];
+
+/// The whole table, with what was seen and what held.
+pub fn table(outcome: &Outcome) -> String {
+    let mut text = format!("{}: {}\n", outcome.scenario, outcome.title);
+    let factor = shown("factor", outcome.factor);
+    writeln!(text, "Time ran {factor} times as fast as on the day; the times below are as they were here.\n").ok();
+    let columns: Vec<(&str, &Side)> = outcome.sides().collect();
+    write!(text, "{:<32}", "").ok();
+    columns.iter().for_each(|(name, _)| text.push_str(&format!("{name:>14}")));
+    text.push('\n');
+    let mut rows: Vec<(&str, Vec<String>)> = ROWS.iter().map(|(key, label)| (*label, cells(&columns, key))).collect();
+    let tokens = |side: &Side| format!("{}", side.tokens_input + side.tokens_output);
+    rows.push(("tokens read and written", columns.iter().map(|(_, side)| tokens(side)).collect()));
+    for (label, cells) in rows {
+        write!(text, "{label:<32}").ok();
+        cells.iter().for_each(|cell| text.push_str(&format!("{cell:>14}")));
+        text.push('\n');
+    }
+    for (name, side) in &columns {
+        if !side.reasons.is_empty() {
+            let reasons: Vec<_> = side.reasons.iter().map(|(why, count)| format!("{why} {count}")).collect();
+            writeln!(text, "\nwhy not, {name}: {}", reasons.join(", ")).ok();
+        }
+    }
+    verdicts(&mut text, outcome);
+    text
+}
+
+fn cells(columns: &[(&str, &Side)], key: &str) -> Vec<String> {
+    let figure = |side: &Side| side.figures().get(key).map_or(String::new(), |figure| shown(key, *figure));
+    columns.iter().map(|(_, side)| figure(side)).collect()
+}
+
+fn verdicts(text: &mut String, outcome: &Outcome) {
+    if outcome.off.is_some() && !outcome.failures.is_empty() {
+        text.push_str("\nwithout protection\n");
+        for failure in &outcome.failures {
+            let mark = if failure.seen { "seen    " } else { "not seen" };
+            writeln!(text, "  {mark}  {} ({})", failure.name, failure.detail).ok();
+        }
+    }
+    text.push_str("\nprotected\n");
+    for promise in &outcome.promises {
+        let mark = if promise.held { "kept    " } else { "BROKEN  " };
+        writeln!(text, "  {mark}  {} ({})", promise.name, promise.detail).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Promise;
+
+    #[test]
+    fn every_row_is_a_figure() {
+        let figures = Side::default().figures();
+        for (key, _) in ROWS {
+            assert!(figures.contains_key(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_broken_promise_is_seen_at_once() {
+        let outcome = Outcome {
+            scenario: "s".into(),
+            title: "t".into(),
+            story: String::new(),
+            factor: 120.0,
+            seed: 0,
+            terms: Vec::new(),
+            off: None,
+            on: Side { offered: 7, ..Side::default() },
+            failures: Vec::new(),
+            promises: vec![Promise { name: "no update is lost".into(), held: false, detail: String::new() }],
+        };
+        let text = table(&outcome);
+        assert!(text.contains("BROKEN    no update is lost") && text.contains("120 times"), "{text}");
+    }
+}
