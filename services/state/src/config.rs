@@ -19,6 +19,9 @@ pub const TTL_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3_600);
 /// A connection for each of them, at each process: more do not make a database faster.
 const LANES_MAX: usize = 16;
 
+/// A rehearsed disk is slow, not gone.
+const COMMIT_DELAY_MAX: Duration = Duration::from_secs(60);
+
 /// How long the knowledge of who decides may be believed.
 const DECIDER_LEASE: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(20);
 
@@ -36,6 +39,8 @@ pub struct Config {
     pub cache: Size,
     /// Records in memory for reads that allow staleness.
     pub stale_cache: Size,
+    /// Without a PostgreSQL: what each commit to the store takes longer than it does. For rehearsals: a slow disk.
+    pub commit_delay: Span,
     /// With a PostgreSQL: connections that write, shards shared out among them.
     pub lanes: usize,
     /// With a Redis: how long a process believes what it has read of who decides.
@@ -114,6 +119,7 @@ impl Default for Config {
             message_max: Size::from_mib(16),
             cache: Size::from_mib(256),
             stale_cache: Size::from_mib(32),
+            commit_delay: Span::from_secs(0),
             lanes: 2,
             decider_lease: Span::from_secs(10),
             fences_cached: 100_000,
@@ -175,6 +181,9 @@ impl Config {
         }
         if !(1..=LANES_MAX).contains(&self.lanes) {
             return invalid("lanes", format!("must be from 1 to {LANES_MAX}"));
+        }
+        if *self.commit_delay > COMMIT_DELAY_MAX {
+            return invalid("commit_delay", "must be at most 1m".into());
         }
         if self.watches_max == 0 {
             return invalid("watches_max", "must be at least 1".into());

@@ -20,7 +20,7 @@ use crate::{
     postgres::Postgres,
     redis::{Redis, RedisPlace},
     state::State,
-    store::{postgres, sqlite},
+    store::{HeldUp, postgres, sqlite},
     takeover::Takeover,
 };
 
@@ -61,7 +61,8 @@ async fn decide(
     stop: &Stop,
 ) -> Result<(Arc<dyn Decider>, JoinHandle<()>), ServeError> {
     let Some(url) = &common.database.url else {
-        let opened = sqlite::open(&common.data.dir, now_micros()).map_err(ServeError::other)?;
+        let mut opened = sqlite::open(&common.data.dir, now_micros()).map_err(ServeError::other)?;
+        opened.journal = HeldUp::by(*config.commit_delay, opened.journal);
         let place = Embedded::start(opened, config)?;
         let duties = tokio::spawn(embedded::upkeep::run(place.clone(), config.clone(), stop.clone()));
         return Ok((Arc::new(place), duties));

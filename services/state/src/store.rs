@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub(crate) mod conformance;
 mod flush;
+mod held_up;
 pub mod postgres;
 pub mod sqlite;
 
@@ -20,6 +21,7 @@ use crate::domain::{
 };
 
 pub use flush::{Bound, Change, FenceChange, FenceScope, Flush, Step};
+pub use held_up::HeldUp;
 
 /// A flush that was not stored, as far as is known.
 #[derive(Debug, Clone)]

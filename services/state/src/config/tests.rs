@@ -23,6 +23,7 @@ fn settings_that_contradict_each_other_name_their_key() {
         ("[state]\nvalue_max = \"0B\"\n", "state.value_max"),
         ("[state]\nvalue_max = \"16MiB\"\n", "state.message_max"),
         ("[state]\nlanes = 0\n", "state.lanes"),
+        ("[state]\ncommit_delay = \"2m\"\n", "state.commit_delay"),
         ("[state]\ndecider_lease = \"1m\"\n", "state.decider_lease"),
         ("[state.waiting]\nbytes_max = \"1MiB\"\n", "state.waiting.bytes_max"),
         ("[state.keep]\ntombstones = \"1h\"\n", "state.keep.tombstones"),
