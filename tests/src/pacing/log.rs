@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 use std::time::Duration;
 
 use holdfast_simulator::ModelCall;
@@ -25,6 +26,10 @@ pub(super) struct Log {
 }
 
 impl Log {
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
     pub(super) fn new(calls: &[ModelCall]) -> Self {
         let times = calls.iter().filter(|call| call.refused_by.is_none());
         let mut calls: Vec<_> = times.map(|call| (call.at_us, call.ended_us.unwrap_or(call.at_us))).collect();
@@ -53,9 +58,8 @@ impl Log {
         ideal.last().map_or(0.0, |last| *last as f64 / 1e6) / self.took().as_secs_f64()
     }
 
-    /// How long each arrival, but so many at first, came after the moment at which the limits allowed it, as far as our side
-    /// could know.
-    pub(super) fn late(&self, allowed: &Allowed, but: usize) -> Vec<Duration> {
+    /// How long each of these arrivals came after the moment at which the limits allowed it, as far as our side could know.
+    pub(super) fn late(&self, allowed: &Allowed, which: Range<usize>) -> Vec<Duration> {
         let mut ends: Vec<u64> = self.calls.iter().map(|(_, ended)| *ended).collect();
         let mut certain: Vec<u64> =
             self.calls.iter().map(|(arrived, ended)| (*ended).min(arrived + TRANSIT_US)).collect();
@@ -68,7 +72,7 @@ impl Log {
             let from = free.max(window)?;
             Some(Duration::from_micros(arrived.saturating_sub(from)))
         };
-        self.calls.iter().enumerate().skip(but).filter_map(late).collect()
+        self.calls.iter().enumerate().take(which.end).skip(which.start).filter_map(late).collect()
     }
 }
 
@@ -88,9 +92,9 @@ mod tests {
     #[test]
     fn nobody_is_late_who_comes_when_a_place_is_free() {
         let (log, two) = (log(&[0, 0, 10, 13, 23]), Allowed { at_once: 2, window: None });
-        let late: Vec<_> = log.late(&two, 0).iter().map(Duration::as_micros).collect();
+        let late: Vec<_> = log.late(&two, 0..5).iter().map(Duration::as_micros).collect();
         assert_eq!(late, [0, 3, 3]);
-        assert_eq!(log.late(&two, 4).len(), 1);
+        assert_eq!(log.late(&two, 4..5).len(), 1);
         assert!((log.used(&two) - 20.0 / 23.0).abs() < 1e-9);
     }
 
@@ -98,7 +102,7 @@ mod tests {
     fn a_window_holds_up_who_comes_too_early_for_it() {
         let window = Some((2, Duration::from_micros(100)));
         let (log, two) = (log(&[0, 1, 112, 112]), Allowed { at_once: 2, window });
-        let late: Vec<_> = log.late(&two, 0).iter().map(Duration::as_micros).collect();
+        let late: Vec<_> = log.late(&two, 0..5).iter().map(Duration::as_micros).collect();
         assert_eq!(late, [2, 1], "one window after an answer began");
         assert!((log.used(&two) - 100.0 / 112.0).abs() < 1e-9, "and none after an arrival");
     }

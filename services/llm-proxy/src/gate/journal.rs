@@ -42,6 +42,9 @@ const SLOTS_MAX: usize = 1 << 18;
 const SPARE: usize = 64;
 /// Slots so near to each other are written as one.
 const NEAR: usize = 100;
+/// The file is made by writes of this size: the page cache keeps what was written at once together, and each later write to
+/// it takes time with its size (ext4: 4 µs where 10 MiB were written at once, 1 µs by pieces).
+const PIECE: usize = 32 << 10;
 /// The most slots whose end is not written.
 const PENDING_MAX: usize = 64;
 
@@ -266,8 +269,10 @@ fn write(path: &Path, boot: Option<&str>, lost: Option<Duration>, image: &[u8]) 
     bytes[BOOT_AT..BOOT_AT + length].copy_from_slice(&boot[..length]);
     bytes.extend_from_slice(image);
     let fresh = path.with_extension("fresh");
-    fs::write(&fresh, &bytes)?;
-    let file = File::options().read(true).write(true).open(&fresh)?;
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(&fresh)?;
+    for (piece, bytes) in bytes.chunks(PIECE).enumerate() {
+        file.write_all_at(bytes, (piece * PIECE) as u64)?;
+    }
     file.sync_all()?;
     fs::rename(&fresh, path)?;
     if let Some(dir) = path.parent() {
