@@ -12,7 +12,7 @@ mod redis;
 mod scratch;
 mod server;
 
-pub use collector::{Collector, ReceivedSpan};
+pub use collector::{Collector, ReceivedMetrics, ReceivedSpan};
 pub use executable::{data, executable};
 pub use fault_proxy::{Fault, FaultProxy};
 pub use mesh::{Mesh, MeshBuilder};

@@ -43,6 +43,11 @@ impl Postgres {
         self.port
     }
 
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        self.scratch.path()
+    }
+
     /// Kills it with SIGKILL, and waits until its children have noticed and ended: until then they commit what they have.
     pub async fn kill(&mut self) {
         self.process.kill().await;

@@ -1,0 +1,169 @@
+//! Sends the page to a collector, now and then. There is no queue: a push that fails is made up for by the next one, which
+//! has all that this one had.
+
+use std::time::{Duration, SystemTime};
+
+use metrics::{Unit, counter, describe_counter};
+use opentelemetry_proto::tonic::{
+    collector::metrics::v1::{ExportMetricsServiceRequest, metrics_service_client::MetricsServiceClient},
+    common::v1::InstrumentationScope,
+    metrics::v1::{Metric, ResourceMetrics, ScopeMetrics, metric::Data},
+    resource::v1::Resource as WireResource,
+};
+use opentelemetry_sdk::Resource;
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
+};
+use tonic::{Request, Status, metadata::MetadataMap, transport::Channel};
+
+use super::{
+    Shown,
+    otlp::{self, Times},
+    settings::Settings,
+};
+
+/// The last push may keep a process from ending for so long.
+const LAST_WITHIN: Duration = Duration::from_secs(2);
+/// Series in one message: collectors take 4 MiB, and a histogram is half a kilobyte.
+const SERIES_MAX: usize = 2_000;
+
+pub(super) fn describe() {
+    describe_counter!(
+        "holdfast_metric_pushes_total",
+        Unit::Count,
+        "Pushes of all metrics to the collector by outcome: exported, failed."
+    );
+}
+
+/// The task that pushes. It ends by [`Pusher::stop`].
+#[derive(Debug)]
+pub(crate) struct Pusher {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Pusher {
+    pub(super) fn start(shown: Shown, resource: &Resource, settings: Settings) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let attributes = resource.iter().map(|(name, value)| otlp::text(name.as_str(), value.to_string()));
+        let push = Push {
+            shown,
+            resource: WireResource { attributes: attributes.collect(), ..WireResource::default() },
+            client: MetricsServiceClient::new(settings.endpoint.connect_lazy()),
+            headers: settings.headers,
+            timeout: settings.timeout,
+            fails: false,
+        };
+        Self { stop, task: tokio::spawn(push.run(settings.every, stopped)) }
+    }
+
+    /// Pushes what was counted last, unless that takes too long.
+    pub(crate) async fn stop(self) {
+        let _ = self.stop.send(());
+        if let Err(error) = self.task.await {
+            tracing::warn!(%error, "metrics were not pushed to the end");
+        }
+    }
+}
+
+struct Push {
+    shown: Shown,
+    resource: WireResource,
+    client: MetricsServiceClient<Channel>,
+    headers: MetadataMap,
+    timeout: Duration,
+    /// The last push came to nothing: that is said once, not each minute.
+    fails: bool,
+}
+
+impl Push {
+    async fn run(mut self, every: Duration, mut stopped: oneshot::Receiver<()>) {
+        let mut ticks = interval_at(Instant::now() + every, every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let pushing = async {
+            loop {
+                ticks.tick().await;
+                self.once().await;
+            }
+        };
+        tokio::select! {
+            () = pushing => {}
+            _ = &mut stopped => {}
+        }
+        self.timeout = self.timeout.min(LAST_WITHIN);
+        self.once().await;
+    }
+
+    /// Pushes everything, and tells what became of it.
+    async fn once(&mut self) -> bool {
+        let outcome = self.send().await;
+        let name = if outcome.is_ok() { "exported" } else { "failed" };
+        counter!("holdfast_metric_pushes_total", "outcome" => name).increment(1);
+        match &outcome {
+            Err(error) if !self.fails => {
+                tracing::warn!(error = %error.message(), code = ?error.code(), "the collector does not take metrics");
+            }
+            Ok(()) if self.fails => tracing::info!("the collector takes metrics again"),
+            _ => {}
+        }
+        self.fails = outcome.is_err();
+        outcome.is_ok()
+    }
+
+    async fn send(&mut self) -> Result<(), Status> {
+        let times = Times::new(self.shown.since, SystemTime::now());
+        let metrics = otlp::metrics(&self.shown.page(), &self.shown.units, times);
+        let within = self.timeout;
+        let all = async {
+            for metrics in messages(metrics) {
+                self.send_one(metrics).await?;
+            }
+            Ok(())
+        };
+        timeout(within, all).await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")))
+    }
+
+    async fn send_one(&mut self, metrics: Vec<Metric>) -> Result<(), Status> {
+        let scope = InstrumentationScope { name: "holdfast".into(), ..InstrumentationScope::default() };
+        let scope_metrics = vec![ScopeMetrics { scope: Some(scope), metrics, ..ScopeMetrics::default() }];
+        let resource = Some(self.resource.clone());
+        let resource_metrics = vec![ResourceMetrics { resource, scope_metrics, ..ResourceMetrics::default() }];
+        let mut request = Request::new(ExportMetricsServiceRequest { resource_metrics });
+        *request.metadata_mut() = self.headers.clone();
+        let answer = self.client.export(request).await?.into_inner();
+        match answer.partial_success {
+            Some(partly) if partly.rejected_data_points > 0 => Err(Status::invalid_argument(partly.error_message)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Metrics in messages of a bounded size. A metric is not divided: how many series it has is bounded where it is counted.
+fn messages(metrics: Vec<Metric>) -> Vec<Vec<Metric>> {
+    let mut messages = vec![Vec::new()];
+    let mut series = 0;
+    for metric in metrics {
+        let more = series_of(&metric);
+        if series > 0 && series + more > SERIES_MAX {
+            messages.push(Vec::new());
+            series = 0;
+        }
+        series += more;
+        messages.last_mut().expect("there is one from the start").push(metric);
+    }
+    messages
+}
+
+fn series_of(metric: &Metric) -> usize {
+    match &metric.data {
+        Some(Data::Sum(sum)) => sum.data_points.len(),
+        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
+        Some(Data::Histogram(histogram)) => histogram.data_points.len(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;
