@@ -15,6 +15,7 @@ pub mod overload;
 pub mod pacing;
 pub mod patience;
 pub mod queue_kills;
+pub mod rehearsal_report;
 pub mod retail;
 pub mod shared_limit;
 pub mod simulated;

@@ -1,6 +1,7 @@
 //! `tests/prove NAME`: what measures time, runs long or loads the machine. Prints what it did, how many faults it really
 //! injected, and one JSON line of figures; fails when a promise is broken or its own floor of work is not reached.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -10,8 +11,8 @@ use holdfast_tests::kill_storm::{self, Stage, Storm};
 use holdfast_tests::load::{self, Findings, Size, Store};
 use holdfast_tests::pacing::{self, Scale};
 use holdfast_tests::{
-    backlog, cascade, counting, fairness, llm_fairness, llm_trace, overload, queue_kills, retail, shared_limit,
-    state_load, streams, tool_effects, tool_hang,
+    backlog, cascade, counting, fairness, llm_fairness, llm_trace, overload, queue_kills, rehearsal_report, retail,
+    shared_limit, state_load, streams, tool_effects, tool_hang,
 };
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ impl From<Findings> for Verdict {
     }
 }
 
-const PROOFS: [(&str, &str); 18] = [
+const PROOFS: [(&str, &str); 19] = [
     ("accounts", "12,000 invocations that read, think and write one of 50 shared records: conditionally, and blindly"),
     ("backlog", "leases with a million waiting, beside a thousand, on both stores; or --embedded, or --postgres"),
     (
@@ -44,6 +45,10 @@ const PROOFS: [(&str, &str); 18] = [
         "40 callers where 20 are allowed at once, 2,000 calls where 600 are a minute; time 20 times as fast, or --real",
     ),
     ("queue_kills", "kill -9 of the queue between acknowledging and leasing, 200 times"),
+    (
+        "rehearsal_report",
+        "a rehearsal's report in a real browser, light and dark, on a telephone and on paper; or the FILE named",
+    ),
     ("retail_kills", "the retail desk's cases, three times over, while every service is killed in turn"),
     ("shared_limit", "three llm-proxies and one limit of a provider, through a Redis; one is killed in the middle"),
     (
@@ -79,6 +84,7 @@ async fn main() -> ExitCode {
         "overload" => overload::run(size(), store()).await.into(),
         "pacing" => pacing::run(size(), if has("--real") { Scale::Real } else { Scale::Compressed }).await.into(),
         "queue_kills" => queue_kills().await,
+        "rehearsal_report" => rehearsal_report::run(named()).await.into(),
         "retail_kills" => retail_kills().await,
         "shared_limit" => shared_limit::run(size()).await.into(),
         "state_histories" => state_histories().await,
@@ -100,6 +106,11 @@ async fn main() -> ExitCode {
 
 fn port() -> u16 {
     std::env::args().nth(2).and_then(|port| port.parse().ok()).expect("a port")
+}
+
+/// The file that is named after the proof.
+fn named() -> Option<PathBuf> {
+    std::env::args().nth(2).filter(|argument| !argument.starts_with("--")).map(PathBuf::from)
 }
 
 fn has(option: &str) -> bool {

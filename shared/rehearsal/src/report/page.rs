@@ -1,0 +1,88 @@
+//! What the template shows, in the order in which it shows it.
+
+use askama::Template;
+
+use super::figures::{self, Rows};
+use super::numbers::{count, decimal, share};
+use super::plot::{self, Entry, Frame, Plot, Stretch};
+use super::sentences;
+use crate::Outcome;
+use crate::outcome::Side;
+
+/// The report.
+#[derive(Template)]
+#[template(path = "page.html")]
+pub(super) struct Page<'a> {
+    outcome: &'a Outcome,
+    headline: String,
+    verdict: String,
+    /// By what times were divided; None where they were not.
+    factor: Option<String>,
+    cards: Vec<Card<'a>>,
+    plots: Vec<Plot>,
+    chapters: Vec<Rows>,
+}
+
+/// A side at a glance, and what only it has.
+struct Card<'a> {
+    class: &'static str,
+    name: &'static str,
+    /// As it stands in the document.
+    rate: f64,
+    rate_text: String,
+    sentence: String,
+    stretches: Vec<Stretch>,
+    reasons: Vec<(&'a str, String)>,
+    entries: Vec<Entry>,
+}
+
+impl<'a> Page<'a> {
+    /// What is to be shown of an outcome.
+    pub(super) fn of(outcome: &'a Outcome) -> Self {
+        Self {
+            outcome,
+            headline: sentences::headline(outcome),
+            verdict: sentences::verdict(outcome),
+            factor: (outcome.factor != 1.0).then(|| factor(outcome.factor)),
+            cards: outcome.sides().map(|(class, side)| Card::of(class, side)).collect(),
+            plots: plot::plots(outcome),
+            chapters: figures::table(outcome),
+        }
+    }
+
+    fn story(&self) -> impl Iterator<Item = &str> {
+        self.outcome.story.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty())
+    }
+
+    fn has_stretches(&self) -> bool {
+        self.cards.iter().any(|card| !card.stretches.is_empty())
+    }
+
+    fn has_reasons(&self) -> bool {
+        self.cards.iter().any(|card| !card.reasons.is_empty())
+    }
+
+    fn is_kept(&self) -> bool {
+        self.outcome.is_kept()
+    }
+}
+
+impl<'a> Card<'a> {
+    fn of(class: &'static str, side: &'a Side) -> Self {
+        Self {
+            class,
+            name: plot::name(class),
+            rate: side.success_rate,
+            rate_text: share(side.success_rate),
+            sentence: sentences::side(side),
+            stretches: plot::stretches(side),
+            reasons: side.reasons.iter().map(|(reason, times)| (reason.as_str(), count(*times))).collect(),
+            entries: plot::entries(side),
+        }
+    }
+}
+
+/// `20`, or `2.5`.
+fn factor(factor: f64) -> String {
+    if factor.fract() == 0.0 { count(factor as u64) } else { decimal(factor) }
+}
