@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod budgets;
+mod canary;
 mod cascade;
 mod counting;
 mod disk;
@@ -18,8 +19,10 @@ mod model_keys;
 mod model_limit;
 mod observed;
 mod openai;
+mod pushed_metrics;
 mod python;
 mod queue_kills;
+mod rehearse;
 mod retail;
 mod sdk_example;
 mod shared_circuits;

@@ -27,6 +27,12 @@ async fn every_metric_of_an_invocation_is_on_the_pages_once_it_has_ended() {
     demonstrate(&mesh).await;
     let wanted = [
         (Peer::Queue, "holdfast_queue_depth{agent=\"disputes\"}"),
+        (Peer::Queue, "holdfast_queue_oldest_age_seconds{agent=\"disputes\"}"),
+        (Peer::Queue, "holdfast_queue_wait_seconds_count{agent=\"disputes\"}"),
+        (Peer::Queue, "holdfast_queue_drain_rate{agent=\"disputes\"}"),
+        (Peer::Queue, "holdfast_circuit_state{circuit="),
+        (Peer::LlmProxy, "holdfast_circuit_state{circuit=\"simulated/simulated-model\"}"),
+        (Peer::LlmProxy, "holdfast_llm_wait_seconds_count{model=\"default\"}"),
         (Peer::State, "holdfast_state_read_seconds_count{"),
         (Peer::State, "holdfast_state_write_seconds_count{"),
         (Peer::ToolProxy, "holdfast_circuit_state{circuit=\"lookup_customer\"}"),
@@ -39,10 +45,24 @@ async fn every_metric_of_an_invocation_is_on_the_pages_once_it_has_ended() {
     }
     let queue = mesh.metrics(Peer::Queue).await;
     assert_eq!(value(&queue, "holdfast_queue_accepted_total"), Some(1.0), "{queue}");
+    let model = mesh.metrics(Peer::LlmProxy).await;
+    let of_key = "{provider=\"simulated\",key=\"simulated\",model=\"\",limit=\"requests\"}";
+    let (limit, free) = (format!("holdfast_llm_limit{of_key}"), format!("holdfast_llm_limit_available{of_key}"));
+    assert_eq!(value(&model, &limit), Some(6_000.0), "{model}");
+    assert!(value(&model, &free).is_some_and(|free| free <= 6_000.0), "{model}");
     let agent = mesh.metrics(Peer::Agent).await;
     for direction in ["input", "output"] {
-        let tokens = format!("holdfast_agent_invocation_tokens_sum{{agent=\"disputes\",direction=\"{direction}\"}}");
-        assert!(value(&agent, &tokens).is_some_and(|tokens| tokens > 0.0), "{tokens}: {agent}");
+        for (page, of) in [(&agent, "agent"), (&queue, "queue")] {
+            let labels = format!("{{agent=\"disputes\",direction=\"{direction}\"}}");
+            let tokens = format!("holdfast_{of}_invocation_tokens_sum{labels}");
+            assert!(value(page, &tokens).is_some_and(|tokens| tokens > 0.0), "{tokens}: {page}");
+        }
+    }
+    for peer in Peer::ALL {
+        let page = mesh.metrics(peer).await;
+        for basic in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_threads"] {
+            assert!(value(&page, basic).is_some(), "{} shows {basic}: {page}", peer.name());
+        }
     }
     for peer in [Peer::Gateway, Peer::State, Peer::ToolProxy, Peer::LlmProxy] {
         let page = mesh.metrics(peer).await;

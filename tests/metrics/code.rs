@@ -10,6 +10,8 @@ use std::{
 
 use regex::Regex;
 
+use super::process;
+
 static DESCRIBED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r#"describe_(counter|gauge|histogram)!\(\s*("[^"]+"|[A-Z_]+)\s*,\s*(?:metrics::)?Unit::(\w+)\s*,\s*"((?:[^"\\]|\\[\s\S])*)""#,
@@ -60,6 +62,10 @@ impl Metrics {
                 metrics.take(&of.expect("a crate has a folder").to_string_lossy(), &text);
             }
         }
+        for (name, described) in process::described() {
+            metrics.used.insert(name.clone(), BTreeSet::new());
+            metrics.described.insert(name, described);
+        }
         metrics
     }
 
@@ -72,10 +78,10 @@ impl Metrics {
 
     /// The table for people.
     pub fn table(&self) -> String {
-        let mut table =
-            "# Metrics\n\nEach service shows its own on `/metrics`. Made from the code; a test holds it to that.\n\n\
-                         | metric | kind | unit | what | of |\n| --- | --- | --- | --- | --- |\n"
-                .to_owned();
+        let mut table = "# Metrics\n\nEach service shows its own on `/metrics`, and pushes the same over OTLP where \
+             `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector. Made from the code; a test holds it to that.\n\n\
+             | metric | kind | unit | what | of |\n| --- | --- | --- | --- | --- |\n"
+            .to_owned();
         for (name, Described { kind, unit, help, of }) in &self.described {
             let joined = |set: &BTreeSet<String>| set.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             let help = help.replace('|', "\\|");
@@ -91,7 +97,8 @@ impl Metrics {
             None => constants.get(written).cloned(),
         };
         for found in DESCRIBED.captures_iter(text) {
-            let Some(name) = name(&found[2]) else { continue };
+            // Tests make up others.
+            let Some(name) = name(&found[2]).filter(|name| name.starts_with("holdfast_")) else { continue };
             let (kind, unit, help) = (found[1].to_owned(), unit(&found[3]), joined_lines(&found[4]));
             let metric =
                 self.described.entry(name).or_insert_with(|| Described { kind, unit, help, of: BTreeSet::new() });
@@ -104,6 +111,7 @@ impl Metrics {
             // Beside the name; or, where they are put together elsewhere in the file, any of the file.
             let beside = LABEL.captures(rest).map(|_| rest.split_once(';').map_or(rest, |(beside, _)| beside));
             let found = LABELS.captures_iter(beside.unwrap_or(text)).map(|label| label[1].to_owned());
+            let found = found.filter(|label| !label.starts_with("holdfast_"));
             labels.extend(found.filter(|_| rest.trim_start().starts_with(',')));
         }
     }
@@ -135,7 +143,7 @@ fn joined_lines(text: &str) -> String {
     CONTINUED.replace_all(text, "").into_owned()
 }
 
-fn unit(name: &str) -> String {
+pub fn unit(name: &str) -> String {
     match name {
         "CountPerSecond" => "per second".to_owned(),
         name => name.to_lowercase(),

@@ -1,6 +1,7 @@
 //! What is told of the metrics, in tables, dashboards and alerts, is what the code has.
 
 mod code;
+mod process;
 mod told;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -29,6 +30,45 @@ fn every_metric_has_a_help_text_and_a_unit() {
         assert_eq!(name.ends_with("_total"), total, "{name}: counters, and only they, end in _total");
     }
     assert!(metrics.described.len() > 60, "they were found: {}", metrics.described.len());
+}
+
+/// What labels may tell apart: configured things, or callers' words of which only so many are told apart where they are
+/// counted. Whoever adds one sees to its bound there.
+const BOUNDED: [&str; 25] = [
+    "agent",
+    "backend",
+    "budget",
+    "circuit",
+    "code",
+    "deployment",
+    "direction",
+    "durability",
+    "from",
+    "key",
+    "kind",
+    "limit",
+    "mark",
+    "method",
+    "model",
+    "name",
+    "outcome",
+    "provider",
+    "reason",
+    "server",
+    "state",
+    "tenant",
+    "to",
+    "tool",
+    "what",
+];
+
+#[test]
+fn no_label_tells_apart_what_has_no_bound() {
+    let metrics = Metrics::read(&root());
+    for (name, labels) in &metrics.used {
+        let strange: Vec<_> = labels.iter().filter(|label| !BOUNDED.contains(&label.as_str())).collect();
+        assert!(strange.is_empty(), "{name} has the labels {strange:?}: are they bounded?");
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub fn questions(root: &Path) -> Vec<(String, String)> {
 
 /// The metrics of ours that a question names.
 pub fn names(question: &str) -> Vec<String> {
-    let name = Regex::new(r"holdfast_\w+").expect("a pattern");
+    let name = Regex::new(r"\b(?:holdfast|process)_\w+").expect("a pattern");
     name.find_iter(question).map(|found| found.as_str().to_owned()).collect()
 }
 

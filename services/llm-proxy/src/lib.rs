@@ -16,6 +16,7 @@ mod provider;
 mod sharing;
 
 mod clock;
+mod levels;
 mod metrics;
 
 pub use config::{

@@ -3,8 +3,10 @@
 pub(crate) mod accounts;
 mod calls;
 mod estimates;
+pub(crate) mod levels;
 mod sharing;
 
+use holdfast_resilience::breaker::State;
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
 pub(crate) use self::{
@@ -18,6 +20,7 @@ pub(crate) fn describe() {
     accounts::describe();
     calls::describe();
     estimates::describe();
+    levels::describe();
     sharing::describe();
     describe_counter!(
         "holdfast_llm_provider_429_total",
@@ -41,6 +44,8 @@ pub(crate) fn describe() {
         Unit::Count,
         "1 while a deployment's circuit is not closed, by deployment."
     );
+    describe_gauge!("holdfast_circuit_state", Unit::Count, "A circuit breaker: 0 closed, 1 half-open, 2 open.");
+    describe_counter!("holdfast_circuit_transitions_total", Unit::Count, "Changes of a circuit breaker by new state.");
 }
 
 /// The gauges of one provider's gate.
@@ -122,6 +127,24 @@ impl std::fmt::Debug for KeyGauges {
     }
 }
 
-pub(crate) fn circuit(deployment: &str, open: bool) {
-    gauge!("holdfast_llm_circuit_open", "deployment" => deployment.to_owned()).set(if open { 1.0 } else { 0.0 });
+/// The circuit of a deployment changed.
+pub(crate) fn circuit_changed(circuit: &str, state: State) {
+    let to = match state {
+        State::Closed => "closed",
+        State::HalfOpen => "half_open",
+        State::Open => "open",
+    };
+    counter!("holdfast_circuit_transitions_total", "circuit" => circuit.to_owned(), "to" => to).increment(1);
+    circuit_stands(circuit, state);
+}
+
+/// How the circuit of a deployment stands.
+pub(crate) fn circuit_stands(circuit: &str, state: State) {
+    let (level, open) = match state {
+        State::Closed => (0.0, 0.0),
+        State::HalfOpen => (1.0, 1.0),
+        State::Open => (2.0, 1.0),
+    };
+    gauge!("holdfast_circuit_state", "circuit" => circuit.to_owned()).set(level);
+    gauge!("holdfast_llm_circuit_open", "deployment" => circuit.to_owned()).set(open);
 }

@@ -20,6 +20,7 @@ use crate::{
     domain::{Bounds, Estimator, Shares},
     gate::Gate,
     grpc::Grpc,
+    levels,
     llm::Llm,
     metrics::{self, Calls, Estimates, Gauges, Waits},
     model::{self, Deployment, House, Model, Rest},
@@ -54,7 +55,8 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     let models =
         config.models.iter().map(|(name, model)| self::model(name, model, &config, &houses, &mut estimators)).collect();
     tokio::task::spawn_blocking(move || estimators.into_values().for_each(|estimator| estimator.prepare()));
-    let all = houses.values().cloned().collect();
+    let all: Vec<_> = houses.values().cloned().collect();
+    tokio::spawn(levels::run(all.clone(), host.stop()));
     let accounts = Accounts::new(&common, &config.llm_proxy.budgets).map_err(ServeError::other)?;
     let keeping = accounts.start();
     let by_name = houses.iter().map(|(name, house)| ((*name).to_owned(), Arc::clone(house))).collect();
@@ -110,6 +112,7 @@ fn house(
     let order = (bounds, *config.llm_proxy.priority_ageing);
     let limits = model::limits(&provider.keys, *provider.window);
     let sharing = &config.llm_proxy.sharing;
+    warn_of_nothing(name, sharing, &provider.keys, common);
     let shares = common
         .redis
         .url
@@ -126,6 +129,19 @@ fn house(
         cooldown: *provider.cooldown,
         quarantine: *provider.quarantine,
     })
+}
+
+/// Whoever shares small limits should know what an outage of Redis costs.
+fn warn_of_nothing(provider: &str, sharing: &config::Sharing, keys: &[config::Key], common: &Common) {
+    let nothing = sharing.nothing_alone(keys);
+    if common.redis.url.is_some() && !nothing.is_empty() {
+        tracing::warn!(
+            provider,
+            limits = nothing.join(", "),
+            "of these limits a process has no part while Redis is away, and no call passes then: raise \
+             llm_proxy.sharing.reserve_percent, or lower processes_max, where that matters",
+        );
+    }
 }
 
 fn upstream(
@@ -208,9 +224,9 @@ fn deployment(
 
 fn breaker(deployment: &str, settings: &config::Breaker, shut: Arc<Notify>) -> Breaker {
     let name = deployment.to_owned();
-    metrics::circuit(&name, false);
+    metrics::circuit_stands(&name, State::Closed);
     Breaker::with_listener(settings.settings(), move |circuit| {
-        metrics::circuit(&name, circuit.state != State::Closed);
+        metrics::circuit_changed(&name, circuit.state);
         if circuit.state == State::Open {
             shut.notify_waiters();
         }

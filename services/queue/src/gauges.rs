@@ -1,16 +1,15 @@
 //! A background duty: shows depths and ages. Ages grow without any event, so they are sampled.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use holdfast_rpc::service::Stop;
 
 use crate::metrics;
-use crate::queue::Queue;
+use crate::queue::{OTHERS, Queue};
 
 /// Between two samples.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// The label of the agent types that came when there were labels enough.
-const OTHERS: &str = "(others)";
 
 /// Runs until the queue stops.
 pub async fn run(queue: Queue, stop: Stop) {
@@ -25,13 +24,18 @@ pub async fn run(queue: Queue, stop: Stop) {
 
 fn sample(queue: &Queue) {
     let depths = queue.depths(None);
-    let seen = queue.seen();
-    for agent in seen.iter().filter(|agent| depths.iter().all(|depth| depth.agent != **agent)) {
+    let rates = queue.drain_rates();
+    for (agent, rate) in &rates {
+        metrics::drains(agent, *rate);
+    }
+    let named = |agent: &str| agent != OTHERS && rates.contains_key(agent);
+    let busy: HashSet<&str> = depths.iter().map(|depth| &*depth.agent).collect();
+    for agent in rates.keys().filter(|agent| named(agent) && !busy.contains(&***agent)) {
         metrics::depth(agent, 0, 0, Duration::ZERO);
     }
     let (mut queued, mut leased, mut oldest) = (0, 0, Duration::ZERO);
-    for depth in depths {
-        if seen.contains(&depth.agent) {
+    for depth in &depths {
+        if named(&depth.agent) {
             metrics::depth(&depth.agent, depth.queued, depth.leased, depth.oldest);
         } else {
             queued += depth.queued;
@@ -39,9 +43,8 @@ fn sample(queue: &Queue) {
             oldest = oldest.max(depth.oldest);
         }
     }
-    if seen.is_full() {
+    if rates.contains_key(OTHERS) {
         metrics::depth(OTHERS, queued, leased, oldest);
     }
-    let (bytes, rate) = queue.totals();
-    metrics::totals(bytes, rate);
+    metrics::waiting(queue.waiting_bytes());
 }

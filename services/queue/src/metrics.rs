@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use holdfast_resilience::breaker::State;
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::domain::depth::{Full, Mark};
-use crate::domain::invocation::Status;
+use crate::domain::invocation::{Status, Usage};
 use crate::queue::refusal;
 use crate::store::Litter;
 
@@ -20,7 +20,16 @@ pub fn describe() {
         "Age of the oldest waiting invocation, by agent type."
     );
     describe_gauge!("holdfast_queue_depth_bytes", Unit::Bytes, "Bytes of the payloads that wait.");
-    describe_gauge!("holdfast_queue_drain_rate", Unit::CountPerSecond, "Invocations that end in a second.");
+    describe_histogram!(
+        "holdfast_queue_wait_seconds",
+        Unit::Seconds,
+        "Time that invocations could have run and waited for a worker, by agent type: one for each lease."
+    );
+    describe_gauge!(
+        "holdfast_queue_drain_rate",
+        Unit::CountPerSecond,
+        "Invocations that end in a second, by agent type; of several queues on one store, at each."
+    );
     describe_counter!(
         "holdfast_queue_accepted_total",
         Unit::Count,
@@ -44,6 +53,11 @@ pub fn describe() {
         "What was removed for its age: invocations, what workers told of an invocation, keys, sessions."
     );
     describe_counter!("holdfast_queue_fences_raised_total", Unit::Count, "Fences raised in state.");
+    describe_histogram!(
+        "holdfast_queue_invocation_tokens",
+        Unit::Count,
+        "Model tokens of an invocation over all attempts, as its workers reported them, by agent type and direction."
+    );
     describe_gauge!("holdfast_circuit_state", Unit::Count, "A circuit breaker: 0 closed, 1 half-open, 2 open.");
     describe_counter!("holdfast_circuit_transitions_total", Unit::Count, "Changes of a circuit breaker by new state.");
     describe_histogram!("holdfast_queue_commit_size", Unit::Count, "Commands in one transaction.");
@@ -137,6 +151,7 @@ pub(crate) fn circuit_stands(circuit: &'static str, state: State) {
 /// The first work of an agent type has come.
 pub(crate) fn appeared(agent: &str) {
     depth(agent, 1, 0, Duration::ZERO);
+    drains(agent, 0.0);
 }
 
 /// How much there is of an agent type.
@@ -146,8 +161,39 @@ pub(crate) fn depth(agent: &str, queued: u64, leased: u64, oldest: Duration) {
     gauge!("holdfast_queue_oldest_age_seconds", "agent" => agent.to_owned()).set(oldest.as_secs_f64());
 }
 
+/// How many of an agent type end in a second.
+pub(crate) fn drains(agent: &str, per_second: f64) {
+    gauge!("holdfast_queue_drain_rate", "agent" => agent.to_owned()).set(per_second);
+}
+
+/// How long those of an agent type wait.
+pub(crate) fn waits(agent: &str) -> Histogram {
+    histogram!("holdfast_queue_wait_seconds", "agent" => agent.to_owned())
+}
+
+/// What the invocations of an agent type use of models.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    input: Histogram,
+    output: Histogram,
+}
+
+impl Tokens {
+    pub(crate) fn of(agent: &str) -> Self {
+        let histogram = |direction: &'static str| histogram!("holdfast_queue_invocation_tokens", "agent" => agent.to_owned(), "direction" => direction);
+        Self { input: histogram("input"), output: histogram("output") }
+    }
+
+    /// One has ended; nothing is counted of those that reported none.
+    pub(crate) fn used(&self, usage: Usage) {
+        if usage != Usage::default() {
+            self.input.record(usage.input_tokens as f64);
+            self.output.record(usage.output_tokens as f64);
+        }
+    }
+}
+
 /// How much there is in all.
-pub(crate) fn totals(queued_bytes: u64, drain_rate: f64) {
-    gauge!("holdfast_queue_depth_bytes").set(queued_bytes as f64);
-    gauge!("holdfast_queue_drain_rate").set(drain_rate);
+pub(crate) fn waiting(bytes: u64) {
+    gauge!("holdfast_queue_depth_bytes").set(bytes as f64);
 }

@@ -39,7 +39,7 @@ use holdfast_rpc::Error;
 use holdfast_rpc::lease::{LeaseKey, LeaseToken};
 use holdfast_storage::OpenError;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -63,7 +63,7 @@ pub use self::lease::LeaseAsk;
 pub(crate) use self::outbox::{Outbox, Run};
 pub use self::read::{AgentDepth, Page};
 pub use self::redrive::{NotThis, RedriveAnswer, RedriveAsk, Which};
-pub(crate) use self::seen::Seen;
+pub(crate) use self::seen::OTHERS;
 pub(crate) use self::settle::{Ending, Telling};
 pub use self::tag::{Enqueued, Settled};
 pub use self::workers::Hello;
@@ -73,6 +73,8 @@ pub(crate) use self::workers::WorkSession;
 const LATE: u32 = 3;
 /// How long the store may take for its last answers.
 const SETTLE_MAX: Duration = Duration::from_secs(2);
+/// Reads for the sake of a trace, at once.
+const TELLING_MAX: usize = 8;
 
 /// The queue. Clones are handles of the same one.
 #[derive(Clone)]
@@ -97,6 +99,8 @@ pub(crate) struct Shared {
     together: Together,
     /// Idempotency keys of what has ended and was accepted before this are free again.
     keys_since: AtomicI64,
+    /// Places to read what a span needs that is not in memory.
+    telling: Arc<Semaphore>,
 }
 
 impl Queue {
@@ -169,6 +173,7 @@ impl Queue {
             asked: AtomicUsize::new(0),
             together: Together::new(),
             keys_since: AtomicI64::new(i64::MIN),
+            telling: Arc::new(Semaphore::new(TELLING_MAX)),
         });
         if shared.store.shared().is_some() {
             shared.count_first().await;

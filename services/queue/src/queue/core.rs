@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::domain::demand::{Demand, WorkerId};
 use crate::domain::depth::Depths;
 use crate::domain::invocation::{Accepted, Lease, Payload};
-use crate::domain::leases::{Confines, Held, Leases};
+use crate::domain::leases::{Confines, Held, Leases, Origin};
 use crate::domain::record::Phase;
 use crate::domain::schedule::{Entry, Schedule, turn};
 use crate::domain::time::{Micros, Moment, Now};
@@ -80,7 +80,7 @@ impl Core {
             in_doubt: false,
             soonest: None,
             ageing: *config.priority_ageing,
-            seen: Seen::default(),
+            seen: Seen::new(now.moment),
             demand: Demand::default(),
             leases: Leases::default(),
             depths: Depths::new(config.limits(), config.weights(), now.moment),
@@ -134,6 +134,7 @@ impl Core {
                         worker: Arc::clone(&lease.worker),
                         stream: lease.stream,
                         token: sign(&found, lease),
+                        origin: Origin::Unread,
                     };
                     self.depths.runs(&entry.agent, &entry.tenant, now.moment);
                     self.schedule.accept_leased(entry);

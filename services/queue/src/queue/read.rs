@@ -1,12 +1,13 @@
 //! Reads.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_rpc::Error;
 use uuid::Uuid;
 
-use super::{Queue, Seen, refusal};
+use super::{Queue, refusal};
 use crate::domain::depth::AgentCount;
 use crate::domain::record::Record;
 use crate::store::Filter;
@@ -72,15 +73,14 @@ impl Queue {
         core.depths.by_agent(tenant).into_iter().map(depth).collect()
     }
 
-    /// The agent types that had work since the start.
-    pub(crate) fn seen(&self) -> Seen {
-        self.shared.core.lock().seen.clone()
+    /// How many invocations end here in a second, by the names that agent types are shown under.
+    pub(crate) fn drain_rates(&self) -> HashMap<Arc<str>, f64> {
+        let now = self.shared.clock.now().moment;
+        self.shared.core.lock().seen.drain_rates(now)
     }
 
-    /// Bytes that wait, and how many invocations end in a second.
-    pub(crate) fn totals(&self) -> (u64, f64) {
-        let now = self.shared.clock.now().moment;
-        let core = self.shared.core.lock();
-        (core.depths.waiting().1, core.depths.ended_per_second(now))
+    /// Bytes of the payloads that wait.
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        self.shared.core.lock().depths.waiting().1
     }
 }

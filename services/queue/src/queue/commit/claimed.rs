@@ -1,6 +1,7 @@
 //! Leases that became durable, and promises that the store did not keep.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_rpc::lease::LeaseToken;
 use holdfast_storage::Failure;
@@ -11,7 +12,7 @@ use crate::domain::demand::WorkerId;
 use crate::domain::invocation::Accepted;
 use crate::domain::leases::Held;
 use crate::domain::record::{Phase, Record, Standing};
-use crate::domain::time::Now;
+use crate::domain::time::{Micros, Now};
 use crate::queue::core::{Commands, Core};
 use crate::queue::grant::{Grant, Taker, Work};
 use crate::queue::tag::{ClaimTag, SettleTag, SettleTo, Tag};
@@ -48,11 +49,14 @@ impl Shared {
             worker: Arc::clone(&granted.worker),
             stream: granted.stream,
             token: Arc::clone(&token),
+            origin: spans::origin(&accepted),
         };
         spans::waited(&accepted, &claimed, now.wall);
+        core.seen.waited(&accepted.agent, waited(&accepted, &claimed, now.wall));
         core.leases.begin(lease, held, now.moment.after(*self.config.lease_ttl));
         let grant = Grant {
             fence: granted.fence,
+            traceparent: spans::attempt(&accepted, granted.id),
             token,
             ttl: *self.config.lease_ttl,
             record: Record {
@@ -132,6 +136,14 @@ impl Shared {
         };
         self.key.sign(&token).into()
     }
+}
+
+/// How long it could have run and did not.
+fn waited(accepted: &Accepted, claimed: &Claimed, now: Micros) -> Duration {
+    let again = claimed.tries.last().map(|last| last.next_at.unwrap_or(last.ended_at));
+    let redriven = claimed.past_ends.last().map(|end| end.redriven_at);
+    let ready_at = [accepted.not_before, again, redriven].into_iter().flatten().fold(accepted.at, Micros::max);
+    Duration::from_micros(now.saturating_sub(ready_at).max(0).unsigned_abs())
 }
 
 /// What nobody took comes back.

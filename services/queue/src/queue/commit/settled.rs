@@ -13,6 +13,7 @@ use crate::metrics;
 use crate::queue::core::Core;
 use crate::queue::grant::{Taker, Work};
 use crate::queue::sight::Fresh;
+use crate::queue::spans::Over;
 use crate::queue::tag::{SettleTag, SettleTo, Settled};
 use crate::queue::{Shared, refusal};
 use crate::store::Settlement;
@@ -25,6 +26,9 @@ impl Shared {
         let outcome = match settlement {
             Ok(Settlement::Now { step, tries, past_ends, ready }) => {
                 core.fresh.extend(ready.into_iter().map(|candidate| Fresh { candidate, input: None }));
+                if let Some(over) = Over::by(id, &step, &tries, &past_ends) {
+                    self.tell_over(core, over);
+                }
                 let settled = self.stepped(core, id, &step, now);
                 if let Step::Ended { ended, .. } = step {
                     over = Some((ended, tries, past_ends));
@@ -88,8 +92,10 @@ impl Shared {
             Step::Ended { ended, raise, .. } => {
                 if let Some(held) = ended.lease.as_ref().and_then(|lease| core.leases.get(lease.id)) {
                     core.depths.ended(&held.agent, &held.tenant, held.bytes, true, now.moment);
+                    core.seen.ended(&held.agent, ended.usage, now.moment);
                 } else if let Some(entry) = core.schedule.get(id) {
                     core.depths.ended(&entry.agent, &entry.tenant, entry.bytes, false, now.moment);
+                    core.seen.ended(&entry.agent, ended.usage, now.moment);
                 }
                 core.out_of_sight(id);
                 core.schedule.ended(id, now.moment);
