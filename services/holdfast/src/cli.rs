@@ -3,6 +3,7 @@
 mod circuits;
 mod state;
 mod tools;
+mod top;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -18,6 +19,7 @@ pub(crate) use state::{
     State, StateAddress, StateCommand, StateDelete, StateGet, StateHistory, StateList, StateLocks, StatePut, StateWatch,
 };
 pub(crate) use tools::{Tools, ToolsCall, ToolsCommand, ToolsList};
+pub(crate) use top::Top;
 
 /// Reliability infrastructure for AI agents: durable queueing, consistent state, guarded tools and models.
 #[derive(Debug, Parser)]
@@ -60,6 +62,8 @@ pub(crate) enum Command {
     Service(Service),
     #[command(flatten)]
     Client(Client),
+    /// Show how the mesh stands, live: services, work, circuits, models, state, tokens, invocations
+    Top(Top),
     /// Check a configuration file: every section, and what its parts say of each other
     Check(Check),
 }

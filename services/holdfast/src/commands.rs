@@ -1,7 +1,6 @@
 //! What each command does.
 
 mod circuits;
-mod gateway;
 mod input;
 mod invocations;
 mod redrive;
@@ -10,6 +9,7 @@ mod state;
 mod tools;
 
 pub(crate) mod check;
+pub(crate) mod gateway;
 
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ use crate::cli::{Cli, Client, Command, Global, Service, State};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::source::Source;
-use crate::up;
+use crate::{top, up};
 
 /// Runs a command to its end.
 pub(crate) fn run(cli: Cli) -> ExitCode {
@@ -29,6 +29,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         }
         Command::Service(service) => return service::run(service.peer(), &source),
         Command::Up(arguments) => block_on(up::run(arguments, source, output)),
+        Command::Top(arguments) => block_on(top::run(&arguments, &cli.global, output)),
         Command::Check(arguments) => check::run(&arguments.file, output),
         Command::Client(command) => block_on(speak(command, &cli.global, output)),
     };

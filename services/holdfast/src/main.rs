@@ -6,6 +6,7 @@ mod exit;
 mod output;
 mod source;
 mod times;
+mod top;
 mod up;
 
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ mod events;
 mod guard;
 mod health;
 mod lines;
-mod plan;
+pub(crate) mod plan;
 mod supervisor;
 
 use std::time::Instant;

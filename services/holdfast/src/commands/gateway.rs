@@ -16,6 +16,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::cli::Global;
 use crate::exit::Failure;
 use crate::source::{Overrides, Source};
+use crate::up::plan;
 
 /// A gateway that takes no connection within this long counts as unreachable.
 const REACH_WITHIN: Duration = Duration::from_secs(3);
@@ -27,7 +28,7 @@ pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const KEY_VARIABLE: &str = "HOLDFAST_API_KEY";
 
 /// Where the gateway is, and how we are known there.
-pub(super) struct Gateway {
+pub(crate) struct Gateway {
     address: String,
     key: Option<Secret>,
     authority: Option<Secret>,
@@ -46,7 +47,7 @@ struct TlsPart {
 }
 
 /// The gateway that the command line or the configuration names.
-pub(super) fn find(global: &Global) -> Result<Gateway, Failure> {
+pub(crate) fn find(global: &Global) -> Result<Gateway, Failure> {
     let key = match (&global.api_key, std::env::var_os(KEY_VARIABLE)) {
         (Some(reference), _) => Some(reference.clone()),
         (None, Some(_)) => Some(format!("env:{KEY_VARIABLE}")),
@@ -84,13 +85,28 @@ impl Gateway {
 
     /// A channel for the contracts that the client has no words for; to the first address.
     pub(super) async fn channel(&self) -> Result<Channel, Failure> {
-        let key = self.key.as_ref().map(|key| key.reveal());
-        let authority = self.authority.as_ref().map(|authority| authority.reveal());
         let address = self.addresses().next().unwrap_or_default();
-        let channel = Channel::connect("gateway", address, key, authority);
-        let channel = channel.map_err(|error| Failure::Usage(error.to_string()))?;
+        let channel = self.channel_to(&[address])?;
         self.reach().await?;
         Ok(channel)
+    }
+
+    /// A channel to all of the addresses, whether anybody answers or not.
+    pub(crate) fn lazy_channel(&self) -> Result<Channel, Failure> {
+        self.channel_to(&self.addresses().collect::<Vec<_>>())
+    }
+
+    fn channel_to(&self, addresses: &[&str]) -> Result<Channel, Failure> {
+        let key = self.key.as_ref().map(|key| key.reveal());
+        let authority = self.authority.as_ref().map(|authority| authority.reveal());
+        let channel = Channel::connect_any("gateway", addresses, key, authority);
+        channel.map_err(|error| Failure::Usage(error.to_string()))
+    }
+
+    /// The same on another port.
+    pub(crate) fn on_port(self, port: u16) -> Self {
+        let moved = self.addresses().map(|address| plan::with_port(address, port)).collect::<Vec<_>>().join(",");
+        Self { address: moved, ..self }
     }
 
     async fn reach(&self) -> Result<(), Failure> {
@@ -120,11 +136,18 @@ impl Gateway {
         }
     }
 
-    fn addresses(&self) -> impl Iterator<Item = &str> {
+    /// The first of its addresses.
+    pub(super) fn first_address(&self) -> String {
+        self.addresses().next().unwrap_or_default().to_owned()
+    }
+
+    /// Its addresses, any of which will do.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &str> {
         self.address.split(',').map(str::trim)
     }
 
-    fn key_text(&self) -> &str {
+    /// What is shown to it; empty where there is no key.
+    pub(super) fn key_text(&self) -> &str {
         self.key.as_ref().map_or("", |key| key.reveal())
     }
 }

@@ -104,7 +104,7 @@ fn ports(document: &Document, base: u16) -> Result<Overrides, ConfigError> {
 }
 
 /// `HOST:PORT`, or a URL that ends so, with another port.
-fn with_port(address: &str, port: u16) -> String {
+pub(crate) fn with_port(address: &str, port: u16) -> String {
     let address = address.trim_end_matches('/');
     let host = match address.rsplit_once(':') {
         Some((host, digits)) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => host,
@@ -114,7 +114,7 @@ fn with_port(address: &str, port: u16) -> String {
 }
 
 /// Whether the configuration names the simulator: by its section, or by a URL that stands for it.
-fn names_simulator(document: &Document) -> Result<bool, ConfigError> {
+pub(crate) fn names_simulator(document: &Document) -> Result<bool, ConfigError> {
     if document.has_section("simulator") {
         return Ok(true);
     }

@@ -7,4 +7,5 @@ mod deploy;
 mod harness;
 mod state;
 mod tools;
+mod top;
 mod up;
