@@ -1,5 +1,6 @@
 //! A provider's pool of keys, shared by the calls: they wait here, each woken when its turn comes.
 
+mod alarm;
 mod days;
 mod desk;
 mod journal;
@@ -16,7 +17,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use self::{desk::Desks, journal::Mark};
+use self::{alarm::Alarm, desk::Desks, journal::Mark};
 pub(crate) use self::{
     place::{Arrival, Place},
     rounds::Rounds,
@@ -42,6 +43,8 @@ struct Shared {
     moved: Notify,
     /// Rings when there is something that the next process has to know.
     changed: Notify,
+    /// Rings when it was written down.
+    kept: Notify,
     /// Held by who writes it down.
     writing: Mutex<()>,
     /// Rings when the ledger of shared limits should hear of something sooner than it was going to.
@@ -88,11 +91,13 @@ impl Gate {
             moved: Notify::new(),
             untold: Notify::new(),
             changed: Notify::new(),
+            kept: Notify::new(),
             writing: Mutex::new(()),
             changes: watch::Sender::new(()),
             gauges,
         });
-        let duties = [tokio::spawn(keep_time(Arc::clone(&shared))), tokio::spawn(keep::keep(Arc::clone(&shared)))];
+        let duties =
+            [tokio::spawn(keep_time(Arc::clone(&shared), Alarm::new())), tokio::spawn(keep::keep(Arc::clone(&shared)))];
         Ok(Self { shared, duties })
     }
 
@@ -257,7 +262,7 @@ fn send(decided: Decided) {
 }
 
 /// Wakes those in line whose turn comes by time alone. No polling: it sleeps until then.
-async fn keep_time(shared: Arc<Shared>) {
+async fn keep_time(shared: Arc<Shared>, alarm: Alarm) {
     loop {
         let wake_at = {
             let state = shared.state.lock();
@@ -268,7 +273,7 @@ async fn keep_time(shared: Arc<Shared>) {
             continue;
         };
         tokio::select! {
-            () = tokio::time::sleep_until(shared.clock.instant(at)) => shared.step(|_, _| {}),
+            () = alarm.wait_until(shared.clock.instant(at)) => shared.step(|_, _| {}),
             () = shared.moved.notified() => {}
         }
     }

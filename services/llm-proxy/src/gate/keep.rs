@@ -18,6 +18,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
         let writes = Arc::clone(&shared);
         // The file of a day is synced: that is no work for whoever carries calls.
         let _ends = tokio::task::spawn_blocking(move || writes.write_down(false)).await;
+        shared.kept.notify_one();
     }
 }
 
