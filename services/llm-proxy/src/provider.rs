@@ -25,7 +25,7 @@ pub(crate) struct Call<'c> {
     /// Most tokens to write, where anybody limits them.
     pub(crate) max_output_tokens: Option<u32>,
     pub(crate) key: Option<&'c Secret>,
-    /// Hears when the request was written, and when the response began.
+    /// Says whether the request may still be written; hears when it was, and when the response began.
     pub(crate) arrival: Arrival,
 }
 
@@ -53,6 +53,9 @@ pub(crate) enum Failure {
     /// The key may not do this, or nobody may say this: which of them it is, another key shows.
     #[error("the provider forbids it (403): {message}")]
     Forbidden { message: String },
+    /// The same where there is no other key that could show it.
+    #[error("the provider forbids it (403): {message}")]
+    Doubtful { message: String },
     /// The request is at fault, where known by which field; no other deployment would like it better.
     #[error("the provider refused the request: {message}")]
     Rejected { field: Option<String>, message: String },
@@ -68,6 +71,9 @@ pub(crate) enum Failure {
     /// The provider cannot be reached: nothing was sent.
     #[error("the provider cannot be reached")]
     Unreachable,
+    /// Its place was gone before it could leave: nothing was sent.
+    #[error("the call's place was gone before it could leave")]
+    Withheld,
     /// The provider is not well, by its own words: it is done with the call.
     #[error("the provider answered {status}")]
     Unwell { status: u16, retry_after: Option<Duration> },
@@ -82,12 +88,13 @@ impl Failure {
         match self {
             Self::Limited { .. } => "limited",
             Self::KeyDenied { .. } => "key_denied",
-            Self::Forbidden { .. } => "forbidden",
+            Self::Forbidden { .. } | Self::Doubtful { .. } => "forbidden",
             Self::Rejected { .. } => "rejected",
             Self::Untranslatable { .. } => "untranslatable",
             Self::ContextLength { .. } => "context_length",
             Self::NoModel { .. } => "no_model",
             Self::Unreachable => "unreachable",
+            Self::Withheld => "withheld",
             Self::Unwell { .. } => "unwell",
             Self::Broken { .. } => "broken",
         }

@@ -18,13 +18,17 @@ pub(crate) fn answers_by(fields: &Fields, name: &str) -> Option<u64> {
 }
 
 /// A conversation to go on with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Ask {
     /// The model by its name in the configuration.
     pub(crate) model: String,
     /// All but model, stream, `stream_options` and the limit of output tokens.
     pub(crate) fields: Fields,
     pub(crate) max_output_tokens: Option<u32>,
+    /// The field by which its caller knows this limit.
+    pub(crate) limited_by: &'static str,
+    /// Of `stream_options`, all but whether the usage is told.
+    pub(crate) stream_options: Fields,
     /// Among the calls of one tenant the higher starts first.
     pub(crate) priority: i32,
     /// How it is to be answered.
@@ -34,9 +38,10 @@ pub(crate) struct Ask {
 }
 
 /// The form of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Form {
     /// What was said.
+    #[default]
     Said,
     /// And the provider's own JSON, where it speaks chat completions.
     Json,

@@ -185,6 +185,11 @@ impl Key {
         self.health.deny(until);
     }
 
+    /// The provider forbids something, perhaps for its fault: how long it is left alone, where it is.
+    pub(crate) fn doubt(&mut self, now: Duration, rests: (Duration, Duration)) -> Option<Duration> {
+        self.health.doubt(now, rests)
+    }
+
     /// It has another secret: the next call shows what it is worth.
     pub(crate) fn renew(&mut self, now: Duration) {
         self.health.renew(now);

@@ -266,6 +266,13 @@ impl Pool {
         self.rested = true;
     }
 
+    /// The provider forbids something, perhaps for its key's fault: how long that is left alone, where it is.
+    pub(crate) fn doubt(&mut self, now: Duration, key: KeyId, rests: (Duration, Duration)) -> Option<Duration> {
+        let rest = self.with(now, key, |key| key.doubt(now, rests)).flatten()?;
+        self.rested = true;
+        Some(rest)
+    }
+
     /// A key has another secret: the next call shows what it is worth.
     pub(crate) fn renew(&mut self, now: Duration, key: KeyId) {
         self.with(now, key, |key| key.renew(now));

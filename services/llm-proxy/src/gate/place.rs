@@ -17,13 +17,19 @@ pub(crate) struct Place {
     mark: Mark,
     slot: Option<Slot>,
     record: Record,
+    hold: Hold,
+    /// Its answer has begun: from there the call costs, however it ends.
+    begun: bool,
+    state: State,
+}
+
+/// How long a place is good for a call that has not left.
+#[derive(Debug, Clone, Copy)]
+struct Hold {
     /// What was granted by a lease is good for as long.
     good_until: Duration,
     /// The key's setbacks when it was granted.
     setbacks: u64,
-    /// Its answer has begun: from there the call costs, however it ends.
-    begun: bool,
-    state: State,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +39,16 @@ enum State {
     Ended,
 }
 
+impl Hold {
+    /// Whether the key is as well as when it was granted, and what was granted is still there.
+    fn is_good(self, shared: &Shared, desk: &Desk) -> bool {
+        self.setbacks == desk.setbacks() && shared.clock.now() < self.good_until
+    }
+}
+
 impl Place {
     pub(super) fn new(shared: Arc<Shared>, desk: Arc<Desk>, mark: Mark, grant: Grant, good_until: Duration) -> Self {
-        let setbacks = desk.setbacks();
+        let hold = Hold { good_until, setbacks: desk.setbacks() };
         Self {
             shared,
             desk,
@@ -43,8 +56,7 @@ impl Place {
             mark,
             slot: None,
             record: Record::default(),
-            good_until,
-            setbacks,
+            hold,
             begun: false,
             state: State::Granted,
         }
@@ -60,9 +72,9 @@ impl Place {
         self.grant.ticket
     }
 
-    /// Whether its key is as well as when it was granted, and what was granted is still there.
+    /// Whether it may be handed over.
     pub(super) fn holds_good(&self) -> bool {
-        self.setbacks == self.desk.setbacks() && self.shared.clock.now() < self.good_until
+        self.hold.is_good(&self.shared, &self.desk)
     }
 
     /// The request goes out now. What is kept of it, is kept before.
@@ -77,7 +89,8 @@ impl Place {
 
     /// What hears of the request's arrival.
     pub(crate) fn arrival(&self) -> Arrival {
-        Arrival { shared: Arc::clone(&self.shared), grant: self.grant.clone() }
+        let (shared, desk) = (Arc::clone(&self.shared), Arc::clone(&self.desk));
+        Arrival { shared, desk, grant: self.grant.clone(), hold: self.hold }
     }
 
     /// The provider took the key: its answer begins.
@@ -139,6 +152,21 @@ impl Place {
         self.end(self.refused());
     }
 
+    /// The provider forbids it, which may be its only key's fault: where it forbids one call after the other, that key is left
+    /// alone, for the shorter time at first, and for the longer one at most. Says for how long.
+    pub(crate) fn doubt(mut self, rests: (Duration, Duration)) -> Option<Duration> {
+        let rest = self.shared.step(|pool, now| {
+            let rest = pool.doubt(now, self.grant.key, rests)?;
+            self.desk.set_back();
+            Some(rest)
+        });
+        if rest.is_some() {
+            self.desk.gauges.denied();
+        }
+        self.end(self.refused());
+        rest
+    }
+
     /// How it ends where the provider refuses it: what was written before that has cost.
     fn refused(&self) -> Ending {
         if self.begun { Ending::Certain { used: None } } else { Ending::Refused }
@@ -193,10 +221,17 @@ impl Drop for Place {
 #[derive(Debug, Clone)]
 pub(crate) struct Arrival {
     shared: Arc<Shared>,
+    desk: Arc<Desk>,
     grant: Grant,
+    hold: Hold,
 }
 
 impl Arrival {
+    /// Whether it may still be written: connecting takes time, in which its key can go to rest and its lease can end.
+    pub(crate) fn may_leave(&self) -> bool {
+        self.hold.is_good(&self.shared, &self.desk)
+    }
+
     /// It was written to an established connection.
     pub(crate) fn sent(&self) {
         self.shared.step(|pool, now| pool.sent(now, &self.grant));

@@ -8,7 +8,7 @@ use futures::{FutureExt, poll};
 use super::*;
 use crate::{
     config::ModelLimits,
-    domain::{Kind, Need, State as Health, Usage},
+    domain::{Granted, Kind, Need, State as Health, Usage},
 };
 
 fn concurrency(most: u32) -> Limits {
@@ -133,6 +133,43 @@ async fn a_place_whose_key_went_to_rest_meanwhile_is_not_used() {
     other.finish(None);
     let place = next.await.expect("the other key is free");
     assert_eq!(&**place.key(), "l");
+}
+
+#[tokio::test]
+async fn a_call_may_leave_for_as_long_as_its_key_is_well_and_its_lease_lasts() {
+    tokio::time::pause();
+    let directory = tempfile::tempdir().expect("a directory");
+    let keys = vec![("k".to_owned(), concurrency(2))];
+    let order = (Bounds { calls: 10, bytes: 1_000 }, Duration::from_secs(10));
+    let shares = Some(Shares { reserve_percent: 50, processes_max: 1 });
+    let opened = Gate::open(directory.path(), "p", keys, order, shares, Clock::start(), Gauges::new("p"));
+    let gate = opened.expect("the directory is there");
+    gate.lane("m");
+    let leased = || {
+        gate.rounds().step(|pool, now| {
+            pool.stocks(&mut |_, _, stock| {
+                let told = stock.report(now);
+                stock.granted(now, now, &told, &Granted { granted: 2, ..Granted::default() });
+            });
+        });
+    };
+    leased();
+    let place = gate.enter(want(), None).now_or_never().expect("at once").expect("it is free");
+    let arrival = place.arrival();
+    assert!(arrival.may_leave());
+    tokio::time::advance(Duration::from_millis(999)).await;
+    assert!(arrival.may_leave());
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert!(!arrival.may_leave(), "others may have its place by now");
+    place.unsent();
+    leased();
+    let [mut first, second] =
+        [(); 2].map(|()| gate.enter(want(), None).now_or_never().expect("at once").expect("free"));
+    let arrival = second.arrival();
+    assert!(arrival.may_leave());
+    first.dispatch(NEED);
+    first.rest(Duration::from_secs(7));
+    assert!(!arrival.may_leave(), "the provider would only refuse it");
 }
 
 #[tokio::test]

@@ -44,6 +44,8 @@ pub(crate) fn ask(request: pb::GenerateRequest) -> Result<Ask, Error> {
         model: request.model,
         fields,
         max_output_tokens: (request.max_output_tokens > 0).then_some(request.max_output_tokens),
+        limited_by: "max_output_tokens",
+        stream_options: Fields::new(),
         priority: request.priority,
         form: Form::Said,
         bytes,

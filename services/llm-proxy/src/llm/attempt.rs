@@ -27,6 +27,9 @@ use crate::{
     provider::{Call, Failure},
 };
 
+/// What providers call the limit of tokens.
+const LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+
 /// A call on its way.
 pub(crate) struct Attempt<'a> {
     llm: &'a Llm,
@@ -278,9 +281,20 @@ impl<'a> Attempt<'a> {
         match failure {
             Failure::Limited { .. } | Failure::KeyDenied { .. } | Failure::Forbidden { .. } => return Ok(Next::Again),
             Failure::Rejected { field, message } => {
-                return Err(Error::invalid(field.unwrap_or_else(|| "request".into()), message));
+                let field = field.unwrap_or_else(|| "request".into());
+                // We may have said it by another name than the caller did.
+                let limit = LIMITS.contains(&field.as_str());
+                return Err(Error::invalid(if limit { self.ask.limited_by.into() } else { field }, message));
             }
-            Failure::ContextLength { .. } | Failure::Untranslatable { .. } | Failure::NoModel { .. } => {}
+            // Another one is waited for: whoever comes too late for its place has done nothing yet.
+            Failure::Withheld => {
+                self.timing.attempts -= 1;
+                return Ok(Next::Again);
+            }
+            Failure::ContextLength { .. }
+            | Failure::Untranslatable { .. }
+            | Failure::NoModel { .. }
+            | Failure::Doubtful { .. } => {}
             Failure::Unreachable | Failure::Unwell { .. } | Failure::Broken { .. } => {
                 tracing::warn!(deployment = deployment.name, %failure, "a call failed");
                 // Once more with another key, where the budget has it: an outage must not meet twice the calls.
@@ -296,7 +310,7 @@ impl<'a> Attempt<'a> {
 
 impl Visit<'_> {
     /// What is forbidden with one key may be the key's fault. With two it is what was said: else one caller's words could
-    /// take away all keys, of which the first comes back.
+    /// take away all keys, of which the first comes back. With no other key to ask nobody knows.
     fn judge(&mut self, flight: &Flight, failure: Failure) -> Failure {
         let Failure::Forbidden { message } = failure else { return failure };
         match self.forbidden.replace(Arc::clone(flight.key())) {
@@ -304,6 +318,7 @@ impl Visit<'_> {
                 self.deployment.house.lift(&first);
                 Failure::Rejected { field: None, message }
             }
+            None if self.deployment.house.gate.keys_well() < 2 => Failure::Doubtful { message },
             None => Failure::Forbidden { message },
         }
     }

@@ -3,7 +3,7 @@
 use holdfast_rpc::Error;
 
 use crate::{
-    domain::{ANSWERS_MAX, Ask, Form, answers_by},
+    domain::{ANSWERS_MAX, Ask, answers_by},
     model::Model,
 };
 
@@ -21,8 +21,7 @@ pub(super) fn check(model: &Model, ask: &Ask) -> Result<(), Error> {
     let contexts = model.deployments.iter().map(|deployment| deployment.context_tokens.unwrap_or(ANSWER_MAX));
     let most = contexts.max().unwrap_or(ANSWER_MAX);
     if ask.max_output_tokens.is_some_and(|tokens| u64::from(tokens) > most) {
-        let name = if ask.form == Form::Json { "max_tokens" } else { "max_output_tokens" };
-        return Err(Error::invalid(name, format!("is more than {} can write: {most} tokens", model.name)));
+        return Err(Error::invalid(ask.limited_by, format!("is more than {} can write: {most} tokens", model.name)));
     }
     Ok(())
 }

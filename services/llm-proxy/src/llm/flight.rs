@@ -116,9 +116,20 @@ impl Flight {
                 place.rest(rest);
             }
             // Another secret has taken its place meanwhile, of which this says nothing.
-            Failure::KeyDenied { .. } | Failure::Forbidden { .. } if !house.has(&key) => place.turned_away(),
+            Failure::KeyDenied { .. } | Failure::Forbidden { .. } | Failure::Doubtful { .. } if !house.has(&key) => {
+                place.turned_away();
+            }
             // It has taken the key: it means what was said.
-            Failure::Forbidden { .. } if place.has_begun() => place.turned_away(),
+            Failure::Forbidden { .. } | Failure::Doubtful { .. } if place.has_begun() => place.turned_away(),
+            Failure::Doubtful { .. } => {
+                let key = Arc::clone(place.key());
+                if let Some(rest) = place.doubt((house.cooldown, house.quarantine)) {
+                    tracing::error!(
+                        provider = house.name, key = &*key, %failure, again_in = ?rest,
+                        "the provider forbids whatever is asked with its only key: look after it; until then it is left alone",
+                    );
+                }
+            }
             Failure::KeyDenied { .. } | Failure::Forbidden { .. } => {
                 tracing::error!(
                     provider = house.name, key = &**place.key(), %failure, again_in = ?house.quarantine,
@@ -136,7 +147,7 @@ impl Flight {
                 permit.success();
                 place.stopped();
             }
-            Failure::Untranslatable { .. } => place.unsent(),
+            Failure::Untranslatable { .. } | Failure::Withheld => place.unsent(),
             Failure::Unreachable => {
                 permit.failure();
                 place.unsent();

@@ -35,6 +35,8 @@ pub(crate) enum Reason {
     Protocol,
     /// Its provider does not know the model.
     NoModel,
+    /// Its provider forbids it with the only key that there is.
+    Forbidden,
 }
 
 /// A deployment that was passed by.
@@ -70,6 +72,7 @@ impl Reason {
             Self::Context => "context",
             Self::Protocol => "protocol",
             Self::NoModel => "no_model",
+            Self::Forbidden => "forbidden",
         }
     }
 }
@@ -108,6 +111,7 @@ impl Passed {
         match failure {
             Failure::NoModel { .. } => Self::new(Reason::NoModel, Duration::ZERO, why),
             Failure::ContextLength { .. } => Self::new(Reason::Context, Duration::ZERO, why),
+            Failure::Doubtful { .. } => Self::new(Reason::Forbidden, Duration::ZERO, why),
             Failure::Untranslatable { field, .. } => {
                 Self { field: Some(field.clone()), ..Self::new(Reason::Protocol, Duration::ZERO, why) }
             }
@@ -171,6 +175,9 @@ impl<'m> Trouble<'m> {
         if let Some(request) = first(&[Reason::Protocol]) {
             return Error::invalid(request.field.as_deref().unwrap_or("request"), request.why.as_str());
         }
+        if let Some(forbidden) = first(&[Reason::Forbidden]) {
+            return Error::invalid("request", forbidden.why.as_str());
+        }
         let why = first(&[Reason::NoModel]).map_or("the model has no deployment", |passed| &passed.why);
         Error::precondition("NO_UPSTREAM_MODEL", why)
     }
@@ -215,6 +222,13 @@ mod tests {
         assert_eq!(told([Passed::too_small("p/m", 100), refused(Why::Late, 5)]), (Code::ResourceExhausted, Some(5)));
         let unknown = Failure::NoModel { message: "what?".into() };
         assert_eq!(told([Passed::failed("p/m", &unknown)]), (Code::FailedPrecondition, None));
+    }
+
+    #[test]
+    fn what_a_provider_forbids_is_the_callers_affair_where_nobody_else_may_still_answer() {
+        let forbidden = || Passed::failed("p/m", &Failure::Doubtful { message: "not this".into() });
+        assert_eq!(told([forbidden()]), (Code::InvalidArgument, None));
+        assert_eq!(told([forbidden(), refused(Why::Late, 5)]), (Code::ResourceExhausted, Some(5)));
     }
 
     #[test]

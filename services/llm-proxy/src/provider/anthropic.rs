@@ -7,10 +7,8 @@ mod request;
 mod stream;
 
 use bytes::Bytes;
-use reqwest::{
-    Url,
-    header::{HeaderMap, HeaderName, HeaderValue},
-};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
 
 use self::stream::Parts;
 use super::{

@@ -1,29 +1,38 @@
 //! Providers over HTTP: what their protocols have in common. One connection carries one call at a time (HTTP/1.1): so a
 //! request that is written is at the provider, and one that is given up ends with its connection.
 
+mod address;
 mod body;
+mod client;
+mod connect;
 mod discreet;
 mod refusal;
 mod stream;
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use holdfast_config::Secret;
 use holdfast_rpc::trace;
-use reqwest::{
-    Client, Method, Request, Response, Url,
-    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use hyper::body::Incoming;
 use tokio::time::Instant;
+use url::Url;
 
-use self::body::WatchedBody;
 #[cfg(test)]
 pub(super) use self::stream::tests::read as read_stream;
-pub(super) use self::{refusal::judge_said, stream::Reader};
+pub(super) use self::{
+    address::{address, push},
+    refusal::judge_said,
+    stream::Reader,
+};
+use self::{body::Sender, client::Client};
 use super::{Call, Chunks, Failure, Provider};
-use crate::domain::{Answer, Ask, Form};
+use crate::{
+    domain::{Answer, Ask, Form},
+    gate::Arrival,
+};
 
 /// W3C trace context. Source: <https://www.w3.org/TR/trace-context/>
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -47,6 +56,16 @@ pub(crate) struct Settings {
     /// Whether it is told the trace that a call belongs to; where nothing is said, only on this machine: what passes
     /// through here is no stranger's affair.
     pub(crate) trace: Option<bool>,
+}
+
+impl Sender for Arrival {
+    fn may_leave(&self) -> bool {
+        Self::may_leave(self)
+    }
+
+    fn sent(&self) {
+        Self::sent(self);
+    }
 }
 
 /// What a model is asked.
@@ -100,36 +119,10 @@ impl<P: Protocol> Http<P> {
     ///
     /// # Errors
     /// A sentence for the user: the authority cannot be used.
-    pub(super) fn new(protocol: P, mut headers: HeaderMap, settings: Settings) -> Result<Self, String> {
-        // One cryptography for the process; who was first is as good as we are.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let mut builder = Client::builder()
-            .default_headers(headers)
-            // On a shared connection a request could wait unsent behind others, and yet count as sent.
-            .http1_only()
-            .connect_timeout(settings.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            // A request that is sent twice counts twice: whoever counts decides about that.
-            .retry(reqwest::retry::never())
-            .tcp_nodelay(true)
-            // Shorter than providers keep theirs: a request must not meet a connection that is just being closed.
-            .pool_idle_timeout(Duration::from_secs(30))
-            .user_agent(concat!("holdfast/", env!("CARGO_PKG_VERSION")));
-        if let Some(authority) = &settings.authority {
-            let certificates = reqwest::Certificate::from_pem_bundle(authority.reveal().as_bytes());
-            builder = builder.tls_certs_merge(certificates.map_err(|error| format!("is not usable PEM: {error}"))?);
-        }
-        let here = settings.simulated || is_loopback(&settings.base_url);
-        if here {
-            // The proxies that the environment names lead out of here.
-            builder = builder.no_proxy();
-        }
-        if settings.base_url.starts_with("http://") {
-            // No authority is needed, and a machine without any must still be able to start.
-            builder = builder.tls_certs_only([]);
-        }
-        let http = builder.build().map_err(|error| format!("cannot be used: {error}"))?;
+    pub(super) fn new(protocol: P, headers: HeaderMap, settings: Settings) -> Result<Self, String> {
+        // The proxies that the environment names lead out of here.
+        let here = settings.simulated || address::is_loopback(&settings.base_url);
+        let http = Client::new(headers, &settings, here)?;
         let traced = settings.trace.unwrap_or(here);
         Ok(Self { http, protocol, settings, traced })
     }
@@ -140,28 +133,20 @@ impl<P: Protocol> Http<P> {
     }
 
     /// Sends the request and reads the response's head.
-    async fn send(&self, call: Call<'_>, streamed: bool) -> Result<Response, Failure> {
+    async fn send(&self, call: Call<'_>, streamed: bool) -> Result<Response<Incoming>, Failure> {
         let Call { ask, model, max_output_tokens, key, arrival } = call;
         let body = self.protocol.request(Question { ask, model, max_output_tokens, streamed })?;
-        let mut request = Request::new(Method::POST, self.protocol.url(model));
+        let mut headers = HeaderMap::new();
         if let Some(key) = key {
             let (header, prefix) = self.protocol.auth();
-            request.headers_mut().insert(header, credential(prefix, key)?);
+            headers.insert(header, credential(prefix, key)?);
         }
         if self.traced
             && let Some(trace) = trace::outgoing().and_then(|text| text.parse().ok())
         {
-            request.headers_mut().insert(TRACEPARENT, trace);
+            headers.insert(TRACEPARENT, trace);
         }
-        let sent = {
-            let arrival = arrival.clone();
-            move || arrival.sent()
-        };
-        *request.body_mut() = Some(reqwest::Body::wrap(WatchedBody::new(body.into(), sent)));
-        let response = self.http.execute(request).await.map_err(|error| {
-            tracing::debug!(%error, "a provider did not answer");
-            if error.is_connect() { Failure::Unreachable } else { Failure::Broken { how: "broke the connection" } }
-        })?;
+        let response = self.http.post(&self.protocol.url(model), headers, body.into(), arrival.clone()).await?;
         arrival.answered();
         if response.status().is_success() { Ok(response) } else { Err(refusal::read(response).await) }
     }
@@ -169,7 +154,7 @@ impl<P: Protocol> Http<P> {
     async fn answer(&self, call: Call<'_>) -> Result<Answer, Failure> {
         let form = call.ask.form;
         let response = self.send(call, false).await?;
-        let body = read(response, self.settings.answer_bytes_max).await?;
+        let body = client::read(response.into_body(), self.settings.answer_bytes_max).await?;
         self.protocol.answer(body, form)
     }
 
@@ -177,7 +162,7 @@ impl<P: Protocol> Http<P> {
         let first_by = Instant::now() + self.settings.timeout;
         let reader = self.protocol.reader(call.ask.form);
         let response = within(self.settings.timeout, self.send(call, true)).await?;
-        Ok(stream::chunks(response, reader, first_by, &self.settings).boxed())
+        Ok(stream::chunks(response.into_body(), reader, first_by, &self.settings).boxed())
     }
 }
 
@@ -201,19 +186,6 @@ impl<P: Protocol> Provider for Http<P> {
     }
 }
 
-/// The provider's address.
-pub(super) fn address(settings: &Settings) -> Result<Url, String> {
-    let url = Url::parse(&settings.base_url).map_err(|error| format!("is no address: {error}"))?;
-    if url.cannot_be_a_base() { Err("is no address of a server".into()) } else { Ok(url) }
-}
-
-/// Goes on in the path. A name with a slash stays one name.
-pub(super) fn push(url: &mut Url, names: &[&str]) {
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(names);
-    }
-}
-
 fn credential(prefix: &str, key: &Secret) -> Result<HeaderValue, Failure> {
     let mut value = HeaderValue::try_from(format!("{prefix}{}", key.reveal())).map_err(|_| {
         let message = "the key has characters that a header cannot carry".to_owned();
@@ -223,53 +195,6 @@ fn credential(prefix: &str, key: &Secret) -> Result<HeaderValue, Failure> {
     Ok(value)
 }
 
-/// Whether a URL names this machine.
-fn is_loopback(url: &str) -> bool {
-    let url = Url::parse(url).ok();
-    url.as_ref().and_then(Url::host_str).is_some_and(|host| {
-        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
-        ip.map_or(host == "localhost", |ip| ip.is_loopback())
-    })
-}
-
 async fn within<T>(time: Duration, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::time::timeout(time, call).await.unwrap_or(Err(Failure::Broken { how: "took too long" }))
-}
-
-/// A body, up to so many bytes. Most come in one piece, which is not copied.
-async fn read(mut response: Response, bytes_max: usize) -> Result<Bytes, Failure> {
-    let (mut first, mut body) = (Bytes::new(), BytesMut::new());
-    loop {
-        match response.chunk().await {
-            Ok(Some(piece)) if first.len() + body.len() + piece.len() > bytes_max => {
-                return Err(Failure::Broken { how: "sent more than an answer may be" });
-            }
-            Ok(Some(piece)) if first.is_empty() && body.is_empty() => first = piece,
-            Ok(Some(piece)) => {
-                body.extend_from_slice(&std::mem::take(&mut first));
-                body.extend_from_slice(&piece);
-            }
-            Ok(None) if body.is_empty() => return Ok(first),
-            Ok(None) => return Ok(body.freeze()),
-            Err(error) => {
-                tracing::debug!(%error, "a provider broke off");
-                return Err(Failure::Broken { how: "broke off" });
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_loopback;
-
-    #[test]
-    fn this_machine_is_known_by_its_names() {
-        for url in ["http://127.0.0.1:7076/v1", "http://[::1]:80/v1", "https://localhost/v1", "http://127.8.0.1/"] {
-            assert!(is_loopback(url), "{url}");
-        }
-        for url in ["https://api.openai.com/v1", "http://10.0.0.1/v1", "https://localhost.example/v1", "no url"] {
-            assert!(!is_loopback(url), "{url}");
-        }
-    }
 }

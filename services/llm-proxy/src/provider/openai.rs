@@ -8,10 +8,8 @@ mod request;
 mod stream;
 
 use bytes::Bytes;
-use reqwest::{
-    Url,
-    header::{AUTHORIZATION, HeaderMap, HeaderName},
-};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use url::Url;
 
 use self::stream::Parts;
 use super::{

@@ -1,7 +1,7 @@
 //! The body of a request: what must be known of it is taken out, everything else stays as its text was.
 
 use holdfast_rpc::Error;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use tonic::Code;
 
 use crate::domain::{Ask, Fields, Form};
@@ -14,13 +14,13 @@ pub(super) struct Requested {
 }
 
 /// An answer as it comes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Stream {
     /// It ends with an event that tells the tokens.
-    #[serde(rename = "include_usage")]
     pub(super) with_usage: bool,
 }
+
+const OPTIONS_MUST: &str = "must be an object such as {\"include_usage\": true}";
 
 /// Reads a body.
 ///
@@ -35,13 +35,18 @@ pub(super) fn read(body: &[u8], priority: i32) -> Result<Requested, Error> {
         .ok_or_else(|| Error::invalid("model", "is missing"))?;
     check_messages(&fields)?;
     let streamed = take(&mut fields, "stream", "must be true or false")?.unwrap_or(false);
-    let options = take(&mut fields, "stream_options", "must be an object such as {\"include_usage\": true}")?;
+    let options: Option<Fields> = take(&mut fields, "stream_options", OPTIONS_MUST)?;
     if options.is_some() && !streamed {
         return Err(Error::invalid("stream_options", "is for streams: it needs stream to be true"));
     }
-    let max_output_tokens = max_output_tokens(&mut fields)?;
-    let ask = Ask { model, fields, max_output_tokens, priority, form: Form::Json, bytes: body.len() };
-    Ok(Requested { ask, stream: streamed.then(|| options.unwrap_or_default()) })
+    let mut stream_options = options.unwrap_or_default();
+    let with_usage = take(&mut stream_options, "include_usage", OPTIONS_MUST);
+    let with_usage = with_usage.map_err(|_| Error::invalid("stream_options", OPTIONS_MUST))?.unwrap_or(false);
+    let (limited_by, max_output_tokens) = max_output_tokens(&mut fields)?;
+    let form = Form::Json;
+    let bytes = body.len();
+    let ask = Ask { model, fields, max_output_tokens, limited_by, stream_options, priority, form, bytes };
+    Ok(Requested { ask, stream: streamed.then_some(Stream { with_usage }) })
 }
 
 fn check_messages(fields: &Fields) -> Result<(), Error> {
@@ -53,20 +58,19 @@ fn check_messages(fields: &Fields) -> Result<(), Error> {
     }
 }
 
-/// The older name is still the one that most clients know.
-fn max_output_tokens(fields: &mut Fields) -> Result<Option<u32>, Error> {
+/// The limit, and the name by which it was said. The older one is still that which most clients know.
+fn max_output_tokens(fields: &mut Fields) -> Result<(&'static str, Option<u32>), Error> {
     const MUST: &str = "must be a whole number from 1 on";
     let older: Option<u32> = take(fields, "max_tokens", MUST)?;
     let newer: Option<u32> = take(fields, "max_completion_tokens", MUST)?;
-    if older.is_some() && newer.is_some() {
-        return Err(Error::invalid("max_tokens", "cannot be said together with max_completion_tokens"));
-    }
-    for (name, limit) in [("max_tokens", older), ("max_completion_tokens", newer)] {
-        if limit == Some(0) {
-            return Err(Error::invalid(name, MUST));
+    let (name, limit) = match (older, newer) {
+        (Some(_), Some(_)) => {
+            return Err(Error::invalid("max_tokens", "cannot be said together with max_completion_tokens"));
         }
-    }
-    Ok(newer.or(older))
+        (older, None) => ("max_tokens", older),
+        (None, newer) => ("max_completion_tokens", newer),
+    };
+    if limit == Some(0) { Err(Error::invalid(name, MUST)) } else { Ok((name, limit)) }
 }
 
 /// Takes a field out; null is as if it were not there.
@@ -103,15 +107,21 @@ mod tests {
         assert_eq!(stream(r#""stream":true"#), Some(Stream { with_usage: false }));
         let options = r#""stream":true,"stream_options":{"include_usage":true,"include_obfuscation":false}"#;
         assert_eq!(stream(options), Some(Stream { with_usage: true }));
+        let asked = of(&format!(r#"{{"model":"m","messages":[1],{options}}}"#)).expect("a conversation").ask;
+        let rest: Vec<_> = asked.stream_options.iter().map(|(name, value)| (name.as_str(), value.get())).collect();
+        assert_eq!(rest, [("include_obfuscation", "false")], "it is the provider's affair");
         assert_eq!(stream(r#""stream":true,"stream_options":null"#), Some(Stream { with_usage: false }));
     }
 
     #[test]
     fn the_limit_of_tokens_goes_by_either_name_and_not_by_both() {
-        let limit =
-            |more: &str| of(&format!(r#"{{"model":"m","messages":[1],{more}}}"#)).map(|of| of.ask.max_output_tokens);
-        assert_eq!(limit(r#""max_tokens":7"#).unwrap(), Some(7));
-        assert_eq!(limit(r#""max_completion_tokens":7,"max_tokens":null"#).unwrap(), Some(7));
+        let limit = |more: &str| {
+            let ask = of(&format!(r#"{{"model":"m","messages":[1],{more}}}"#)).map(|of| of.ask)?;
+            Ok::<_, Error>((ask.limited_by, ask.max_output_tokens))
+        };
+        assert_eq!(limit(r#""max_tokens":7"#).unwrap(), ("max_tokens", Some(7)));
+        let newer = limit(r#""max_completion_tokens":7,"max_tokens":null"#).unwrap();
+        assert_eq!(newer, ("max_completion_tokens", Some(7)));
         assert!(limit(r#""max_completion_tokens":7,"max_tokens":7"#).is_err());
     }
 
@@ -127,6 +137,10 @@ mod tests {
             (r#"{"model":"m","messages":[1],"stream":"yes"}"#, Some("stream")),
             (r#"{"model":"m","messages":[1],"stream_options":{}}"#, Some("stream_options")),
             (r#"{"model":"m","messages":[1],"stream":true,"stream_options":true}"#, Some("stream_options")),
+            (
+                r#"{"model":"m","messages":[1],"stream":true,"stream_options":{"include_usage":1}}"#,
+                Some("stream_options"),
+            ),
             (r#"{"model":"m","messages":[1],"max_tokens":0}"#, Some("max_tokens")),
             (r#"{"model":"m","messages":[1],"max_completion_tokens":-1}"#, Some("max_completion_tokens")),
             ("[1]", None),

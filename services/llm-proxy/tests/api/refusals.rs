@@ -79,3 +79,48 @@ async fn an_error_in_the_middle_of_an_answer_gives_back_nothing_of_what_it_cost(
         assert_eq!(rests, usize::from(!error.contains("400")), "{error}");
     }
 }
+
+#[tokio::test]
+async fn an_only_key_is_not_lost_to_a_callers_words() {
+    let forbidden = r#"{"error":{"code":403,"message":"not this"}}"#.to_owned();
+    let answer = r#"{"choices":[{"message":{"content":"Yes."},"finish_reason":"stop"}]}"#.to_owned();
+    let provider = Stub::start(vec![answer]).await;
+    let toml = provider.toml().replace(", { name = \"l\", concurrency = 4 }", "");
+    let harness = harness(toml.replace("[models.m]", "cooldown = \"20s\"\n[models.m]")).await;
+    for _ in 0..3 {
+        provider.insert(forbidden.clone());
+        let refused = harness.say("something bad").await.expect_err("it is forbidden");
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+        assert!(refused.message().contains("not this"), "{refused:?}");
+        harness.say("hi").await.expect("an answer to the others");
+    }
+    for health in [pb::KeyHealth::Well, pb::KeyHealth::Well, pb::KeyHealth::Quarantined] {
+        provider.insert(forbidden.clone());
+        harness.say("hi").await.expect_err("it is forbidden");
+        assert_eq!(keys(&harness).await[0].health(), health);
+    }
+    let refused = harness.say("hi").await.expect_err("whatever is asked is forbidden");
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert!(holdfast_rpc::status::retry_after(&refused).is_some_and(|wait| wait.as_secs() <= 20), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_is_forbidden_with_an_only_key_is_asked_elsewhere() {
+    let provider = Stub::start(vec![r#"{"error":{"code":403,"message":"not this model"}}"#.to_owned()]).await;
+    let toml = provider.toml().replace(", { name = \"l\", concurrency = 4 }", "").replace(
+        "{ provider = \"stub\", model = \"x\" }",
+        "{ provider = \"stub\", model = \"x\" }, { provider = \"sim\", model = \"simulated-model\" }",
+    );
+    let sim = "[providers.sim]\nkind = \"openai\"\nbase_url = \"simulator:/v1\"\nkeys = [{ name = \"simulated\" }]\n";
+    let answer = harness(format!("{toml}{sim}")).await.say("hi").await.expect("another provider answers");
+    assert_eq!(answer.deployment, "sim/simulated-model");
+}
+
+#[tokio::test]
+async fn what_a_provider_says_of_the_limit_of_tokens_is_told_by_the_callers_name_for_it() {
+    let error = r#"{"error":{"code":400,"message":"too many","param":"max_tokens"}}"#;
+    let provider = Stub::start(vec![error.to_owned()]).await;
+    let harness = harness(provider.toml()).await;
+    let refused = harness.ask(pb::GenerateRequest { max_output_tokens: 9, ..said("hi") }).await.expect_err("too many");
+    assert_eq!(holdfast_rpc::status::field(&refused).as_deref(), Some("max_output_tokens"));
+}

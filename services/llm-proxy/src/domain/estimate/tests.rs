@@ -2,12 +2,12 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{Form, chat::Fields};
+use crate::domain::chat::Fields;
 
 fn ask(fields: &[(&str, Value)]) -> Ask {
     let raw = |value: &Value| serde_json::value::to_raw_value(value).expect("it is JSON");
     let fields: Fields = fields.iter().map(|(name, value)| ((*name).to_owned(), raw(value))).collect();
-    Ask { model: "m".into(), fields, max_output_tokens: None, priority: 0, form: Form::Said, bytes: 0 }
+    Ask { fields, ..Ask::default() }
 }
 
 fn said(text: &str) -> Ask {

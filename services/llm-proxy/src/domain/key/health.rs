@@ -3,11 +3,15 @@
 //! Invariants:
 //! - A rest only ever gets longer.
 //! - After a rest or a quarantine one call goes first; each success of a call that started at this width doubles it.
+//! - No single call takes a key away that may have been forbidden for what it said.
 
 use std::time::Duration;
 
 /// Calls at once after which a key without a limit of them is taken for well.
 const WIDE: u32 = 64;
+/// Calls in a row, without one that the provider takes among them, of which each was forbidden and none has shown whose fault
+/// that is: with so many the key is left alone.
+const DOUBTS: u32 = 3;
 
 /// How a key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub(super) struct Health {
     resting_until: Duration,
     /// The provider did not take it, and has not since.
     denied: bool,
+    /// Since the provider last took it for a call, how many it forbade.
+    doubts: u32,
     ramp: Option<Ramp>,
 }
 
@@ -60,8 +66,19 @@ impl Health {
         self.rest(until);
     }
 
+    /// The provider forbids something, perhaps for its fault. How long the key is left alone, where it is: for the shorter
+    /// time at first, twice as long with each further one, and no longer than the longer one.
+    pub(super) fn doubt(&mut self, now: Duration, (shorter, longer): (Duration, Duration)) -> Option<Duration> {
+        self.doubts = self.doubts.saturating_add(1);
+        let again = self.doubts.checked_sub(DOUBTS)?;
+        let rest = shorter.saturating_mul(2_u32.saturating_pow(again)).min(longer);
+        self.deny(now + rest);
+        Some(rest)
+    }
+
     /// What was wrong with it is mended, as far as anybody knows: the next call shows.
     pub(super) fn renew(&mut self, now: Duration) {
+        self.doubts = 0;
         self.denied = false;
         self.resting_until = self.resting_until.min(now);
         self.rest(now);
@@ -105,6 +122,9 @@ impl Health {
 
     /// The provider took it for a call that started at that time.
     pub(super) fn taken(&mut self, now: Duration, started: Duration, concurrency: Option<u64>) {
+        if self.ramp.as_ref().is_none_or(|ramp| started >= ramp.from) {
+            self.doubts = 0;
+        }
         let Some(ramp) = self.ramp.as_mut().filter(|ramp| started >= ramp.from) else { return };
         self.denied = false;
         ramp.well_since.get_or_insert(now);
@@ -195,6 +215,24 @@ mod tests {
         assert_eq!(health.next_change(at(201), WINDOW), Some(at(261)));
         health.advance(at(261), WINDOW);
         assert_eq!(health.state(at(261)), State::Well);
+    }
+
+    #[test]
+    fn a_key_is_left_alone_for_doubts_only_where_nothing_speaks_for_it_and_shortly_at_first() {
+        let (mut health, rests) = (Health::default(), (at(5), at(600)));
+        for _ in 0..3 {
+            assert_eq!((health.doubt(at(1), rests), health.doubt(at(1), rests)), (None, None));
+            health.taken(at(2), at(1), None);
+        }
+        let rest = (0..10).map(|_| health.doubt(at(3), rests).map(|rest| rest.as_secs())).collect::<Vec<_>>();
+        let doubled = [5, 10, 20, 40, 80, 160, 320, 600].map(Some);
+        assert_eq!((&rest[..2], &rest[2..]), (&[None, None][..], &doubled[..]));
+        assert_eq!(health.state(at(4)), State::Quarantined);
+        // A call from before says nothing; one from afterwards does.
+        health.taken(at(5), at(3), None);
+        assert!(health.doubt(at(604), rests).is_some());
+        health.taken(at(1_300), at(1_290), None);
+        assert_eq!((health.state(at(1_301)), health.doubt(at(1_301), rests)), (State::Ramping, None));
     }
 
     #[test]

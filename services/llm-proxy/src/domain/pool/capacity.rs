@@ -15,6 +15,8 @@ pub(crate) struct Capacity {
     pub(crate) keys: Vec<KeyCapacity>,
     /// One for each upstream model.
     pub(crate) lines: Vec<LineCapacity>,
+    /// Whether other processes have the same limits, and all of them are kept together.
+    pub(crate) shared: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +60,7 @@ impl Pool {
         let lanes: Vec<_> = (0..self.lanes.len()).map(|index| Lane(index as u16)).collect();
         let lines = lanes.iter().map(|lane| self.line_capacity(now, *lane)).collect();
         let keys = self.usable().into_iter().map(|key| key_capacity(now, key, &self.lanes)).collect();
-        Capacity { keys, lines }
+        Capacity { keys, lines, shared: self.is_shared(now) }
     }
 
     fn line_capacity(&mut self, now: Duration, lane: Lane) -> LineCapacity {

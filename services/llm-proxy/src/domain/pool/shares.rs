@@ -92,6 +92,16 @@ impl Pool {
         due
     }
 
+    /// Whether there are limits that are shared, and every one of them is.
+    pub(super) fn is_shared(&mut self, now: Duration) -> bool {
+        let (mut some, mut all) = (false, true);
+        self.stocks(&mut |_, _, stock| {
+            some = true;
+            all &= stock.is_leased(now);
+        });
+        some && all
+    }
+
     /// Until when a call that was just granted a key may leave: what was granted by a lease is good for as long.
     pub(crate) fn good_until(&self, now: Duration, key: super::KeyId) -> Duration {
         let leases = self.keys.get(&key).into_iter().flat_map(Key::books).flat_map(|book| book.meters());

@@ -22,7 +22,7 @@ use crate::{
 
 /// When to ask again after an answer that broke off.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// What is passed on at once, where so much is there.
+/// What is passed on at once, where so much is there: so much memory, however little text it is.
 const BATCH_BYTES: usize = 8 << 10;
 /// Bytes of a token, where only the text was seen.
 const BYTES_PER_TOKEN: usize = 4;
@@ -192,12 +192,13 @@ impl Flow {
     }
 }
 
-/// What a chunk is on the wire, roughly.
+/// What a chunk takes up in memory: of a few letters, mostly what is around them.
 fn size(chunk: &Chunk) -> usize {
     let said = chunk.parts.iter().map(|part| match part {
-        Part::Text(text) => text.len(),
-        Part::ToolCall { arguments, .. } => arguments.len(),
+        Part::Text(text) => text.capacity(),
+        Part::ToolCall { id, name, arguments, .. } => id.capacity() + name.capacity() + arguments.capacity(),
         Part::Finish(_) | Part::Usage(_) => 0,
     });
-    said.sum::<usize>() + chunk.json.as_ref().map_or(0, bytes::Bytes::len)
+    let around = size_of::<Chunk>() + chunk.parts.capacity() * size_of::<Part>();
+    around + said.sum::<usize>() + chunk.json.as_ref().map_or(0, bytes::Bytes::len)
 }

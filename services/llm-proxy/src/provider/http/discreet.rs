@@ -18,9 +18,12 @@ impl Failure {
             Self::Untranslatable { field, message } => (message, Some(field)),
             Self::KeyDenied { message, .. }
             | Self::Forbidden { message }
+            | Self::Doubtful { message }
             | Self::ContextLength { message }
             | Self::NoModel { message } => (message, None),
-            Self::Limited { .. } | Self::Unreachable | Self::Unwell { .. } | Self::Broken { .. } => return self,
+            Self::Limited { .. } | Self::Unreachable | Self::Withheld | Self::Unwell { .. } | Self::Broken { .. } => {
+                return self;
+            }
         };
         let key = key.map(Secret::reveal).map(str::trim).filter(|key| !key.is_empty());
         for (text, most) in [(Some(message), MESSAGE_MAX), (field, FIELD_MAX)] {

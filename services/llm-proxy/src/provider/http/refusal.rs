@@ -5,10 +5,11 @@ mod wait;
 
 use std::time::Duration;
 
-use reqwest::Response;
+use http::Response;
+use hyper::body::Incoming;
 
 use self::told::Told;
-use super::super::Failure;
+use super::{super::Failure, client};
 
 /// The most of an error's body that is read.
 const BODY_MAX: usize = 64 << 10;
@@ -30,10 +31,10 @@ const POLICY: [&str; 5] =
 const REGION: [&str; 3] = ["unsupported_country_region_territory", "unsupported_region", "request_forbidden"];
 
 /// Reads a response that is not a success.
-pub(super) async fn read(response: Response) -> Failure {
+pub(super) async fn read(response: Response<Incoming>) -> Failure {
     let status = response.status().as_u16();
     let retry_after = wait::told(response.headers());
-    let body = super::read(response, BODY_MAX).await.unwrap_or_default();
+    let body = client::read(response.into_body(), BODY_MAX).await.unwrap_or_default();
     judge(status, retry_after, Told::read(&body))
 }
 

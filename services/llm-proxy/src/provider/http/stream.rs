@@ -1,14 +1,14 @@
 //! Server-sent events, read as they come: a piece of the wire may end anywhere.
 //! Source: <https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream>
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, fmt::Display, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, Stream};
-use reqwest::Response;
+use http_body::Body;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{super::Failure, Settings, judge_said};
+use super::{super::Failure, Settings, client, judge_said};
 use crate::domain::Chunk;
 
 /// How long the end of the connection's part is waited for after the end of the answer: a connection whose response was
@@ -33,8 +33,8 @@ pub(crate) trait Reader: Send + 'static {
 }
 
 /// An answer in progress.
-struct Flow<R> {
-    response: Response,
+struct Flow<B, R> {
+    body: B,
     events: Events<R>,
     /// What was read and not yet asked for: at most what came in one piece.
     ready: VecDeque<Chunk>,
@@ -44,14 +44,18 @@ struct Flow<R> {
 }
 
 /// The events of a stream, read when they are asked for.
-pub(super) fn chunks<R: Reader>(
-    response: Response,
+pub(super) fn chunks<B, R>(
+    body: B,
     reader: R,
     first_by: Instant,
     settings: &Settings,
-) -> impl Stream<Item = Result<Chunk, Failure>> + Send + use<R> {
+) -> impl Stream<Item = Result<Chunk, Failure>> + Send + use<B, R>
+where
+    B: Body<Data = Bytes, Error: Display> + Send + Unpin,
+    R: Reader,
+{
     let flow = Flow {
-        response,
+        body,
         events: Events::new(reader, settings.answer_bytes_max),
         ready: VecDeque::new(),
         failure: None,
@@ -61,7 +65,7 @@ pub(super) fn chunks<R: Reader>(
     stream::unfold(Some(flow), |flow| async move { flow?.next().await })
 }
 
-impl<R: Reader> Flow<R> {
+impl<B: Body<Data = Bytes, Error: Display> + Unpin, R: Reader> Flow<B, R> {
     async fn next(mut self) -> Option<(Result<Chunk, Failure>, Option<Self>)> {
         loop {
             if let Some(chunk) = self.ready.pop_front() {
@@ -89,19 +93,16 @@ impl<R: Reader> Flow<R> {
 
     /// The next piece of the wire, which may take longer before the first event: the model thinks then.
     async fn read(&mut self) -> Result<Option<Bytes>, Failure> {
-        let piece = self.response.chunk();
+        let piece = client::piece(&mut self.body);
         let (read, how) = match self.first_by {
             Some(first_by) => (timeout_at(first_by, piece).await, "took too long"),
             None => (timeout(self.idle_timeout, piece).await, "fell silent"),
         };
-        read.map_err(|_| Failure::Broken { how })?.map_err(|error| {
-            tracing::debug!(%error, "a provider broke off");
-            Failure::Broken { how: "broke off" }
-        })
+        read.map_err(|_| Failure::Broken { how })?
     }
 
     async fn drain(&mut self) {
-        while let Ok(Some(_)) = self.response.chunk().await {}
+        while let Ok(Some(_)) = client::piece(&mut self.body).await {}
     }
 }
 

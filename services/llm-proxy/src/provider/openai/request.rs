@@ -1,11 +1,18 @@
-use serde_json::value::RawValue;
+use serde::Serialize;
 
 use super::super::{http::Question, object::Object};
+use crate::domain::Fields;
 
 /// What a request has beside its fields: room for it.
 const ROOM: usize = 256;
-/// Usage is always told: limits are kept by it.
-const STREAM_OPTIONS: &str = r#"{"include_usage":true}"#;
+
+#[derive(Serialize)]
+struct StreamOptions<'a> {
+    #[serde(flatten)]
+    asked: &'a Fields,
+    /// Usage is always told: limits are kept by it.
+    include_usage: bool,
+}
 
 /// The body of a request: the conversation's own fields untouched, and what is said here.
 pub(super) fn body(question: Question<'_>, completion_tokens: bool) -> Vec<u8> {
@@ -19,7 +26,7 @@ pub(super) fn body(question: Question<'_>, completion_tokens: bool) -> Vec<u8> {
     }
     if question.streamed {
         object.say("stream", &true);
-        object.say("stream_options", serde_json::from_str::<&RawValue>(STREAM_OPTIONS).expect("it is JSON"));
+        object.say("stream_options", &StreamOptions { asked: &question.ask.stream_options, include_usage: true });
     }
     object.end()
 }

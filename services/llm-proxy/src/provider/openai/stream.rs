@@ -78,7 +78,9 @@ impl Reader for Parts {
             return Ok(None);
         }
         let parts = self.parts(&data)?;
-        Ok(Some(Chunk { parts, json: (self.form == Form::Json).then_some(data) }))
+        // A copy: what waits for a reader must not hold all that was read with it.
+        let json = (self.form == Form::Json).then(|| Bytes::copy_from_slice(&data));
+        Ok(Some(Chunk { parts, json }))
     }
 
     fn ended(&self) -> bool {

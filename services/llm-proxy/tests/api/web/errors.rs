@@ -6,7 +6,10 @@ use holdfast_simulator::{Faults, Limits, Of};
 use serde_json::json;
 
 use super::client::{asked, told};
-use crate::harness::{Harness, PATIENCE, allowed, model, one_key, provider};
+use crate::{
+    harness::{Harness, PATIENCE, allowed, model, one_key, provider},
+    stub::Stub,
+};
 
 #[tokio::test]
 async fn what_is_ill_said_names_its_field_and_reaches_nobody() {
@@ -18,7 +21,8 @@ async fn what_is_ill_said_names_its_field_and_reaches_nobody() {
         (asked("hi", json!({"stream": "yes"})), "stream"),
         (asked("hi", json!({"stream_options": {"include_usage": true}})), "stream_options"),
         (asked("hi", json!({"max_tokens": 5, "max_completion_tokens": 5})), "max_tokens"),
-        (asked("hi", json!({"max_completion_tokens": u32::MAX})), "max_tokens"),
+        (asked("hi", json!({"max_completion_tokens": u32::MAX})), "max_completion_tokens"),
+        (asked("hi", json!({"max_tokens": u32::MAX})), "max_tokens"),
         (asked("hi", json!({"n": 1.5})), "n"),
         (asked("hi", json!({"n": 129, "stream": true})), "n"),
         (asked("hi", json!({"best_of": "8"})), "best_of"),
@@ -34,6 +38,15 @@ async fn what_is_ill_said_names_its_field_and_reaches_nobody() {
         assert_eq!(refused.error(), invalid(name));
     }
     assert_eq!(harness.provider.counts().key("simulated").requests, 0);
+}
+
+#[tokio::test]
+async fn what_a_provider_says_of_the_limit_of_tokens_names_the_field_that_was_sent() {
+    let error = r#"{"error":{"code":400,"message":"too many","param":"max_tokens"}}"#;
+    let stub = Stub::start(vec![error.to_owned()]).await;
+    let harness = Harness::start(stub.toml(), provider(&[]).await).await;
+    let refused = harness.chat("hi", json!({"max_completion_tokens": 9})).await;
+    assert_eq!(refused.error(), (400, json!(["invalid_request_error", "max_completion_tokens", null])));
 }
 
 #[tokio::test]

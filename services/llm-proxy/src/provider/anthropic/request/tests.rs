@@ -5,14 +5,8 @@ use crate::domain::{Ask, Form};
 
 /// What a request with these fields becomes.
 fn written(fields: &Value) -> Result<Value, String> {
-    let ask = Ask {
-        model: "m".into(),
-        fields: serde_json::from_value(fields.clone()).expect("an object"),
-        max_output_tokens: None,
-        priority: 0,
-        form: Form::Json,
-        bytes: 10,
-    };
+    let fields = serde_json::from_value(fields.clone()).expect("an object");
+    let ask = Ask { fields, form: Form::Json, ..Ask::default() };
     let question = Question { ask: &ask, model: "claude", max_output_tokens: None, streamed: false };
     match body(question) {
         Ok(body) => Ok(serde_json::from_slice(&body).expect("JSON")),
@@ -250,7 +244,7 @@ fn a_field_without_a_word_is_refused_by_its_name_unless_it_asks_for_nothing() {
 #[test]
 fn a_limit_of_tokens_and_a_stream_are_asked_for() {
     let fields = serde_json::from_value(json!({"messages": [{"role": "user", "content": "x"}]})).expect("an object");
-    let ask = Ask { model: "m".into(), fields, max_output_tokens: None, priority: 0, form: Form::Said, bytes: 10 };
+    let ask = Ask { fields, ..Ask::default() };
     let question = Question { ask: &ask, model: "claude", max_output_tokens: Some(7), streamed: true };
     let body: Value = serde_json::from_slice(&body(question).expect("words for all")).expect("JSON");
     assert_eq!((&body["max_tokens"], &body["stream"]), (&json!(7), &json!(true)));

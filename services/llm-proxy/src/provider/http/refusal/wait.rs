@@ -5,8 +5,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use http::header::{DATE, HeaderMap, RETRY_AFTER};
 use prost_types::Timestamp;
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 /// The longest wait that is believed.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3_600);
@@ -95,7 +95,7 @@ mod tests {
 
     fn of(pairs: &[(&'static str, &str)]) -> Option<Duration> {
         let header = |(name, value): &(&'static str, &str)| {
-            (reqwest::header::HeaderName::from_static(name), value.parse().expect("a value"))
+            (http::HeaderName::from_static(name), value.parse().expect("a value"))
         };
         told(&pairs.iter().map(header).collect())
     }

@@ -1,9 +1,14 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use futures::{StreamExt, stream};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use tokio::time::sleep;
 
 use super::*;
@@ -41,8 +46,10 @@ impl Reader for Texts {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A response whose pieces come each after a time; how many were taken from it.
-fn response(pieces: Vec<(Duration, &'static str)>) -> (Response, Arc<AtomicUsize>) {
+/// A body whose pieces come each after a time; how many were taken from it.
+fn body(
+    pieces: Vec<(Duration, &'static str)>,
+) -> (impl Body<Data = Bytes, Error = Infallible> + Send + Unpin, Arc<AtomicUsize>) {
     let taken = Arc::new(AtomicUsize::new(0));
     let counts = Arc::clone(&taken);
     let pieces = stream::iter(pieces).then(move |(after, piece)| {
@@ -50,13 +57,15 @@ fn response(pieces: Vec<(Duration, &'static str)>) -> (Response, Arc<AtomicUsize
         async move {
             sleep(after).await;
             taken.fetch_add(1, Ordering::Relaxed);
-            Ok::<_, std::io::Error>(piece)
+            Ok(Frame::data(Bytes::from(piece)))
         }
     });
-    (axum::http::Response::new(reqwest::Body::wrap_stream(pieces)).into(), taken)
+    (StreamBody::new(pieces.boxed()), taken)
 }
 
-fn texts(response: Response) -> impl Stream<Item = Result<Chunk, Failure>> {
+fn texts(
+    body: impl Body<Data = Bytes, Error = Infallible> + Send + Unpin,
+) -> impl Stream<Item = Result<Chunk, Failure>> {
     let settings = Settings {
         base_url: String::new(),
         authority: None,
@@ -67,11 +76,11 @@ fn texts(response: Response) -> impl Stream<Item = Result<Chunk, Failure>> {
         answer_bytes_max: 1_000,
         trace: None,
     };
-    chunks(response, Texts(false), Instant::now() + 100 * SECOND, &settings)
+    chunks(body, Texts(false), Instant::now() + 100 * SECOND, &settings)
 }
 
 async fn all(pieces: Vec<(Duration, &'static str)>) -> Vec<Result<Chunk, Failure>> {
-    texts(response(pieces).0).collect().await
+    texts(body(pieces).0).collect().await
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,8 +103,8 @@ async fn a_response_that_does_not_end_holds_an_answer_up_for_a_moment_only() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_read_that_nobody_asked_for() {
     let pieces = vec![(Duration::ZERO, "data: a\n"), (Duration::ZERO, "data: b\n"), (Duration::ZERO, "data: END\n")];
-    let (response, taken) = response(pieces);
-    let mut texts = Box::pin(texts(response));
+    let (body, taken) = body(pieces);
+    let mut texts = Box::pin(texts(body));
     for asked in 1..=2 {
         sleep(100 * SECOND).await;
         assert_eq!(taken.load(Ordering::Relaxed), asked - 1, "a slow reader holds one piece");

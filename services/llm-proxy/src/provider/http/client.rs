@@ -1,0 +1,202 @@
+//! The HTTP client of one provider: connections that are used again, each with little memory of its own.
+
+use std::{error::Error, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, Uri,
+    header::{ACCEPT, CONTENT_TYPE, PROXY_AUTHORIZATION, USER_AGENT},
+};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy,
+    rt::{TokioExecutor, TokioTimer},
+};
+use url::Url;
+
+use super::{
+    Settings,
+    body::{Sender, WatchedBody, Withheld},
+    connect::Connector,
+};
+use crate::provider::Failure;
+
+/// What a connection reads at once, and what the head of a response may be at most. Without a bound a connection whose
+/// reader is slow comes to hold half a megabyte, and there are thousands of them; other clients take no longer heads either.
+const READ_MAX: usize = 16 << 10;
+/// Shorter than providers keep theirs: a request must not meet a connection that is just being closed.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+/// Who is calling.
+pub(super) const AGENT: HeaderValue = HeaderValue::from_static(concat!("holdfast/", env!("CARGO_PKG_VERSION")));
+
+/// A client for one provider. It connects when it is first used, and follows no redirects: a key is for one server only.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: legacy::Client<Connector, WatchedBody>,
+    connector: Connector,
+    /// Which go with every request.
+    headers: HeaderMap,
+}
+
+impl Client {
+    /// # Errors
+    /// As [`Connector::new`].
+    pub(super) fn new(mut headers: HeaderMap, settings: &Settings, direct: bool) -> Result<Self, String> {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(USER_AGENT, AGENT);
+        let connector = Connector::new(settings, direct)?;
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_MAX)
+            .http1_max_buf_size(READ_MAX)
+            .build(connector.clone());
+        Ok(Self { http, connector, headers })
+    }
+
+    /// Sends a request, where its sender still wants it once there is a connection, and waits for the head of the response.
+    /// What a connection did not take, because it was just being closed, goes to another one.
+    pub(super) async fn post(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+        sender: impl Sender + 'static,
+    ) -> Result<Response<Incoming>, Failure> {
+        let uri: Uri = url.as_str().parse().map_err(|error| {
+            tracing::error!(%error, "a provider's address cannot be used: look after it");
+            Failure::Unreachable
+        })?;
+        let mut request = Request::new(WatchedBody::new(body, Box::new(sender)));
+        *request.method_mut() = Method::POST;
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().extend(headers);
+        if let Some(credential) = self.connector.shown_with(&uri) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, credential);
+        }
+        *request.uri_mut() = uri;
+        self.http.request(request).await.map_err(|error| {
+            let unreached = error.is_connect();
+            let error: &(dyn Error + 'static) = &error;
+            tracing::debug!(error, "a provider did not answer");
+            if is_withheld(error) {
+                return Failure::Withheld;
+            }
+            if unreached { Failure::Unreachable } else { Failure::Broken { how: "broke the connection" } }
+        })
+    }
+}
+
+/// Whether it was its sender who did not let a request leave.
+fn is_withheld(error: &(dyn Error + 'static)) -> bool {
+    error.is::<Withheld>() || error.source().is_some_and(is_withheld)
+}
+
+/// The next piece of a body.
+pub(super) async fn piece<B>(body: &mut B) -> Result<Option<Bytes>, Failure>
+where
+    B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
+{
+    loop {
+        match body.frame().await.transpose() {
+            Ok(Some(frame)) => {
+                if let Ok(piece) = frame.into_data() {
+                    return Ok(Some(piece));
+                }
+            }
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                tracing::debug!(%error, "a provider broke off");
+                return Err(Failure::Broken { how: "broke off" });
+            }
+        }
+    }
+}
+
+/// A whole body, up to so many bytes. Most come in one piece, which is not copied.
+pub(super) async fn read(mut from: Incoming, bytes_max: usize) -> Result<Bytes, Failure> {
+    let (mut first, mut body) = (Bytes::new(), BytesMut::new());
+    loop {
+        match piece(&mut from).await? {
+            Some(piece) if first.len() + body.len() + piece.len() > bytes_max => {
+                return Err(Failure::Broken { how: "sent more than an answer may be" });
+            }
+            Some(piece) if first.is_empty() && body.is_empty() => first = piece,
+            Some(piece) => {
+                body.extend_from_slice(&std::mem::take(&mut first));
+                body.extend_from_slice(&piece);
+            }
+            None if body.is_empty() => return Ok(first),
+            None => return Ok(body.freeze()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, atomic::Ordering};
+
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+        task::JoinHandle,
+    };
+
+    use super::*;
+    use crate::provider::http::body::tests::Door;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A server that reads a request's head and answers with this; what it had read when the connection ended.
+    async fn server(answer: String) -> (Url, JoinHandle<Vec<u8>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}/v1", listener.local_addr().expect("it is bound"));
+        let reading = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("somebody comes");
+            let mut read = Vec::new();
+            while !read.ends_with(b"{}") && stream.read_buf(&mut read).await.expect("it reads") > 0 {}
+            let _ = stream.write_all(answer.as_bytes()).await;
+            read
+        });
+        (url.parse().expect("a URL"), reading)
+    }
+
+    async fn post(url: &Url, door: &Arc<Door>) -> Result<Response<Incoming>, Failure> {
+        let settings = Settings {
+            base_url: url.to_string(),
+            authority: None,
+            simulated: true,
+            connect_timeout: 10 * SECOND,
+            timeout: 10 * SECOND,
+            idle_timeout: 10 * SECOND,
+            answer_bytes_max: 1_000,
+            trace: None,
+        };
+        let client = Client::new(HeaderMap::new(), &settings, true).expect("it can be used");
+        client.post(url, HeaderMap::new(), Bytes::from_static(b"{}"), Arc::clone(door)).await
+    }
+
+    #[tokio::test]
+    async fn nothing_leaves_of_a_call_whose_place_is_gone_once_it_is_connected() {
+        let (url, reading) = server(String::new()).await;
+        let door = Arc::new(Door::default());
+        door.closed.store(true, Ordering::Relaxed);
+        assert_eq!(post(&url, &door).await.err(), Some(Failure::Withheld));
+        assert_eq!(reading.await.expect("it ends"), b"");
+        assert_eq!(door.sent.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn the_head_of_a_response_has_a_bound_and_so_has_what_a_connection_holds() {
+        for (bytes, taken) in [(READ_MAX / 2, true), (READ_MAX + 1, false)] {
+            let long = "x".repeat(bytes);
+            let (url, reading) = server(format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nlong: {long}\r\n\r\n")).await;
+            let answer = post(&url, &Arc::new(Door::default())).await;
+            assert_eq!(answer.is_ok(), taken, "{bytes} bytes: {answer:?}");
+            reading.await.expect("it ends");
+        }
+    }
+}
