@@ -4,17 +4,19 @@ mod key;
 mod model;
 mod provider;
 mod settings;
+mod sharing;
 
 use std::collections::BTreeMap;
 
-use holdfast_config::{ConfigError, Document, Invalid};
+use holdfast_config::{ConfigError, Document, Invalid, Redis};
 use holdfast_rpc::{keys::Callers, service};
 
 pub use self::{
     key::{Key, ModelLimits},
     model::{Deployment, Fallback, Model, Tokenizer},
     provider::{Breaker, Kind, Provider},
-    settings::{Budgets, Settings, Sharing},
+    settings::{Budgets, Settings},
+    sharing::Sharing,
 };
 
 /// Everything that is configured here.
@@ -26,6 +28,8 @@ pub struct Config {
     pub providers: BTreeMap<String, Provider>,
     /// `[models.NAME]`
     pub models: BTreeMap<String, Model>,
+    /// Whether `[redis]` names one, over which processes share the limits.
+    pub shared: bool,
     /// `[[gateway.keys]]`; none where none are configured.
     pub callers: Option<Callers>,
     /// Where all of it was read, to be read again.
@@ -38,6 +42,7 @@ impl service::Settings for Config {
             llm_proxy: document.section("llm_proxy")?,
             providers: document.section("providers")?,
             models: document.section("models")?,
+            shared: document.section::<Redis>("redis")?.url.is_some(),
             callers: Callers::read(document)?,
             document: Some(document.clone()),
         };
@@ -59,6 +64,9 @@ impl Config {
         self.llm_proxy.validate()?;
         for (name, provider) in &self.providers {
             provider.validate(name)?;
+            if self.shared {
+                self.llm_proxy.sharing.fits(name, &provider.keys)?;
+            }
         }
         for (name, model) in &self.models {
             model.validate(name, &self.providers)?;

@@ -2,6 +2,8 @@ use holdfast_config::{Invalid, Size, Span};
 use holdfast_rpc::web;
 use serde::Deserialize;
 
+use super::Sharing;
+
 /// `[llm_proxy]`: the service itself.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -32,16 +34,6 @@ pub struct Settings {
     pub budgets: Budgets,
 }
 
-/// `[llm_proxy.sharing]`: with `[redis]`, all processes keep one limit.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Sharing {
-    /// The part of every limit that Redis never grants: processes go on with it while Redis is away.
-    pub reserve_percent: u32,
-    /// The most processes that there will be: each has an equal part of the reserve.
-    pub processes_max: u32,
-}
-
 /// `[llm_proxy.budgets]`: an absent one is none. `[tenants.NAME]` has a tenant's own.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -68,12 +60,6 @@ impl Default for Settings {
             sharing: Sharing::default(),
             budgets: Budgets::default(),
         }
-    }
-}
-
-impl Default for Sharing {
-    fn default() -> Self {
-        Self { reserve_percent: 2, processes_max: 8 }
     }
 }
 

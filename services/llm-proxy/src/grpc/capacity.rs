@@ -80,12 +80,12 @@ pub(super) fn watch(houses: Vec<Arc<House>>, interval: Duration, stop: Stop) -> 
     news.take_until(async move { stop.cancelled().await }).chain(last).boxed()
 }
 
-fn provider(name: &str, Capacity { keys, lines, .. }: Capacity) -> pb::ProviderCapacity {
+fn provider(name: &str, Capacity { keys, lines, shared }: Capacity) -> pb::ProviderCapacity {
     pb::ProviderCapacity {
         provider: name.to_owned(),
         keys: keys.into_iter().map(key).collect(),
         lines: lines.into_iter().map(line).collect(),
-        shared: false,
+        shared,
     }
 }
 

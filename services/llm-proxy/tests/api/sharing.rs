@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use holdfast_config::Span;
+use holdfast_proto::llm::v1 as pb;
 use holdfast_simulator::{Faults, Limits, Of, Running};
 use holdfast_testkit::{Fault, FaultProxy, Redis, RedisSentinel, Signal};
 
@@ -222,4 +223,54 @@ async fn nothing_of_a_conversation_is_in_redis() {
     let said = redis.command("HGETALL {hf:llm:sim}:ledger").await.expect("it answers");
     assert!(said.contains("simulated/Requests"), "{said}");
     assert!(!said.contains("hi\r\n"), "{said}");
+}
+
+/// A call by this process that nobody waits for.
+fn call(proxy: &Proxy) -> tokio::task::JoinHandle<bool> {
+    let client = proxy.client.clone();
+    tokio::spawn(async move { crate::harness::say_within(&client, "hi", PATIENCE).await.is_ok() })
+}
+
+#[tokio::test]
+async fn a_frozen_redis_leaves_places_to_who_has_them_and_to_each_process_its_share_of_the_reserve() {
+    let redis = Redis::start().await;
+    let sharing = "reserve_percent = 50\nprocesses_max = 2";
+    let mut house = House::start(2, &redis.url(), "concurrency = 4", allowed(None, Some(4), 60_000), sharing).await;
+    house.all_log(SHARED).await;
+    house.provider.set_faults(Of::Provider, Faults { latency: Span::from_secs(60), ..Faults::default() });
+    let leased = [call(&house.proxies[0]), call(&house.proxies[0])];
+    house.provider.until(|counts| counts.key("simulated").in_flight == 2).await;
+    redis.signal(Signal::Stop).await;
+    house.all_log(AWAY).await;
+    let calls: Vec<_> = house.proxies.iter().chain(&house.proxies).map(call).collect();
+    let counts = house.provider.until(|counts| counts.key("simulated").in_flight == 4).await;
+    assert_eq!(counts.refused(), 0, "one more of each");
+    leased.iter().chain(&calls).for_each(tokio::task::JoinHandle::abort);
+    house.provider.until(|counts| counts.key("simulated").in_flight == 0).await;
+    house.provider.set_faults(Of::Provider, Faults::default());
+    redis.signal(Signal::Continue).await;
+    house.all_log(SHARED).await;
+    assert_eq!(house.calls(20, PATIENCE).await, 20);
+    let counts = house.provider.counts();
+    assert_eq!((counts.refused(), counts.key("simulated").in_flight_max), (0, 4));
+}
+
+#[tokio::test]
+async fn operators_see_whether_limits_are_shared() {
+    let redis = Redis::start().await;
+    let house = House::start(1, &redis.url(), "concurrency = 4", allowed(None, Some(4), 60_000), "").await;
+    let interval = Some(prost_types::Duration { seconds: 0, nanos: 100_000_000 });
+    let request = pb::WatchCapacityRequest { interval, ..Default::default() };
+    let mut news = house.proxies[0].client.clone().watch_capacity(request).await.expect("it begins").into_inner();
+    let mut until = async |shared: bool| {
+        let told = async {
+            while news.message().await.expect("it goes on").expect("it has no end").providers[0].shared != shared {}
+        };
+        tokio::time::timeout(PATIENCE, told).await.expect("it is told before long");
+    };
+    until(true).await;
+    redis.signal(Signal::Stop).await;
+    until(false).await;
+    redis.signal(Signal::Continue).await;
+    until(true).await;
 }
