@@ -191,12 +191,15 @@ fn any_as(type_url: &str, message: &impl Message) -> Any {
 /// What is said of an error in words, at most. It travels in headers, twice and encoded; with more of them than a peer
 /// takes, the whole connection ends, and with it everybody's calls.
 const SAID_MAX: usize = 1 << 10;
+/// What a detail may be, at most: a larger one is left out, and what it would have shown has to be read.
+const DETAIL_MAX: usize = 5 << 10;
 
 impl From<Error> for Status {
     fn from(mut error: Error) -> Self {
         cut(&mut error.message, SAID_MAX);
         cut(&mut error.reason, SAID_MAX);
         error.field.iter_mut().chain(&mut error.id).for_each(|text| cut(text, SAID_MAX));
+        error.detail = error.detail.filter(|detail| detail.encoded_len() <= DETAIL_MAX);
         let details = error.to_proto().encode_to_vec();
         Self::with_details(error.code, error.message, details.into())
     }

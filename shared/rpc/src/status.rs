@@ -121,6 +121,21 @@ mod tests {
     }
 
     #[test]
+    fn a_detail_that_headers_cannot_carry_is_left_out() {
+        let shown = |bytes: usize| Any { type_url: "x/shown".into(), value: vec![7; bytes] };
+        for (bytes, fits) in [(4_500, true), (50_000, false)] {
+            for error in [Error::aborted("it moved on", &shown(bytes)), Error::data_loss("it is gone", &shown(bytes))] {
+                let status = Status::from(error);
+                assert_eq!(detail::<Any>(&status).map(|it| it.value.len()), fits.then_some(bytes));
+                let mut headers = http::HeaderMap::new();
+                status.add_header(&mut headers).expect("valid headers");
+                let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+                assert!(size < 8 << 10, "{size}");
+            }
+        }
+    }
+
+    #[test]
     fn a_status_in_a_stream_is_whole() {
         let bytes = Error::precondition("LEASE_LOST", "gone").to_proto().encode_to_vec();
         let status = from_bytes(&bytes);
