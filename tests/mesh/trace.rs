@@ -21,13 +21,18 @@ async fn traced(collector: &Collector) -> Mesh {
     Mesh::builder().env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint()).env(quiet.0, quiet.1).start().await
 }
 
-/// Runs the demonstration for a caller who has a trace already.
+/// Runs the demonstration for a caller who has a trace already, and records it.
 fn run(mesh: &Mesh) -> JoinHandle<Invocation> {
+    run_as(mesh, "01")
+}
+
+/// The same for a caller whose flags say what is done with the trace.
+fn run_as(mesh: &Mesh, flags: &str) -> JoinHandle<Invocation> {
     let mut invocations = mesh.invocations();
     let payload = Some(Payload { data: DISPUTE.into(), content_type: String::new() });
     let spec = InvocationSpec { agent: "disputes".into(), payload, ..Default::default() };
     let mut request = Request::new(RunInvocationRequest { spec: Some(spec) });
-    request.metadata_mut().insert("traceparent", format!("00-{TRACE}-{CALLER}-01").parse().unwrap());
+    request.metadata_mut().insert("traceparent", format!("00-{TRACE}-{CALLER}-{flags}").parse().unwrap());
     request.set_timeout(WITHIN);
     tokio::spawn(async move {
         let ended = invocations.run_invocation(request).await.expect("it ends").into_inner();
@@ -89,9 +94,9 @@ async fn an_invocation_that_outlives_its_worker_is_still_one_trace() {
     trace.covers_all_six_services();
     trace.holds_every_span_of_its_invocation();
     assert_eq!(trace.below_the_caller().len(), 1, "one begins it all: {trace}");
-    // A killed process never sends the span that was open in it.
-    assert_eq!(trace.lost_parents().len(), 1, "the killed attempt alone is not there: {trace}");
-    assert_eq!(trace.named("invoke_agent disputes").len(), 1, "{trace}");
+    assert!(trace.lost_parents().is_empty(), "no orphan: {trace}");
+    assert_eq!(trace.errors("invoke_agent disputes"), ["LEASE_LOST", ""], "the queue tells both attempts: {trace}");
+    assert_eq!(trace.errors("agent.run disputes"), [""], "the first worker died: {trace}");
     let waits = trace.named("queue.wait disputes");
     let lost: Vec<_> = waits.iter().filter_map(|span| span.attribute("lost_leases")).collect();
     assert_eq!(lost, ["0", "1"], "a wait for each attempt: {trace}");
@@ -117,6 +122,40 @@ async fn an_attempt_after_a_failed_one_is_in_the_same_trace() {
     trace.holds_every_span_of_its_invocation();
     assert!(trace.lost_parents().is_empty(), "no orphan: {trace}");
     let attempts = |name: &str| trace.named(name).into_iter().filter_map(|span| span.attribute("attempt")).collect();
-    let (waits, runs): (Vec<_>, Vec<_>) = (attempts("queue.wait disputes"), attempts("invoke_agent disputes"));
-    assert_eq!((&*waits, &*runs), (&["1", "2"][..], &["2"][..]), "{trace}");
+    let told: [Vec<_>; 3] = ["queue.wait disputes", "invoke_agent disputes", "agent.run disputes"].map(attempts);
+    assert_eq!(told, [vec!["1", "2"], vec!["1", "2"], vec!["2"]], "{trace}");
+    assert_eq!(trace.errors("invoke_agent disputes"), ["CLUMSY", ""], "{trace}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_killed_leaves_no_hole_in_a_trace() {
+    let collector = Collector::start().await;
+    let mut mesh = traced(&collector).await;
+    mesh.http(Peer::Simulator, "PUT", "/admin/tools/lookup_payment/faults", r#"{"hang_rate":1.0}"#).await;
+    let running = run(&mesh);
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    while calls_at(&mesh, "lookup_payment").await == 0 {
+        ticks.tick().await;
+    }
+    mesh.kill(Peer::ToolProxy).await;
+    mesh.http(Peer::Simulator, "PUT", "/admin/tools/lookup_payment/faults", "{}").await;
+    mesh.restart(Peer::ToolProxy).await;
+    let invocation = running.await.unwrap();
+
+    let trace = trace_of(&invocation, mesh, &collector).await;
+    trace.holds_every_span_of_its_invocation();
+    assert!(trace.lost_parents().is_empty(), "no orphan: {trace}");
+    let calls = trace.errors("execute_tool lookup_payment");
+    assert!(calls.contains(&"PROCESS_LOST"), "the call that was cut short is told: {calls:?} {trace}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_its_caller_does_not_record_nobody_records() {
+    let collector = Collector::start().await;
+    let mesh = traced(&collector).await;
+    let invocation = run_as(&mesh, "00").await.unwrap();
+    assert_eq!(invocation.state(), InvocationState::Succeeded, "{invocation:?}");
+    let trace = trace_of(&invocation, mesh, &collector).await;
+    assert!(trace.is_empty(), "{trace}");
+    trace.has_nothing_elsewhere();
 }

@@ -50,6 +50,8 @@ impl Common {
         let mesh: Mesh = document.section("mesh")?;
         mesh.queue.validate("mesh.queue").map_err(|invalid| document.locate(invalid))?;
         mesh.state.validate("mesh.state").map_err(|invalid| document.locate(invalid))?;
+        let telemetry: Telemetry = document.section("telemetry")?;
+        telemetry.validate().map_err(|invalid| document.locate(invalid))?;
         Ok(Self {
             data,
             database: document.section("database")?,
@@ -57,7 +59,7 @@ impl Common {
             tenants,
             mesh,
             tls: document.has_section("tls").then(|| document.section("tls")).transpose()?,
-            telemetry: document.section("telemetry")?,
+            telemetry,
         })
     }
 }
@@ -238,6 +240,21 @@ pub struct Telemetry {
     pub log: String,
     /// `json` or `text`.
     pub log_format: LogFormat,
+    /// The part of all traces that is recorded, from 0 to 1, of those that no caller has decided about and where
+    /// `OTEL_TRACES_SAMPLER` is not set.
+    pub trace_ratio: f64,
+    /// Whether spans that are not exported yet are kept in the data directory too, so that a process that was killed tells
+    /// them in its next life. Without, what others did below them has no parent then.
+    pub keep_spans: bool,
+}
+
+impl Telemetry {
+    fn validate(&self) -> Result<(), Invalid> {
+        if (0.0..=1.0).contains(&self.trace_ratio) {
+            return Ok(());
+        }
+        Err(Invalid::new("telemetry.trace_ratio", "must be from 0 (no trace) to 1 (every trace)"))
+    }
 }
 
 /// How log lines look.
@@ -252,6 +269,6 @@ pub enum LogFormat {
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { log: "info".into(), log_format: LogFormat::Json }
+        Self { log: "info".into(), log_format: LogFormat::Json, trace_ratio: 0.05, keep_spans: true }
     }
 }

@@ -90,7 +90,7 @@ where
 {
     let common = Common::from_document(document)?;
     let settings = C::from_document(document)?;
-    let telemetry = holdfast_telemetry::init(peer.name(), &common.telemetry)?;
+    let telemetry = holdfast_telemetry::init(peer.name(), &common.telemetry, Some(&common.data.dir.join("spans")))?;
     let host = Host::bind(peer.name(), settings.address(), &common).await?;
     watch_signals(host.stop())?;
     watch_parent(host.stop());

@@ -1,22 +1,10 @@
 //! Traces travel: the server's stack continues the caller's, the client's stack passes it on.
 
-use holdfast_telemetry::traceparent;
+use holdfast_telemetry::{head, traceparent};
 use http::HeaderMap;
 use tracing::Span;
 
-tokio::task_local! {
-    static TRACEPARENT: String;
-}
-
-/// Runs a future under a trace that its calls pass on. For work that is spawned out of a call.
-pub async fn scope<F: Future>(traceparent: String, future: F) -> F::Output {
-    TRACEPARENT.scope(traceparent, future).await
-}
-
-/// The `traceparent` for a call made here: the current span's where spans are exported, else the one that came in.
-pub fn outgoing() -> Option<String> {
-    traceparent::of(&Span::current()).or_else(|| TRACEPARENT.try_with(Clone::clone).ok())
-}
+pub use holdfast_telemetry::standing::{firm_scope, outgoing, scope, within};
 
 /// The caller's `traceparent`, where there is one.
 pub(crate) fn incoming(headers: &HeaderMap) -> Option<String> {
@@ -27,15 +15,25 @@ pub(crate) fn incoming(headers: &HeaderMap) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Makes a call's span continue its caller's trace, or else be the root of one, for which the sampler decides. Gives the
-/// `traceparent` under which the call's work stands; without an exporter one is minted, so that logs always have a trace id.
-pub(crate) fn begin(span: &Span, incoming: Option<String>) -> String {
-    if let Some(caller) = &incoming {
-        traceparent::continue_from(span, caller);
-    }
-    let traceparent = traceparent::of(span).or(incoming).unwrap_or_else(traceparent::mint);
+/// Makes a call's span within its caller's trace, or else as the root of one, for which the sampler decides. Gives also the
+/// `traceparent` under which the call's work stands: where nothing is recorded it is still one, so that logs always have a
+/// trace id.
+pub(crate) fn begin(make: impl FnOnce() -> Span, incoming: Option<String>) -> (Span, String) {
+    let (span, traceparent) = match incoming.or_else(head::passed_over) {
+        Some(above) => {
+            let span = within(&above, make);
+            traceparent::continue_from(&span, &above);
+            let own = traceparent::of(&span);
+            (span, own.unwrap_or(above))
+        }
+        None => {
+            let span = make();
+            let own = traceparent::of(&span);
+            (span, own.unwrap_or_else(traceparent::mint))
+        }
+    };
     span.record("trace_id", id(&traceparent));
-    traceparent
+    (span, traceparent)
 }
 
 /// The trace id inside of a `traceparent`, for logs.

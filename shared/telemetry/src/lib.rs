@@ -1,21 +1,29 @@
 #![doc = include_str!("../README.md")]
 
 pub mod apart;
+pub mod head;
+mod journal;
 mod lines;
 pub mod metrics;
+mod resource;
 mod spans;
+pub mod standing;
 pub mod traceparent;
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, path::Path};
 
 use holdfast_config::{LogFormat, Telemetry};
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SdkTracerProvider, SpanData},
+};
 use tracing::Subscriber;
 use tracing_subscriber::{
-    EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt as _, registry, registry::LookupSpan,
-    util::SubscriberInitExt as _,
+    EnvFilter, Layer, layer::SubscriberExt as _, registry, registry::LookupSpan, util::SubscriberInitExt as _,
 };
+
+use self::journal::Journal;
 
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -26,26 +34,37 @@ pub enum TelemetryError {
     /// The OTLP exporter did not take its settings.
     #[error("the OTLP exporter: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// Metrics cannot be pushed to where the environment says.
+    #[error("{0}")]
+    Metrics(String),
     /// A recorder or subscriber is installed already.
     #[error("telemetry is set up already")]
     Installed,
 }
 
-/// Keeps the exporter alive; [`Guard::shutdown`] sends what is left.
+/// Keeps the exporters alive; [`Guard::shutdown`] sends what is left.
 #[derive(Debug)]
 pub struct Guard {
     provider: Option<SdkTracerProvider>,
+    metrics: Option<metrics::Pusher>,
 }
 
-/// Sets up logs, traces and metrics for this process. Called once, within a Tokio runtime.
+/// Sets up logs, traces and metrics for this process. Called once, within a Tokio runtime. In the directory is kept what of
+/// the traces a killed process leaves to its next life.
 ///
 /// # Errors
 /// See [`TelemetryError`].
-pub fn init(service: &'static str, config: &Telemetry) -> Result<Guard, TelemetryError> {
+pub fn init(service: &'static str, config: &Telemetry, directory: Option<&Path>) -> Result<Guard, TelemetryError> {
     metrics::install()?;
     let filter = filter(&config.log)?;
-    let provider = traceparent::export_wanted().then(|| spans::provider(service)).transpose()?;
-    provider.as_ref().inspect(|provider| apart::install(provider));
+    let resource = resource::resource(service);
+    let wanted = traceparent::export_wanted();
+    let directory = directory.filter(|_| wanted && config.keep_spans);
+    let (kept, unkept) = match directory.map(|directory| Journal::open(directory, service)).transpose() {
+        Ok(kept) => (kept, None),
+        Err(error) => (None, Some(error)),
+    };
+    let provider = wanted.then(|| traces(resource.clone(), config, kept)).transpose()?;
     let installed = match &provider {
         None => registry().with(filter).with(lines(config)).try_init(),
         // What is logged and what is traced are two questions: a quiet log must not cost the traces.
@@ -55,12 +74,30 @@ pub fn init(service: &'static str, config: &Telemetry) -> Result<Guard, Telemetr
                 .with_location(false)
                 .with_threads(false)
                 .with_tracked_inactivity(false)
-                .with_filter(LevelFilter::INFO);
+                // Who is above a span is told by spans alone, and nobody asks the context of a thread.
+                .with_context_activation(false)
+                .with_filter(head::Recorded);
             registry().with(lines(config).with_filter(filter)).with(traces).try_init()
         }
     };
     installed.map_err(|_| TelemetryError::Installed)?;
-    Ok(Guard { provider })
+    if let Some(error) = unkept {
+        tracing::warn!(%error, "the spans of this process are lost when it is killed: they cannot be kept");
+    }
+    Ok(Guard { provider, metrics: metrics::push(&resource)? })
+}
+
+/// Spans are exported from here on, those that the head of their trace decides for.
+fn traces(
+    resource: Resource,
+    config: &Telemetry,
+    kept: Option<(Journal, Vec<SpanData>)>,
+) -> Result<SdkTracerProvider, TelemetryError> {
+    let sampler = head::sampler(config.trace_ratio);
+    head::install(&sampler);
+    let (provider, outlet) = spans::provider(resource, sampler, kept)?;
+    apart::install(&provider, outlet);
+    Ok(provider)
 }
 
 /// Logs in the configured format.
@@ -86,13 +123,17 @@ fn filter(log: &str) -> Result<EnvFilter, TelemetryError> {
 }
 
 impl Guard {
-    /// Sends the spans that still wait, within the exporter's own time limit.
+    /// Sends the spans that still wait, within the exporter's own time limit, and then what was counted to the end.
     pub async fn shutdown(self) {
-        let Some(provider) = self.provider else { return };
-        // The exporter needs this runtime to go on while it sends, so the wait is on another thread.
-        let sent = tokio::task::spawn_blocking(move || provider.shutdown()).await;
-        if let Ok(Err(error)) = sent {
-            tracing::warn!(%error, "not every span was exported");
+        if let Some(provider) = self.provider {
+            // The exporter needs this runtime to go on while it sends, so the wait is on another thread.
+            let sent = tokio::task::spawn_blocking(move || provider.shutdown()).await;
+            if let Ok(Err(error)) = sent {
+                tracing::warn!(%error, "not every span was exported");
+            }
+        }
+        if let Some(metrics) = self.metrics {
+            metrics.stop().await;
         }
     }
 }

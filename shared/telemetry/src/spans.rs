@@ -1,75 +1,144 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use metrics::counter;
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::{Context, trace::SpanId};
 use opentelemetry_otlp::SpanExporter as OtlpExporter;
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
-    trace::{BatchSpanProcessor, SdkTracerProvider, Span, SpanData, SpanExporter, SpanProcessor},
+    trace::{
+        BatchConfigBuilder, BatchSpanProcessor, IdGenerator as _, RandomIdGenerator, Sampler, SdkTracerProvider, Span,
+        SpanData, SpanExporter, SpanProcessor,
+    },
 };
 
-use crate::TelemetryError;
+use crate::{TelemetryError, head, journal::Journal};
 
-/// A provider that exports in batches from a bounded queue, and counts what becomes of each span.
-pub(crate) fn provider(service: &'static str) -> Result<SdkTracerProvider, TelemetryError> {
-    let exporter = Counted(OtlpExporter::builder().with_tonic().build()?);
-    let resource = Resource::builder()
-        .with_service_name(format!("holdfast-{service}"))
-        .with_attribute(KeyValue::new("service.namespace", "holdfast"))
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+/// Spans that may wait for the exporter, unless `OTEL_BSP_MAX_QUEUE_SIZE` says otherwise.
+const WAITING_MAX: usize = 8_192;
+
+/// A provider that exports in batches from a bounded queue, and the way for spans that are told by hand. Begins with what an
+/// earlier life of this process left.
+pub(crate) fn provider(
+    resource: Resource,
+    sampler: Sampler,
+    kept: Option<(Journal, Vec<SpanData>)>,
+) -> Result<(SdkTracerProvider, Outlet), TelemetryError> {
+    let (journal, left) = kept.unzip();
+    let (journal, waiting) = (journal.map(Arc::new), Arc::new(AtomicUsize::new(0)));
+    let exporter = OtlpExporter::builder().with_tonic().build()?;
+    let exporter = Counted { exporter, waiting: waiting.clone(), journal: journal.clone() };
+    let said = std::env::var("OTEL_BSP_MAX_QUEUE_SIZE").ok().and_then(|text| text.parse().ok());
+    let waiting_max = said.filter(|most| *most > 0).unwrap_or(WAITING_MAX);
+    let config = BatchConfigBuilder::default().with_max_queue_size(waiting_max).build();
+    let mut batches = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
+    batches.set_resource(&resource);
+    let outlet = Outlet(Arc::new(Bounded { batches, waiting, waiting_max, journal }));
+    left.into_iter().flatten().for_each(|span| outlet.take(span));
+    let provider = SdkTracerProvider::builder()
+        .with_sampler(sampler)
+        .with_id_generator(head::Ids::default())
+        .with_span_processor(outlet.clone())
+        .with_resource(resource)
         .build();
-    let processor = Ended(BatchSpanProcessor::builder(exporter).build());
-    Ok(SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource).build())
+    Ok((provider, outlet))
 }
 
 /// Counts spans as they come out of the exporter, well or not.
 #[derive(Debug)]
-struct Counted<E>(E);
+struct Counted<E> {
+    exporter: E,
+    waiting: Arc<AtomicUsize>,
+    journal: Option<Arc<Journal>>,
+}
 
 impl<E: SpanExporter> SpanExporter for Counted<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let spans = batch.len() as u64;
-        let result = self.0.export(batch).await;
+        let spans = batch.len();
+        let ids = batch.iter().map(|span| span.span_context.span_id().to_bytes());
+        let ids = self.journal.is_some().then(|| ids.collect::<Vec<_>>());
+        let result = self.exporter.export(batch).await;
+        self.waiting.fetch_sub(spans, Ordering::Relaxed);
+        if let Some((journal, ids)) = self.journal.as_ref().zip(ids) {
+            // What the collector did not take will not be taken later either: it is not a store.
+            journal.gone(ids.into_iter());
+        }
         let outcome = if result.is_ok() { "exported" } else { "failed" };
-        counter!("holdfast_spans_total", "outcome" => outcome).increment(spans);
+        counter!("holdfast_spans_total", "outcome" => outcome).increment(spans as u64);
         result
     }
 
     fn shutdown_with_timeout(&self, timeout: std::time::Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
+        self.exporter.shutdown_with_timeout(timeout)
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.0.force_flush()
+        self.exporter.force_flush()
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        self.0.set_resource(resource);
+        self.exporter.set_resource(resource);
     }
 }
 
-/// Counts spans as they enter the queue: what ended and was neither exported nor failed was dropped, or still waits.
-#[derive(Debug)]
-struct Ended<P>(P);
+/// Where spans go that are over. The line to the exporter has an end: what finds no room is dropped and counted, and
+/// nobody ever waits.
+#[derive(Debug, Clone)]
+pub(crate) struct Outlet(Arc<Bounded>);
 
-impl<P: SpanProcessor> SpanProcessor for Ended<P> {
+#[derive(Debug)]
+struct Bounded {
+    batches: BatchSpanProcessor,
+    waiting: Arc<AtomicUsize>,
+    waiting_max: usize,
+    journal: Option<Arc<Journal>>,
+}
+
+impl Outlet {
+    /// Takes a span that is over.
+    pub(crate) fn take(&self, span: SpanData) {
+        let Bounded { batches, waiting, waiting_max, journal } = &*self.0;
+        let has_room = |many| (many < *waiting_max).then_some(many + 1);
+        let outcome = match waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, has_room) {
+            Ok(_) => {
+                journal.iter().for_each(|journal| journal.ended(&span));
+                batches.on_end(span);
+                "ended"
+            }
+            Err(_) => {
+                let id = span.span_context.span_id().to_bytes();
+                journal.iter().for_each(|journal| journal.gone([id].into_iter()));
+                "dropped"
+            }
+        };
+        counter!("holdfast_spans_total", "outcome" => outcome).increment(1);
+    }
+
+    pub(crate) fn new_span_id(&self) -> SpanId {
+        RandomIdGenerator::default().new_span_id()
+    }
+}
+
+impl SpanProcessor for Outlet {
     fn on_start(&self, span: &mut Span, context: &Context) {
-        self.0.on_start(span, context);
+        self.0.journal.iter().for_each(|journal| journal.begun(span));
+        self.0.batches.on_start(span, context);
     }
 
     fn on_end(&self, span: SpanData) {
-        counter!("holdfast_spans_total", "outcome" => "ended").increment(1);
-        self.0.on_end(span);
+        self.take(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.0.force_flush()
+        self.0.batches.force_flush()
     }
 
     fn shutdown_with_timeout(&self, timeout: std::time::Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
+        self.0.batches.shutdown_with_timeout(timeout)
     }
 
-    fn set_resource(&mut self, resource: &Resource) {
-        self.0.set_resource(resource);
-    }
+    // The resource was set before it was shared.
 }

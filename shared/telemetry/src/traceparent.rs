@@ -75,8 +75,11 @@ pub fn continue_from(span: &Span, traceparent: &str) {
 
 /// A `traceparent` with random ids and not sampled: gives logs a trace id where no collector is named.
 pub fn mint() -> String {
-    let ids = RandomIdGenerator::default();
-    write(ids.new_trace_id(), ids.new_span_id(), TraceFlags::NOT_SAMPLED)
+    mint_for(RandomIdGenerator::default().new_trace_id())
+}
+
+pub(crate) fn mint_for(trace: TraceId) -> String {
+    write(trace, RandomIdGenerator::default().new_span_id(), TraceFlags::NOT_SAMPLED)
 }
 
 #[cfg(test)]

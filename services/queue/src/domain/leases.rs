@@ -25,6 +25,24 @@ pub struct Held {
     pub stream: Option<Uuid>,
     /// The signed token.
     pub token: Arc<str>,
+    /// The trace that its attempt belongs to.
+    pub origin: Origin,
+}
+
+/// The trace of an attempt, as far as it is known here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody records it.
+    Unrecorded,
+    /// It is recorded.
+    Of {
+        /// Of the span above it.
+        traceparent: Arc<str>,
+        /// The invocation's session.
+        session: Option<Arc<str>>,
+    },
+    /// The lease was not granted here: only the store knows.
+    Unread,
 }
 
 #[derive(Debug)]

@@ -39,7 +39,7 @@ impl From<Grant> for pb::Lease {
         Self {
             token: grant.token.to_string(),
             ttl: Some(time::duration(grant.ttl)),
-            traceparent: grant.record.accepted.traceparent.clone(),
+            traceparent: grant.traceparent,
             fence: grant.fence,
             earlier_leases: match &grant.record.standing {
                 Standing::Live(live) => live.tries + live.redrives,

@@ -18,6 +18,8 @@ pub struct Grant {
     pub token: Arc<str>,
     /// The fence in it.
     pub fence: u64,
+    /// The trace under which its holder works.
+    pub traceparent: String,
     /// How long it lasts.
     pub ttl: Duration,
 }

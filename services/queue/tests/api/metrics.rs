@@ -16,7 +16,7 @@ async fn scrape(queue: &Harness) -> String {
 
 #[tokio::test]
 async fn depths_and_commits_are_shown() {
-    let _telemetry = holdfast_telemetry::init("queue", &Default::default()).unwrap();
+    let _telemetry = holdfast_telemetry::init("queue", &Default::default(), None).unwrap();
     let queue = Harness::start().await;
     // Two of five make nothing new: they repeat the first under its key.
     for key in ["a", "a", "a", "b", "c"] {

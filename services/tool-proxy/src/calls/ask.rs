@@ -7,7 +7,7 @@ use holdfast_rpc::deadline;
 use tokio::time::{Instant, sleep};
 
 use super::entry::Entry;
-use super::{Call, Calls, Stop};
+use super::{Call, Calls, Stop, told};
 use crate::catalog::Tool;
 use crate::circuits::{Held, Leave};
 use crate::domain::{Answer, Effect, Miss, Slot, Timing};
@@ -61,7 +61,7 @@ async fn attempt_once(
         return Ok(Err(open(held)));
     }
     let waiting = Instant::now();
-    let place = tool.places.take(&call.tenant, deadline::remaining().map(in_time)).await;
+    let place = told::in_line(&tool.name, tool.places.take(&call.tenant, deadline::remaining().map(in_time))).await;
     timing.waited += waiting.elapsed();
     let Some(_place) = place else { return Ok(Err(Miss::kept("OVERLOADED"))) };
     // The circuits may have opened while this call stood in line.

@@ -1,10 +1,13 @@
 //! What a call leaves in traces, logs and meters.
 
 use std::fmt::Display;
+use std::pin::pin;
+use std::task::Poll;
 
+use futures::poll;
 use holdfast_rpc::Error;
 use tokio::time::Instant;
-use tracing::{Span, debug, field, info_span, warn};
+use tracing::{Instrument as _, Span, debug, field, info_span, warn};
 
 use super::Command;
 use crate::catalog::Tool;
@@ -35,6 +38,15 @@ pub(super) fn span(command: &Command) -> Span {
         holdfast.tool.called_ms = field::Empty,
         error.r#type = field::Empty,
     )
+}
+
+/// A call's time in the tool's line. Most find a place at once: they have no wait to tell of.
+pub(super) async fn in_line<T>(tool: &str, waiting: impl Future<Output = T>) -> T {
+    let mut waiting = pin!(waiting);
+    match poll!(waiting.as_mut()) {
+        Poll::Ready(place) => place,
+        Poll::Pending => waiting.instrument(info_span!("tool.wait", holdfast.tool.name = tool)).await,
+    }
 }
 
 /// The links of a fallback chain that had nothing to say, and the one that had.

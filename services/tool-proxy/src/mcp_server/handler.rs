@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use holdfast_rpc::Error;
-use holdfast_telemetry::traceparent;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, Implementation, ListToolsResult,
     PaginatedRequestParams, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
@@ -132,19 +131,17 @@ fn cancelled() -> Error {
 /// Source: <https://github.com/open-telemetry/semantic-conventions-genai>
 fn span(passage: &Passage, tool: &str, named: Option<&str>, context: &RequestContext<RoleServer>) -> Span {
     let version = context.protocol_version().map(|version| version.to_string());
-    let span = info_span!(
-        parent: passage.span(),
-        "mcp",
-        otel.name = format!("tools/call {tool}"),
-        otel.kind = "server",
-        mcp.method.name = "tools/call",
-        mcp.protocol.version = version,
-        jsonrpc.request.id = %context.id,
-        gen_ai.operation.name = "execute_tool",
-        gen_ai.tool.name = tool,
-    );
-    if let Some(named) = named {
-        traceparent::continue_from(&span, named);
-    }
-    span
+    passage.begin(named, |request| {
+        info_span!(
+            parent: request,
+            "mcp",
+            otel.name = format!("tools/call {tool}"),
+            otel.kind = "server",
+            mcp.method.name = "tools/call",
+            mcp.protocol.version = version,
+            jsonrpc.request.id = %context.id,
+            gen_ai.operation.name = "execute_tool",
+            gen_ai.tool.name = tool,
+        )
+    })
 }

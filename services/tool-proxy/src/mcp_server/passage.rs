@@ -4,6 +4,7 @@ use axum::http::Extensions;
 use axum::http::request::Parts;
 use holdfast_rpc::service::Stop;
 use holdfast_rpc::{Caller, Error, deadline, lease, trace};
+use holdfast_telemetry::traceparent;
 use rmcp::RoleServer;
 use rmcp::service::RequestContext;
 use tokio::time::Instant;
@@ -47,8 +48,14 @@ impl Passage {
         passage.ok_or_else(|| Error::internal("a message came without its request"))
     }
 
-    pub(super) fn span(&self) -> &Span {
-        &self.span
+    /// The span of a message, below the request's or the trace that the message names.
+    pub(super) fn begin(&self, named: Option<&str>, make: impl FnOnce(&Span) -> Span) -> Span {
+        let Some(above) = named.or(self.traceparent.as_deref()) else { return make(&self.span) };
+        let span = trace::within(above, || make(&self.span));
+        if let Some(named) = named {
+            traceparent::continue_from(&span, named);
+        }
+        span
     }
 
     /// Runs work as part of the request: within its deadline, under its trace or the one that the message names.

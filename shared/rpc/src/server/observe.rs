@@ -69,8 +69,7 @@ impl<S: Inner> Service<HttpRequest> for Observe<S> {
         let words = Words::of(&request, &self.web);
         let started = Instant::now();
         let incoming = trace::incoming(request.headers());
-        let span = span(&path, grpc);
-        let traceparent = trace::begin(&span, incoming);
+        let (span, traceparent) = trace::begin(|| span(&path, grpc), incoming);
         let answer = {
             // The service's own `call` may open spans already: they belong under this one.
             let _entered = span.enter();
@@ -88,6 +87,10 @@ impl<S: Inner> Service<HttpRequest> for Observe<S> {
                 let code = if grpc || code != Code::Ok { code } else { status };
                 calls.ended(&name, code, started.elapsed());
                 answered.record("rpc.grpc.status_code", code as i32);
+                if is_failure(code) {
+                    answered.record("error.type", format!("{code:?}"));
+                    answered.record("otel.status_code", "ERROR");
+                }
             };
             Ok(match done {
                 Some(code) => {
@@ -117,7 +120,16 @@ fn span(path: &str, grpc: bool) -> Span {
         rpc.service = service,
         rpc.method = method,
         rpc.grpc.status_code = field::Empty,
+        error.type = field::Empty,
+        otel.status_code = field::Empty,
     )
+}
+
+/// What is the server's fault, as the conventions have it: a refusal for the caller's sake is none.
+/// Source: <https://opentelemetry.io/docs/specs/semconv/rpc/grpc/>
+fn is_failure(code: Code) -> bool {
+    use Code::{DataLoss, DeadlineExceeded, Internal, Unavailable, Unimplemented, Unknown};
+    matches!(code, Unknown | DeadlineExceeded | Unimplemented | Internal | Unavailable | DataLoss)
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Error {

@@ -245,7 +245,8 @@ async fn a_connection_that_never_says_what_it_wants_is_closed() {
 
 #[tokio::test]
 async fn what_is_served_is_counted_by_its_own_name_and_status() {
-    let telemetry = holdfast_telemetry::init("web", &Common::default().telemetry).expect("nobody has done it before");
+    let telemetry =
+        holdfast_telemetry::init("web", &Common::default().telemetry, None).expect("nobody has done it before");
     let web = Web::start(Options::default()).await;
     web.get("/web", &[]).await;
     web.get("/web/left?x", &[]).await;

@@ -25,7 +25,9 @@ pub(crate) async fn run(
     hand_back: CancellationToken,
 ) -> Option<Report> {
     let span = span(&held);
-    let under_trace = trace::scope(held.traceparent.clone(), work(&context, &held, &*handler));
+    // The queue tells of the attempt when it is over, also where this process was killed: nothing but its own spans hangs
+    // below those of this process.
+    let under_trace = trace::firm_scope(held.traceparent.clone(), work(&context, &held, &*handler));
     let under_deadline = deadline::scope(held.deadline, under_trace.instrument(span.clone()));
     let report = tokio::select! {
         biased;
@@ -47,8 +49,6 @@ pub(crate) async fn run(
         None => context.tell_usage().await,
         Some(_) => {}
     }
-    span.record("gen_ai.usage.input_tokens", context.usage().input_tokens);
-    span.record("gen_ai.usage.output_tokens", context.usage().output_tokens);
     tell(&span, report.as_ref());
     report
 }
@@ -119,27 +119,20 @@ fn input(held: &Held) -> Result<Json, Failure> {
     }
 }
 
-/// The attempt's span, within the trace of whoever submitted the invocation.
-/// Source: <https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-agent-spans/>
+/// The worker's part of the attempt: how long the handler ran, and where.
 fn span(held: &Held) -> Span {
-    let (agent, session) = held.invocation.spec.as_ref().map_or(("", ""), |spec| (&*spec.agent, &*spec.session));
-    let span = tracing::info_span!(
-        "invoke_agent",
-        otel.name = format!("invoke_agent {agent}"),
-        otel.status_code = field::Empty,
-        "error.type" = field::Empty,
-        gen_ai.operation.name = "invoke_agent",
-        gen_ai.agent.name = agent,
-        gen_ai.conversation.id = field::Empty,
-        gen_ai.usage.input_tokens = field::Empty,
-        gen_ai.usage.output_tokens = field::Empty,
-        trace_id = trace::id(&held.traceparent),
-        invocation_id = held.invocation.id,
-        attempt = held.invocation.attempt,
-    );
-    if !session.is_empty() {
-        span.record("gen_ai.conversation.id", session);
-    }
+    let agent = held.invocation.spec.as_ref().map_or("", |spec| &*spec.agent);
+    let span = trace::within(&held.traceparent, || {
+        tracing::info_span!(
+            "agent.run",
+            otel.name = format!("agent.run {agent}"),
+            otel.status_code = field::Empty,
+            "error.type" = field::Empty,
+            trace_id = trace::id(&held.traceparent),
+            invocation_id = held.invocation.id,
+            attempt = held.invocation.attempt,
+        )
+    });
     traceparent::continue_from(&span, &held.traceparent);
     span
 }

@@ -9,6 +9,7 @@ fn held(stream: Option<u128>) -> Held {
         worker: "w".into(),
         stream: stream.map(Uuid::from_u128),
         token: "token".into(),
+        origin: Origin::Unrecorded,
     }
 }
 

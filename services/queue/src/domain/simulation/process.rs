@@ -13,7 +13,7 @@ use super::{AGAIN, LEASE, TENANTS, limits, weights};
 use crate::domain::demand::{Demand, WorkerId};
 use crate::domain::depth::{Count, Depths};
 use crate::domain::invocation::Lease;
-use crate::domain::leases::{Confines, Held, Leases};
+use crate::domain::leases::{Confines, Held, Leases, Origin};
 use crate::domain::record::Phase;
 use crate::domain::schedule::{Entry, Schedule};
 use crate::domain::time::{Moment, Now};
@@ -235,6 +235,7 @@ fn held(row: &Row, lease: &Lease) -> Held {
         worker: Arc::clone(&lease.worker),
         stream: lease.stream,
         token: "".into(),
+        origin: Origin::Unrecorded,
     }
 }
 

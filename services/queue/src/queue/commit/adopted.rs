@@ -2,7 +2,7 @@
 
 use holdfast_storage::Failure;
 
-use crate::domain::leases::{Confines, Held};
+use crate::domain::leases::{Confines, Held, Origin};
 use crate::domain::time::Now;
 use crate::queue::Shared;
 use crate::queue::core::Core;
@@ -52,6 +52,7 @@ impl Shared {
             worker: std::sync::Arc::clone(&lease.worker),
             stream: lease.stream,
             token: self.token_of(&kept),
+            origin: Origin::Unread,
         };
         core.leases.begin(lease.id, held, until);
         // Its worker was connected to the process that is gone, and may come here. One that is connected here has other
