@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::away::Outage;
 use crate::outcome::Mark;
 use crate::scenario::{Arrivals, Phase, Scenario};
 
@@ -28,6 +29,8 @@ pub struct Day {
     pub arrivals: Vec<Duration>,
     /// The phases.
     pub phases: Vec<Mark>,
+    /// What is away meanwhile.
+    pub(crate) outages: Vec<Outage>,
     /// How long all of it takes.
     pub length: Duration,
     /// What it was drawn from.
@@ -40,6 +43,7 @@ impl Day {
         let seed = terms.seed.unwrap_or(scenario.time.seed);
         let mut rng = SmallRng::seed_from_u64(seed);
         let (mut arrivals, mut phases, mut begins) = (Vec::new(), Vec::new(), Duration::ZERO);
+        let mut outages = Vec::new();
         for phase in &scenario.phases {
             let length = scenario.pace().here(*phase.length);
             let count = (a_day(scenario, phase, terms) * share(scenario, phase)).round() as u64;
@@ -52,10 +56,11 @@ impl Day {
             arrivals.extend(chances.into_iter().map(|chance| begins + length.mul_f64(place(chance))));
             let ends = begins + length;
             let (from_ms, until_ms) = (begins.as_millis() as u64, ends.as_millis() as u64);
-            phases.push(Mark { from_ms, until_ms, text: phase.text.clone(), fault: false });
+            phases.push(Mark { from_ms, until_ms, text: phase.text.clone(), fault: phase.take.is_some() });
+            outages.extend(phase.take.map(|what| Outage { what, from: begins, until: ends }));
             begins = ends;
         }
-        Self { arrivals, phases, length: begins, seed }
+        Self { arrivals, phases, outages, length: begins, seed }
     }
 }
 

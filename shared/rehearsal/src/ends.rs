@@ -4,6 +4,7 @@ use std::ops::Sub;
 use std::time::Duration;
 
 use holdfast_simulator::Counts;
+use serde_json::Value;
 
 use crate::error::Error;
 
@@ -49,6 +50,23 @@ impl Ends {
     /// Whether it knows a key of a provider: no rehearsal is played against a model that is not simulated.
     pub(crate) async fn knows(&self, key: &str) -> Result<bool, Error> {
         Ok(self.counts().await?.keys.contains_key(key))
+    }
+
+    /// How the provider misbehaves by itself.
+    pub(crate) async fn faults(&self) -> Result<Value, Error> {
+        let answer = self.client.get(format!("{}/admin/faults", self.url)).timeout(ANSWER_WITHIN).send().await;
+        let answer = answer.and_then(reqwest::Response::error_for_status).map_err(|error| self.silent(&error))?;
+        answer.json().await.map_err(|error| self.silent(&error))
+    }
+
+    /// Turns a knob.
+    pub(crate) async fn set(&self, knob: &str, to: &Value) -> Result<(), Error> {
+        let asked = self.client.put(format!("{}/admin/{knob}", self.url)).timeout(ANSWER_WITHIN).json(to).send().await;
+        asked.and_then(reqwest::Response::error_for_status).map(drop).map_err(|error| self.silent(&error))
+    }
+
+    fn silent(&self, error: &reqwest::Error) -> Error {
+        Error::Mesh(format!("the simulator at {} does not do what it is told: {error}", self.url))
     }
 
     async fn counts(&self) -> Result<Counts, Error> {

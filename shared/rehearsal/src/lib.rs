@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod away;
 mod caller;
 mod day;
 mod ends;
 mod error;
 mod mesh;
 pub mod outcome;
+pub mod own;
 mod pace;
 mod play;
 mod pool;

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, interval, timeout};
 
+use crate::away::Processes;
 use crate::error::Error;
 use crate::stage::Place;
 
@@ -83,7 +84,12 @@ impl Mesh {
         Place { gateway: url(Peer::Gateway), simulator: url(Peer::Simulator), key: String::new() }
     }
 
-    /// The process of a service, while it runs.
+    /// Its processes, while it runs.
+    pub(crate) fn processes(&self) -> Option<Processes> {
+        self.child.id().map(|up| Processes { up })
+    }
+
+    /// Ends it.
     pub(crate) async fn stop(mut self) {
         // With its pipe it loses its parent, and drains.
         drop(self.child.stdin.take());

@@ -92,10 +92,34 @@ pub struct Side {
     pub seconds: f64,
     /// Why invocations did not succeed, and how many, most first.
     pub reasons: Vec<(String, u64)>,
+    /// What came of each phase by itself.
+    #[serde(default)]
+    pub parts: Vec<Part>,
     /// Stretches of the run, for what is drawn over time: phases, and faults that were switched on and off.
     pub marks: Vec<Mark>,
     /// What happened when, in buckets of equal length without gaps, from the first arrival on.
     pub series: Vec<Bucket>,
+}
+
+/// What came of one phase.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// The phase.
+    pub phase: String,
+    /// Invocations that callers began in it.
+    pub offered: u64,
+    /// Those of them that succeeded.
+    pub succeeded: u64,
+    /// The part of them that did, from 0 to 1.
+    pub success_rate: f64,
+    /// Successes in a second of it, whenever they were asked for.
+    pub goodput_per_second: f64,
+    /// From their first try to a worker's beginning: the median.
+    pub wait_p50_ms: f64,
+    /// The same: what one in a hundred waited longer than.
+    pub wait_p99_ms: f64,
+    /// Times that their callers were told to come back.
+    pub refusals: u64,
 }
 
 /// A stretch of a run.
@@ -184,10 +208,29 @@ impl Side {
     /// # Panics
     /// Never: all of it has a JSON form.
     pub fn figures(&self) -> BTreeMap<String, f64> {
-        let document = serde_json::to_value(self).expect("numbers and texts have a JSON form");
-        let Value::Object(entries) = document else { return BTreeMap::new() };
-        entries.into_iter().filter_map(|(key, value)| Some((key, value.as_f64()?))).collect()
+        figures(self)
     }
+
+    /// What came of a phase.
+    pub fn part(&self, phase: &str) -> Option<&Part> {
+        self.parts.iter().find(|part| part.phase == phase)
+    }
+}
+
+impl Part {
+    /// All that is one number, by its key in the document.
+    ///
+    /// # Panics
+    /// Never: all of it has a JSON form.
+    pub fn figures(&self) -> BTreeMap<String, f64> {
+        figures(self)
+    }
+}
+
+fn figures(of: &impl Serialize) -> BTreeMap<String, f64> {
+    let document = serde_json::to_value(of).expect("numbers and texts have a JSON form");
+    let Value::Object(entries) = document else { return BTreeMap::new() };
+    entries.into_iter().filter_map(|(key, value)| Some((key, value.as_f64()?))).collect()
 }
 
 #[cfg(test)]

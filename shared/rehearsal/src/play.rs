@@ -6,6 +6,7 @@ use holdfast_sdk::Client;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
+use crate::away::{Hand, Processes};
 use crate::caller::{Callers, Ended};
 use crate::day::Day;
 use crate::ends::Ends;
@@ -24,6 +25,8 @@ pub(crate) struct Play<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) which: Which,
     pub(crate) place: &'a Place,
+    /// None where the mesh is not ours.
+    pub(crate) processes: Option<Processes>,
     pub(crate) day: &'a Day,
     pub(crate) progress: Progress,
 }
@@ -38,9 +41,11 @@ impl Play<'_> {
         let bar = self.progress.side(self.which, self.day.length + callers.deadline());
         let (every, mut looks) = (look_every(self.day.length), Vec::new());
         let watch = Watch { ends: &ends, floor: &pool.floor, channel: callers.channel(), bar: &bar };
+        let tools = self.scenario.tools(self.which, self.day.seed);
+        let hand = Hand { ends: &ends, processes: self.processes, tools };
         let began = Instant::now();
         let ended = tokio::select! {
-            ended = self.drive(began, &callers, &bar) => ended?,
+            played = async { tokio::try_join!(self.drive(began, &callers, &bar), hand.play(began, &self.day.outages)) } => played?.0,
             never = watch.run(every, &mut looks) => match never {},
         };
         let (books, stalled) = (pool.books.clone(), pool.floor.stalled());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::away::Processes;
 use crate::day::{Day, Terms, a_day};
 use crate::ends::Ends;
 use crate::error::Error;
@@ -54,7 +55,7 @@ impl Rehearsal {
             }
             Ground::Running(place) => {
                 self.check(place).await?;
-                (None, self.play(Which::On, place, &day, stop).await?)
+                (None, self.play(Which::On, place, None, &day, stop).await?)
             }
         };
         Ok(self.outcome(&day, off, on))
@@ -71,13 +72,20 @@ impl Rehearsal {
         let configuration = self.scenario.configuration(which, day.seed);
         let started = Mesh::start(executable, &configuration);
         let mesh = stop.run_until_cancelled(started).await.ok_or(Error::Interrupted)??;
-        let played = self.play(which, &mesh.place(), day, stop).await;
+        let played = self.play(which, &mesh.place(), mesh.processes(), day, stop).await;
         mesh.stop().await;
         played
     }
 
-    async fn play(&self, which: Which, place: &Place, day: &Day, stop: &CancellationToken) -> Result<Side, Error> {
-        let play = Play { scenario: &self.scenario, which, place, day, progress: self.progress };
+    async fn play(
+        &self,
+        which: Which,
+        place: &Place,
+        processes: Option<Processes>,
+        day: &Day,
+        stop: &CancellationToken,
+    ) -> Result<Side, Error> {
+        let play = Play { scenario: &self.scenario, which, place, processes, day, progress: self.progress };
         stop.run_until_cancelled(play.run()).await.unwrap_or(Err(Error::Interrupted))
     }
 

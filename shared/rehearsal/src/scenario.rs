@@ -12,8 +12,10 @@ use holdfast_config::{ConfigError, Invalid, Span};
 use serde::Deserialize;
 use toml::Table;
 
-use crate::outcome::Side;
+use crate::away::Away;
+use crate::outcome::{Part, Side};
 use crate::pace::Pace;
+pub(crate) use settings::lay_over;
 
 /// A scenario.
 #[derive(Debug, Clone, Deserialize)]
@@ -96,6 +98,8 @@ pub struct Phase {
     pub times: bool,
     /// How long it lasts.
     pub length: Span,
+    /// What is away throughout.
+    pub take: Option<Away>,
     /// How long it lasts in the short form; without it, it is left out there.
     pub quick: Option<Span>,
     /// How invocations come.
@@ -196,6 +200,10 @@ pub struct Wanted {
     pub name: String,
     /// The figure, by its key in the document.
     pub figure: String,
+    /// Of which phase; without it, of the whole run.
+    pub phase: Option<String>,
+    /// The bounds are multiples of what it is in this phase.
+    pub times_of: Option<String>,
     /// Not less than this.
     pub at_least: Option<f64>,
     /// Not more than this.
@@ -208,6 +216,8 @@ pub struct Wanted {
 pub struct Quick {
     /// By what all times are divided: less, so that a build that is not optimised keeps up.
     pub factor: Option<f64>,
+    /// Records that are shared: fewer, so that few invocations still meet.
+    pub records: Option<u64>,
     /// Promises and failures that so few invocations cannot show, by their figures.
     pub without: Vec<String>,
     /// What both sides have in their `holdfast.toml` beside, or instead of, the rest.
@@ -282,11 +292,12 @@ impl Scenario {
     #[must_use]
     pub fn quick(mut self) -> Self {
         self.time.factor = self.quick.factor.unwrap_or(self.time.factor);
+        self.agent.records = self.quick.records.unwrap_or(self.agent.records);
         self.phases.retain_mut(|phase| phase.quick.map(|length| phase.length = length).is_some());
         let shown = |wanted: &Wanted| !self.quick.without.contains(&wanted.figure);
         self.failures.retain(shown);
         self.promises.retain(shown);
-        settings::lay_over(&mut self.settings, &self.quick.settings);
+        lay_over(&mut self.settings, &self.quick.settings);
         self
     }
 
@@ -307,13 +318,24 @@ impl Scenario {
         if self.pool.workers == 0 {
             return invalid("pool.workers", "must be at least 1");
         }
-        if self.agent.records == 0 {
+        if self.agent.records == 0 || self.quick.records == Some(0) {
             return invalid("agent.records", "must be at least 1");
         }
-        let figures = Side::default().figures();
+        let phase = |wanted: &Option<String>| {
+            wanted.as_ref().is_none_or(|wanted| self.phases.iter().any(|phase| phase.text == *wanted))
+        };
         for (list, wanted) in [("failures", &self.failures), ("promises", &self.promises)] {
-            if let Some(unknown) = wanted.iter().find(|wanted| !figures.contains_key(&wanted.figure)) {
-                let known = figures.keys().cloned().collect::<Vec<_>>().join(", ");
+            if !wanted.iter().all(|wanted| phase(&wanted.phase) && phase(&wanted.times_of)) {
+                return invalid(list, "phase and times_of must be the text of a phase");
+            }
+        }
+        for (list, wanted) in [("failures", &self.failures), ("promises", &self.promises)] {
+            let of = |wanted: &Wanted| match (&wanted.phase, &wanted.times_of) {
+                (None, None) => Side::default().figures(),
+                _ => Part::default().figures(),
+            };
+            if let Some(unknown) = wanted.iter().find(|wanted| !of(wanted).contains_key(&wanted.figure)) {
+                let known = of(unknown).into_keys().collect::<Vec<_>>().join(", ");
                 return invalid(list, &format!("there is no figure {:?}; there are {known}", unknown.figure));
             }
         }

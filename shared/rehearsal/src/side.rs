@@ -1,5 +1,6 @@
 //! What one side came to: from what was seen and told to the figures, and to what is drawn over time.
 
+mod parts;
 mod series;
 mod spread;
 
@@ -76,6 +77,7 @@ impl Record {
             depth_max: self.looks.iter().map(|look| look.depth).max().unwrap_or_default(),
             seconds,
             reasons: self.reasons(),
+            parts: parts::of(self),
             marks: self.marks.clone(),
             series: series::of(self),
         }

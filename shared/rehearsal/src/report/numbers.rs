@@ -92,10 +92,17 @@ pub(super) fn span(millis: f64) -> String {
     }
 }
 
+/// A time of the run, given in milliseconds: `1:05`, or `0:00.5`.
+pub(super) fn clock(millis: u64) -> String {
+    let (minutes, seconds, tenths) = (millis / 60_000, millis / 1_000 % 60, millis / 100 % 10);
+    let rest = if tenths == 0 { String::new() } else { format!(".{tenths}") };
+    format!("{minutes}:{seconds:02}{rest}")
+}
+
 /// A number with as many decimals as it takes to see it move.
 pub(super) fn decimal(number: f64) -> String {
     match number {
-        whole if whole >= 100.0 || whole <= 0.0 => count(whole.max(0.0).round() as u64),
+        whole if whole >= 1_000.0 || whole <= 0.0 => count(whole.max(0.0).round() as u64),
         some if some >= 10.0 => format!("{some:.1}"),
         few => decimal_2(few),
     }
@@ -143,6 +150,11 @@ mod tests {
             "2 h 05 min",
         ];
         assert_eq!(plain, told);
+    }
+
+    #[test]
+    fn a_time_of_the_run_is_told_as_on_a_clock() {
+        assert_eq!([clock(0), clock(65_000), clock(500), clock(3_661_000)], ["0:00", "1:05", "0:00.5", "61:01"]);
     }
 
     #[test]

@@ -54,6 +54,13 @@ impl<'a> Page<'a> {
         self.outcome.story.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty())
     }
 
+    /// Those of all sides, where they are the same.
+    fn common_stretches(&self) -> Option<&[Stretch]> {
+        let [first, others @ ..] = &self.cards[..] else { return None };
+        let same = !first.stretches.is_empty() && others.iter().all(|card| card.stretches == first.stretches);
+        same.then_some(&first.stretches)
+    }
+
     fn has_stretches(&self) -> bool {
         self.cards.iter().any(|card| !card.stretches.is_empty())
     }

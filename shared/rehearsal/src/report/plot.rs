@@ -102,7 +102,7 @@ fn plot(subject: &Subject, sides: &[Drawn], time: &Axis) -> Plot {
     Plot {
         id: subject.id,
         title: subject.title,
-        unit: height.words(),
+        unit: height.time_words().unwrap_or(subject.of),
         keys: subject.curves.iter().map(|curve| Key { class: curve.class, text: curve.text }).collect(),
         panels: sides.iter().map(|side| panel(subject, side, time, &height)).collect(),
     }

@@ -44,11 +44,16 @@ pub(super) fn side(side: &Side) -> String {
         0 => String::new(),
         some => format!(", {} with a fallback’s answer", count(some)),
     };
-    format!("{lead}{degraded}; {}.", list(&became(side)))
+    let (harm, peace) = (list(&harm(side)), "no update was lost, and the provider refused nothing");
+    match (harm.is_empty(), side.lost_updates + side.provider_429 == 0) {
+        (true, _) => format!("{lead}{degraded}; {peace}."),
+        (false, true) => format!("{lead}{degraded}; {harm}; {peace}."),
+        (false, false) => format!("{lead}{degraded}; {harm}."),
+    }
 }
 
-/// What went wrong, or that nothing did.
-fn became(side: &Side) -> Vec<String> {
+/// What went wrong.
+fn harm(side: &Side) -> Vec<String> {
     let stalled = side.stalled_worker_seconds;
     let told = [
         (side.failed, format!("{} failed", count(side.failed))),
@@ -63,11 +68,7 @@ fn became(side: &Side) -> Vec<String> {
             format!("{} did not say when to come back", things(side.refusals_without_retry_after, "refusal")),
         ),
     ];
-    let mut became: Vec<_> = told.into_iter().filter(|(times, _)| *times > 0).map(|(_, text)| text).collect();
-    if side.lost_updates == 0 && side.provider_429 == 0 {
-        became.push("no update was lost and the provider refused nothing".into());
-    }
-    became
+    told.into_iter().filter(|(times, _)| *times > 0).map(|(_, text)| text).collect()
 }
 
 fn things(number: u64, thing: &str) -> String {
@@ -95,7 +96,7 @@ mod tests {
     #[test]
     fn a_side_without_harm_says_that_there_was_none() {
         let calm = Side { offered: 12_000, succeeded: 12_000, degraded: 240, ..Side::default() };
-        let said = "All of 12,000 invocations succeeded, 240 with a fallback’s answer; no update was lost and the provider \
+        let said = "All of 12,000 invocations succeeded, 240 with a fallback’s answer; no update was lost, and the provider \
                     refused nothing.";
         assert_eq!(side(&calm), said);
     }
@@ -105,6 +106,14 @@ mod tests {
         let hurt = Side { offered: 100, succeeded: 70, expired: 29, failed: 1, lost_updates: 1, ..Side::default() };
         let said = "70 of 100 invocations succeeded; 1 failed, 29 came too late and 1 update was lost without a word.";
         assert_eq!(side(&hurt), said);
+    }
+
+    #[test]
+    fn what_was_kept_is_said_beside_what_went_wrong() {
+        let late = Side { offered: 100, succeeded: 99, expired: 1, ..Side::default() };
+        let said =
+            "99 of 100 invocations succeeded; 1 came too late; no update was lost, and the provider refused nothing.";
+        assert_eq!(side(&late), said);
     }
 
     #[test]

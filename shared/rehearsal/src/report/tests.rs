@@ -12,7 +12,7 @@ use crate::outcome::{Bucket, Mark, Promise, Seen, Side};
 use parsed::Parsed;
 
 /// Figures that a side has, and that are no rows of the table.
-const LISTS: [&str; 3] = ["reasons", "marks", "series"];
+const LISTS: [&str; 4] = ["reasons", "marks", "parts", "series"];
 
 fn side(harm: u64) -> Side {
     let bucket = |index: u64| Bucket {

@@ -3,7 +3,11 @@
 use super::Scenario;
 
 /// By name.
-const ALL: [(&str, &str); 1] = [("day-four", include_str!("../../scenarios/day-four.toml"))];
+const ALL: [(&str, &str); 3] = [
+    ("day-four", include_str!("../../scenarios/day-four.toml")),
+    ("blackout", include_str!("../../scenarios/blackout.toml")),
+    ("surge", include_str!("../../scenarios/surge.toml")),
+];
 
 /// Their names.
 pub(super) fn names() -> Vec<&'static str> {

@@ -1,10 +1,20 @@
 //! `holdfast.toml` for a side: what both have, what it has by itself, and time divided.
 
+use serde_json::Value as Json;
 use toml::{Table, Value};
 
 use super::{Scenario, Which};
 
 impl Scenario {
+    /// The simulated tools, with the faults that they have by themselves.
+    pub(crate) fn tools(&self, which: Which, seed: u64) -> Vec<(String, Json)> {
+        let settings: Table = self.configuration(which, seed).parse().unwrap_or_default();
+        let tools = settings.get("simulator").and_then(|simulator| simulator.get("tools")).and_then(Value::as_table);
+        let faults = |tool: &Value| tool.get("faults").and_then(|faults| serde_json::to_value(faults).ok());
+        let tools = tools.into_iter().flatten();
+        tools.map(|(name, tool)| (name.clone(), faults(tool).unwrap_or_else(|| serde_json::json!({})))).collect()
+    }
+
     /// The text of a side's `holdfast.toml`.
     ///
     /// # Panics
@@ -22,7 +32,7 @@ impl Scenario {
 }
 
 /// Lays one table over another: tables are merged, all else is replaced.
-pub(super) fn lay_over(under: &mut Table, over: &Table) {
+pub(crate) fn lay_over(under: &mut Table, over: &Table) {
     for (key, value) in over {
         match (under.get_mut(key), value) {
             (Some(Value::Table(inner)), Value::Table(changes)) => lay_over(inner, changes),

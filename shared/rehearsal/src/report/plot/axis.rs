@@ -50,14 +50,13 @@ impl Axis {
         })
     }
 
-    /// What it counts.
-    pub(super) fn words(&self) -> &'static str {
+    /// In which unit it tells times; None where it tells none.
+    pub(super) fn time_words(&self) -> Option<&'static str> {
         match self.unit {
-            Unit::PerSecond => "a second",
-            Unit::Millis if self.in_seconds() => "seconds",
-            Unit::Millis => "milliseconds",
-            Unit::Seconds => "seconds",
-            Unit::Count | Unit::Share => "count",
+            Unit::Millis if self.in_seconds() => Some("seconds"),
+            Unit::Millis => Some("milliseconds"),
+            Unit::Seconds => Some("seconds"),
+            Unit::PerSecond | Unit::Count | Unit::Share => None,
         }
     }
 
@@ -126,7 +125,7 @@ mod tests {
     #[test]
     fn long_waits_are_told_in_seconds() {
         let axis = Axis::of(Unit::Millis, 31_000.0);
-        assert_eq!((axis.words(), labels(&axis).join(" ")), ("seconds", "0 10 20 30 40".to_owned()));
+        assert_eq!((axis.time_words(), labels(&axis).join(" ")), (Some("seconds"), "0 10 20 30 40".to_owned()));
     }
 
     #[test]

@@ -18,11 +18,11 @@ const BAR: f64 = 0.84;
 
 impl Frame {
     pub(in crate::report) const WIDTH: f64 = 460.0;
-    pub(in crate::report) const HEIGHT: f64 = 196.0;
+    pub(in crate::report) const HEIGHT: f64 = 208.0;
     pub(in crate::report) const LEFT: f64 = 44.0;
     pub(in crate::report) const RIGHT: f64 = 446.0;
-    pub(in crate::report) const TOP: f64 = 22.0;
-    pub(in crate::report) const BOTTOM: f64 = 170.0;
+    pub(in crate::report) const TOP: f64 = 34.0;
+    pub(in crate::report) const BOTTOM: f64 = 182.0;
 
     /// A time's place from the left.
     pub(super) fn x(&self, seconds: f64) -> String {
@@ -112,20 +112,20 @@ mod tests {
 
     #[test]
     fn nothing_is_at_the_bottom_and_the_most_at_the_top() {
-        assert_eq!((FRAME.y(0.0), FRAME.y(10.0), FRAME.y(99.0)), ("170".into(), "22".into(), "22".into()));
+        assert_eq!((FRAME.y(0.0), FRAME.y(10.0), FRAME.y(99.0)), ("182".into(), "34".into(), "34".into()));
         assert_eq!((FRAME.x(0.0), FRAME.x(4.0)), ("44".into(), "446".into()));
     }
 
     #[test]
     fn a_line_breaks_where_nothing_is_known_and_a_lonely_point_is_seen() {
         let path = FRAME.line(&moments(&[Some(0.0), Some(10.0), None, Some(5.0)]), |value| *value);
-        assert_eq!(path, "M94.3 170L194.8 22M395.8 96h0");
+        assert_eq!(path, "M94.3 182L194.8 34M395.8 108h0");
     }
 
     #[test]
     fn an_area_stands_on_the_bottom() {
         let path = FRAME.area(&moments(&[Some(10.0), Some(10.0)]), |value| *value);
-        assert_eq!(path, "M94.3 22L194.8 22V170H94.3Z");
+        assert_eq!(path, "M94.3 34L194.8 34V182H94.3Z");
     }
 
     #[test]

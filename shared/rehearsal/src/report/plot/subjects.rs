@@ -11,6 +11,8 @@ pub(super) struct Subject {
     pub(super) id: &'static str,
     pub(super) title: &'static str,
     pub(super) unit: Unit,
+    /// What is counted, where it is not a time.
+    pub(super) of: &'static str,
     /// What is said where there is nothing to draw.
     pub(super) nothing: &'static str,
     /// The last one is drawn on top.
@@ -44,6 +46,7 @@ pub(super) const SUBJECTS: [Subject; 6] = [
         id: "work",
         title: "Offered and completed",
         unit: Unit::PerSecond,
+        of: "a second",
         nothing: "Nothing was offered",
         curves: &[
             Curve {
@@ -65,6 +68,7 @@ pub(super) const SUBJECTS: [Subject; 6] = [
         id: "depth",
         title: "Waiting in the queue",
         unit: Unit::Count,
+        of: "invocations",
         nothing: "Nothing waited",
         curves: &[Curve {
             class: MAIN,
@@ -77,6 +81,7 @@ pub(super) const SUBJECTS: [Subject; 6] = [
         id: "waits",
         title: "Wait until a worker begins",
         unit: Unit::Millis,
+        of: "",
         nothing: "Nobody waited",
         curves: &[
             Curve {
@@ -97,6 +102,7 @@ pub(super) const SUBJECTS: [Subject; 6] = [
         id: "refusals",
         title: "Callers told to come back later",
         unit: Unit::PerSecond,
+        of: "a second",
         nothing: "Nobody was turned away",
         curves: &[Curve {
             class: MAIN,
@@ -109,6 +115,7 @@ pub(super) const SUBJECTS: [Subject; 6] = [
         id: "provider",
         title: "Model calls that the provider refused (429)",
         unit: Unit::PerSecond,
+        of: "a second",
         nothing: "The provider refused nothing",
         curves: &[Curve {
             class: MAIN,
@@ -121,6 +128,7 @@ pub(super) const SUBJECTS: [Subject; 6] = [
         id: "workers",
         title: "Workers of the pool",
         unit: Unit::Count,
+        of: "workers",
         nothing: "No worker was busy",
         curves: &[
             Curve { class: BESIDE, text: "busy", manner: Manner::Line, of: |bucket| Some(bucket.workers_busy as f64) },

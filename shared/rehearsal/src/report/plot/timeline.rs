@@ -3,7 +3,7 @@
 use super::Band;
 use super::shape::Frame;
 use crate::outcome::{Bucket, Mark, Side};
-use crate::report::numbers::{count, span};
+use crate::report::numbers::{clock, count, span};
 
 /// More would not be seen.
 const MOMENTS_MAX: usize = 180;
@@ -59,7 +59,7 @@ pub(in crate::report) struct Entry {
 /// The moments of a side, for who wants to read what is drawn.
 pub(in crate::report) fn entries(side: &Side) -> Vec<Entry> {
     let entry = |Moment { from, what, .. }: Moment<Bucket>| Entry {
-        at: span(from * 1e3),
+        at: clock((from * 1e3) as u64),
         values: [
             count(what.offered),
             count(what.completed),
@@ -77,7 +77,7 @@ pub(in crate::report) fn entries(side: &Side) -> Vec<Entry> {
 }
 
 /// A part of the run that is marked in each plot.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(in crate::report) struct Stretch {
     from: f64,
     until: f64,
@@ -98,7 +98,7 @@ pub(in crate::report) fn stretches(side: &Side) -> Vec<Stretch> {
         is_fault: mark.fault,
         letter: letter(index),
         text: mark.text.clone(),
-        when: format!("{} to {}", span(mark.from_ms as f64), span(mark.until_ms as f64)),
+        when: format!("{} to {}", clock(mark.from_ms), clock(mark.until_ms)),
     };
     side.marks.iter().enumerate().map(stretch).collect()
 }
