@@ -1,6 +1,7 @@
 //! The command line, as `holdfast --help` shows it.
 
 mod circuits;
+mod rehearse;
 mod state;
 mod tools;
 mod top;
@@ -15,6 +16,7 @@ use holdfast_proto::queue::v1::InvocationState;
 use crate::times;
 
 pub(crate) use circuits::{Circuits, CircuitsCommand, CircuitsSet};
+pub(crate) use rehearse::Rehearse;
 pub(crate) use state::{
     State, StateAddress, StateCommand, StateDelete, StateGet, StateHistory, StateList, StateLocks, StatePut, StateWatch,
 };
@@ -35,7 +37,7 @@ const AFTER_HELP: &str = "\
 Start here:  holdfast up
 Then:        holdfast submit disputes '{\"customer_id\":\"C-1001\",\"message\":\"I did not make this payment\"}' --wait
 
-Exit codes: 0 done, 1 the invocation or the tool failed, 2 usage or configuration, 3 refused or unreachable.";
+Exit codes: 0 done, 1 the invocation or the tool failed or a rehearsal's promise is broken, 2 usage or configuration, 3 refused or unreachable.";
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
@@ -62,6 +64,8 @@ pub(crate) enum Command {
     Service(Service),
     #[command(flatten)]
     Client(Client),
+    /// Play a day before it comes: at its volume and with its faults, without protection and with it
+    Rehearse(Rehearse),
     /// Show how the mesh stands, live: services, work, circuits, models, state, tokens, invocations
     Top(Top),
     /// Check a configuration file: every section, and what its parts say of each other

@@ -4,6 +4,7 @@ mod circuits;
 mod input;
 mod invocations;
 mod redrive;
+mod rehearse;
 mod service;
 mod state;
 mod tools;
@@ -29,10 +30,16 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         }
         Command::Service(service) => return service::run(service.peer(), &source),
         Command::Up(arguments) => block_on(up::run(arguments, source, output)),
+        Command::Rehearse(arguments) => return rehearse::run(&arguments, &cli.global, output),
         Command::Top(arguments) => block_on(top::run(&arguments, &cli.global, output)),
         Command::Check(arguments) => check::run(&arguments.file, output),
         Command::Client(command) => block_on(speak(command, &cli.global, output)),
     };
+    end(outcome, output)
+}
+
+/// The exit code, and what there is to say.
+fn end(outcome: Result<Exit, Failure>, output: Output) -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {

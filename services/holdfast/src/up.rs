@@ -8,10 +8,12 @@ mod lines;
 pub(crate) mod plan;
 mod supervisor;
 
+use std::io::Read as _;
 use std::time::Instant;
 
+use holdfast_rpc::service::PARENT_PIPE;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::cli::Up;
 use crate::exit::{Exit, Failure};
@@ -77,23 +79,50 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Ctrl-C and SIGTERM.
+/// Ctrl-C and SIGTERM; and the end of a program that started us at the end of a pipe, as services are started.
 struct Stop {
     interrupt: Signal,
     terminate: Signal,
+    parent: Option<oneshot::Receiver<()>>,
 }
 
 impl Stop {
     fn listen() -> Result<Self, Failure> {
         let listen =
             |kind| signal(kind).map_err(|error| Failure::Machine(format!("cannot listen for signals: {error}")));
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            parent: std::env::var_os(PARENT_PIPE).map(|_| parents_end()),
+        })
     }
 
     async fn asked(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = ended(&mut self.parent) => {}
         }
+    }
+}
+
+/// Told when the parent's end of our standard input closes. Nothing is ever written to it.
+fn parents_end() -> oneshot::Receiver<()> {
+    let (tell, ended) = oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read(&mut [0; 1]);
+        let _ = tell.send(());
+    });
+    ended
+}
+
+/// Ends once: a second time would ask the services to end at once.
+async fn ended(parent: &mut Option<oneshot::Receiver<()>>) {
+    match parent {
+        Some(end) => {
+            let _ = end.await;
+            *parent = None;
+        }
+        None => std::future::pending().await,
     }
 }

@@ -76,3 +76,25 @@ fn state_is_the_service_and_with_a_command_its_client() {
         assert!(parse(&words).is_err(), "{words:?}");
     }
 }
+
+#[test]
+fn a_rehearsal_is_of_a_scenario_or_lists_them() {
+    let parse = |words: &[&str]| Cli::try_parse_from([&["holdfast", "rehearse"], words].concat());
+    for words in [
+        ["day-four"].as_slice(),
+        &["mine.toml", "--volume", "12000", "--times", "10", "--seed", "7", "--report", "r.html", "--quick"],
+        &["day-four", "--settings", "on"],
+        &["day-four", "--address", "http://mesh:7070", "--simulator", "http://mesh:7076"],
+        &["--list"],
+    ] {
+        assert!(parse(words).is_ok(), "{words:?}");
+    }
+    for words in [
+        [].as_slice(),
+        &["day-four", "--times", "0"],
+        &["day-four", "--volume", "0"],
+        &["day-four", "--settings", "both"],
+    ] {
+        assert!(parse(words).is_err(), "{words:?}");
+    }
+}

@@ -1,0 +1,109 @@
+//! `holdfast rehearse`: plays a scenario, and says what became of it.
+
+use std::process::ExitCode;
+
+use holdfast_config::Mesh;
+use holdfast_rehearsal::{Error, Ground, Outcome, Place, Progress, Rehearsal, Scenario, Terms, report, table};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::gateway;
+use crate::cli::{Global, Rehearse};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::source::{Overrides, Source};
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Scenario(error) => Self::Config(vec![error]),
+            Error::Machine(why) | Error::Mesh(why) => Self::Machine(why),
+            Error::Interrupted => Self::Machine(Error::Interrupted.to_string()),
+        }
+    }
+}
+
+/// Plays a scenario. Callers, workers and whoever looks share the machine's cores with the mesh.
+pub(crate) fn run(arguments: &Rehearse, global: &Global, output: Output) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Machine(format!("cannot start: {error}")));
+    let outcome = runtime.and_then(|runtime| runtime.block_on(rehearse(arguments, global, output)));
+    super::end(outcome, output)
+}
+
+async fn rehearse(arguments: &Rehearse, global: &Global, output: Output) -> Result<Exit, Failure> {
+    if arguments.list {
+        return Ok(list(output));
+    }
+    let mut scenario = Scenario::find(arguments.scenario.as_deref().unwrap_or_default())?;
+    if arguments.quick {
+        scenario = scenario.quick();
+    }
+    let terms = Terms { volume: arguments.volume, times: arguments.times, seed: arguments.seed };
+    if let Some(side) = arguments.settings {
+        let settings = scenario.configuration(side.into(), terms.seed.unwrap_or(scenario.time.seed));
+        output.print(|| json!({ "settings": settings }), || settings.clone());
+        return Ok(Exit::Done);
+    }
+    let rehearsal = Rehearsal { scenario, terms, on: ground(arguments, global)?, progress: Progress::Shown };
+    let outcome = rehearsal.run(&interrupts()?).await?;
+    tell(arguments, &outcome, output)
+}
+
+fn list(output: Output) -> Exit {
+    for (name, title) in Scenario::all() {
+        output.print(|| json!({ "name": name, "title": title }), || format!("{name:<14} {title}"));
+    }
+    Exit::Done
+}
+
+/// Meshes of its own, or the one at the address.
+fn ground(arguments: &Rehearse, global: &Global) -> Result<Ground, Failure> {
+    if global.address.is_none() {
+        let executable = std::env::current_exe();
+        return executable
+            .map(Ground::Own)
+            .map_err(|error| Failure::Machine(format!("cannot find this executable: {error}")));
+    }
+    let gateway = gateway::find(global)?;
+    let simulator = match (&arguments.simulator, &global.config) {
+        (Some(url), _) => url.clone(),
+        (None, Some(file)) => {
+            let document = Source::find(Some(file)).load(&Overrides::new())?;
+            document.section::<Mesh>("mesh")?.simulator
+        }
+        (None, None) => Mesh::default().simulator,
+    };
+    Ok(Ground::Running(Place { gateway: gateway.first_address(), simulator, key: gateway.key_text().to_owned() }))
+}
+
+/// Told by Ctrl-C and SIGTERM.
+fn interrupts() -> Result<CancellationToken, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::Machine(format!("cannot listen for signals: {error}")));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        told.cancel();
+    });
+    Ok(stop)
+}
+
+/// The table or the document, the report, and the exit code.
+fn tell(arguments: &Rehearse, outcome: &Outcome, output: Output) -> Result<Exit, Failure> {
+    output.print(|| json!(outcome), || table(outcome));
+    if let Some(path) = &arguments.report {
+        let unwritten =
+            |error| Failure::Machine(format!("the report cannot be written to {}: {error}", path.display()));
+        report::write(outcome, path).map_err(unwritten)?;
+        if !output.is_json() {
+            output.print(|| json!(null), || format!("the report: {}", path.display()));
+        }
+    }
+    Ok(if outcome.is_kept() { Exit::Done } else { Exit::Failed })
+}
