@@ -23,5 +23,6 @@ pub mod state_load;
 pub mod streams;
 pub mod tool_effects;
 pub mod tool_hang;
+pub mod top;
 pub mod traces;
 pub mod work;

@@ -35,7 +35,7 @@ use crate::output::Output;
 
 use duties::Duties;
 use event::Event;
-use state::{Listing, State, Wanted};
+use state::{State, View};
 use terminal::{Terminal, Typed};
 
 /// What has changed is drawn this often at most; keys are answered at once.
@@ -64,7 +64,9 @@ pub(crate) async fn run(arguments: &Top, global: &Global, output: Output) -> Res
 
 /// Everything once, as far as it answers in time.
 async fn snapshot(mut state: State, mut duties: Duties, output: Output) -> Exit {
-    duties.want(Wanted { listing: Some(Listing::default()), invocation: None });
+    // The invocations are asked for only where they are shown.
+    state.view = View::Invocations;
+    duties.want(state.wanted());
     let gathered = async {
         while !state.known.is_complete() {
             let report = duties.next().await;

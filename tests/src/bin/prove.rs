@@ -12,7 +12,7 @@ use holdfast_tests::load::{self, Findings, Size, Store};
 use holdfast_tests::pacing::{self, Scale};
 use holdfast_tests::{
     backlog, cascade, counting, fairness, llm_fairness, llm_trace, overload, queue_kills, rehearsal_report, retail,
-    shared_limit, state_load, streams, tool_effects, tool_hang,
+    shared_limit, state_load, streams, tool_effects, tool_hang, top,
 };
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ impl From<Findings> for Verdict {
     }
 }
 
-const PROOFS: [(&str, &str); 19] = [
+const PROOFS: [(&str, &str); 20] = [
     ("accounts", "12,000 invocations that read, think and write one of 50 shared records: conditionally, and blindly"),
     ("backlog", "leases with a million waiting, beside a thousand, on both stores; or --embedded, or --postgres"),
     (
@@ -62,6 +62,7 @@ const PROOFS: [(&str, &str); 19] = [
         "1,000 storms over calls with effects: lost answers, killed workers, a killed proxy; --quick: 100",
     ),
     ("tool_hang", "what a hanging tool costs its callers, and the callers of another tool"),
+    ("top", "`holdfast top` in a real terminal (tmux): a depth that rises and a circuit that opens are seen within a second"),
     ("trace", "an hour of a real service's model calls, 20 times as fast, on a limit of tokens that its bursts exceed"),
 ];
 
@@ -92,6 +93,7 @@ async fn main() -> ExitCode {
         "streams" => streams::run(size()).await.into(),
         "tool_effects" => tool_effects().await,
         "tool_hang" => tool_hang().await,
+        "top" => top::run(size()).await.into(),
         "trace" => found(llm_trace::run(size()).await),
         _ => {
             println!("{:16} the README's first command in a fresh clone and an empty environment", "fresh_clone");

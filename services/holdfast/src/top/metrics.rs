@@ -13,23 +13,19 @@ pub(crate) struct Sample {
 pub(crate) struct Page(Vec<Sample>);
 
 /// What the panes show; the rest of a page is not kept. Histograms count with all of their lines.
-const KEPT: [&str; 21] = [
+const KEPT: [&str; 17] = [
     "holdfast_requests_total",
     "holdfast_request_seconds",
     "holdfast_circuit_state",
     "holdfast_queue_depth",
     "holdfast_queue_drain_rate",
     "holdfast_queue_wait_seconds",
-    "holdfast_queue_leases_lost_total",
-    "holdfast_queue_retries_total",
-    "holdfast_queue_dead_total",
     "holdfast_state_read_seconds",
     "holdfast_state_write_seconds",
     "holdfast_state_conflicts_total",
     "holdfast_state_dirty_writes",
     "holdfast_state_unstored_age_seconds",
     "holdfast_state_epochs_lost_total",
-    "holdfast_llm_circuit_open",
     "holdfast_llm_provider_429_total",
     "holdfast_llm_tokens_total",
     "holdfast_llm_tokens_estimated_total",
@@ -113,6 +109,14 @@ fn value(quoted: &str) -> Option<(String, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_is_shown_is_a_metric_that_exists() {
+        let told = include_str!("../../../../deploy/metrics.md");
+        for name in KEPT {
+            assert!(told.contains(&format!("| `{name}` |")), "{name} is not among the mesh's metrics");
+        }
+    }
 
     #[test]
     fn a_page_is_read_with_its_labels_and_without_what_nobody_shows() {

@@ -41,8 +41,8 @@ pub(crate) struct Column {
     pub(crate) name: &'static str,
     /// At the right edge: figures.
     pub(crate) right: bool,
-    /// Takes what room is left.
-    pub(crate) fills: bool,
+    /// Takes what room is left, and has at least so much; 0 for one that does not.
+    pub(crate) fills: usize,
     /// Gives way before those with less; 0 never does.
     pub(crate) gives_way: u8,
     /// The larger come first, unless that is turned round.
@@ -65,24 +65,22 @@ pub(crate) struct Table {
 pub(crate) const GAP: usize = 1;
 /// No cell makes its column wider, except that which fills.
 const WIDTH_MAX: usize = 36;
-/// The column that fills has at least so much.
-const FILL_MIN: usize = 12;
 
 pub(crate) const fn text(name: &'static str, gives_way: u8) -> Column {
-    Column { name, right: false, fills: false, gives_way, descends: false }
+    Column { name, right: false, fills: 0, gives_way, descends: false }
 }
 
 pub(crate) const fn figure(name: &'static str, gives_way: u8) -> Column {
-    Column { name, right: true, fills: false, gives_way, descends: true }
+    Column { name, right: true, fills: 0, gives_way, descends: true }
 }
 
 /// A figure of which the smallest matter.
 pub(crate) const fn scarcest(name: &'static str, gives_way: u8) -> Column {
-    Column { name, right: true, fills: false, gives_way, descends: false }
+    Column { name, right: true, fills: 0, gives_way, descends: false }
 }
 
-pub(crate) const fn filling(name: &'static str, gives_way: u8) -> Column {
-    Column { name, right: false, fills: true, gives_way, descends: false }
+pub(crate) const fn filling(name: &'static str, least: usize, gives_way: u8) -> Column {
+    Column { name, right: false, fills: least, gives_way, descends: false }
 }
 
 impl Cell {
@@ -127,8 +125,9 @@ impl Table {
     /// The columns that have room in a width, each with its own.
     pub(crate) fn fit(&self, width: usize) -> Vec<(usize, usize)> {
         let mut columns: Vec<_> = (0..self.columns.len()).map(|index| (index, self.natural(index))).collect();
-        let least = |&(index, natural): &(usize, usize)| {
-            if self.columns[index].fills { natural.min(FILL_MIN) } else { natural }
+        let least = |&(index, natural): &(usize, usize)| match self.columns[index].fills {
+            0 => natural,
+            least => natural.min(least),
         };
         let total = |columns: &[(usize, usize)], of: &dyn Fn(&(usize, usize)) -> usize| {
             columns.iter().map(of).sum::<usize>() + GAP * columns.len().saturating_sub(1)
@@ -140,10 +139,10 @@ impl Table {
                 None => break,
             }
         }
-        let others = columns.iter().filter(|(index, _)| !self.columns[*index].fills).map(|(_, natural)| *natural);
+        let others = columns.iter().filter(|(index, _)| self.columns[*index].fills == 0).map(|(_, natural)| *natural);
         let taken = others.sum::<usize>() + GAP * columns.len().saturating_sub(1);
         for (index, natural) in &mut columns {
-            if self.columns[*index].fills {
+            if self.columns[*index].fills > 0 {
                 *natural = width.saturating_sub(taken);
             }
         }
@@ -152,7 +151,7 @@ impl Table {
 
     /// The widest of a column.
     fn natural(&self, column: usize) -> usize {
-        let fills = self.columns[column].fills;
+        let fills = self.columns[column].fills > 0;
         let widest = self.rows.iter().filter_map(|row| row.cells.get(column)).map(Cell::width).max().unwrap_or(0);
         let widest = if fills { widest } else { widest.min(WIDTH_MAX) };
         widest.max(self.columns[column].name.chars().count() + 1)
@@ -192,7 +191,7 @@ mod tests {
             cells: vec![Cell::text(name), Cell::figure(value, |value| format!("{value}")), Cell::text(note)],
         };
         Table {
-            columns: vec![filling("name", 0), figure("value", 0), text("note", 1)],
+            columns: vec![filling("name", 12, 0), figure("value", 0), text("note", 1)],
             rows: vec![row("b", Some(2.0), "x"), row("a", None, "y"), row("c", Some(10.0), "z".repeat(20).as_str())],
             ..Table::default()
         }

@@ -1,11 +1,15 @@
 //! Circuits: those of tools and hosts, of which each change is told, and those of databases and deployments, from the metrics.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use holdfast_proto::tool::v1::{self as pb, CircuitMode, CircuitState};
 use holdfast_rpc::time;
 
 use super::super::known::Known;
+
+/// Whose circuits only their metrics tell of.
+const OTHERS: [&str; 3] = ["queue", "state", "llm-proxy"];
 
 /// Where a circuit stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,7 +46,7 @@ impl Standing {
 /// All of them; `now` is in microseconds of wall time.
 pub(crate) fn circuits(known: &Known, now: time::Micros) -> Vec<Circuit> {
     let told = known.circuits.get().into_iter().flat_map(|circuits| circuits.values());
-    told.map(|circuit| of_a_tool(circuit, now)).chain(of_stores(known)).chain(of_deployments(known)).collect()
+    told.map(|circuit| of_a_tool(circuit, now)).chain(of_others(known)).collect()
 }
 
 fn of_a_tool(circuit: &pb::Circuit, now: time::Micros) -> Circuit {
@@ -61,30 +65,22 @@ fn of_a_tool(circuit: &pb::Circuit, now: time::Micros) -> Circuit {
     }
 }
 
-/// What queue and state reach their databases by.
-fn of_stores(known: &Known) -> impl Iterator<Item = Circuit> {
-    let processes = known.processes.iter().filter(|process| matches!(process.service.name, "queue" | "state"));
-    processes.flat_map(|process| {
-        let samples = process.history.newest("holdfast_circuit_state");
-        samples.map(|sample| {
+/// What queue and state reach their databases by, and the llm-proxy its providers' models. Of several processes of a service
+/// the worst counts.
+fn of_others(known: &Known) -> impl Iterator<Item = Circuit> {
+    let mut standings: BTreeMap<String, Standing> = BTreeMap::new();
+    for process in known.processes.iter().filter(|process| OTHERS.contains(&process.service.name)) {
+        for sample in process.history.newest("holdfast_circuit_state") {
             let standing = match sample.value {
                 2.0 => Standing::Open,
                 1.0 => Standing::HalfOpen,
                 _ => Standing::Closed,
             };
-            from_metrics(format!("{}'s {}", process.service.name, sample.label("circuit")), standing)
-        })
-    })
-}
-
-fn of_deployments(known: &Known) -> impl Iterator<Item = Circuit> {
-    let samples = known.of("llm-proxy").flat_map(|process| process.history.newest("holdfast_llm_circuit_open"));
-    samples.map(|sample| {
-        let standing = if sample.value > 0.0 { Standing::Open } else { Standing::Closed };
-        from_metrics(sample.label("deployment").to_owned(), standing)
-    })
-}
-
-fn from_metrics(name: String, standing: Standing) -> Circuit {
-    Circuit { name, standing, window: None, since: None, by_hand: false, reason: String::new() }
+            let worst = standings.entry(sample.label("circuit").to_owned()).or_insert(standing);
+            *worst = standing.max(*worst);
+        }
+    }
+    let one =
+        |(name, standing)| Circuit { name, standing, window: None, since: None, by_hand: false, reason: String::new() };
+    standings.into_iter().map(one)
 }

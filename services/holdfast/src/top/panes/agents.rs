@@ -13,7 +13,7 @@ pub(super) fn table(state: &State) -> Table {
         title: "Agents",
         note: super::note(&state.known.depths, state, Some("of the key's tenant")),
         columns: vec![
-            filling("agent", 0),
+            filling("agent", 12, 0),
             figure("waiting", 0),
             figure("running", 0),
             figure("oldest", 1),

@@ -13,7 +13,7 @@ pub(super) fn table(state: &State) -> Table {
         title: "Circuits",
         note: super::note(&state.known.circuits, state, summary.as_deref()),
         columns: vec![
-            filling("circuit", 0),
+            filling("circuit", 18, 0),
             text("state", 0),
             figure("failed", 2),
             figure("slow", 4),

@@ -18,7 +18,7 @@ pub(super) fn table(state: &State) -> Table {
         note: super::note(&state.known.invocations, state, Some(&which)),
         columns: vec![
             text("state", 0),
-            filling("agent", 0),
+            filling("agent", 10, 0),
             figure("age", 0),
             figure("ran", 2),
             figure("try", 3),

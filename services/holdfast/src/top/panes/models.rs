@@ -19,7 +19,7 @@ pub(super) fn keys(state: &State) -> Table {
         title: "Keys and limits",
         note: super::note(&state.known.capacity, state, Some(&summary)),
         columns: vec![
-            filling("provider/key", 0),
+            filling("provider/key", 12, 0),
             text("health", 0),
             text("limit", 1),
             scarcest("free", 0),
@@ -74,7 +74,7 @@ pub(super) fn lines(state: &State) -> Table {
         title: "Lines",
         note: super::note(&state.known.capacity, state, None),
         columns: vec![
-            filling("provider/model", 0),
+            filling("provider/model", 14, 0),
             figure("waiting", 0),
             figure("tokens", 1),
             figure("a call would wait", 0),

@@ -19,7 +19,7 @@ pub(super) fn table(state: &State) -> Table {
             figure("p99", 2),
             figure("cpu", 5),
             figure("memory", 3),
-            filling("address", 9),
+            filling("address", 12, 9),
         ],
         rows: figures::services(&state.known).iter().map(|service| row(service, state)).collect(),
         empty: "none is known",
@@ -96,7 +96,10 @@ pub(crate) fn troubles(state: &State) -> Vec<String> {
     through("depths", known.depths.trouble(), age(known.depths.for_how_long(state.now)));
     through("circuits", known.circuits.trouble(), age(known.circuits.for_how_long(state.now)));
     through("keys and limits", known.capacity.trouble(), age(known.capacity.for_how_long(state.now)));
-    through("invocations", known.invocations.trouble(), age(known.invocations.for_how_long(state.now)));
+    if state.wanted().listing.is_some() {
+        // While nobody asks for them, what was wrong the last time is no word about now.
+        through("invocations", known.invocations.trouble(), age(known.invocations.for_how_long(state.now)));
+    }
     told
 }
 

@@ -35,7 +35,7 @@ pub(super) fn table(state: &State) -> Table {
     Table {
         title: "What happened",
         note: super::note(&state.known.looked, state, Some("Enter shows all of a row")),
-        columns: vec![figure("after", 0), text("what", 0), figure("tokens", 1), filling("", 0)],
+        columns: vec![figure("after", 0), text("what", 0), figure("tokens", 1), filling("", 20, 0)],
         rows: looked.map(entries).unwrap_or_default().into_iter().map(|entry| row(entry, begun)).collect(),
         empty: "nothing yet",
     }

@@ -15,7 +15,11 @@ pub(super) fn records(state: &State) -> Table {
         rows.push(Row { id: name.into(), cells: vec![Cell::text(name), value, nothing(), nothing()] });
     };
     also("conflicts", Cell::figure(figures.conflicts_per_second, write::rate));
-    let unstored = figures.unstored_age.map(|age| format!(", oldest {}", write::span(age))).unwrap_or_default();
+    let unstored = figures
+        .unstored_age
+        .filter(|age| !age.is_zero())
+        .map(|age| format!(", oldest {}", write::span(age)))
+        .unwrap_or_default();
     let dirty = Cell::figure(figures.dirty_writes, write::count);
     also(&format!("not stored yet{unstored}"), dirty);
     if let Some(lost) = figures.epochs_lost.filter(|lost| *lost > 0.0) {
@@ -24,7 +28,7 @@ pub(super) fn records(state: &State) -> Table {
     Table {
         title: "State",
         note: super::metrics_note("state", state, Some("of the last 10 s")),
-        columns: vec![filling("access", 0), figure("per s", 0), figure("p50", 0), figure("p99", 0)],
+        columns: vec![filling("access", 10, 0), figure("per s", 0), figure("p50", 0), figure("p99", 0)],
         rows,
         empty: "",
     }
@@ -56,9 +60,9 @@ pub(super) fn tokens(state: &State) -> Table {
         title: "Tokens",
         note: super::metrics_note("llm-proxy", state, Some("of the last 10 s, and since its start")),
         columns: vec![
-            filling("agent", 0),
+            filling("agent", 10, 0),
             text("tenant", 3),
-            super::super::table::text("model", 2),
+            text("model", 2),
             figure("in/s", 0),
             figure("out/s", 0),
             figure("in", 1),

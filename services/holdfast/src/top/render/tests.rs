@@ -180,3 +180,14 @@ fn what_comes_from_outside_cannot_steer_the_terminal() {
         assert!(screen(&stage, SMALL).iter().all(|line| !line.chars().any(char::is_control)));
     }
 }
+
+#[test]
+fn a_trouble_of_what_nobody_asks_for_any_more_is_not_told() {
+    let mut stage = Stage::well();
+    stage.keys(&[Key::View(7)]);
+    let broke = Trouble { kind: TroubleKind::Unreached, why: "the connection broke".into() };
+    stage.told(Report::Invocations { listing: stage.state.listing.clone(), answer: Err(broke) });
+    line(&screen(&stage, SMALL), "! invocations, asked through the gateway: the connection broke");
+    stage.keys(&[Key::View(0)]);
+    assert!(!screen(&stage, SMALL)[2].starts_with('!'));
+}
