@@ -90,6 +90,10 @@ pub struct Side {
     pub depth_max: u64,
     /// How long it took, in seconds.
     pub seconds: f64,
+    /// How much later than planned callers came: what one in a hundred was later than. Where this is not little, this
+    /// machine was too busy for the factor, and the mesh was too.
+    #[serde(default)]
+    pub late_p99_ms: f64,
     /// Why invocations did not succeed, and how many, most first.
     pub reasons: Vec<(String, u64)>,
     /// What came of each phase by itself.

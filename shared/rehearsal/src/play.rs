@@ -1,5 +1,6 @@
 //! One side of a rehearsal, from the first arrival to the last record read back.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdfast_sdk::Client;
@@ -37,16 +38,18 @@ impl Play<'_> {
         let callers = Callers::new(self.scenario, self.which, self.place)?;
         let ends = Ends::at(&self.place.simulator);
         let before = ends.tally().await?;
-        let pool = Pool::start(self.scenario, self.which, self.place);
+        let mut pool = Pool::start(self.scenario, self.which, self.place);
+        let floor = Arc::clone(&pool.floor);
         let bar = self.progress.side(self.which, self.day.length + callers.deadline());
         let (every, mut looks) = (look_every(self.day.length), Vec::new());
-        let watch = Watch { ends: &ends, floor: &pool.floor, channel: callers.channel(), bar: &bar };
+        let watch = Watch { ends: &ends, floor: &floor, channel: callers.channel(), bar: &bar };
         let tools = self.scenario.tools(self.which, self.day.seed);
         let hand = Hand { ends: &ends, processes: self.processes, tools };
         let began = Instant::now();
         let ended = tokio::select! {
             played = async { tokio::try_join!(self.drive(began, &callers, &bar), hand.play(began, &self.day.outages)) } => played?.0,
             never = watch.run(every, &mut looks) => match never {},
+            refused = pool.refused() => return Err(refused),
         };
         let (books, stalled) = (pool.books.clone(), pool.floor.stalled());
         // What is still being written is nobody's any more; the records stand still once its workers have gone.
@@ -57,6 +60,7 @@ impl Play<'_> {
         let record = Record {
             began,
             begun: ended.iter().map(|ended| books.begun(ended.number)).collect(),
+            late: ended.iter().map(|ended| self.late(began, ended)).collect(),
             ended,
             looks,
             every,
@@ -93,8 +97,17 @@ impl Play<'_> {
         Ok(ended)
     }
 
+    /// How much later than planned an invocation was asked for.
+    fn late(&self, began: Instant, ended: &Ended) -> Duration {
+        let planned = self.day.arrivals.get(ended.number as usize).copied().unwrap_or_default();
+        ended.asked.saturating_duration_since(began + planned)
+    }
+
     /// Reads every record back: the acknowledged updates that are in none.
     async fn lost(&self, books: &Books) -> Result<u64, Error> {
+        if self.scenario.wants_own() {
+            return Ok(0);
+        }
         let unread = |error: holdfast_sdk::Error| Error::Mesh(format!("the records cannot be read back: {error}"));
         let client = Client::connect(&self.place.gateway, &self.place.key).map_err(unread)?;
         let (state, agent) = (client.timeout(READ_WITHIN).state(), &self.scenario.agent);

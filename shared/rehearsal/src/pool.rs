@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_sdk::{Context, Json, Worker};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
@@ -58,13 +58,22 @@ impl Pool {
         Self { stop, worker, books, floor }
     }
 
+    /// Returns where the workers end by themselves, and why: a mesh that will not have them needs no callers.
+    pub(crate) async fn refused(&mut self) -> Error {
+        why((&mut self.worker).await).unwrap_or_else(|| Error::Machine("the workers ended by themselves".into()))
+    }
+
     /// Ends the work.
     pub(crate) async fn stop(self) -> Result<(), Error> {
         self.stop.cancel();
-        match self.worker.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(refused)) => Err(Error::Mesh(format!("the mesh would not have the workers: {refused}"))),
-            Err(panicked) => Err(Error::Machine(format!("the workers broke: {panicked}"))),
-        }
+        why(self.worker.await).map_or(Ok(()), Err)
+    }
+}
+
+fn why(ended: Result<Result<(), holdfast_sdk::Error>, JoinError>) -> Option<Error> {
+    match ended {
+        Ok(Ok(())) => None,
+        Ok(Err(refused)) => Some(Error::Mesh(format!("the mesh would not have the workers: {refused}"))),
+        Err(panicked) => Some(Error::Machine(format!("the workers broke: {panicked}"))),
     }
 }

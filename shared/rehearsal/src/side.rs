@@ -22,6 +22,8 @@ pub(crate) struct Record {
     pub(crate) ended: Vec<Ended>,
     /// When work on each first began, by its place in `ended`.
     pub(crate) begun: Vec<Option<Instant>>,
+    /// How much later than planned each was asked for.
+    pub(crate) late: Vec<Duration>,
     /// What was seen in between.
     pub(crate) looks: Vec<Look>,
     /// How often it was looked.
@@ -76,6 +78,7 @@ impl Record {
             tokens_output: self.tally.tokens_output,
             depth_max: self.looks.iter().map(|look| look.depth).max().unwrap_or_default(),
             seconds,
+            late_p99_ms: self.late.iter().copied().collect::<Spread>().at(0.99),
             reasons: self.reasons(),
             parts: parts::of(self),
             marks: self.marks.clone(),

@@ -6,7 +6,7 @@ use crate::outcome::{Outcome, Side};
 use crate::verdict::shown;
 
 /// The rows: a figure, and what it is called.
-const ROWS: [(&str, &str); 19] = [
+const ROWS: [(&str, &str); 20] = [
     ("success_rate", "succeeded in time, rightly"),
     ("offered", "invocations"),
     ("succeeded", "  succeeded"),
@@ -26,6 +26,7 @@ const ROWS: [(&str, &str); 19] = [
     ("wait_p99_ms", "  99% within, ms"),
     ("depth_max", "most that waited"),
     ("goodput_per_second", "good answers a second"),
+    ("late_p99_ms", "callers late, 99% within, ms"),
 ];
 
 /// The whole table, with what was seen and what held.
@@ -45,6 +46,7 @@ pub fn table(outcome: &Outcome) -> String {
         cells.iter().for_each(|cell| text.push_str(&format!("{cell:>14}")));
         text.push('\n');
     }
+    phases(&mut text, &columns);
     for (name, side) in &columns {
         if !side.reasons.is_empty() {
             let reasons: Vec<_> = side.reasons.iter().map(|(why, count)| format!("{why} {count}")).collect();
@@ -58,6 +60,18 @@ pub fn table(outcome: &Outcome) -> String {
 fn cells(columns: &[(&str, &Side)], key: &str) -> Vec<String> {
     let figure = |side: &Side| side.figures().get(key).map_or(String::new(), |figure| shown(key, *figure));
     columns.iter().map(|(_, side)| figure(side)).collect()
+}
+
+/// Success in each phase, where there are several.
+fn phases(text: &mut String, columns: &[(&str, &Side)]) {
+    let Some((_, first)) = columns.first().filter(|(_, side)| side.parts.len() > 1) else { return };
+    text.push_str("\nsucceeded, of what came in\n");
+    for (place, part) in first.parts.iter().enumerate() {
+        write!(text, "  {:<30}", part.phase).ok();
+        let rates = columns.iter().filter_map(|(_, side)| side.parts.get(place));
+        rates.for_each(|part| text.push_str(&format!("{:>14}", shown("success_rate", part.success_rate))));
+        text.push('\n');
+    }
 }
 
 fn verdicts(text: &mut String, outcome: &Outcome) {

@@ -86,6 +86,7 @@ const CHAPTERS: [Chapter; 5] = [
         figures: &[
             figure("goodput_per_second", "Successes a second", PerSecond, More),
             figure("seconds", "How long it took", Seconds, Neither),
+            figure("late_p99_ms", "Callers came later than planned: one in a hundred by more", Millis, Neither),
         ],
     },
 ];

@@ -19,6 +19,7 @@ fn record(ends: &[End]) -> Record {
         began,
         ended: ended.collect(),
         begun: (0..ends.len()).map(|number| Some(at(number, 500))).collect(),
+        late: vec![Duration::from_millis(3); ends.len()],
         looks: vec![look(0, 1), look(2, 4)],
         every: Duration::from_secs(1),
         tally: Tally { refused: 4, ..Tally::default() },
