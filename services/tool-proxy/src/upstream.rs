@@ -1,6 +1,7 @@
 //! The ways to a tool, one behind each kind. What is in here knows sockets, processes and protocols; what asks knows
 //! effects, fences and fallbacks.
 
+mod discreet;
 mod http;
 mod mcp;
 

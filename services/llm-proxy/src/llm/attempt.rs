@@ -115,7 +115,11 @@ impl<'a> Attempt<'a> {
         spans::failed(&Span::current(), error.reason());
         let gone = error.code() == Code::Unavailable;
         let Some(text) = self.model.fallback.as_ref().filter(|_| gone) else { return Err(error) };
-        tracing::warn!(model = self.model.name, %error, "no deployment answered: the model's fallback did");
+        tracing::warn!(
+            model = self.model.name,
+            reason = error.reason(),
+            "no deployment answered: the model's fallback did"
+        );
         self.tell_passed();
         let answer = Answer { text: text.clone(), finish: Finish::Stop, ..Answer::default() };
         Ok(Reply { answer, deployment: String::new(), timing: self.timing, degraded: true })

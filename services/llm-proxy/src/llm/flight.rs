@@ -98,7 +98,8 @@ impl Flight {
     }
 
     /// The provider failed: what that means for its key, its circuit and its rest. Gives the call's place in the order, to
-    /// come again with, and the time that was spent.
+    /// come again with, and the time that was spent. The provider's own words are for the caller, who may stand in them, and
+    /// not for the log.
     pub(crate) fn failed(self, failure: &Failure) -> (Ticket, Duration) {
         let Self { place, key, permit, started, deployment, .. } = self;
         let took = started.elapsed();
@@ -125,14 +126,14 @@ impl Flight {
                 let key = Arc::clone(place.key());
                 if let Some(rest) = place.doubt((house.cooldown, house.quarantine)) {
                     tracing::error!(
-                        provider = house.name, key = &*key, %failure, again_in = ?rest,
+                        provider = house.name, key = &*key, failure = failure.name(), again_in = ?rest,
                         "the provider forbids whatever is asked with its only key: look after it; until then it is left alone",
                     );
                 }
             }
             Failure::KeyDenied { .. } | Failure::Forbidden { .. } => {
                 tracing::error!(
-                    provider = house.name, key = &**place.key(), %failure, again_in = ?house.quarantine,
+                    provider = house.name, key = &**place.key(), failure = failure.name(), again_in = ?house.quarantine,
                     "a key is of no use: look after it. Replace it in the configuration, which is read again by itself, or \
                      set it right at the provider; until then it is left alone",
                 );
@@ -143,7 +144,11 @@ impl Flight {
                 place.stopped();
             }
             Failure::NoModel { .. } => {
-                tracing::error!(deployment = deployment.name, %failure, "a deployment is of no use: look after it");
+                tracing::error!(
+                    deployment = deployment.name,
+                    failure = failure.name(),
+                    "a deployment is of no use: look after it"
+                );
                 permit.success();
                 place.stopped();
             }

@@ -29,6 +29,7 @@ pub(crate) use self::form::Form;
 use self::form::{Unfit, Wrong};
 pub(crate) use self::headers::headers;
 pub(crate) use self::trust::authority;
+use super::discreet::Discreet;
 use super::{Heard, Outgoing};
 use crate::config::{Method, Tool};
 use crate::domain::{Effect, Miss, Outcome, Reading, Verdict};
@@ -49,6 +50,7 @@ pub(crate) struct Http {
     form: Form,
     method: reqwest::Method,
     headers: HeaderMap,
+    discreet: Discreet,
     tell_invocation: bool,
     first_byte_timeout: Duration,
     reading: Reading,
@@ -74,6 +76,7 @@ impl Http {
             form: Form::new(tool, &url)?,
             method: method(tool.method),
             headers: headers(tool)?,
+            discreet: Discreet::of(tool),
             tell_invocation: tool.tell_invocation,
             first_byte_timeout: *tool.first_byte_timeout.unwrap_or(tool.timeout).min(tool.timeout),
             reading: tool.reading(),
@@ -109,7 +112,7 @@ impl Http {
             return Err(Miss::left("CONTENT_TYPE"));
         }
         let content = self.limits.read(response, outgoing.until).await?;
-        Ok(Heard { outcome, content, content_type, healthy })
+        Ok(self.discreet.hear(Heard { outcome, content, content_type, healthy }))
     }
 
     /// Sends one request, and returns once the head of the answer is there.

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 pub(crate) use self::program::{Program, Running};
 pub(crate) use self::session::{Greeting, Session};
 pub(crate) use self::web::Web;
+use super::discreet::Discreet;
 use super::{Heard, Outgoing};
 use crate::config;
 use crate::domain::Miss;
@@ -83,6 +84,7 @@ pub(crate) struct Mcp {
     /// How long a call waits for a connection that is being made.
     connect_timeout: Duration,
     response_bytes_max: usize,
+    discreet: Discreet,
 }
 
 impl Mcp {
@@ -93,6 +95,7 @@ impl Mcp {
             timeout: *tool.timeout,
             connect_timeout: *tool.connect_timeout,
             response_bytes_max: tool.max_response_bytes.bytes(),
+            discreet: Discreet::of(tool),
         }
     }
 
@@ -110,7 +113,7 @@ impl Mcp {
             Ok(Err(error)) => answer::judge(error),
             Err(_) => Err(Miss::timeout()),
         };
-        answer::within(self.response_bytes_max, heard?)
+        answer::within(self.response_bytes_max, self.discreet.hear(heard?))
     }
 
     /// The connection; one that is just being made is waited for. Without one, nothing has left.

@@ -61,12 +61,8 @@ fn tell(span: &Span, report: Option<&Report>) {
         Some(Report::Fail { failure, .. }) => {
             span.record("error.type", failure.reason.as_str());
             span.record("otel.status_code", "ERROR");
-            tracing::warn!(
-                reason = failure.reason,
-                retryable = failure.retryable,
-                error = failure.message,
-                "the attempt failed"
-            );
+            // Its words may be a caller's, a model's or a tool's: they stand in the record, and not in logs and traces.
+            tracing::warn!(reason = failure.reason, retryable = failure.retryable, "the attempt failed");
         }
         Some(Report::Release) => tracing::info!("the invocation is handed back"),
         None => {}

@@ -1,6 +1,7 @@
 //! HTTP as rmcp wants it spoken, which understands more servers: some say with an error of theirs, not with 404, that they do
 //! not know the session.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ type Stream = Result<BoxStream<'static, Result<Sse, SseError>>, StreamableHttpEr
 type Headers = HashMap<HeaderName, HeaderValue>;
 
 /// Calls are sent by ourselves, for the status of an answer says what became of the call; the rest rmcp's own client sends.
-/// A URL may hold a secret, so no error keeps it.
+/// A URL may hold a secret, and an answer repeat one, so no error keeps them.
 #[derive(Debug, Clone)]
 pub(super) struct Asking {
     pub(super) client: Client,
@@ -69,10 +70,16 @@ fn speaks_of_sessions(error: &ErrorData) -> bool {
     error.message.to_ascii_lowercase().contains("session")
 }
 
-/// Without the URL.
+/// Without the URL, and without the server's own words, which may repeat what it was shown, keys included: rmcp puts its
+/// errors into the log.
 fn plain(error: StreamableHttpError<WebError>) -> StreamableHttpError<WebError> {
     match error {
         StreamableHttpError::Client(error) => StreamableHttpError::Client(error.without_url()),
+        StreamableHttpError::UnexpectedServerResponse(Cow::Owned(said)) => {
+            let status = said.split(':').next().filter(|status| status.starts_with("HTTP "));
+            let plain = status.unwrap_or("not what the protocol wants").to_owned();
+            StreamableHttpError::UnexpectedServerResponse(plain.into())
+        }
         error => error,
     }
 }
