@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use holdfast_config::{ConfigError, Document};
 use holdfast_rpc::service::DEFAULT_FILE;
+use toml::Table;
 
 /// The demonstration's configuration.
 const DEMO: &str = include_str!("demo.toml");
@@ -42,6 +43,25 @@ impl Source {
             Self::Demo => Document::parse(DEMO_NAME, DEMO, environment),
             Self::File(path) => Document::read(path, environment),
         }
+    }
+
+    /// All of it as it is written, and the folder from which it speaks of files.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) fn table(&self) -> Result<(Table, PathBuf), ConfigError> {
+        self.load(&Overrides::new())?;
+        let text = match self {
+            Self::Demo => DEMO.to_owned(),
+            // It has just been read.
+            Self::File(path) => std::fs::read_to_string(path).unwrap_or_default(),
+        };
+        let folder = match self {
+            Self::File(path) => path.parent().map(PathBuf::from).unwrap_or_default(),
+            Self::Demo => PathBuf::new(),
+        };
+        // It has just been parsed, too.
+        Ok((text.parse().unwrap_or_default(), folder))
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+use crate::scenario::Scenario;
 pub use ends::{Ends, Side};
 
 /// Sections that say how the mesh behaves. The others say where things are.
@@ -58,6 +59,10 @@ impl Own {
                 section.retain(|key, _| !PLACES.contains(&key));
             }
         }
+        // Defaults are times too, and time is compressed.
+        for (key, span) in [("backoff_initial", "1s"), ("backoff_max", "60s")] {
+            table(&mut own.settings, "queue").entry(key).or_insert(span.into());
+        }
         let schemas = own.tools(folder, ends);
         own.providers(ends);
         own.agents(config, &schemas);
@@ -96,6 +101,25 @@ impl Own {
 
     fn simulator(&mut self) -> &mut Table {
         table(&mut self.settings, "simulator")
+    }
+}
+
+impl Scenario {
+    /// Whether somebody's configuration is to be played.
+    pub const fn wants_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// The same with a configuration that was read from a folder.
+    #[must_use]
+    pub fn of_own(mut self, config: &Table, folder: &Path) -> Self {
+        self.played = self.own.as_ref().map(|ends| Own::of(config, folder, ends));
+        self
+    }
+
+    /// Whom callers ask, by turns.
+    pub(crate) fn agents(&self) -> Vec<String> {
+        self.played.as_ref().map_or_else(|| vec![self.agent.name.clone()], |own| own.agents.clone())
     }
 }
 

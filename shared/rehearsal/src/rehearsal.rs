@@ -132,9 +132,21 @@ impl Rehearsal {
         let mut add = |name: &str, value: String| terms.push((name.to_owned(), value));
         add("invocations", day.arrivals.len().to_string());
         add("time", format!("{} times as fast: {here:.0} s a side", scenario.time.factor));
-        add("workers", scenario.pool.workers.to_string());
+        if !scenario.wants_own() {
+            add("workers", scenario.pool.workers.to_string());
+        }
         add("a caller waits", scenario.time.deadline.to_string());
-        add("shared records", scenario.agent.records.to_string());
+        match &scenario.played {
+            None => add("shared records", scenario.agent.records.to_string()),
+            Some(own) => {
+                add("agents", own.agents.join(", "));
+                own.told.iter().for_each(|told| add("not as configured", told.clone()));
+                add(
+                    "not known",
+                    "waits for a worker, and what is right in an answer: the agents are not the rehearsal's own".into(),
+                );
+            }
+        }
         terms
     }
 }

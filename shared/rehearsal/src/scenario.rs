@@ -14,6 +14,7 @@ use toml::Table;
 
 use crate::away::Away;
 use crate::outcome::{Part, Side};
+use crate::own::{Ends, Own};
 use crate::pace::Pace;
 pub(crate) use settings::lay_over;
 
@@ -40,6 +41,11 @@ pub struct Scenario {
     /// `holdfast.toml`, as both sides have it.
     #[serde(default)]
     pub settings: Table,
+    /// Somebody's own agents are played, on ends that behave so.
+    pub own: Option<Ends>,
+    /// Those, once they are known.
+    #[serde(skip)]
+    pub(crate) played: Option<Own>,
     /// As a pilot is built.
     pub off: Manner,
     /// Protected.
@@ -165,6 +171,9 @@ pub struct Manner {
     pub writes: Writes,
     /// Whom the agents ask.
     pub model: Way,
+    /// Whether agents come back to the model when they are told to, rather than at once.
+    #[serde(default)]
+    pub heeds_retry_after: bool,
     /// Whether the queue is told by when an answer is wanted, so that nobody works on what nobody waits for.
     pub tell_deadline: bool,
     /// What this side has in its `holdfast.toml` beside, or instead of, that of both.

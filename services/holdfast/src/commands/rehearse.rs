@@ -40,6 +40,10 @@ async fn rehearse(arguments: &Rehearse, global: &Global, output: Output) -> Resu
     if arguments.quick {
         scenario = scenario.quick();
     }
+    if scenario.wants_own() {
+        let (table, folder) = Source::find(global.config.as_deref()).table()?;
+        scenario = scenario.of_own(&table, &folder);
+    }
     let terms = Terms { volume: arguments.volume, times: arguments.times, seed: arguments.seed };
     if let Some(side) = arguments.settings {
         let settings = scenario.configuration(side.into(), terms.seed.unwrap_or(scenario.time.seed));

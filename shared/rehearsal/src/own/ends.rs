@@ -75,7 +75,6 @@ impl Own {
             if schema != Json::Null {
                 tool.insert("schema".into(), schema.to_string().into());
             }
-            // Defaults are times too, and time is compressed.
             for (key, span) in [("timeout", "10s"), ("connect_timeout", "1s"), ("wait", "500ms")] {
                 tool.entry(key).or_insert(span.into());
             }
@@ -103,7 +102,12 @@ impl Own {
             provider.retain(|key, _| OF_A_PROVIDER.contains(&key));
             provider.insert("kind".into(), "openai".into());
             provider.insert("base_url".into(), "simulator:/v1".into());
-            provider.entry("window").or_insert(MINUTE.into());
+            for (key, span) in [("window", MINUTE), ("cooldown", "5s"), ("quarantine", "10m")] {
+                provider.entry(key).or_insert(span.into());
+            }
+            for (key, span) in [("window", "30s"), ("open", "5s"), ("open_max", "60s")] {
+                table(provider, "breaker").entry(key).or_insert(span.into());
+            }
             let window = provider["window"].clone();
             let declared = declared.iter().filter_map(Value::as_table).map(|key| limited(name, key));
             let declared: Vec<_> = declared.collect();

@@ -1,8 +1,12 @@
 //! A model, as agents ask it: by OpenAI's protocol, at whatever URL they have. That is all by which the sides differ here.
 
+use std::time::Duration;
+
 use holdfast_sdk::Failure;
 use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::scenario::{Agent, Scenario, Way, Which};
 use crate::stage::Place;
@@ -15,7 +19,12 @@ pub(super) struct Model {
     key: String,
     question: Value,
     retries: u32,
+    /// Whether it comes back when it is told to.
+    heeds: bool,
 }
+
+/// What the model's side said, and when it is to be asked again.
+type Said = (Result<StatusCode, reqwest::Error>, Option<Duration>);
 
 impl Model {
     pub(super) fn new(scenario: &Scenario, which: Which, place: &Place) -> Self {
@@ -30,32 +39,48 @@ impl Model {
             key: key.clone(),
             question: question(agent),
             retries: agent.model_retries,
+            heeds: scenario.manner(which).heeds_retry_after,
         }
     }
 
-    /// Asks, and asks again at once when it is refused, as clients do; then the attempt fails.
+    /// Asks, and asks again when it is refused; then the attempt fails. It comes back when it is told to, as the providers' own
+    /// clients do, or else at once, as often as it may.
     pub(super) async fn ask(&self) -> Result<(), Failure> {
         let mut tries = 0;
         loop {
-            let said = self.asked().await;
-            match said {
-                Ok(status) if status.is_success() => return Ok(()),
-                said if tries == self.retries => return Err(failure(&said)),
+            match self.asked().await {
+                (Ok(status), _) if status.is_success() => return Ok(()),
+                (_, Some(hint)) if self.heeds => sleep(hint).await,
+                (said, _) if tries == self.retries => return Err(failure(&said)),
                 _ => tries += 1,
             }
         }
     }
 
-    async fn asked(&self) -> Result<StatusCode, reqwest::Error> {
+    async fn asked(&self) -> Said {
+        match self.answer().await {
+            Ok((status, hint)) => (Ok(status), hint),
+            Err(error) => (Err(error), None),
+        }
+    }
+
+    async fn answer(&self) -> Result<(StatusCode, Option<Duration>), reqwest::Error> {
         let mut request = self.client.post(&self.url).json(&self.question);
         if !self.key.is_empty() {
             request = request.bearer_auth(&self.key);
         }
         let answer = request.send().await?;
-        let status = answer.status();
+        let (status, hint) = (answer.status(), hint(answer.headers()));
         answer.bytes().await?;
-        Ok(status)
+        Ok((status, hint))
     }
+}
+
+/// When to come back, as the providers' own clients read it.
+fn hint(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.parse::<f64>().ok();
+    let seconds = number("retry-after-ms").map(|millis| millis / 1e3).or_else(|| number("retry-after"))?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// The words do not matter to a simulated model; how many they are does.
@@ -72,5 +97,21 @@ fn failure(said: &Result<StatusCode, reqwest::Error>) -> Failure {
         Ok(StatusCode::TOO_MANY_REQUESTS) => Failure::retryable("MODEL_LIMITED", "the model's side refused with 429"),
         Ok(status) => Failure::retryable("MODEL_FAILED", format!("the model's side answered {status}")),
         Err(error) => Failure::retryable("MODEL_UNREACHABLE", error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_in_milliseconds_goes_before_one_in_seconds() {
+        let headers = |pairs: &[(&'static str, &str)]| -> HeaderMap {
+            pairs.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))).collect()
+        };
+        let both = headers(&[("retry-after", "2"), ("retry-after-ms", "150")]);
+        assert_eq!(hint(&both), Some(Duration::from_millis(150)));
+        assert_eq!(hint(&headers(&[("retry-after", "2")])), Some(Duration::from_secs(2)));
+        assert_eq!(hint(&headers(&[("retry-after", "soon")])), None);
     }
 }

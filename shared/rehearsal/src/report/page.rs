@@ -3,11 +3,11 @@
 use askama::Template;
 
 use super::figures::{self, Rows};
-use super::numbers::{count, decimal, share};
+use super::numbers::{Unit, count, decimal, share, span};
 use super::plot::{self, Entry, Frame, Plot, Stretch};
 use super::sentences;
 use crate::Outcome;
-use crate::outcome::Side;
+use crate::outcome::{Part, Side};
 
 /// The report.
 #[derive(Template)]
@@ -20,7 +20,15 @@ pub(super) struct Page<'a> {
     factor: Option<String>,
     cards: Vec<Card<'a>>,
     plots: Vec<Plot>,
+    phases: Vec<Phase>,
     chapters: Vec<Rows>,
+}
+
+/// What came of a phase, each figure on all sides.
+struct Phase {
+    text: String,
+    offered: String,
+    figures: Vec<String>,
 }
 
 /// A side at a glance, and what only it has.
@@ -46,6 +54,7 @@ impl<'a> Page<'a> {
             factor: (outcome.factor != 1.0).then(|| factor(outcome.factor)),
             cards: outcome.sides().map(|(class, side)| Card::of(class, side)).collect(),
             plots: plot::plots(outcome),
+            phases: phases(outcome),
             chapters: figures::table(outcome),
         }
     }
@@ -87,6 +96,24 @@ impl<'a> Card<'a> {
             entries: plot::entries(side),
         }
     }
+}
+
+/// Each phase, where there are several.
+fn phases(outcome: &Outcome) -> Vec<Phase> {
+    let figures: [fn(&Part) -> String; 3] = [
+        |part| share(part.success_rate),
+        |part| Unit::PerSecond.write(part.goodput_per_second),
+        |part| span(part.wait_p99_ms),
+    ];
+    let phase = |part: &Part| {
+        let sides = || outcome.sides().map(|(_, side)| side.part(&part.phase).cloned().unwrap_or_default());
+        Phase {
+            text: part.phase.clone(),
+            offered: count(part.offered),
+            figures: figures.iter().flat_map(|figure| sides().map(|part| figure(&part))).collect(),
+        }
+    };
+    if outcome.on.parts.len() < 2 { Vec::new() } else { outcome.on.parts.iter().map(phase).collect() }
 }
 
 /// `20`, or `2.5`.

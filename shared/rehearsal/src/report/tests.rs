@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::render;
 use crate::Outcome;
-use crate::outcome::{Bucket, Mark, Promise, Seen, Side};
+use crate::outcome::{Bucket, Mark, Part, Promise, Seen, Side};
 use parsed::Parsed;
 
 /// Figures that a side has, and that are no rows of the table.
@@ -137,6 +137,18 @@ fn a_run_in_which_nothing_happened_is_told() {
         assert!(report.text().contains(said), "{said}");
     }
     assert!(!report.attributes().iter().any(|(_, value)| value.contains("NaN") || value.contains("inf")));
+}
+
+#[test]
+fn phases_stand_beside_each_other_where_there_are_several() {
+    let mut outcome = outcome();
+    let part = |phase: &str, success_rate| Part { phase: phase.into(), offered: 9, success_rate, ..Part::default() };
+    outcome.on.parts = vec![part("calm", 1.0), part("<surge>", 0.5)];
+    let report = parsed(&outcome);
+    assert_eq!(report.errors(), Vec::<String>::new());
+    let text = report.text();
+    assert!(text.contains("By phase") && text.contains("<surge>") && text.contains("50.00%"));
+    assert!(!parsed(&self::outcome()).text().contains("By phase"));
 }
 
 #[test]

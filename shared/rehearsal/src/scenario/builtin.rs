@@ -3,9 +3,10 @@
 use super::Scenario;
 
 /// By name.
-const ALL: [(&str, &str); 3] = [
+const ALL: [(&str, &str); 4] = [
     ("day-four", include_str!("../../scenarios/day-four.toml")),
     ("blackout", include_str!("../../scenarios/blackout.toml")),
+    ("ten-times", include_str!("../../scenarios/ten-times.toml")),
     ("surge", include_str!("../../scenarios/surge.toml")),
 ];
 

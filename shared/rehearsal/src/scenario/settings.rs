@@ -21,6 +21,10 @@ impl Scenario {
     /// Never: a table has a text.
     pub fn configuration(&self, which: Which, seed: u64) -> String {
         let mut settings = self.settings.clone();
+        if let (Some(played), Some(ends)) = (&self.played, &self.own) {
+            settings = played.on_side(which, ends);
+            lay_over(&mut settings, &self.settings);
+        }
         lay_over(&mut settings, &self.manner(which).settings);
         self.pace().settings(&mut settings);
         if let Some(Value::Table(simulator)) = settings.get_mut("simulator") {
