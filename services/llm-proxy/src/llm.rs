@@ -2,6 +2,7 @@
 
 mod attempt;
 mod bounds;
+mod content;
 mod flight;
 mod flow;
 mod spans;
@@ -140,12 +141,15 @@ impl Llm {
                 Ok((answer, flight)) => {
                     let reply = flight.done(answer);
                     spans::answered(&Span::current(), &reply);
+                    content::said(&Span::current(), model.traced.as_ref(), &reply.answer);
                     Ok(reply)
                 }
                 Err(error) => attempt.without(error),
             }
         };
-        replied.instrument(spans::chat(model, who)).await
+        let span = spans::chat(model, who);
+        content::asked(&span, model.traced.as_ref(), ask);
+        replied.instrument(span).await
     }
 
     /// The answer as it comes. What fails before its first part falls back unseen. It must begin by the deadline that holds
@@ -157,6 +161,7 @@ impl Llm {
         let model = self.model(&ask.model)?;
         bounds::check(model, &ask)?;
         let span = spans::chat(model, &who);
+        content::asked(&span, model.traced.as_ref(), &ask);
         flow::open(self.clone(), who, ask, ends).instrument(span).await
     }
 

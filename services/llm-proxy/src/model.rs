@@ -7,6 +7,7 @@ mod rest;
 use std::{sync::Arc, time::Duration};
 
 use holdfast_resilience::Breaker;
+use holdfast_telemetry::redaction::Redaction;
 use rand::RngExt as _;
 use tokio::sync::Notify;
 
@@ -31,6 +32,8 @@ pub(crate) struct Model {
     pub(crate) fallback_after: Option<Duration>,
     /// What is answered when no deployment can be had.
     pub(crate) fallback: Option<String>,
+    /// What of prompts and answers may stand in traces, where any of it may.
+    pub(crate) traced: Option<Redaction>,
     pub(crate) waits: Waits,
 }
 

@@ -4,6 +4,7 @@ mod anthropic;
 mod http;
 mod object;
 mod openai;
+mod told;
 
 use std::time::Duration;
 

@@ -193,6 +193,8 @@ fn model(
         max_output_tokens: model.max_output_tokens,
         fallback_after: model.fallback_after.map(|time| *time),
         fallback: model.fallback.as_ref().map(|fallback| fallback.answer.clone()),
+        // Its rules hold: they were looked at with the rest of the section.
+        traced: model.traced().ok().flatten(),
         waits: Waits::of(name),
     }
 }

@@ -15,7 +15,6 @@ mod discovery;
 mod journal;
 mod last_good;
 mod places;
-mod redaction;
 mod schema;
 mod upstream;
 

@@ -5,6 +5,7 @@ pub mod head;
 mod journal;
 mod lines;
 pub mod metrics;
+pub mod redaction;
 mod resource;
 mod spans;
 pub mod standing;

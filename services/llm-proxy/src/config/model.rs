@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_config::{Invalid, Span};
+use holdfast_telemetry::redaction::Redaction;
 use serde::Deserialize;
 
 use super::Provider;
@@ -20,6 +21,12 @@ pub struct Model {
     /// What is answered when no deployment can be had; without it, callers are told that the model is unavailable.
     #[serde(default)]
     pub fallback: Option<Fallback>,
+    /// Whether prompts and answers stand in traces.
+    #[serde(default)]
+    pub trace_content: bool,
+    /// What is left out of them there: JSON pointers, or names of fields wherever they are.
+    #[serde(default)]
+    pub redact: Vec<String>,
 }
 
 /// One place where a model runs.
@@ -79,6 +86,12 @@ impl Model {
         if self.max_output_tokens == Some(0) {
             return invalid("max_output_tokens", "must be 1 at least".into());
         }
-        Ok(())
+        self.traced().map(drop).or_else(|why| invalid("redact", why))
+    }
+
+    /// What of prompts and answers may stand in traces, where any of it may; an error says what is wrong with a rule.
+    pub(crate) fn traced(&self) -> Result<Option<Redaction>, String> {
+        let redaction = Redaction::of(&self.redact)?;
+        Ok(self.trace_content.then_some(redaction))
     }
 }

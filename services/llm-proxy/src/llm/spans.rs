@@ -1,4 +1,5 @@
-//! Spans after OpenTelemetry's conventions for generative AI. Prompts and answers stay out of them.
+//! Spans after OpenTelemetry's conventions for generative AI. Prompts and answers stay out of
+//! them, unless a model is declared otherwise.
 //! Source: <https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/>
 
 use tracing::{Span, field, info_span};
@@ -22,6 +23,8 @@ pub(super) fn chat(model: &Model, who: &Who) -> Span {
         gen_ai.response.id = field::Empty,
         gen_ai.response.finish_reasons = field::Empty,
         gen_ai.conversation.id = who.session,
+        gen_ai.input.messages = field::Empty,
+        gen_ai.output.messages = field::Empty,
         gen_ai.usage.input_tokens = field::Empty,
         gen_ai.usage.output_tokens = field::Empty,
         invocation_id = who.invocation,
@@ -30,6 +33,7 @@ pub(super) fn chat(model: &Model, who: &Who) -> Span {
         holdfast.waited_ms = field::Empty,
         holdfast.attempts = field::Empty,
         error.type = field::Empty,
+        otel.status_code = field::Empty,
     )
 }
 
@@ -73,9 +77,10 @@ pub(super) fn answered(span: &Span, reply: &Reply) {
 /// It came to nothing.
 pub(super) fn failed(span: &Span, why: &str) {
     span.record("error.type", why);
+    span.record("otel.status_code", "ERROR");
 }
 
-fn finish(finish: Finish) -> &'static str {
+pub(super) fn finish(finish: Finish) -> &'static str {
     match finish {
         Finish::Stop => "stop",
         Finish::ToolCalls => "tool_calls",

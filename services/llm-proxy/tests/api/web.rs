@@ -6,4 +6,5 @@ mod client;
 mod errors;
 mod keys;
 mod streams;
+mod traced;
 mod translated;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use holdfast_config::Common;
 use holdfast_resilience::RetryBudget;
+use holdfast_telemetry::redaction::Redaction;
 use reqwest::Url;
 
 use crate::circuits::{Circuits, Guard};
@@ -14,7 +15,6 @@ use crate::egress::Egress;
 use crate::last_good::LastGood;
 use crate::metrics::Meters;
 use crate::places::Places;
-use crate::redaction::Redaction;
 use crate::schema::Schema;
 use crate::upstream::{Http, Upstream};
 

@@ -1,9 +1,10 @@
 //! How a tool's users share it, who they are, and what of their calls may be seen. An error names the key and why.
 
+use holdfast_telemetry::redaction::Redaction;
+
 use super::Tool;
 use crate::domain::Permission;
 use crate::places::Shares;
-use crate::redaction::Redaction;
 
 type Wrong = (String, String);
 

@@ -5,6 +5,7 @@ use std::{pin::pin, task::Poll, time::Duration};
 
 use futures::StreamExt as _;
 use holdfast_rpc::Error;
+use holdfast_telemetry::redaction::Redaction;
 use tokio::{
     sync::mpsc::{Permit, Sender},
     time::{Instant, sleep_until, timeout},
@@ -12,7 +13,7 @@ use tokio::{
 use tonic::Code;
 use tracing::{Instrument as _, Span};
 
-use super::super::{Reply, flight::Flight, spans};
+use super::super::{Reply, content, flight::Flight, spans};
 use crate::{
     domain::{Answer, Chunk, Form, Part},
     metrics,
@@ -41,6 +42,8 @@ pub(super) struct Flow {
     ends: Instant,
     stall_max: Duration,
     span: Span,
+    /// What of the answer may stand in the span, where any of it may.
+    traced: Option<Redaction>,
 }
 
 /// What happens next.
@@ -62,8 +65,8 @@ impl Flow {
         ends: Instant,
         stall_max: Duration,
     ) -> Self {
-        let (answer, span) = (Answer::default(), Span::current());
-        Self { model: model.name.clone(), form, chunks, answer, flight, after: None, ends, stall_max, span }
+        let (answer, span, traced) = (Answer::default(), Span::current(), model.traced.clone());
+        Self { model: model.name.clone(), form, chunks, answer, flight, after: None, ends, stall_max, span, traced }
     }
 
     /// Takes note of a chunk.
@@ -159,6 +162,7 @@ impl Flow {
     fn end(self) -> Reply {
         let reply = self.flight.done(self.answer);
         spans::answered(&self.span, &reply);
+        content::said(&self.span, self.traced.as_ref(), &reply.answer);
         reply
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::super::{Failure, http::judge_said};
+use super::super::{Failure, http::judge_said, told};
 use crate::domain::{Answer, Finish, ToolCall, Usage};
 
 /// What is broken: it is no answer of this protocol.
@@ -13,6 +13,8 @@ const NO_ANSWER: Failure = Failure::Broken { how: "sent an answer that is not on
 
 #[derive(Deserialize)]
 struct Message<'a> {
+    #[serde(default, borrow)]
+    id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     content: Vec<Block<'a>>,
     #[serde(default, borrow)]
@@ -53,6 +55,7 @@ pub(super) struct Counts {
 /// A whole answer.
 pub(super) fn read(body: &[u8]) -> Result<Answer, Failure> {
     let message: Message<'_> = serde_json::from_slice(body).map_err(|_| judge_said(body).unwrap_or(NO_ANSWER))?;
+    told::response_id(message.id.as_deref());
     let mut answer = Answer {
         finish: message.stop_reason.as_deref().map(finish).unwrap_or_default(),
         usage: message.usage.and_then(Counts::usage),

@@ -8,6 +8,7 @@ use super::{
     super::{
         Failure,
         http::{Reader, judge_said},
+        told,
     },
     answer::{Block, Counts, finish},
 };
@@ -35,8 +36,10 @@ struct Event<'a> {
     usage: Option<Counts>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Opening {
+    #[serde(default)]
+    id: Option<String>,
     #[serde(default)]
     usage: Option<Counts>,
 }
@@ -71,7 +74,11 @@ struct OpenCall {
 impl Parts {
     fn parts(&mut self, event: Event<'_>) -> Result<Vec<Part>, Failure> {
         Ok(match &*event.kind {
-            "message_start" => self.counted(event.message.and_then(|message| message.usage)),
+            "message_start" => {
+                let opening = event.message.unwrap_or_default();
+                told::response_id(opening.id.as_deref());
+                self.counted(opening.usage)
+            }
             "content_block_start" => self.begun(event.index, event.content_block)?,
             "content_block_delta" => self.more(event.index, event.delta),
             "content_block_stop" => self.closed(event.index),

@@ -6,11 +6,13 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
-use super::super::{Failure, http::judge_said};
+use super::super::{Failure, http::judge_said, told};
 use crate::domain::{Answer, Finish, ToolCall, Usage};
 
 #[derive(Deserialize)]
 pub(super) struct Completion<'a> {
+    #[serde(default, borrow)]
+    pub(super) id: Option<Cow<'a, str>>,
     #[serde(default, borrow)]
     pub(super) choices: Option<Vec<Choice<'a>>>,
     #[serde(default)]
@@ -84,6 +86,7 @@ pub(super) const NO_ANSWER: Failure = Failure::Broken { how: "sent an answer tha
 /// A whole answer.
 pub(super) fn read(body: &[u8]) -> Result<Answer, Failure> {
     let mut completion = Completion::read(body).map_err(|failure| failure.unwrap_or(NO_ANSWER))?;
+    told::response_id(completion.id.as_deref());
     let usage = completion.usage();
     let choice = completion.first().ok_or_else(|| judge_said(body).unwrap_or(NO_ANSWER))?;
     let finish = choice.finish()?.unwrap_or_default();

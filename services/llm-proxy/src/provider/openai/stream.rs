@@ -4,6 +4,7 @@ use super::{
     super::{
         Failure,
         http::{Reader, judge_said},
+        told,
     },
     answer::{Choice, Completion},
     calls::Calls,
@@ -21,6 +22,8 @@ pub(crate) struct Parts {
     /// Of each answer that was begun, where several were asked for, whether it is finished.
     finished: Vec<bool>,
     ended: bool,
+    /// What the provider calls its answer: every event says it.
+    told: bool,
 }
 
 /// The most answers to one request.
@@ -28,7 +31,7 @@ const ANSWERS_MAX: usize = 1_024;
 
 impl Parts {
     pub(super) fn new(form: Form) -> Self {
-        Self { form, calls: Calls::default(), finished: Vec::new(), ended: false }
+        Self { form, calls: Calls::default(), finished: Vec::new(), ended: false, told: false }
     }
 
     /// The parts of an event; those of the first answer, where there are several.
@@ -37,6 +40,9 @@ impl Parts {
         if !completion.is_one() {
             // Some providers begin with an event that has nothing in it.
             judge_said(data).map_or(Ok(()), Err)?;
+        }
+        if !std::mem::replace(&mut self.told, true) {
+            told::response_id(completion.id.as_deref());
         }
         for choice in completion.choices.iter().flatten() {
             self.note(choice)?;

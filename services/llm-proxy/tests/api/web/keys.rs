@@ -82,15 +82,19 @@ async fn a_page_in_a_browser_gets_nothing() {
 
 /// Everything that is said: each line of the log, and each span with its fields when it ends.
 #[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Said(Arc<Mutex<Vec<u8>>>);
 
 impl Said {
     /// Listens from now on, to the services that are started by this thread too.
-    fn listen() -> (Self, DefaultGuard) {
+    pub(super) fn listen() -> (Self, DefaultGuard) {
         let said = Self::default();
         let lines = fmt::fmt().with_max_level(tracing::Level::TRACE).with_span_events(FmtSpan::CLOSE).with_ansi(false);
         let guard = set_default(lines.with_writer(said.clone()).finish());
         (said, guard)
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().expect("no panic")).into_owned()
     }
 }
 
@@ -145,7 +149,7 @@ async fn a_providers_key_is_in_no_answer_header_error_or_log() {
             assert!(told.contains(&name.as_str()), "{name} is nobody's affair");
         }
     }
-    let said = String::from_utf8_lossy(&said.0.lock().expect("no panic")).into_owned();
+    let said = said.text();
     // The simulator in this process is no part of ours, and what it logs of its keys is its own affair.
     let ours = said.lines().filter(|line| !line.contains("holdfast_simulator"));
     let told: Vec<_> = ours.filter(|line| line.contains(CANARY) || line.contains(WORKER)).collect();

@@ -1,5 +1,5 @@
-//! What of arguments and results may stand in traces: nothing, unless a tool is declared with `trace_content`; then all but
-//! what `redact` names. A rule that begins with `/` is a JSON pointer into arguments and results; any other is a name of
+//! What of arguments and results, prompts and answers may stand in traces: nothing, unless a tool or a model is declared with
+//! `trace_content`; then all but what `redact` names. A rule that begins with `/` is a JSON pointer into arguments and results; any other is a name of
 //! fields, at whatever depth and in whatever case. JSON inside of a string is looked through too, for servers pack their
 //! results so. What is not JSON cannot be looked through: where there are rules, a content that is none is left out; and where
 //! there are names, so is a string within JSON that is a block of an MCP server, broken JSON, or has such a name in it.
@@ -13,7 +13,7 @@ const TRACED_BYTES_MAX: usize = 8 << 10;
 
 /// What is taken out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Redaction {
+pub struct Redaction {
     /// Paths, as their parts.
     pointers: Vec<Vec<String>>,
     /// Names, in lower case.
@@ -21,8 +21,11 @@ pub(crate) struct Redaction {
 }
 
 impl Redaction {
-    /// Reads the rules; an error says what is wrong with one.
-    pub(crate) fn of(rules: &[String]) -> Result<Self, String> {
+    /// Reads the rules.
+    ///
+    /// # Errors
+    /// What is wrong with one.
+    pub fn of(rules: &[String]) -> Result<Self, String> {
         let mut redaction = Self::default();
         for rule in rules {
             match rule.strip_prefix('/') {
@@ -37,7 +40,7 @@ impl Redaction {
     }
 
     /// The text that may stand in a trace.
-    pub(crate) fn text(&self, content: &[u8]) -> String {
+    pub fn text(&self, content: &[u8]) -> String {
         let plain = self.pointers.is_empty() && self.names.is_empty();
         let text = match serde_json::from_slice::<Value>(content) {
             Ok(mut value) => {
