@@ -67,9 +67,8 @@ pub(super) fn watch(houses: Vec<Arc<House>>, interval: Duration, stop: Stop) -> 
                     break providers;
                 }
                 at = Instant::now();
-                let mut event = future::select_all(changes.iter_mut().map(|change| Box::pin(change.changed())));
-                // What time alone frees rings nowhere.
-                let _ = timeout(INTERVAL, &mut event).await;
+                // What time alone frees rings nowhere; and without providers nothing ever does.
+                let _ = timeout(INTERVAL, any(&mut changes)).await;
             },
         };
         let told = Some((Instant::now(), providers.clone()));
@@ -78,6 +77,15 @@ pub(super) fn watch(houses: Vec<Arc<House>>, interval: Duration, stop: Stop) -> 
     let draining = Error::unavailable("the llm-proxy is draining", RETRY_AFTER);
     let last = stream::once(async move { Err(Status::from(draining)) });
     news.take_until(async move { stop.cancelled().await }).chain(last).boxed()
+}
+
+/// The first of the changes to come.
+async fn any(changes: &mut [watch::Receiver<()>]) {
+    if changes.is_empty() {
+        return future::pending().await;
+    }
+    // One that has no sender any more has changed, too.
+    let _ = future::select_all(changes.iter_mut().map(|change| Box::pin(change.changed()))).await;
 }
 
 fn provider(name: &str, Capacity { keys, lines, shared }: Capacity) -> pb::ProviderCapacity {
@@ -125,5 +133,20 @@ fn line(LineCapacity { model, waiting, tokens, wait }: LineCapacity) -> pb::Line
         waiting,
         waiting_tokens: tokens,
         wait: Some(time::duration(wait)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn without_providers_a_watcher_is_told_so_and_then_nothing_until_the_end() {
+        let stop = Stop::new();
+        let mut news = watch(Vec::new(), INTERVAL_MIN, stop.clone());
+        assert!(news.next().await.is_some_and(|told| told.is_ok_and(|told| told.providers.is_empty())));
+        assert!(timeout(INTERVAL_MAX, news.next()).await.is_err(), "nothing can change");
+        stop.cancel();
+        assert!(news.next().await.is_some_and(|last| last.is_err()) && news.next().await.is_none());
     }
 }
