@@ -24,7 +24,11 @@ const STEADY_TOKENS: u32 = 400;
 /// Ten megabytes of events: far more than sockets hold.
 const GUSH_TOKENS: u32 = 100_000;
 
+/// Who reads nothing is not to be ended for it while this goes on, however slow the machine is.
 const CONFIG: &str = r#"
+[llm_proxy]
+stall_max = "10m"
+
 [providers.steady]
 kind = "openai"
 base_url = "simulator:/v1"

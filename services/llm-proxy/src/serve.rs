@@ -78,7 +78,7 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
         .max_decoding_message_size(config.llm_proxy.request_bytes_max.bytes())
         .max_encoding_message_size(config.llm_proxy.answer_bytes_max.bytes() * 2);
     // A stream whose reader's connection stands still holds so much: thousands of them must fit.
-    let host = host.with_limits(Limits { send_buffer_max: 32 << 10, ..Limits::default() });
+    let host = host.with_limits(Limits { send_buffer_max: 16 << 10, ..Limits::default() });
     let served = host.serve(weighed(Routes::new(service), intake)).await;
     futures::future::join_all(sharing.into_iter().map(Duty::end)).await;
     // Answers that ended in the drain are kept too.

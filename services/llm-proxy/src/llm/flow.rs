@@ -1,6 +1,7 @@
 //! An answer as a stream: its beginning is waited for, and can still fail unseen; then it flows, one batch ahead of the
 //! caller, and ends by an end or by an error.
 
+mod batch;
 mod task;
 
 use std::sync::Arc;

@@ -1,9 +1,8 @@
 //! What reads an answer from its provider. It goes on whether or not the caller reads: so the deadline holds, and a reader
 //! who stands still does not keep a key's place for ever.
 
-use std::{pin::pin, task::Poll, time::Duration};
+use std::{pin::pin, time::Duration};
 
-use futures::StreamExt as _;
 use holdfast_rpc::Error;
 use holdfast_telemetry::redaction::Redaction;
 use tokio::{
@@ -13,7 +12,10 @@ use tokio::{
 use tonic::Code;
 use tracing::{Instrument as _, Span};
 
-use super::super::{Reply, content, flight::Flight, spans};
+use super::{
+    super::{Reply, content, flight::Flight, spans},
+    batch::Batches,
+};
 use crate::{
     domain::{Answer, Chunk, Form, Part},
     metrics,
@@ -23,8 +25,6 @@ use crate::{
 
 /// When to ask again after an answer that broke off.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// What is passed on at once, where so much is there: so much memory, however little text it is.
-const BATCH_BYTES: usize = 8 << 10;
 /// Bytes of a token, where only the text was seen.
 const BYTES_PER_TOKEN: usize = 4;
 
@@ -32,12 +32,10 @@ const BYTES_PER_TOKEN: usize = 4;
 pub(super) struct Flow {
     model: String,
     form: Form,
-    chunks: Chunks,
+    batches: Batches,
     /// As far as it was heard.
     answer: Answer,
     flight: Flight,
-    /// What came after the last batch: its end, or its failure.
-    after: Option<Option<Failure>>,
     /// When the call ends, whatever there is still to say.
     ends: Instant,
     stall_max: Duration,
@@ -66,7 +64,8 @@ impl Flow {
         stall_max: Duration,
     ) -> Self {
         let (answer, span, traced) = (Answer::default(), Span::current(), model.traced.clone());
-        Self { model: model.name.clone(), form, chunks, answer, flight, after: None, ends, stall_max, span, traced }
+        let batches = Batches::new(chunks);
+        Self { model: model.name.clone(), form, batches, answer, flight, ends, stall_max, span, traced }
     }
 
     /// Takes note of a chunk.
@@ -123,39 +122,10 @@ impl Flow {
                 Err(_) => return Turn::Stalled,
             },
         };
-        match self.batch().await {
+        match self.batches.next().await {
             Ok(batch) => Turn::Heard(room, batch),
             Err(Some(failure)) => Turn::Broke(failure),
             Err(None) => Turn::Ended,
-        }
-    }
-
-    /// What has come, one chunk at least: one at a time, a quick answer would be thousands of tiny frames on the wire, which
-    /// clients take for an attack when their reader is slow.
-    async fn batch(&mut self) -> Result<Vec<Chunk>, Option<Failure>> {
-        if let Some(after) = self.after.take() {
-            return Err(after);
-        }
-        let (mut batch, mut bytes) = (Vec::new(), 0);
-        let mut next = self.chunks.next().await;
-        loop {
-            match next {
-                Some(Ok(chunk)) => {
-                    bytes += size(&chunk);
-                    batch.push(chunk);
-                }
-                Some(Err(failure)) => self.after = Some(Some(failure)),
-                None => self.after = Some(None),
-            }
-            match self.after.take_if(|_| batch.is_empty()) {
-                Some(after) => return Err(after),
-                None if self.after.is_some() || bytes >= BATCH_BYTES => return Ok(batch),
-                None => {}
-            }
-            match futures::poll!(self.chunks.next()) {
-                Poll::Ready(more) => next = more,
-                Poll::Pending => return Ok(batch),
-            }
         }
     }
 
@@ -167,7 +137,7 @@ impl Flow {
     }
 
     fn broke(self, failure: &Failure) -> Error {
-        tracing::warn!(model = self.model, %failure, "an answer broke off");
+        tracing::warn!(model = self.model, failure = failure.name(), "an answer broke off");
         spans::failed(&self.span, failure.name());
         metrics::refused(&self.model, "broke_off");
         self.flight.failed(failure);
@@ -194,15 +164,4 @@ impl Flow {
         spans::failed(&self.span, "DEADLINE_EXCEEDED");
         Error::deadline()
     }
-}
-
-/// What a chunk takes up in memory: of a few letters, mostly what is around them.
-fn size(chunk: &Chunk) -> usize {
-    let said = chunk.parts.iter().map(|part| match part {
-        Part::Text(text) => text.capacity(),
-        Part::ToolCall { id, name, arguments, .. } => id.capacity() + name.capacity() + arguments.capacity(),
-        Part::Finish(_) | Part::Usage(_) => 0,
-    });
-    let around = size_of::<Chunk>() + chunk.parts.capacity() * size_of::<Part>();
-    around + said.sum::<usize>() + chunk.json.as_ref().map_or(0, bytes::Bytes::len)
 }

@@ -139,3 +139,11 @@ fn nothing_grows_for_ever() {
     assert!(bounded(&[&[b'x'; 60], &[b'x'; 60]]), "a line without an end");
     assert!(streamed(&[r#"{"choices":[{"index":4000000000,"delta":{}}]}"#]).1.is_err(), "answers");
 }
+
+#[test]
+fn what_waits_for_a_reader_holds_nothing_of_what_was_read_with_it() {
+    let piece = Bytes::from_static(br#"{"choices":[{"delta":{"content":"a"}}]}"#);
+    let chunk = Parts::new(Form::Json).event(piece.clone()).expect("an event").expect("a chunk");
+    let json = chunk.json.expect("the provider's own words");
+    assert!(json == piece && !piece.as_ptr_range().contains(&json.as_ptr()));
+}
