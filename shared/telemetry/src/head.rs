@@ -49,6 +49,11 @@ pub(crate) fn install(sampler: &Sampler) {
     let _ = DECIDES.set(Box::new(sampler.clone()));
 }
 
+/// Whether this process has a say in what is recorded.
+pub(crate) fn decides() -> bool {
+    DECIDES.get().is_some()
+}
+
 /// Whether what stands below a span elsewhere is recorded here.
 pub(crate) fn records_below(parent: &SpanContext) -> bool {
     let parent_in = || Context::new().with_remote_span_context(parent.clone());

@@ -142,3 +142,56 @@ impl SpanProcessor for Outlet {
 
     // The resource was set before it was shared.
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use opentelemetry::{
+        Context,
+        trace::{Tracer as _, TracerProvider as _},
+    };
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+
+    /// A collector that takes nothing until it is told to.
+    #[derive(Debug)]
+    struct Stuck {
+        told: watch::Receiver<bool>,
+        took: mpsc::UnboundedSender<usize>,
+    }
+
+    impl SpanExporter for Stuck {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            let _ = self.told.clone().wait_for(|told| *told).await;
+            let _ = self.took.send(batch.len());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_finds_no_room_is_dropped_and_nobody_waits() {
+        const ROOM: usize = 64;
+        let ((go, told), (took, mut taken)) = (watch::channel(false), mpsc::unbounded_channel());
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let exporter = Counted { exporter: Stuck { told, took }, waiting: waiting.clone(), journal: None };
+        let config = BatchConfigBuilder::default().with_max_queue_size(ROOM).with_max_export_batch_size(8);
+        let batches = BatchSpanProcessor::builder(exporter).with_batch_config(config.build()).build();
+        let outlet = Outlet(Arc::new(Bounded { batches, waiting: waiting.clone(), waiting_max: ROOM, journal: None }));
+        let tracer = SdkTracerProvider::builder().build().tracer("test");
+        let span = || tracer.build_with_context(tracer.span_builder("span"), &Context::new()).exported_data();
+        for _ in 0..10 * ROOM {
+            outlet.take(span().expect("it is recorded"));
+        }
+        assert_eq!(waiting.load(Ordering::Relaxed), ROOM, "so many wait, and no more");
+
+        go.send(true).expect("the exporter listens");
+        outlet.shutdown_with_timeout(Duration::from_secs(30)).expect("it sends what is left");
+        let mut sent = 0;
+        while let Ok(spans) = taken.try_recv() {
+            sent += spans;
+        }
+        assert_eq!((sent, waiting.load(Ordering::Relaxed)), (ROOM, 0), "what found room is sent");
+    }
+}

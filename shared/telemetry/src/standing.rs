@@ -21,6 +21,8 @@ struct Standing {
 impl Standing {
     fn at(traceparent: String, firm: bool) -> Self {
         let recorded = traceparent::parse(&traceparent).is_some_and(|parent| head::records_below(&parent));
+        // Who decides against recording decides for everybody below.
+        let traceparent = if recorded || !head::decides() { traceparent } else { traceparent::unflagged(traceparent) };
         Self { traceparent, recorded, firm }
     }
 }

@@ -11,6 +11,9 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 /// The header's name.
 pub const HEADER: &str = "traceparent";
 
+/// Where the flags stand.
+const FLAGS_AT: usize = 53;
+
 /// Whether the environment names a collector.
 pub fn export_wanted() -> bool {
     ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
@@ -40,6 +43,14 @@ pub fn parse(text: &str) -> Option<SpanContext> {
 /// Writes a `traceparent`.
 pub fn format(context: &SpanContext) -> String {
     write(context.trace_id(), context.span_id(), context.trace_flags())
+}
+
+/// The same `traceparent` for a trace that is not recorded any further.
+pub(crate) fn unflagged(mut traceparent: String) -> String {
+    if traceparent.len() >= FLAGS_AT + 2 && !traceparent.ends_with("-00") {
+        traceparent.replace_range(FLAGS_AT..FLAGS_AT + 2, "00");
+    }
+    traceparent
 }
 
 /// Every call has one: by hand, for the formatting machinery takes several times as long.
@@ -91,6 +102,14 @@ mod tests {
         let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         assert_eq!(format(&parse(text).expect("the example of the specification")), text);
         assert!(parse(&mint()).is_some());
+    }
+
+    #[test]
+    fn a_trace_that_is_not_recorded_any_further_stays_the_same_trace() {
+        let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0";
+        assert_eq!(unflagged(format!("{text}1")), format!("{text}0"));
+        assert_eq!(unflagged(format!("{text}0")), format!("{text}0"));
+        assert_eq!(unflagged("no trace".into()), "no trace");
     }
 
     #[test]
