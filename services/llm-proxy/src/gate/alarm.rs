@@ -67,6 +67,10 @@ mod fine {
     impl Timer {
         pub(super) fn new() -> io::Result<Self> {
             let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+            #[expect(
+                deprecated,
+                reason = "what replaces it is unsafe, for files that are not owned by what is registered"
+            )]
             AsyncFd::with_interest(timer, Interest::READABLE).map(Self)
         }
 
