@@ -84,7 +84,9 @@ async fn live(mut state: State, asking: impl FnOnce() -> Result<Duties, Failure>
     let mut terminal = Terminal::open()?;
     let mut duties = asking()?;
     let listen = |kind| signal(kind).map_err(|error| Failure::Machine(format!("cannot listen for signals: {error}")));
-    let (mut terminate, mut hangup) = (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+    // Ctrl-C is a key here; a signal of that name comes from elsewhere.
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let mut hangup = listen(SignalKind::hangup())?;
     let (mut frames, mut clock) = (interval(FRAME), interval(CLOCK));
     frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut changed = true;
@@ -92,6 +94,7 @@ async fn live(mut state: State, asking: impl FnOnce() -> Result<Duties, Failure>
         select! {
             biased;
             _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
             _ = hangup.recv() => break,
             typed = terminal.typed() => match typed {
                 Some(Typed::Key(key)) => {

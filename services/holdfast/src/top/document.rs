@@ -14,7 +14,10 @@ use crate::output::{invocation_json, timestamp};
 /// Everything that is known, and what is not and why. What is not known is null.
 pub(crate) fn document(state: &State) -> Value {
     let known = &state.known;
-    let list = |values: Vec<Value>, told: bool| if told { Value::Array(values) } else { Value::Null };
+    let list = |values: Vec<Value>, told: bool| match told || !values.is_empty() {
+        true => Value::Array(values),
+        false => Value::Null,
+    };
     let circuits = figures::circuits(known, state.wall);
     let invocations = known.invocations.get().into_iter().flatten().map(invocation_json).collect();
     let records = figures::state(known);

@@ -95,7 +95,7 @@ fn metrics_note(service: &str, state: &State, else_: Option<&str>) -> Option<(St
         Some(process) => note(&process.metrics, state, else_),
         None => match state.known.of(service).next() {
             Some(process) => note(&process.metrics, state, else_),
-            None => Some(("only its metrics tell: name a --config FILE".to_owned(), Tone::Faint)),
+            None => Some((format!("told by the {service} itself: its address is in a --config FILE"), Tone::Faint)),
         },
     }
 }

@@ -67,3 +67,34 @@ async fn without_a_terminal_it_says_what_to_use_instead() {
     let ended = Place::new().run(&["top", "--port-base", &port]).await;
     assert!(ended.code == 2 && ended.err.contains("--once") && ended.err.contains("--json"), "{ended:?}");
 }
+
+#[tokio::test]
+async fn a_key_that_may_not_ask_is_told_so_and_health_needs_none() {
+    let place = Place::new();
+    for role in ["caller", "operator"] {
+        place.file(&format!("{role}.key"), &format!("the-key-of-the-{role}-in-this-test"));
+    }
+    let key = |role: &str| {
+        format!("[[gateway.keys]]\nname = {role:?}\nkey = \"file:{role}.key\"\ntenant = \"shop\"\nrole = {role:?}\n")
+    };
+    place.file("holdfast.toml", &[key("caller"), key("operator")].concat());
+    let mut up = place.up(&[]);
+    up.event("all_ready", None).await;
+    let base = up.base.to_string();
+    let ask = async |key: &str| {
+        let ended = place.run(&["--json", "--api-key", &format!("file:{key}.key"), "top", "--port-base", &base]).await;
+        serde_json::from_str::<Value>(&ended.out).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+    };
+
+    let caller = ask("caller").await;
+    let troubles = caller["troubles"].to_string();
+    for what in ["depths", "circuits", "keys and limits"] {
+        assert!(troubles.contains(&format!("{what}: the key may not see them")), "{troubles}");
+    }
+    assert_eq!((&caller["agents"], caller["invocations"].as_array().map(Vec::len)), (&Value::Null, Some(0)));
+    assert_eq!(named(&caller, "services", "service", "state")["health"], "serving");
+    let operator = ask("operator").await;
+    assert_eq!(operator["troubles"], Value::Array(Vec::new()), "{operator}");
+    up.signal(Signal::Terminate).await;
+    up.end().await;
+}
