@@ -1,4 +1,10 @@
-//! What a collector got of one invocation.
+//! What a collector got of one invocation, and of thousands under kills.
+
+pub mod census;
+pub mod judge;
+pub mod phoenix;
+pub mod storm;
+pub mod toll;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,7 +19,7 @@ pub const CALLER: &str = "00f067aa0ba902b7";
 /// Who has a part in every invocation.
 const SERVICES: [&str; 6] = ["gateway", "queue", "agent", "llm-proxy", "tool-proxy", "state"];
 /// What only an invocation does.
-const ITS_OWN: [&str; 5] = ["enqueue ", "queue.wait ", "invoke_agent ", "execute_tool ", "chat "];
+const ITS_OWN: [&str; 6] = ["enqueue ", "queue.wait ", "invoke_agent ", "agent.run ", "execute_tool ", "chat "];
 
 /// One invocation's trace, in a mesh that ran no other invocation.
 #[derive(Debug)]
@@ -35,6 +41,32 @@ impl Trace {
     #[must_use]
     pub fn named(&self, name: &str) -> Vec<&ReceivedSpan> {
         self.spans.iter().filter(|span| span.name == name).collect()
+    }
+
+    /// By which error each of its spans of a name came to nothing; empty where it did not. In the order of their beginnings.
+    #[must_use]
+    pub fn errors(&self, name: &str) -> Vec<&str> {
+        let mut spans = self.named(name);
+        spans.sort_by_key(|span| span.began);
+        spans.into_iter().map(|span| span.attribute("error.type").unwrap_or_default()).collect()
+    }
+
+    /// Whether nothing of it came.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// # Panics
+    /// Where a part of the invocation stands in another trace.
+    pub fn has_nothing_elsewhere(&self) {
+        let strayed: Vec<_> = self.strays().map(|span| (&span.service, &span.name)).collect();
+        assert!(strayed.is_empty(), "in other traces: {strayed:?}; {self}");
+    }
+
+    fn strays(&self) -> impl Iterator<Item = &ReceivedSpan> {
+        let marked = |span: &&ReceivedSpan| span.attribute("invocation_id") == Some(&*self.invocation);
+        self.elsewhere.iter().filter(move |span| marked(span) || ITS_OWN.iter().any(|name| span.name.starts_with(name)))
     }
 
     /// The spans that nothing is above but the caller.
@@ -63,10 +95,8 @@ impl Trace {
     /// # Panics
     /// Where a part of the invocation stands in another trace.
     pub fn holds_every_span_of_its_invocation(&self) {
+        self.has_nothing_elsewhere();
         let marked = |span: &&ReceivedSpan| span.attribute("invocation_id") == Some(&*self.invocation);
-        let strays = |span: &&ReceivedSpan| marked(span) || ITS_OWN.iter().any(|name| span.name.starts_with(name));
-        let strayed: Vec<_> = self.elsewhere.iter().filter(strays).map(|span| (&span.service, &span.name)).collect();
-        assert!(strayed.is_empty(), "in other traces: {strayed:?}; {self}");
         // The gateway names it last of all; all others say whose work each of their spans is.
         for service in &SERVICES[1..] {
             let its = self.spans.iter().filter(|span| span.service.ends_with(service)).filter(marked);

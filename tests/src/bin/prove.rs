@@ -10,6 +10,7 @@ use holdfast_tests::histories::{self, stage::Backing};
 use holdfast_tests::kill_storm::{self, Stage, Storm};
 use holdfast_tests::load::{self, Findings, Size, Store};
 use holdfast_tests::pacing::{self, Scale};
+use holdfast_tests::traces::{phoenix, storm, toll};
 use holdfast_tests::{
     backlog, cascade, counting, fairness, llm_fairness, llm_trace, overload, queue_kills, rehearsal_report, retail,
     shared_limit, state_load, streams, tool_effects, tool_hang, top,
@@ -28,7 +29,7 @@ impl From<Findings> for Verdict {
     }
 }
 
-const PROOFS: [(&str, &str); 20] = [
+const PROOFS: [(&str, &str); 23] = [
     ("accounts", "12,000 invocations that read, think and write one of 50 shared records: conditionally, and blindly"),
     ("backlog", "leases with a million waiting, beside a thousand, on both stores; or --embedded, or --postgres"),
     (
@@ -44,6 +45,7 @@ const PROOFS: [(&str, &str); 20] = [
         "pacing",
         "40 callers where 20 are allowed at once, 2,000 calls where 600 are a minute; time 20 times as fast, or --real",
     ),
+    ("phoenix", "a trace UI that is not ours, Arize Phoenix, takes an invocation's trace and shows it as one tree"),
     ("queue_kills", "kill -9 of the queue between acknowledging and leasing, 200 times"),
     (
         "rehearsal_report",
@@ -64,6 +66,8 @@ const PROOFS: [(&str, &str); 20] = [
     ("tool_hang", "what a hanging tool costs its callers, and the callers of another tool"),
     ("top", "`holdfast top` in a real terminal (tmux): a depth that rises and a circuit that opens are seen within a second"),
     ("trace", "an hour of a real service's model calls, 20 times as fast, on a limit of tokens that its bursts exceed"),
+    ("trace_toll", "what traces cost at the sampling set by default, against none at all"),
+    ("traces", "5,000 invocations, all recorded, with retries and kills of every service: whose traces are whole"),
 ];
 
 #[tokio::main]
@@ -84,6 +88,7 @@ async fn main() -> ExitCode {
         "model_fairness" => llm_fairness::run(size()).await.into(),
         "overload" => overload::run(size(), store()).await.into(),
         "pacing" => pacing::run(size(), if has("--real") { Scale::Real } else { Scale::Compressed }).await.into(),
+        "phoenix" => missing("Phoenix", phoenix::run().await),
         "queue_kills" => queue_kills().await,
         "rehearsal_report" => rehearsal_report::run(named()).await.into(),
         "retail_kills" => retail_kills().await,
@@ -95,6 +100,8 @@ async fn main() -> ExitCode {
         "tool_hang" => tool_hang().await,
         "top" => top::run(size()).await.into(),
         "trace" => found(llm_trace::run(size()).await),
+        "trace_toll" => toll::run(size()).await.into(),
+        "traces" => storm::run(size()).await.into(),
         _ => {
             println!("{:16} the README's first command in a fresh clone and an empty environment", "fresh_clone");
             println!("{:16} 10,000 seeds of the queue's core, or as many as are named after it", "simulation");
@@ -153,8 +160,12 @@ async fn accounts() -> Verdict {
 
 /// What a proof on the test data found, where that is there.
 fn found(findings: Option<Findings>) -> Verdict {
-    let missing = || Verdict { holds: false, figures: json!({"missing": "the test data"}) };
-    findings.map_or_else(missing, Verdict::from)
+    missing("the test data", findings)
+}
+
+/// What a proof found, where what it needs is there.
+fn missing(what: &str, findings: Option<Findings>) -> Verdict {
+    findings.map_or_else(|| Verdict { holds: false, figures: json!({"missing": what}) }, Verdict::from)
 }
 
 async fn state_histories() -> Verdict {
