@@ -37,16 +37,17 @@ pub struct Outcome {
 /// One run of the scenario.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Side {
-    /// The part of the offered invocations that succeeded in time and with a right answer, from 0 to 1. A degraded one
-    /// counts: it was answered as its fallback defines. A refused one counts once it has been taken at a later try.
+    /// The part of the offered invocations that were answered in time, from 0 to 1: what callers and logs call success. A
+    /// degraded one counts: it was answered as its fallback defines. A refused one counts once it has been taken at a
+    /// later try. A wrong one counts too, for nobody sees that it is: [`Side::wrong_answers`].
     pub success_rate: f64,
     /// Invocations that callers began.
     pub offered: u64,
-    /// Those answered in time and rightly, degraded ones included.
+    /// Those answered in time, degraded and wrong ones included.
     pub succeeded: u64,
     /// Those of them that a fallback had a part in.
     pub degraded: u64,
-    /// Those that ended otherwise, or answered after a record that was no longer true.
+    /// Those that ended otherwise.
     pub failed: u64,
     /// Those that were not answered by their deadline.
     pub expired: u64,
@@ -54,7 +55,8 @@ pub struct Side {
     pub refused: u64,
     /// Writes to shared records that were acknowledged, and are not in what the records hold at the end.
     pub lost_updates: u64,
-    /// Invocations that succeeded, and answered by a record from which an acknowledged write was missing.
+    /// Those that succeeded and are wrong all the same: made from a record that lacked an update which had been acknowledged
+    /// before it was read.
     pub wrong_answers: u64,
     /// What the model's provider refused, by its own count.
     pub provider_429: u64,
@@ -152,7 +154,7 @@ pub struct Bucket {
     pub completed: u64,
     /// Those of them that a fallback had a part in.
     pub degraded: u64,
-    /// Those that ended otherwise: failed, expired, refused for good, or answered wrongly.
+    /// Those that ended otherwise: failed, expired, refused for good.
     pub failed: u64,
     /// Times that a caller was told to come back.
     pub refusals: u64,

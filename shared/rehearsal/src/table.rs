@@ -7,15 +7,15 @@ use crate::verdict::shown;
 
 /// The rows: a figure, and what it is called.
 const ROWS: [(&str, &str); 20] = [
-    ("success_rate", "succeeded in time, rightly"),
+    ("success_rate", "answered in time"),
     ("offered", "invocations"),
     ("succeeded", "  succeeded"),
     ("degraded", "    of these by a fallback"),
+    ("wrong_answers", "    of these wrong, unseen"),
     ("failed", "  failed"),
     ("expired", "  too late"),
     ("refused", "  never taken"),
     ("lost_updates", "updates lost"),
-    ("wrong_answers", "wrong answers"),
     ("state_write_timeouts", "state writes timed out"),
     ("provider_429", "429 from the provider"),
     ("tool_stalls", "tool calls that hung"),

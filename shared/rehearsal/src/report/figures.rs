@@ -53,7 +53,7 @@ const CHAPTERS: [Chapter; 5] = [
         title: "What became of the records",
         figures: &[
             figure("lost_updates", "Acknowledged updates that are gone", Count, Less),
-            figure("wrong_answers", "Answers by a record with an update missing", Count, Less),
+            figure("wrong_answers", "Answers that are wrong, and count as success", Count, Less),
             figure("state_write_timeouts", "State writes without an answer in time", Count, Less),
         ],
     },

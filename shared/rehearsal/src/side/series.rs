@@ -42,7 +42,7 @@ fn empty(length: Duration, number: u32) -> Bucket {
 
 fn count_end(bucket: &mut Bucket, ended: &Ended) {
     match ended.end {
-        End::Answered { degraded, misled: false } => {
+        End::Answered { degraded, .. } => {
             bucket.completed += 1;
             bucket.degraded += u64::from(degraded);
         }
