@@ -20,7 +20,7 @@ async fn no_secret_is_told_or_kept_and_no_prompt_but_where_it_belongs() {
     story::tell(&mut place).await;
     place.ends().await;
     // Queue and state keep payloads, records and steps: nobody else has files with any of that.
-    place.look(&[&place.data()], &["queue", "state"]);
+    place.look(&[&place.data()], &["queue.db", "state.db"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,5 +32,5 @@ async fn the_same_holds_where_postgresql_keeps_everything() {
     // What the server holds in memory is in its files then.
     postgres.query("CHECKPOINT").await;
     postgres.kill().await;
-    place.look(&[&place.data(), postgres.directory()], &["queue", "state", "data"]);
+    place.look(&[&place.data(), postgres.directory()], &["base", "pg_wal"]);
 }

@@ -2,22 +2,22 @@
 
 mod gossip;
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
-use regex::bytes::Regex;
 
 pub use gossip::Gossip;
 
 /// A word that stands nowhere else: letters and digits, for those no notation for text changes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Canary {
     /// What it is, for who reads of a find.
     pub what: &'static str,
     word: String,
-    forms: Regex,
 }
 
 impl Canary {
@@ -28,14 +28,9 @@ impl Canary {
     }
 
     /// One that somebody else made.
-    ///
-    /// # Panics
-    /// Never: its forms are a pattern.
     #[must_use]
     pub fn of(what: &'static str, word: &str) -> Self {
-        let word = word.to_owned();
-        let forms = Regex::new(&forms(&word).join("|")).expect("the forms are a pattern");
-        Self { what, word, forms }
+        Self { what, word: word.to_owned() }
     }
 
     /// The word.
@@ -49,66 +44,83 @@ impl Canary {
     pub fn key(&self) -> String {
         format!("sk/{}+~=", self.word)
     }
-
-    /// What stands around its first find, in any of its forms.
-    #[must_use]
-    pub fn find(&self, bytes: &[u8]) -> Option<String> {
-        const AROUND: usize = 200;
-        let found = self.forms.find(bytes)?;
-        let around = found.start().saturating_sub(AROUND)..(found.end() + AROUND).min(bytes.len());
-        Some(format!("{}: …{}…", self.what, String::from_utf8_lossy(&bytes[around])))
-    }
-
-    /// The files below a directory in which it is found; not those of these names.
-    ///
-    /// # Panics
-    /// Where a file cannot be read.
-    #[must_use]
-    pub fn find_below(&self, directory: &Path, but: &[&str]) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut folders = vec![directory.to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder).expect("a folder can be read").flatten() {
-                let (path, name) = (entry.path(), entry.file_name());
-                if but.iter().any(|one| name == *one) {
-                    continue;
-                }
-                // Sockets and the like hold nothing, and some files are gone by now.
-                match entry.file_type() {
-                    Ok(kind) if kind.is_dir() => folders.push(path),
-                    Ok(kind) if kind.is_file() => {
-                        let find = fs::read(&path).ok().and_then(|bytes| self.find(&bytes));
-                        found.extend(find.map(|find| format!("{}: {find}", path.display())));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        found
-    }
 }
 
-/// As it is, in capitals or small; in base64, wherever it stands in what was encoded; as numbers of its bytes in hex and in
-/// lists, as percent-encoding, and as JSON's escapes.
+/// A file in which one was found, and what stands around it.
+#[derive(Debug)]
+pub struct Find {
+    /// Which one.
+    pub canary: Canary,
+    /// Where.
+    pub path: PathBuf,
+    /// The text around it.
+    pub around: String,
+}
+
+/// Looks for all of them at once in files, and in all files below folders. It is `grep` that looks: tests are not optimised,
+/// and this is a lot.
+///
+/// # Panics
+/// Where that cannot look.
+#[must_use]
+pub fn find(canaries: &[Canary], places: &[&Path]) -> Vec<Find> {
+    let of = |canary: &Canary| {
+        let canary = canary.clone();
+        forms(&canary.word).into_iter().map(move |form| (form.to_lowercase(), canary.clone()))
+    };
+    let forms: BTreeMap<String, Canary> = canaries.iter().flat_map(of).collect();
+    let patterns = tempfile::NamedTempFile::new().expect("the system's temporary directory can be written");
+    fs::write(&patterns, forms.keys().map(|form| format!("{form}\n")).collect::<String>()).expect("a file");
+    let mut grep = Command::new("grep");
+    grep.env("LC_ALL", "C").args(["-r", "-a", "-b", "-o", "-i", "-F", "-Z", "-H", "-f"]).arg(patterns.path());
+    let output = grep.args(places).output().expect("grep is there");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code().is_some_and(|code| code < 2), "grep: {said}");
+    let mut found = BTreeMap::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let (path, hit) = line.split_once('\0').expect("a name ends");
+        let (offset, form) = hit.split_once(':').expect("an offset ends");
+        let offset: usize = offset.parse().expect("an offset is a number");
+        found.entry((path.to_owned(), forms[&form.to_lowercase()].clone())).or_insert(offset);
+    }
+    let find = |((path, canary), offset): ((String, Canary), usize)| {
+        let path = PathBuf::from(path);
+        Find { canary, around: around(&path, offset), path }
+    };
+    found.into_iter().map(find).collect()
+}
+
+fn around(path: &Path, offset: usize) -> String {
+    const SO_FAR: usize = 200;
+    let bytes = fs::read(path).unwrap_or_default();
+    let around = offset.saturating_sub(SO_FAR).min(bytes.len())..(offset + SO_FAR).min(bytes.len());
+    String::from_utf8_lossy(&bytes[around]).into_owned()
+}
+
+/// As it is; in base64, wherever it stands in what was encoded; as its bytes in hex and in lists of numbers, as
+/// percent-encoding, and as JSON's escapes. Capitals count as small letters.
 fn forms(word: &str) -> Vec<String> {
     let each = |form: &dyn Fn(u8) -> String, between: &str| word.bytes().map(form).collect::<Vec<_>>().join(between);
+    let hex = |byte: u8| format!("{byte:02x}");
     let mut forms = vec![
-        format!("(?i:{})", regex::escape(word)),
-        format!("(?i:{})", each(&|byte| format!("{byte:02x}"), "[ :,]?(?:0x|\\\\x)?")),
-        format!("(?i:{})", each(&|byte| format!("%{byte:02x}"), "")),
-        format!("(?i:{})", each(&|byte| format!("\\\\u00{byte:02x}"), "")),
-        each(&|byte| byte.to_string(), ", ?"),
+        word.to_owned(),
+        each(&hex, ""),
+        each(&hex, " "),
+        each(&hex, ":"),
+        each(&|byte| format!("\\x{byte:02x}"), ""),
+        each(&|byte| format!("%{byte:02x}"), ""),
+        each(&|byte| format!("\\u00{byte:02x}"), ""),
+        each(&|byte| byte.to_string(), ","),
+        each(&|byte| byte.to_string(), ", "),
     ];
     for before in 0..3 {
         for engine in [STANDARD, URL_SAFE] {
             // What stands before it shares a character with its first, and what follows with its last.
             let encoded = engine.encode([vec![0; before], word.as_bytes().to_vec()].concat());
             let inside = encoded.trim_end_matches('=');
-            let inside = &inside[[0, 2, 3][before]..inside.len() - 1];
-            forms.push(regex::escape(inside));
+            forms.push(inside[[0, 2, 3][before]..inside.len() - 1].to_owned());
         }
     }
-    forms.dedup();
     forms
 }
 
@@ -118,8 +130,8 @@ mod tests {
 
     #[test]
     fn it_is_found_in_every_form() {
-        let canary = Canary::new("a secret");
-        let word = canary.word().to_owned();
+        let (canary, another) = (Canary::new("a secret"), Canary::new("another"));
+        let word = canary.word();
         let bytes = word.as_bytes();
         let joined =
             |each: &dyn Fn(&u8) -> String, between: &str| bytes.iter().map(each).collect::<Vec<_>>().join(between);
@@ -140,21 +152,18 @@ mod tests {
                 told.extend([STANDARD.encode(&text), URL_SAFE.encode(&text)]);
             }
         }
-        for text in told {
-            assert!(canary.find(text.as_bytes()).is_some(), "{text}");
-        }
-        assert!(canary.find(Canary::new("another").word().as_bytes()).is_none());
-    }
-
-    #[test]
-    fn files_are_searched_to_the_last_folder() {
-        let canary = Canary::new("a secret");
         let directory = tempfile::tempdir().expect("a folder");
-        let deep = directory.path().join("a/b");
-        fs::create_dir_all(&deep).expect("a folder");
-        fs::write(deep.join("kept"), STANDARD.encode(canary.key())).expect("a file");
-        fs::write(directory.path().join("known"), canary.word()).expect("a file");
-        assert_eq!(canary.find_below(directory.path(), &["known"]).len(), 1);
-        assert_eq!(canary.find_below(directory.path(), &["known", "b"]), Vec::<String>::new());
+        for (number, text) in told.iter().enumerate() {
+            let folder = directory.path().join(number.to_string());
+            fs::create_dir(&folder).expect("a folder");
+            fs::write(folder.join("file"), format!("\0\u{ff}{text}\n{}", another.word())).expect("a file");
+        }
+        let found = find(&[canary.clone()], &[directory.path()]);
+        for (number, text) in told.iter().enumerate() {
+            let here = directory.path().join(number.to_string());
+            assert!(found.iter().any(|find| find.path.starts_with(&here) && find.canary == canary), "{text}");
+        }
+        assert_eq!(found.len(), told.len());
+        assert_eq!(find(&[Canary::new("a third")], &[directory.path()]).len(), 0);
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod backlog;
+pub mod canary;
 pub mod cascade;
 pub mod counting;
 pub mod fairness;

@@ -25,14 +25,12 @@ async fn models(place: &mut Place, door: u16) {
     for model in MODELS {
         for stream in [false, true] {
             let chat = json!({"model": model, "stream": stream, "messages": [{"role": "user", "content": prompt}]});
-            let ask = client().post(&url).bearer_auth(&worker).header("x-stainless-timeout", "3").json(&chat);
+            let ask = client().post(&url).bearer_auth(&worker).header("x-stainless-timeout", "1").json(&chat);
             hear(place, &format!("who asks {model} at {door}"), ask, true).await;
         }
     }
     let wrong = [
         json!({"model": "answers", "messages": prompt}),
-        json!({"model": "answers", "messages": [{"role": prompt, "content": "x"}]}),
-        json!({"model": "answers", "messages": [{"role": "user", "content": prompt}], "max_tokens": prompt}),
         json!({"model": "none", "messages": [{"role": "user", "content": prompt}]}),
     ];
     for chat in wrong {
@@ -92,7 +90,8 @@ async fn hear(place: &mut Place, who: &str, ask: RequestBuilder, quotes: bool) {
     let (status, head) = (answer.status(), format!("{:?}", answer.headers()));
     // A stream that breaks off has an end all the same.
     let body = answer.bytes().await.unwrap_or_default();
-    assert!(quotes || !status.is_success() || body.windows(5).any(|part| part == b"error"), "{who}: {body:?}");
+    let is_error = !status.is_success() || body.windows(5).any(|part| part == b"error");
+    assert!(quotes || is_error, "{who} is not refused: {body:?}");
     let head = head.into_bytes();
     place.hears(who, [head, body.to_vec()].concat(), quotes);
 }

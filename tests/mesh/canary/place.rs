@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use holdfast_testkit::{Collector, Process, Signal, executable, free_ports};
-use holdfast_tests::canary::{Canary, Gossip};
+use holdfast_tests::canary::{self, Canary, Find, Gossip};
 use tokio::process::Command;
 use tokio::time::{Instant, interval};
 use tonic::transport::{Channel, Endpoint};
@@ -39,12 +39,15 @@ const SECRETS: [&str; 11] = [
 ];
 
 /// Something that was told to a caller.
-pub struct Told {
-    pub to: String,
-    pub bytes: Vec<u8>,
+struct Told {
+    to: String,
+    bytes: Vec<u8>,
     /// It passes on what a provider or a tool said, or a record: so the prompt may stand in it.
-    pub quotes: bool,
+    quotes: bool,
 }
+
+/// The name of what quotes.
+const QUOTING: &str = " (quoting)";
 
 pub struct Place {
     directory: tempfile::TempDir,
@@ -53,7 +56,7 @@ pub struct Place {
     collector: Collector,
     pub prompt: Canary,
     secrets: Vec<Canary>,
-    pub told: Vec<Told>,
+    told: Vec<Told>,
     pages: Vec<u8>,
 }
 
@@ -145,30 +148,44 @@ impl Place {
         assert!(ended.expect("it drains").success(), "it ends well: {}", self.up.log());
     }
 
-    /// Looks for secrets everywhere, and for the prompt where it does not belong: in files it may stand in those below
-    /// these folders.
+    /// Looks for secrets everywhere, and for the prompt where it does not belong. Beside what was told, these folders are
+    /// looked at; files there that are named so may hold it.
     pub fn look(&self, folders: &[&Path], home: &[&str]) {
-        let (log, sent) = (self.up.log().into_bytes(), self.collector.verbatim());
-        assert!(!sent.is_empty() && String::from_utf8_lossy(&log).contains("DEBUG"), "there is something to look at");
-        let mut found = Vec::new();
-        for canary in self.secrets.iter().chain([&self.prompt]) {
-            let is_prompt = canary.what == self.prompt.what;
-            for (place, bytes) in [("the log", &log), ("what was exported", &sent), ("the pages", &self.pages)] {
-                found.extend(canary.find(bytes).map(|find| format!("{place}: {find}")));
-            }
-            for Told { to, bytes, .. } in self.told.iter().filter(|told| !(is_prompt && told.quotes)) {
-                found.extend(canary.find(bytes).map(|find| format!("told to {to}: {find}")));
-            }
-            let home = if is_prompt { home } else { &[] };
-            found.extend(folders.iter().flat_map(|folder| canary.find_below(folder, home)));
+        let told = tempfile::tempdir().unwrap();
+        let put = |name: &str, bytes: &[u8]| fs::write(told.path().join(name), bytes).unwrap();
+        let (log, sent) = (self.up.log(), self.collector.verbatim());
+        assert!(!sent.is_empty() && log.contains("DEBUG"), "there is something to look at");
+        put("the log", log.as_bytes());
+        put("what was exported", &sent);
+        put("the pages of metrics", &self.pages);
+        for (number, Told { to, bytes, quotes }) in self.told.iter().enumerate() {
+            put(&format!("{number} told to {to}{}", if *quotes { QUOTING } else { "" }), bytes);
         }
-        assert!(found.is_empty(), "{} finds:\n{}", found.len(), found.join("\n"));
-        let kept: Vec<_> = folders.iter().flat_map(|folder| self.prompt.find_below(folder, &[])).collect();
-        assert!(!kept.is_empty(), "the prompt went through, so it is at home");
+        let canaries: Vec<_> = self.secrets.iter().chain([&self.prompt]).cloned().collect();
+        let places: Vec<_> = folders.iter().copied().chain([told.path()]).collect();
+        let found = canary::find(&canaries, &places);
+        let is_prompt = |find: &&Find| find.canary == self.prompt;
+        let at_home =
+            |find: &&Find| is_prompt(find) && home.iter().chain([&QUOTING]).any(|name| names(&find.path, name));
+        let strange: Vec<_> = found.iter().filter(|find| !at_home(find)).map(described).collect();
+        assert!(strange.is_empty(), "{} finds:\n{}", strange.len(), strange.join("\n"));
+        for name in home {
+            assert!(found.iter().any(|find| is_prompt(&find) && names(&find.path, name)), "it went through {name}");
+        }
     }
 }
 
+fn names(path: &Path, name: &str) -> bool {
+    path.components().any(|part| part.as_os_str().to_string_lossy().contains(name))
+}
+
+fn described(Find { canary, path, around }: &Find) -> String {
+    format!("{} in {}: …{around}…", canary.what, path.display())
+}
+
+/// Of plain HTTP; the library wants a cryptography all the same.
 pub fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().tls_certs_only([]).no_proxy().build().expect("a plain client")
 }
 
@@ -194,12 +211,16 @@ fn config(gossip: &Gossip) -> String {
     for (tool, effect, secret) in TOOLS {
         let schema = r#"{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}"#;
         config += &format!(
-            "[tools.{tool}]\nurl = {:?}\neffect = \"{effect}\"\n{secret}\ntimeout = \"500ms\"\nschema = '''{schema}'''\n\
+            "[tools.{tool}]\nurl = {:?}\neffect = \"{effect}\"\n{secret}\ntimeout = \"1s\"\nschema = '''{schema}'''\n\
              fallback = [{{ kind = \"unavailable\", advice = \"Go on without it.\" }}]\n",
             gossip.url(&format!("/tools/{tool}"))
         );
     }
-    config += &format!("[mcp.gossip]\nurl = {:?}\nbearer = \"file:mcp\"\n", gossip.url("/mcp"));
+    config += &format!(
+        "[mcp.gossip]\nurl = {:?}\nbearer = \"file:mcp\"\n\
+         fallback = [{{ kind = \"unavailable\", advice = \"Go on without it.\" }}]\n",
+        gossip.url("/mcp")
+    );
     let tools: Vec<_> = TOOLS.iter().map(|(tool, ..)| tool).collect();
     config += &format!("[agents.asks]\nmodel = \"answers\"\ninstructions = \"Help.\"\ntools = {tools:?}\n");
     for model in ["refuses", "denies", "breaks"] {
