@@ -35,7 +35,8 @@ fn judge(wanted: &Wanted, side: &Side) -> (bool, String) {
     let beside = wanted.times_of.as_ref().zip(base).map(|(phase, base)| format!(", and {} in {phase:?}", shown(base)));
     let within = wanted.phase.as_ref().map(|phase| format!(" in {phase:?}")).unwrap_or_default();
     let (figure, beside) = (shown(figure), beside.unwrap_or_default());
-    (holds, format!("{} is {figure}{within}{beside}, of {offered} invocations", wanted.figure))
+    let name = wanted.figure.replace('_', " ");
+    (holds, format!("{name} is {figure}{within}{beside}, of {offered} invocations"))
 }
 
 /// A figure, and of how many invocations it is.

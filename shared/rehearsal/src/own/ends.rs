@@ -105,7 +105,7 @@ impl Own {
             for (key, span) in [("window", MINUTE), ("cooldown", "5s"), ("quarantine", "10m")] {
                 provider.entry(key).or_insert(span.into());
             }
-            for (key, span) in [("window", "30s"), ("open", "5s"), ("open_max", "60s")] {
+            for (key, span) in [("window", "10s"), ("open", "5s"), ("open_max", "60s")] {
                 table(provider, "breaker").entry(key).or_insert(span.into());
             }
             let window = provider["window"].clone();

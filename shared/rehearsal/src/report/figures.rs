@@ -163,7 +163,8 @@ impl Figure {
         let compressed = self.unit.is_time() && factor != 1.0 && number > 0.0;
         Cell {
             value: value.to_string(),
-            text: self.unit.write(number),
+            // Nothing is timed where nothing was seen to happen.
+            text: if self.unit == Millis && number == 0.0 { "–".into() } else { self.unit.write(number) },
             on_the_day: compressed.then(|| self.unit.write(number * factor)),
         }
     }

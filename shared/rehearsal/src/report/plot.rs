@@ -86,7 +86,10 @@ pub(super) fn plots(outcome: &Outcome) -> Vec<Plot> {
         .collect();
     let lasts = sides.iter().filter_map(|side| Some(side.moments.last()?.until)).fold(0.0, f64::max);
     let time = Axis::of_time(lasts);
-    SUBJECTS.iter().map(|subject| plot(subject, &sides, &time)).collect()
+    let known = |subject: &&Subject| {
+        !subject.may_be_unknown || sides.iter().any(|side| subject.values(&side.moments).any(|value| value > 0.0))
+    };
+    SUBJECTS.iter().filter(known).map(|subject| plot(subject, &sides, &time)).collect()
 }
 
 /// A side, as it is drawn.

@@ -133,6 +133,7 @@ fn a_run_in_which_nothing_happened_is_told() {
     let nothing = Outcome { off: Some(Side::default()), on: Side::default(), ..outcome() };
     let report = parsed(&nothing);
     assert_eq!(report.errors(), Vec::<String>::new());
+    assert!(!report.text().contains("Workers of the pool"), "nobody looked into it");
     for said in ["Nothing was offered", "Nothing waited", "The provider refused nothing"] {
         assert!(report.text().contains(said), "{said}");
     }

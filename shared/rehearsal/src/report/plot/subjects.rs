@@ -13,8 +13,10 @@ pub(super) struct Subject {
     pub(super) unit: Unit,
     /// What is counted, where it is not a time.
     pub(super) of: &'static str,
-    /// What is said where there is nothing to draw.
+    /// What is said where there is nothing to draw; where that is so on all sides, some subjects are left out, for whoever
+    /// did not look into the pool does not know.
     pub(super) nothing: &'static str,
+    pub(super) may_be_unknown: bool,
     /// The last one is drawn on top.
     pub(super) curves: &'static [Curve],
 }
@@ -48,6 +50,7 @@ pub(super) const SUBJECTS: [Subject; 6] = [
         unit: Unit::PerSecond,
         of: "a second",
         nothing: "Nothing was offered",
+        may_be_unknown: false,
         curves: &[
             Curve {
                 class: BESIDE,
@@ -70,6 +73,7 @@ pub(super) const SUBJECTS: [Subject; 6] = [
         unit: Unit::Count,
         of: "invocations",
         nothing: "Nothing waited",
+        may_be_unknown: false,
         curves: &[Curve {
             class: MAIN,
             text: "invocations",
@@ -83,6 +87,7 @@ pub(super) const SUBJECTS: [Subject; 6] = [
         unit: Unit::Millis,
         of: "",
         nothing: "Nobody waited",
+        may_be_unknown: true,
         curves: &[
             Curve {
                 class: BESIDE,
@@ -104,6 +109,7 @@ pub(super) const SUBJECTS: [Subject; 6] = [
         unit: Unit::PerSecond,
         of: "a second",
         nothing: "Nobody was turned away",
+        may_be_unknown: false,
         curves: &[Curve {
             class: MAIN,
             text: "refusals",
@@ -117,6 +123,7 @@ pub(super) const SUBJECTS: [Subject; 6] = [
         unit: Unit::PerSecond,
         of: "a second",
         nothing: "The provider refused nothing",
+        may_be_unknown: false,
         curves: &[Curve {
             class: MAIN,
             text: "refused calls",
@@ -130,6 +137,7 @@ pub(super) const SUBJECTS: [Subject; 6] = [
         unit: Unit::Count,
         of: "workers",
         nothing: "No worker was busy",
+        may_be_unknown: true,
         curves: &[
             Curve { class: BESIDE, text: "busy", manner: Manner::Line, of: |bucket| Some(bucket.workers_busy as f64) },
             Curve {
