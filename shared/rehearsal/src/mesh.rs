@@ -11,6 +11,7 @@ use holdfast_rpc::service::PARENT_PIPE;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, interval, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::away::Processes;
 use crate::error::Error;
@@ -33,8 +34,12 @@ pub(crate) struct Mesh {
 }
 
 impl Mesh {
-    /// Starts one by its `holdfast.toml`, and waits until all of it serves.
-    pub(crate) async fn start(executable: &PathBuf, configuration: &str) -> Result<Self, Error> {
+    /// Starts one by its `holdfast.toml`, and waits until all of it serves, or until it is told to stop.
+    pub(crate) async fn start(
+        executable: &PathBuf,
+        configuration: &str,
+        stop: &CancellationToken,
+    ) -> Result<Self, Error> {
         let machine = |error: std::io::Error| Error::Machine(format!("a mesh cannot be started: {error}"));
         let home = TempDir::with_prefix("holdfast-rehearsal-").map_err(machine)?;
         let file = home.path().join("holdfast.toml");
@@ -69,7 +74,7 @@ impl Mesh {
             .spawn()
             .map_err(machine)?;
         let mut mesh = Self { child, port, home };
-        match mesh.serves().await {
+        match stop.run_until_cancelled(mesh.serves()).await.unwrap_or(Err(Error::Interrupted)) {
             Ok(()) => Ok(mesh),
             Err(why) => {
                 mesh.stop().await;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use holdfast_sdk::{Context, Json, Worker};
 use tokio::task::{JoinError, JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::Error;
 use crate::scenario::{Scenario, Which};
@@ -29,7 +29,8 @@ const DRAIN: Duration = Duration::from_millis(200);
 /// Workers at work.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    stop: CancellationToken,
+    /// Dropped, it ends the work.
+    stop: DropGuard,
     worker: JoinHandle<Result<(), holdfast_sdk::Error>>,
     /// What it knows.
     pub(crate) books: Arc<Books>,
@@ -55,7 +56,7 @@ impl Pool {
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         let worker = tokio::spawn(worker.run(stopped));
-        Self { stop, worker, books, floor }
+        Self { stop: stop.drop_guard(), worker, books, floor }
     }
 
     /// Returns where the workers end by themselves, and why: a mesh that will not have them needs no callers.
@@ -65,7 +66,7 @@ impl Pool {
 
     /// Ends the work.
     pub(crate) async fn stop(self) -> Result<(), Error> {
-        self.stop.cancel();
+        drop(self.stop);
         why(self.worker.await).map_or(Ok(()), Err)
     }
 }

@@ -70,8 +70,7 @@ impl Rehearsal {
         stop: &CancellationToken,
     ) -> Result<Side, Error> {
         let configuration = self.scenario.configuration(which, day.seed);
-        let started = Mesh::start(executable, &configuration);
-        let mesh = stop.run_until_cancelled(started).await.ok_or(Error::Interrupted)??;
+        let mesh = Mesh::start(executable, &configuration, stop).await?;
         let played = self.play(which, &mesh.place(), mesh.processes(), day, stop).await;
         mesh.stop().await;
         played

@@ -93,7 +93,7 @@ fn plain(value: f64) -> String {
 /// A time of the run.
 fn moment(seconds: f64) -> String {
     match seconds {
-        none if none == 0.0 => "0".into(),
+        0.0 => "0".into(),
         hours if hours % 3_600.0 == 0.0 => format!("{} h", plain(hours / 3_600.0)),
         minutes if minutes % 60.0 == 0.0 => format!("{} min", plain(minutes / 60.0)),
         minutes if minutes > 60.0 => format!("{}:{:02}", minutes as u64 / 60, minutes as u64 % 60),
