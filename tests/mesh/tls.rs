@@ -92,4 +92,23 @@ async fn off_loopback_the_demonstration_runs_for_who_has_a_key_and_for_nobody_el
     let trusting_nobody = Client::over(&Endpoints::gateway(mesh.url(Peer::Gateway)).api_key(SHOP)).unwrap();
     let untrusted = trusting_nobody.timeout(std::time::Duration::from_secs(2)).get(&ended.id).await;
     assert!(untrusted.is_err(), "a certificate of nobody's is not trusted");
+    everything_is_seen(&mesh).await;
+}
+
+/// The operator's view, by the configuration that the services have: each of them is asked over TLS.
+async fn everything_is_seen(mesh: &Mesh) {
+    let mut command = mesh.command();
+    for peer in Peer::ALL {
+        command.env(format!("HOLDFAST_MESH__{}", peer.section().to_uppercase()), mesh.url(peer));
+    }
+    let words = ["--json", "--config", "holdfast.toml", "--api-key", "file:bank.key", "top"];
+    let output = command.args(words).output().await.expect("it runs");
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");
+    let services = document["services"].as_array().expect("a list");
+    let serve = services.iter().filter(|service| service["health"] == "serving").count();
+    assert_eq!((serve, &document["troubles"]), (Peer::ALL.len(), &json!([])), "{document}");
+    assert!(
+        document["tokens"].as_array().is_some_and(|tokens| !tokens.is_empty()),
+        "metrics come the same way: {document}"
+    );
 }

@@ -40,6 +40,8 @@ pub async fn run(size: Size) -> Findings {
     findings.at_most("circuit_by_hand_seen_ms_max", by_hand(&mesh, &tmux, rounds / 4).await, SEEN_WITHIN_MS);
     findings.at_most("circuit_by_failures_seen_ms", by_failures(&mesh, &tmux).await, SEEN_WITHIN_MS);
     println!("{}", tmux.screen(false).await);
+    tmux.press(&["3", "r"]).await;
+    tmux.shows("the other order", |screen| screen.contains("waiting▲")).await;
     look_inside(&mesh, &tmux).await;
     let (lost, back) = lose(&mut mesh, &tmux).await;
     findings.tell("loss_seen_ms", lost);

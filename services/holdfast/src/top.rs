@@ -55,7 +55,7 @@ pub(crate) async fn run(arguments: &Top, global: &Global, output: Output) -> Res
     let places = places::find(global, arguments, &addresses)?;
     let state = State::new(&addresses.join(", "), &places, Instant::now(), now_micros());
     // Whether anybody is there is shown, not asked first: who looks may want to see just that.
-    let asking = || Duties::start(&places, gateway.lazy_channel()?);
+    let asking = || Duties::start(&places, &gateway);
     if arguments.once || output.is_json() {
         return Ok(snapshot(state, asking()?, output).await);
     }

@@ -64,7 +64,10 @@ const PROOFS: [(&str, &str); 23] = [
         "1,000 storms over calls with effects: lost answers, killed workers, a killed proxy; --quick: 100",
     ),
     ("tool_hang", "what a hanging tool costs its callers, and the callers of another tool"),
-    ("top", "`holdfast top` in a real terminal (tmux): a depth that rises and a circuit that opens are seen within a second"),
+    (
+        "top",
+        "`holdfast top` in a real terminal (tmux): a depth that rises and a circuit that opens are seen within a second",
+    ),
     ("trace", "an hour of a real service's model calls, 20 times as fast, on a limit of tokens that its bursts exceed"),
     ("trace_toll", "what traces cost at the sampling set by default, against none at all"),
     ("traces", "5,000 invocations, all recorded, with retries and kills of every service: whose traces are whole"),

@@ -44,6 +44,8 @@ struct MeshPart {
 #[derive(Debug, Default, Deserialize)]
 struct TlsPart {
     authority: Option<Secret>,
+    /// A reference: whoever calls need not be able to read it.
+    certificate: Option<String>,
 }
 
 /// The gateway that the command line or the configuration names.
@@ -68,15 +70,17 @@ pub(crate) fn find(global: &Global) -> Result<Gateway, Failure> {
 fn parts(document: &Document) -> Result<(Option<String>, Option<Secret>), ConfigError> {
     let mesh: MeshPart = document.section("mesh")?;
     let tls: TlsPart = document.section("tls")?;
-    Ok((mesh.gateway, tls.authority))
+    // As inside of the mesh: without an authority the certificate itself is trusted.
+    let itself = || tls.certificate.and_then(|reference| Secret::resolve(&reference).ok());
+    Ok((mesh.gateway, tls.authority.or_else(itself)))
 }
 
 impl Gateway {
     /// A client, once somebody answers at the address: a mesh that is not there is told at once, not retried.
     pub(super) async fn client(&self) -> Result<Client, Failure> {
         let mut endpoints = Endpoints::gateway(&self.address).api_key(self.key_text());
-        if let Some(authority) = &self.authority {
-            endpoints = endpoints.authority(authority.reveal());
+        if let Some(authority) = self.authority() {
+            endpoints = endpoints.authority(authority);
         }
         let client = Client::over(&endpoints).map_err(usage)?.timeout(ANSWER_WITHIN);
         self.reach().await?;
@@ -98,9 +102,13 @@ impl Gateway {
 
     fn channel_to(&self, addresses: &[&str]) -> Result<Channel, Failure> {
         let key = self.key.as_ref().map(|key| key.reveal());
-        let authority = self.authority.as_ref().map(|authority| authority.reveal());
-        let channel = Channel::connect_any("gateway", addresses, key, authority);
+        let channel = Channel::connect_any("gateway", addresses, key, self.authority());
         channel.map_err(|error| Failure::Usage(error.to_string()))
+    }
+
+    /// What certificates must come from (PEM), where the configuration says.
+    pub(crate) fn authority(&self) -> Option<&str> {
+        self.authority.as_ref().map(|authority| authority.reveal())
     }
 
     /// The same on another port.
@@ -123,8 +131,8 @@ impl Gateway {
     /// Whether somebody takes the connection, and then speaks as a gateway does.
     async fn answers(&self, address: &str) -> Result<(), String> {
         connect(address).await?;
-        let authority = self.authority.as_ref().map(|authority| authority.reveal());
-        let channel = Channel::connect("gateway", address, None, authority).map_err(|error| error.to_string())?;
+        let channel =
+            Channel::connect("gateway", address, None, self.authority()).map_err(|error| error.to_string())?;
         let mut health = HealthClient::new(channel);
         let asked = health.check(HealthCheckRequest { service: String::new() });
         match timeout(REACH_WITHIN, asked).await {

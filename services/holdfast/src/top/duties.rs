@@ -17,6 +17,7 @@ use super::event::Report;
 use super::known::{Trouble, TroubleKind};
 use super::places::Places;
 use super::state::Wanted;
+use crate::commands::gateway::Gateway;
 use crate::exit::Failure;
 
 /// Reports that may wait to be taken in.
@@ -39,13 +40,13 @@ impl Duties {
     ///
     /// # Errors
     /// An address is not one.
-    pub(crate) fn start(places: &Places, gateway: Channel) -> Result<Self, Failure> {
+    pub(crate) fn start(places: &Places, at: &Gateway) -> Result<Self, Failure> {
         let (reporter, reports) = mpsc::channel(REPORTS_MAX);
         let (wanted, wishes) = watch::channel(Wanted::default());
         let mut tasks = JoinSet::new();
-        let authority = places.authority.as_ref().map(|authority| authority.reveal());
+        let gateway = at.lazy_channel()?;
         for (number, service) in places.services.iter().enumerate() {
-            let channel = Channel::connect(service.name, &service.address, None, authority);
+            let channel = Channel::connect(service.name, &service.address, None, at.authority());
             let channel = channel.map_err(|error| Failure::Usage(error.to_string()))?;
             tasks.spawn(process::health(number, channel.clone(), reporter.clone()));
             tasks.spawn(process::metrics(number, channel, reporter.clone()));

@@ -1,6 +1,6 @@
 //! Where the processes of the mesh are, as far as the configuration says.
 
-use holdfast_config::{ConfigError, Document, Mesh, Peer, Secret, Urls};
+use holdfast_config::{ConfigError, Document, Mesh, Peer, Urls};
 use serde::Deserialize;
 
 use crate::cli::{Global, Top};
@@ -21,8 +21,6 @@ pub(crate) struct Service {
 #[derive(Debug)]
 pub(crate) struct Places {
     pub(crate) services: Vec<Service>,
-    /// What a certificate must come from (PEM).
-    pub(crate) authority: Option<Secret>,
     /// Only the gateway is known: nobody has named a configuration.
     pub(crate) only_gateway: bool,
 }
@@ -39,11 +37,6 @@ struct MeshPart {
     simulator: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct TlsPart {
-    authority: Option<Secret>,
-}
-
 /// The services in the order of the view.
 const ORDER: [Peer; 6] = [Peer::Queue, Peer::State, Peer::ToolProxy, Peer::LlmProxy, Peer::Agent, Peer::Simulator];
 
@@ -54,11 +47,10 @@ pub(crate) fn find(global: &Global, arguments: &Top, gateways: &[String]) -> Res
     // An address on the command line stands for itself, unless a file or ports are named beside it.
     let named = global.config.is_some() || arguments.port_base.is_some();
     if global.address.is_some() && !named {
-        return Ok(Places { services, authority: None, only_gateway: true });
+        return Ok(Places { services, only_gateway: true });
     }
     let document = Source::find(global.config.as_deref()).load(&Overrides::new())?;
     let mesh: MeshPart = document.section("mesh")?;
-    let tls: TlsPart = document.section("tls")?;
     for peer in wanted(&document)? {
         for address in mesh.urls(peer) {
             let address = match arguments.port_base {
@@ -68,7 +60,7 @@ pub(crate) fn find(global: &Global, arguments: &Top, gateways: &[String]) -> Res
             services.push(service(peer, &address));
         }
     }
-    Ok(Places { services, authority: tls.authority, only_gateway: false })
+    Ok(Places { services, only_gateway: false })
 }
 
 /// All services, and the simulator where there is one.

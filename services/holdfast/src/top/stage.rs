@@ -38,7 +38,7 @@ impl Stage {
             address: format!("http://127.0.0.1:{}", 7070 + number),
         };
         let services = SERVICES.iter().enumerate().map(service).collect();
-        let places = Places { services, authority: None, only_gateway: false };
+        let places = Places { services, only_gateway: false };
         let begun = Instant::now();
         Self { state: State::new("http://127.0.0.1:7070", &places, begun, WALL), begun, passed: Duration::ZERO }
     }

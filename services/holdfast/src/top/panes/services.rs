@@ -28,9 +28,11 @@ pub(super) fn table(state: &State) -> Table {
 
 fn row(service: &Service<'_>, state: &State) -> Row {
     let why = service.health.trouble().or(service.metrics.trouble()).map(|trouble| trouble.why.as_str());
+    // The port is what tells them apart: it must not be what is cut.
+    let place = service.address.strip_prefix("http://").unwrap_or(service.address);
     let address = match why {
-        Some(why) => format!("{}  {why}", service.address),
-        None => service.address.to_owned(),
+        Some(why) => format!("{place}  {why}"),
+        None => place.to_owned(),
     };
     // What it told before it went away is no word about now.
     let reached = service.health.trouble().is_none();

@@ -78,7 +78,7 @@ fn the_window_may_be_of_any_size() {
 fn every_view_shows_its_figures_in_the_smallest_window() {
     let mut stage = Stage::well();
     for (view, texts) in [
-        (1, ["llm-proxy", "http://127.0.0.1:7074", "20"].as_slice()),
+        (1, ["llm-proxy", " 127.0.0.1:7074", "20"].as_slice()),
         (2, &["disputes", "oldest", "7.0 s"]),
         (3, &["lookup", "closed", "0/20"]),
         (4, &["openai/main", "requests", "250", "QUARANTINED", "openai/gpt", "1.5 s"]),
