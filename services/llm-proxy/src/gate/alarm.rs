@@ -112,8 +112,13 @@ mod tests {
     #[tokio::test]
     async fn who_no_longer_waits_leaves_no_ring_behind() {
         let alarm = Alarm::fine();
-        let soon = Instant::now() + Duration::from_millis(2);
-        assert!(timeout(Duration::ZERO, alarm.wait_until(soon)).await.is_err(), "given up");
+        // On a machine with much to do, the moment may be over before it is waited for.
+        let soon = loop {
+            let soon = Instant::now() + Duration::from_millis(2);
+            if timeout(Duration::ZERO, alarm.wait_until(soon)).await.is_err() {
+                break soon;
+            }
+        };
         while Instant::now() < soon {
             tokio::task::yield_now().await;
         }
