@@ -16,8 +16,8 @@ use browser::{Browser, Paper, Scheme};
 use picture::{Colour, Picture};
 
 /// The width of a window, and a height in which the whole page stands.
-const DESK: (u32, u32) = (1_280, 5_200);
-const TELEPHONE: (u32, u32) = (500, 9_000);
+const DESK: (u32, u32) = (1_280, 6_200);
+const TELEPHONE: (u32, u32) = (500, 10_000);
 /// A page of text and lines is mostly paper.
 const PAPER_PERCENT: (f64, f64) = (60.0, 99.0);
 /// So many points of a side's own colour: its name alone would be a tenth of that.

@@ -1,7 +1,7 @@
 //! An outcome with everything in it that a report can show. It is made up, and says so.
 
 use holdfast_rehearsal::Outcome;
-use holdfast_rehearsal::outcome::{Bucket, Mark, Promise, Seen, Side};
+use holdfast_rehearsal::outcome::{Bucket, Mark, Part, Promise, Seen, Side};
 
 const BUCKETS: u64 = 240;
 const BUCKET_MS: u64 = 500;
@@ -80,6 +80,7 @@ fn off() -> Side {
             ("STATE_TIMEOUT".into(), 247),
         ],
         marks: marks(),
+        parts: vec![part("pilot", 0.99, 7.0, 110.0), part("day four", 0.704, 38.5, 31_400.0)],
         series: (0..BUCKETS).map(|index| bucket(index, true)).collect(),
         ..Side::default()
     }
@@ -109,9 +110,14 @@ fn on() -> Side {
         tool_calls: 11_764,
         reasons: vec![("RESOURCE_EXHAUSTED".into(), 4)],
         marks: marks(),
+        parts: vec![part("pilot", 1.0, 7.0, 41.0), part("day four", 0.999_66, 74.2, 1_380.0)],
         series: (0..BUCKETS - 30).map(|index| bucket(index, false)).collect(),
         ..Side::default()
     }
+}
+
+fn part(phase: &str, success_rate: f64, goodput_per_second: f64, wait_p99_ms: f64) -> Part {
+    Part { phase: phase.into(), offered: 6_000, success_rate, goodput_per_second, wait_p99_ms, ..Part::default() }
 }
 
 fn marks() -> Vec<Mark> {
