@@ -158,7 +158,7 @@ mod tests {
             fs::create_dir(&folder).expect("a folder");
             fs::write(folder.join("file"), format!("\0\u{ff}{text}\n{}", another.word())).expect("a file");
         }
-        let found = find(&[canary.clone()], &[directory.path()]);
+        let found = find(std::slice::from_ref(&canary), &[directory.path()]);
         for (number, text) in told.iter().enumerate() {
             let here = directory.path().join(number.to_string());
             assert!(found.iter().any(|find| find.path.starts_with(&here) && find.canary == canary), "{text}");

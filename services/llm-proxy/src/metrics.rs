@@ -39,11 +39,6 @@ pub(crate) fn describe() {
         Unit::Count,
         "1 from the moment that the provider refuses a key until it takes it again: somebody has to look after it."
     );
-    describe_gauge!(
-        "holdfast_llm_circuit_open",
-        Unit::Count,
-        "1 while a deployment's circuit is not closed, by deployment."
-    );
     describe_gauge!("holdfast_circuit_state", Unit::Count, "A circuit breaker: 0 closed, 1 half-open, 2 open.");
     describe_counter!("holdfast_circuit_transitions_total", Unit::Count, "Changes of a circuit breaker by new state.");
 }
@@ -140,11 +135,10 @@ pub(crate) fn circuit_changed(circuit: &str, state: State) {
 
 /// How the circuit of a deployment stands.
 pub(crate) fn circuit_stands(circuit: &str, state: State) {
-    let (level, open) = match state {
-        State::Closed => (0.0, 0.0),
-        State::HalfOpen => (1.0, 1.0),
-        State::Open => (2.0, 1.0),
+    let level = match state {
+        State::Closed => 0.0,
+        State::HalfOpen => 1.0,
+        State::Open => 2.0,
     };
     gauge!("holdfast_circuit_state", "circuit" => circuit.to_owned()).set(level);
-    gauge!("holdfast_llm_circuit_open", "deployment" => circuit.to_owned()).set(open);
 }
