@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use holdfast_proto::queue::v1::{CancelInvocationRequest, InvocationSpec};
+use holdfast_proto::queue::v1::{CancelInvocationRequest, CompleteRequest, InvocationSpec, Usage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -31,20 +31,31 @@ async fn depths_and_commits_are_shown() {
         .cancel_invocation(CancelInvocationRequest { invocation_id: id, reason: String::new() })
         .await
         .unwrap();
+    let lease = queue.lease_one().await;
+    let usage = Some(Usage { input_tokens: 70, output_tokens: 7 });
+    let complete = CompleteRequest { token: lease.token, result: None, usage };
+    queue.client().complete(complete).await.expect("it holds the lease");
     let wanted = [
-        "holdfast_queue_depth{agent=\"mail\"} 3",
+        "holdfast_queue_depth{agent=\"mail\"} 2",
         "holdfast_queue_oldest_age_seconds{agent=\"mail\"}",
         "holdfast_queue_commit_size",
         "holdfast_queue_commit_seconds",
         "holdfast_queue_accepted_total 4",
         "holdfast_queue_depth{agent=\"fleeting\"} 0",
+        "holdfast_queue_wait_seconds_count{agent=\"mail\"} 1",
+        "holdfast_queue_invocation_tokens_sum{agent=\"mail\",direction=\"input\"} 70",
+        "holdfast_queue_drain_rate{agent=\"mail\"}",
     ];
+    let rate = |text: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix("holdfast_queue_drain_rate{agent=\"mail\"} "));
+        line.is_some_and(|rate| rate.parse::<f64>().is_ok_and(|rate| rate > 0.0))
+    };
     let shown = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(50));
         loop {
             ticks.tick().await;
             let text = scrape(&queue).await;
-            if wanted.iter().all(|line| text.contains(line)) {
+            if wanted.iter().all(|line| text.contains(line)) && rate(&text) {
                 return;
             }
         }
