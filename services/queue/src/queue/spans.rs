@@ -18,7 +18,7 @@ use super::enqueue::Submission;
 use super::tag::Enqueued;
 use crate::domain::invocation::{Accepted, Lease, Usage};
 use crate::domain::leases::Origin;
-use crate::domain::record::{Outcome, PastEnd, Try, TryKind};
+use crate::domain::record::{Ended, Outcome, PastEnd, Record, Standing, Try, TryKind};
 use crate::domain::time::Micros;
 use crate::domain::transition::Step;
 use crate::store::Claimed;
@@ -103,36 +103,60 @@ impl Over {
             return None;
         }
         Some(match step {
-            Step::Requeued { tried, .. } => Self {
-                id,
-                lease: Some(tried.lease.clone()),
-                attempt: tried.attempt,
-                outcome: match tried.kind {
-                    TryKind::Failed(_) => "failed",
-                    TryKind::Lost(_) => "lost",
-                    TryKind::Released => "released",
-                },
-                error: tried.kind.failure().map(|failure| failure.reason.clone()),
-                usage: Usage::default(),
-                waited_since: None,
-                at: tried.ended_at,
-            },
-            Step::Ended { ended, tried, .. } => Self {
-                id,
-                lease: ended.lease.clone(),
-                attempt: tried.as_ref().map_or(ended.attempt, |tried| tried.attempt),
-                outcome: match ended.outcome {
-                    Outcome::Succeeded(_) => "succeeded",
-                    Outcome::Failed(_) => "failed",
-                    Outcome::Cancelled(_) => "cancelled",
-                    Outcome::Dead(_) => "dead",
-                },
-                error: ended.outcome.failure().map(|failure| failure.reason.clone()),
-                usage: ended.usage,
-                waited_since: since(tries, past_ends),
-                at: ended.at,
-            },
+            Step::Requeued { tried, .. } => Self::of_try(id, tried),
+            Step::Ended { ended, tried, .. } => {
+                let attempt = tried.as_ref().map_or(ended.attempt, |tried| tried.attempt);
+                Self { waited_since: since(tries, past_ends), ..Self::of_end(id, ended, attempt) }
+            }
         })
+    }
+
+    /// What the last lease of an invocation came to, by its record.
+    fn last_of(record: &Record) -> Option<Self> {
+        let (id, last) = (record.accepted.id, record.tries.last());
+        match &record.standing {
+            Standing::Ended(ended) => {
+                let lease = ended.lease.as_ref()?;
+                let own = last.filter(|tried| tried.lease.id == lease.id);
+                Some(Self::of_end(id, ended, own.map_or(ended.attempt, |tried| tried.attempt)))
+            }
+            Standing::Live(_) => last.map(|tried| Self::of_try(id, tried)),
+        }
+    }
+
+    fn of_try(id: Uuid, tried: &Try) -> Self {
+        Self {
+            id,
+            lease: Some(tried.lease.clone()),
+            attempt: tried.attempt,
+            outcome: match tried.kind {
+                TryKind::Failed(_) => "failed",
+                TryKind::Lost(_) => "lost",
+                TryKind::Released => "released",
+            },
+            error: tried.kind.failure().map(|failure| failure.reason.clone()),
+            usage: Usage::default(),
+            waited_since: None,
+            at: tried.ended_at,
+        }
+    }
+
+    fn of_end(id: Uuid, ended: &Ended, attempt: u32) -> Self {
+        Self {
+            id,
+            lease: ended.lease.clone(),
+            attempt,
+            outcome: match ended.outcome {
+                Outcome::Succeeded(_) => "succeeded",
+                Outcome::Failed(_) => "failed",
+                Outcome::Cancelled(_) => "cancelled",
+                Outcome::Dead(_) => "dead",
+            },
+            error: ended.outcome.failure().map(|failure| failure.reason.clone()),
+            usage: ended.usage,
+            waited_since: None,
+            at: ended.at,
+        }
     }
 
     fn tell(&self, agent: &str, (traceparent, session): (&str, Option<&str>), accepted_at: Micros) {
@@ -173,6 +197,24 @@ impl Shared {
             // An earlier life of this process granted the lease, or another process, or nobody: the store knows of what.
             Some((Origin::Unread, _)) | None => self.read_and_tell(over),
         }
+    }
+
+    /// Tells the last attempt of an invocation whose end was asked for again: whoever had committed it may have been killed
+    /// before it told. The same span twice is one span.
+    pub(super) fn tell_again(&self, id: Uuid) {
+        if !apart::is_wanted() {
+            return;
+        }
+        let (store, telling) = (Arc::clone(&self.store), Arc::clone(&self.telling));
+        tokio::spawn(async move {
+            let _place = telling.acquire_owned().await;
+            if let Ok(Some(record)) = store.get(id, None, false).await
+                && let Some(over) = Over::last_of(&record)
+            {
+                let accepted = &record.accepted;
+                over.tell(&accepted.agent, (&accepted.traceparent, accepted.session.as_deref()), accepted.at);
+            }
+        });
     }
 
     fn read_and_tell(&self, over: Over) {

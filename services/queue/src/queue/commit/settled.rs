@@ -35,7 +35,10 @@ impl Shared {
                 }
                 Ok(settled)
             }
-            Ok(Settlement::Before { status, at, next_at }) => Ok(Settled { status, at, next_at }),
+            Ok(Settlement::Before { status, at, next_at }) => {
+                self.tell_again(id);
+                Ok(Settled { status, at, next_at })
+            }
             Ok(Settlement::Refused(gone)) => {
                 if let (SettleTo::Reaper { lease }, Some(_)) = (&tag.to, &core.window) {
                     // Another process keeps it now.
