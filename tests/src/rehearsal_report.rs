@@ -109,6 +109,6 @@ async fn look(browser: &Browser, page: &Path, theme: &Theme, findings: &mut Find
 }
 
 fn judge_complaints(name: &str, complaints: &[String], findings: &mut Findings) {
-    complaints.iter().for_each(|complaint| telling(complaint));
+    complaints.iter().for_each(telling);
     findings.at_most(format!("{name}_complaints"), complaints.len() as f64, 0.0);
 }

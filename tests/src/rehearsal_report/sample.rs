@@ -143,7 +143,7 @@ fn bucket(index: u64, is_off: bool) -> Bucket {
     let late = if is_off && day { index - 40 } else { 0 };
     let completed = if is_off { offered.min(30) * (240 - late) / 240 } else { offered.min(52) };
     let stalled =
-        if is_off && day { (index * 13 % 11).min(10) * late.min(80) / 80 } else { u64::from(index % 37 == 0) };
+        if is_off && day { (index * 13 % 11).min(10) * late.min(80) / 80 } else { u64::from(index.is_multiple_of(37)) };
     let has_wait = index % 29 != 3;
     let wait = |off: f64, on: f64| {
         if !has_wait {

@@ -42,7 +42,7 @@ const CHAPTERS: [Chapter; 5] = [
         figures: &[
             figure("success_rate", "Succeeded, of all offered", Share, More),
             figure("offered", "Invocations offered", Count, Neither),
-            figure("succeeded", "Succeeded, in time and right", Count, More),
+            figure("succeeded", "Succeeded, in time", Count, More),
             figure("degraded", "… of them with a fallback", Count, Neither),
             figure("failed", "Failed", Count, Less),
             figure("expired", "Not answered in time", Count, Less),
