@@ -57,6 +57,9 @@ pub(crate) enum Failure {
     /// The same where there is no other key that could show it.
     #[error("the provider forbids it (403): {message}")]
     Doubtful { message: String },
+    /// The same with more than one key: it is no key's fault. Another deployment may have nothing against it.
+    #[error("the provider forbids it (403): {message}")]
+    ForbiddenToAll { message: String },
     /// The request is at fault, where known by which field; no other deployment would like it better.
     #[error("the provider refused the request: {message}")]
     Rejected { field: Option<String>, message: String },
@@ -89,7 +92,7 @@ impl Failure {
         match self {
             Self::Limited { .. } => "limited",
             Self::KeyDenied { .. } => "key_denied",
-            Self::Forbidden { .. } | Self::Doubtful { .. } => "forbidden",
+            Self::Forbidden { .. } | Self::Doubtful { .. } | Self::ForbiddenToAll { .. } => "forbidden",
             Self::Rejected { .. } => "rejected",
             Self::Untranslatable { .. } => "untranslatable",
             Self::ContextLength { .. } => "context_length",

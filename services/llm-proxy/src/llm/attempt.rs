@@ -298,7 +298,8 @@ impl<'a> Attempt<'a> {
             Failure::ContextLength { .. }
             | Failure::Untranslatable { .. }
             | Failure::NoModel { .. }
-            | Failure::Doubtful { .. } => {}
+            | Failure::Doubtful { .. }
+            | Failure::ForbiddenToAll { .. } => {}
             Failure::Unreachable | Failure::Unwell { .. } | Failure::Broken { .. } => {
                 tracing::warn!(deployment = deployment.name, %failure, "a call failed");
                 // Once more with another key, where the budget has it: an outage must not meet twice the calls.
@@ -313,14 +314,14 @@ impl<'a> Attempt<'a> {
 }
 
 impl Visit<'_> {
-    /// What is forbidden with one key may be the key's fault. With two it is what was said: else one caller's words could
-    /// take away all keys, of which the first comes back. With no other key to ask nobody knows.
+    /// What is forbidden with one key may be the key's fault. With two it is none's, and the first comes back: else one
+    /// caller's words could take away all keys. With no other key to ask nobody knows.
     fn judge(&mut self, flight: &Flight, failure: Failure) -> Failure {
         let Failure::Forbidden { message } = failure else { return failure };
         match self.forbidden.replace(Arc::clone(flight.key())) {
             Some(first) => {
                 self.deployment.house.lift(&first);
-                Failure::Rejected { field: None, message }
+                Failure::ForbiddenToAll { message }
             }
             None if self.deployment.house.gate.keys_well() < 2 => Failure::Doubtful { message },
             None => Failure::Forbidden { message },

@@ -139,7 +139,7 @@ impl Flight {
                 );
                 place.deny(house.quarantine);
             }
-            Failure::Rejected { .. } | Failure::ContextLength { .. } => {
+            Failure::Rejected { .. } | Failure::ContextLength { .. } | Failure::ForbiddenToAll { .. } => {
                 permit.success();
                 place.stopped();
             }

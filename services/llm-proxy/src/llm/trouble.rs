@@ -35,7 +35,7 @@ pub(crate) enum Reason {
     Protocol,
     /// Its provider does not know the model.
     NoModel,
-    /// Its provider forbids it with the only key that there is.
+    /// Its provider forbids it, with the only key that there is or with more than one.
     Forbidden,
 }
 
@@ -111,7 +111,7 @@ impl Passed {
         match failure {
             Failure::NoModel { .. } => Self::new(Reason::NoModel, Duration::ZERO, why),
             Failure::ContextLength { .. } => Self::new(Reason::Context, Duration::ZERO, why),
-            Failure::Doubtful { .. } => Self::new(Reason::Forbidden, Duration::ZERO, why),
+            Failure::Doubtful { .. } | Failure::ForbiddenToAll { .. } => Self::new(Reason::Forbidden, Duration::ZERO, why),
             Failure::Untranslatable { field, .. } => {
                 Self { field: Some(field.clone()), ..Self::new(Reason::Protocol, Duration::ZERO, why) }
             }

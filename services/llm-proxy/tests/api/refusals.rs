@@ -105,15 +105,25 @@ async fn an_only_key_is_not_lost_to_a_callers_words() {
 }
 
 #[tokio::test]
-async fn what_is_forbidden_with_an_only_key_is_asked_elsewhere() {
-    let provider = Stub::start(vec![r#"{"error":{"code":403,"message":"not this model"}}"#.to_owned()]).await;
-    let toml = provider.toml().replace(", { name = \"l\", concurrency = 4 }", "").replace(
-        "{ provider = \"stub\", model = \"x\" }",
-        "{ provider = \"stub\", model = \"x\" }, { provider = \"sim\", model = \"simulated-model\" }",
-    );
+async fn what_is_forbidden_with_an_only_key_or_with_two_is_asked_elsewhere() {
     let sim = "[providers.sim]\nkind = \"openai\"\nbase_url = \"simulator:/v1\"\nkeys = [{ name = \"simulated\" }]\n";
-    let answer = harness(format!("{toml}{sim}")).await.say("hi").await.expect("another provider answers");
-    assert_eq!(answer.deployment, "sim/simulated-model");
+    for another in ["", ", { name = \"l\", concurrency = 4 }"] {
+        let provider = Stub::start(vec![r#"{"error":{"code":403,"message":"not this model"}}"#.to_owned()]).await;
+        let toml = provider.toml().replace(", { name = \"l\", concurrency = 4 }", another).replace(
+            "{ provider = \"stub\", model = \"x\" }",
+            "{ provider = \"stub\", model = \"x\" }, { provider = \"sim\", model = \"simulated-model\" }",
+        );
+        let harness = harness(format!("{toml}{sim}")).await;
+        // An only key may be at fault and is left alone in the end; of two it is none.
+        for _ in 0..if another.is_empty() { 1 } else { 5 } {
+            let answer = harness.say("hi").await.expect("another provider answers");
+            assert_eq!(answer.deployment, "sim/simulated-model");
+        }
+        let providers = harness.client.clone().get_capacity(pb::GetCapacityRequest::default()).await;
+        let providers = providers.expect("an answer").into_inner().providers;
+        let mut keys = providers.iter().flat_map(|provider| &provider.keys);
+        assert!(keys.all(|key| key.health() != pb::KeyHealth::Quarantined), "{providers:?}");
+    }
 }
 
 #[tokio::test]

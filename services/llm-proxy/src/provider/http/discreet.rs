@@ -19,6 +19,7 @@ impl Failure {
             Self::KeyDenied { message, .. }
             | Self::Forbidden { message }
             | Self::Doubtful { message }
+            | Self::ForbiddenToAll { message }
             | Self::ContextLength { message }
             | Self::NoModel { message } => (message, None),
             Self::Limited { .. } | Self::Unreachable | Self::Withheld | Self::Unwell { .. } | Self::Broken { .. } => {
