@@ -49,8 +49,8 @@ pub(crate) type Stacked = BoxCloneSyncService<HttpRequest, HttpResponse, Infalli
 pub(crate) fn stack<S: Inner>(routes: S, web: Paths, auth: Arc<dyn Authenticate>, in_flight_max: usize) -> Stacked {
     let stack = tower::ServiceBuilder::new()
         .layer(observe::ObserveLayer::new(web.clone())) // even a refused request leaves a span and is counted
+        .layer(identity::IdentityLayer::new(auth, web.clone())) // strangers take no slot, and are told nothing else
         .layer(deadline::DeadlineLayer::new(web.clone())) // waiting in line spends the caller's time
-        .layer(identity::IdentityLayer::new(auth, web.clone())) // strangers take no slot
         .layer(shed::ShedLayer::new(in_flight_max, web)); // no slot: say so now
     BoxCloneSyncService::new(stack.service(routes))
 }

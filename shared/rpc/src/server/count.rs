@@ -25,6 +25,8 @@ struct Method {
 
 /// The whole mesh has fewer.
 const METHODS_MAX: usize = 256;
+/// No method's name is longer.
+const NAME_BYTES_MAX: usize = 128;
 /// gRPC has the codes 0 to 16.
 const CODES: usize = 17;
 
@@ -37,8 +39,9 @@ impl Calls {
             return known.ended(method, code, took);
         }
         let mut methods = self.methods.write();
-        // A name that comes from somebody whom nobody knows, and one beyond all that are served, are not kept either.
-        let kept = code != Code::Unauthenticated && methods.len() < METHODS_MAX;
+        // A name that comes from somebody whom nobody knows, and one beyond all that are served, are not kept either. To
+        // strangers every other layer is closed, so they get no other code.
+        let kept = code != Code::Unauthenticated && methods.len() < METHODS_MAX && method.len() <= NAME_BYTES_MAX;
         let method = if kept { method } else { "unknown" };
         methods.entry(method.to_owned()).or_insert_with(|| Method::new(method)).ended(method, code, took);
     }
@@ -89,5 +92,15 @@ mod tests {
             calls.ended(&format!("/made.Up/{number}"), Code::InvalidArgument, took);
         }
         assert!(calls.methods.read().len() <= METHODS_MAX);
+    }
+
+    #[test]
+    fn a_name_that_is_longer_than_any_that_is_served_is_not_kept() {
+        let calls = Calls::default();
+        for number in 0..10 {
+            let code = Code::InvalidArgument;
+            calls.ended(&format!("/made.Up/{number}{}", "x".repeat(8_000)), code, Duration::from_millis(1));
+        }
+        assert_eq!(calls.methods.read().keys().collect::<Vec<_>>(), ["unknown"]);
     }
 }

@@ -89,6 +89,16 @@ async fn a_stranger_is_refused_and_health_still_answers() {
 }
 
 #[tokio::test]
+async fn a_stranger_is_told_nothing_but_that() {
+    let mesh = Mesh::start(Options { credential: Some("s3cret"), ..Options::default() }).await;
+    for header in [("grpc-timeout", "soon"), ("grpc-timeout", "0n"), ("holdfast-role", "king")] {
+        // Any other code would have the name that the stranger made up kept as a metric's label.
+        let answer = mesh.raw("/made.Up/Method", &[header]).await;
+        assert_eq!(answer.headers()["grpc-status"], "16", "{header:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_peer_that_is_gone_is_unavailable_with_a_retry_after_and_nothing_happened() {
     let mesh = Mesh::start(Options::default()).await;
     let mut client = mesh.client();
