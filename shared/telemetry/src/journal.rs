@@ -2,14 +2,16 @@
 //! not exported yet. Others hang below them elsewhere, and a trace with a hole in it is of no use just when it is wanted.
 //!
 //! A record is appended as a span begins, as it ends, and once it is exported. Nothing is synced: what a process has written
-//! outlives it, and a machine that goes down takes its traces along. Only what is recorded comes here.
+//! outlives it, and a machine that goes down takes its traces along. Nor is anything queued for a thread that writes: a kill
+//! would take just what the journal is for. Only what is recorded comes here.
 
+mod file;
 mod span;
 
 use std::{
     collections::HashMap,
-    fs::{self, File, TryLockError},
-    io::{self, Read as _, Seek as _, Write as _},
+    fs::{self, TryLockError},
+    io::{self, Read as _},
     path::Path,
     sync::Mutex,
 };
@@ -18,10 +20,14 @@ use opentelemetry_proto::tonic::trace::v1::Span as Written;
 use opentelemetry_sdk::trace::{Span, SpanData};
 use prost::Message as _;
 
+use self::file::Disk;
+
 /// Spans that are kept at once: open ones, and ended ones that the exporter has not sent. More are not kept.
 const KEPT_MAX: usize = 8_192;
 /// The file is written anew once it is this long.
 const BYTES_MAX: usize = 4 << 20;
+/// Records that are kept at once. Writing the file anew frees the other half at least, so it is not done for every record.
+const KEPT_BYTES_MAX: usize = BYTES_MAX / 2;
 /// Processes of one service that may share a directory.
 const PROCESSES_MAX: usize = 64;
 
@@ -40,10 +46,10 @@ pub(crate) struct Journal {
 
 #[derive(Debug)]
 struct Book {
-    /// Locked for as long as the process lives.
-    file: File,
+    file: Box<dyn Disk>,
     written: usize,
     kept: HashMap<Id, Vec<u8>>,
+    kept_bytes: usize,
 }
 
 impl Journal {
@@ -59,7 +65,7 @@ impl Journal {
             if own.is_some() && !path.exists() {
                 break;
             }
-            let mut file = File::options().read(true).append(true).create(true).open(&path)?;
+            let mut file = file::open(&path)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => continue,
@@ -71,9 +77,14 @@ impl Journal {
             file.set_len(0)?;
             own.get_or_insert(file);
         }
+        // It stays locked for as long as the process lives.
         let file = own.ok_or_else(|| io::Error::other(format!("{PROCESSES_MAX} processes have one already")))?;
-        let book = Book { file, written: 0, kept: HashMap::new() };
-        Ok((Self { book: Mutex::new(book) }, left))
+        Ok((Self::new(Box::new(file)), left))
+    }
+
+    fn new(file: Box<dyn Disk>) -> Self {
+        let book = Book { file, written: 0, kept: HashMap::new(), kept_bytes: 0 };
+        Self { book: Mutex::new(book) }
     }
 
     /// A span has begun.
@@ -92,9 +103,11 @@ impl Journal {
         let id = span.span_context.span_id().to_bytes();
         let record = record(kind, &Written::from(span).encode_to_vec());
         let Ok(mut book) = self.book.lock() else { return };
-        if book.kept.len() < KEPT_MAX || book.kept.contains_key(&id) {
+        if book.has_room(id, record.len()) {
             book.append(&record);
-            book.kept.insert(id, record);
+            book.kept_bytes += record.len();
+            let earlier = book.kept.insert(id, record);
+            book.kept_bytes -= earlier.map_or(0, |earlier| earlier.len());
         }
     }
 
@@ -102,30 +115,57 @@ impl Journal {
     pub(crate) fn gone(&self, ids: impl Iterator<Item = Id>) {
         let Ok(mut book) = self.book.lock() else { return };
         let mut gone = Vec::new();
-        ids.filter(|id| book.kept.remove(id).is_some()).for_each(|id| gone.extend(id));
+        for id in ids {
+            if let Some(kept) = book.kept.remove(&id) {
+                book.kept_bytes -= kept.len();
+                gone.extend(id);
+            }
+        }
         if !gone.is_empty() {
             book.append(&record(GONE, &gone));
         }
     }
+
+    /// The process ends in order: nothing stays in the file but what could not be exported, which is mostly nothing.
+    pub(crate) fn end(&self) {
+        let Ok(mut book) = self.book.lock() else { return };
+        book.write_anew();
+    }
 }
 
 impl Book {
-    fn append(&mut self, record: &[u8]) {
-        if self.written + record.len() > BYTES_MAX {
-            // What is not needed any more goes. Being killed just here costs what was kept, and nothing else.
-            let kept: Vec<u8> = self.kept.values().flatten().copied().collect();
-            self.written = 0;
-            if self.file.set_len(0).and_then(|()| self.file.rewind()).is_ok() {
-                self.write(&kept);
-            }
-        }
-        self.write(record);
+    /// A span that is kept as it began, and has no room as it ended, stays as it began.
+    fn has_room(&self, id: Id, bytes: usize) -> bool {
+        let earlier = self.kept.get(&id).map(Vec::len);
+        let places = self.kept.len() - usize::from(earlier.is_some());
+        places < KEPT_MAX && self.kept_bytes - earlier.unwrap_or(0) + bytes <= KEPT_BYTES_MAX
     }
 
-    /// A disk that takes nothing costs the journal, never the work.
+    fn append(&mut self, record: &[u8]) {
+        if self.written + record.len() <= BYTES_MAX || self.write_anew() {
+            self.write(record);
+        }
+    }
+
+    /// What is not needed any more goes. Being killed just here costs what was kept, and nothing else.
+    fn write_anew(&mut self) -> bool {
+        if self.file.cut(0).is_err() {
+            return false;
+        }
+        self.written = 0;
+        let kept: Vec<u8> = self.kept.values().flatten().copied().collect();
+        self.write(&kept);
+        true
+    }
+
+    /// A disk that takes nothing costs the journal, never the work. Of what it took half the rest goes again: nothing after
+    /// half a record could be read.
     fn write(&mut self, bytes: &[u8]) {
         if self.file.write_all(bytes).is_ok() {
             self.written += bytes.len();
+        } else if self.file.cut(self.written).is_err() {
+            // Full of what cannot be read: it is written anew before the next record.
+            self.written = BYTES_MAX;
         }
     }
 }

@@ -10,8 +10,8 @@ use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
     trace::{
-        BatchConfigBuilder, BatchSpanProcessor, IdGenerator as _, RandomIdGenerator, Sampler, SdkTracerProvider, Span,
-        SpanData, SpanExporter, SpanProcessor,
+        BatchConfig, BatchConfigBuilder, BatchSpanProcessor, IdGenerator as _, RandomIdGenerator, Sampler,
+        SdkTracerProvider, Span, SpanData, SpanExporter, SpanProcessor,
     },
 };
 
@@ -19,6 +19,9 @@ use crate::{TelemetryError, head, journal::Journal};
 
 /// Spans that may wait for the exporter, unless `OTEL_BSP_MAX_QUEUE_SIZE` says otherwise.
 const WAITING_MAX: usize = 8_192;
+/// Spans of one message, unless `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` says otherwise. Some carry prompts and answers, and a
+/// collector takes no message of more than 4 MiB.
+const BATCH_MAX: usize = 128;
 
 /// A provider that exports in batches from a bounded queue, and the way for spans that are told by hand. Begins with what an
 /// earlier life of this process left.
@@ -31,9 +34,7 @@ pub(crate) fn provider(
     let (journal, waiting) = (journal.map(Arc::new), Arc::new(AtomicUsize::new(0)));
     let exporter = OtlpExporter::builder().with_tonic().build()?;
     let exporter = Counted { exporter, waiting: waiting.clone(), journal: journal.clone() };
-    let said = std::env::var("OTEL_BSP_MAX_QUEUE_SIZE").ok().and_then(|text| text.parse().ok());
-    let waiting_max = said.filter(|most| *most > 0).unwrap_or(WAITING_MAX);
-    let config = BatchConfigBuilder::default().with_max_queue_size(waiting_max).build();
+    let (waiting_max, config) = bounds(|name| std::env::var(name).ok());
     let mut batches = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
     batches.set_resource(&resource);
     let outlet = Outlet(Arc::new(Bounded { batches, waiting, waiting_max, journal }));
@@ -45,6 +46,15 @@ pub(crate) fn provider(
         .with_resource(resource)
         .build();
     Ok((provider, outlet))
+}
+
+/// How many may wait, and the exporter's batches.
+fn bounds(said: impl Fn(&'static str) -> Option<String>) -> (usize, BatchConfig) {
+    let bound = |name, most| said(name).and_then(|text| text.parse().ok()).filter(|most| *most > 0).unwrap_or(most);
+    let waiting_max = bound("OTEL_BSP_MAX_QUEUE_SIZE", WAITING_MAX);
+    let batch_max = bound("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH_MAX);
+    let config = BatchConfigBuilder::default().with_max_queue_size(waiting_max).with_max_export_batch_size(batch_max);
+    (waiting_max, config.build())
 }
 
 /// Counts spans as they come out of the exporter, well or not.
@@ -137,7 +147,9 @@ impl SpanProcessor for Outlet {
     }
 
     fn shutdown_with_timeout(&self, timeout: std::time::Duration) -> OTelSdkResult {
-        self.0.batches.shutdown_with_timeout(timeout)
+        let ended = self.0.batches.shutdown_with_timeout(timeout);
+        self.0.journal.iter().for_each(|journal| journal.end());
+        ended
     }
 
     // The resource was set before it was shared.
@@ -193,5 +205,16 @@ mod tests {
             sent += spans;
         }
         assert_eq!((sent, waiting.load(Ordering::Relaxed)), (ROOM, 0), "what found room is sent");
+    }
+
+    #[test]
+    fn a_message_has_few_spans_unless_the_environment_says_otherwise() {
+        for (said, most) in [(None, BATCH_MAX), (Some("0"), BATCH_MAX), (Some("300"), 300)] {
+            let said = |name| said.filter(|_| name == "OTEL_BSP_MAX_EXPORT_BATCH_SIZE").map(str::to_owned);
+            let (waiting_max, config) = bounds(said);
+            assert_eq!(waiting_max, WAITING_MAX);
+            let config = format!("{config:?}");
+            assert!(config.contains(&format!("max_export_batch_size: {most},")), "{config}");
+        }
     }
 }

@@ -1,3 +1,5 @@
+use std::{io::Write, sync::Arc};
+
 use opentelemetry::{Context, trace::Tracer as _};
 use opentelemetry::{
     KeyValue,
@@ -110,4 +112,136 @@ fn what_is_not_recorded_is_not_kept() {
     journal.begun(&tracer.build_with_context(tracer.span_builder("unseen"), &nobody));
     drop(journal);
     assert!(next_life(directory.path()).1.is_empty());
+}
+
+/// A file in memory that counts how often it is emptied, and takes no more than fits.
+#[derive(Debug, Clone, Default)]
+struct Memory(Arc<Mutex<Content>>);
+
+#[derive(Debug, Default)]
+struct Content {
+    bytes: Vec<u8>,
+    emptied: usize,
+    room: Option<usize>,
+    /// What was taken cannot be taken away.
+    stuck: bool,
+}
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut content = self.0.lock().unwrap();
+        let fits = content.room.map_or(bytes.len(), |room| bytes.len().min(room - content.bytes.len()));
+        content.bytes.extend(&bytes[..fits]);
+        // A full disk takes half a record, and only then says so.
+        if fits == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(fits) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Disk for Memory {
+    fn cut(&mut self, bytes: usize) -> io::Result<()> {
+        let mut content = self.0.lock().unwrap();
+        if content.stuck {
+            return Err(io::ErrorKind::Other.into());
+        }
+        content.emptied += usize::from(bytes == 0);
+        content.bytes.truncate(bytes);
+        Ok(())
+    }
+}
+
+impl Memory {
+    /// What a next life would be told, by name.
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> =
+            read(&self.0.lock().unwrap().bytes).iter().map(|span| span.name.clone().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn however_large_open_spans_are_the_file_is_seldom_written_anew() {
+    let (memory, provider) = (Memory::default(), SdkTracerProvider::default());
+    let journal = Journal::new(Box::new(memory.clone()));
+    for _ in 0..2_000 {
+        let mut large = data(&open_span(&provider, "large"));
+        large.attributes.push(KeyValue::new("text", "x".repeat(8 << 10)));
+        journal.keep(BEGUN, large);
+    }
+    let kept = journal.book.lock().unwrap().kept.len();
+    assert!((200..2_000).contains(&kept), "as many as have room: {kept}");
+
+    let (mut passed, before) = (0, memory.0.lock().unwrap().emptied);
+    for _ in 0..20_000 {
+        let span = data(&open_span(&provider, "passes"));
+        let bytes = || memory.0.lock().unwrap().bytes.len();
+        let length = bytes();
+        journal.ended(&span);
+        journal.gone([id(&span)].into_iter());
+        passed += bytes().saturating_sub(length);
+    }
+    let anew = memory.0.lock().unwrap().emptied - before;
+    assert!(anew <= 1 + passed / (BYTES_MAX / 2), "{anew} times for {passed} bytes");
+    assert!(memory.0.lock().unwrap().bytes.len() <= BYTES_MAX);
+    assert_eq!(memory.names().len(), kept, "those that are open are still kept");
+}
+
+#[test]
+fn half_a_record_on_a_full_disk_hides_none_that_comes_later() {
+    for stuck in [false, true] {
+        let (memory, provider) = (Memory::default(), SdkTracerProvider::default());
+        let journal = Journal::new(Box::new(memory.clone()));
+        journal.begun(&open_span(&provider, "before"));
+        {
+            let mut content = memory.0.lock().unwrap();
+            (content.room, content.stuck) = (Some(content.bytes.len() + 20), stuck);
+        }
+        journal.begun(&open_span(&provider, "without room"));
+        assert_eq!(memory.names(), ["before"]);
+        {
+            let mut content = memory.0.lock().unwrap();
+            (content.room, content.stuck) = (None, false);
+        }
+        journal.begun(&open_span(&provider, "later"));
+        let told = memory.names();
+        assert!(told.starts_with(&["before".into(), "later".into()]), "stuck: {stuck}: {told:?}");
+    }
+}
+
+#[test]
+fn a_process_that_ends_in_order_leaves_an_empty_file() {
+    let (directory, provider) = (tempfile::tempdir().expect("a directory"), SdkTracerProvider::default());
+    let (journal, _) = next_life(directory.path());
+    let span = data(&open_span(&provider, "exported"));
+    journal.ended(&span);
+    journal.gone([id(&span)].into_iter());
+    let path = directory.path().join("test-spans-0");
+    assert!(fs::metadata(&path).unwrap().len() > 0, "it was written");
+    journal.end();
+    assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+
+    journal.begun(&open_span(&provider, "never ended"));
+    journal.end();
+    drop(journal);
+    assert_eq!(next_life(directory.path()).1.len(), 1, "what could not be exported is told all the same");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("test-spans-0");
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let _earlier = next_life(directory.path());
+    let _new = next_life(directory.path());
+    for number in 0..2 {
+        let path = directory.path().join(format!("test-spans-{number}"));
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 }
