@@ -25,6 +25,16 @@ async fn a_submission_reaches_the_queue_as_the_caller_wrote_it() {
 }
 
 #[tokio::test]
+async fn a_traceparent_with_more_behind_it_goes_on_without() {
+    let harness = Harness::start(Mode::Accept).await;
+    let plain = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut request = tonic::Request::new(submit(spec("mail", "key")));
+    request.metadata_mut().insert("traceparent", format!("{plain}-{}", "x".repeat(1_000)).parse().expect("ASCII"));
+    harness.invocations(None).submit_invocation(request).await.expect("accepted");
+    assert_eq!(harness.queue.submissions()[0].traceparent, plain);
+}
+
+#[tokio::test]
 async fn the_same_key_is_the_same_invocation() {
     let harness = Harness::start(Mode::Accept).await;
     let mut client = harness.invocations(None);

@@ -39,9 +39,9 @@ pub(super) fn read(
     })
 }
 
-/// The trace that a message names, where it does so well.
-pub(super) fn traceparent(meta: &RequestMetaObject) -> Option<&str> {
-    meta.get_traceparent().filter(|text| traceparent::parse(text).is_some())
+/// The trace that a message names, where it does so well; what else it writes there goes no further.
+pub(super) fn traceparent(meta: &RequestMetaObject) -> Option<String> {
+    meta.get_traceparent().and_then(traceparent::parse).map(|named| traceparent::format(&named))
 }
 
 fn number(meta: &RequestMetaObject, key: &str) -> Result<Option<u32>, Error> {
@@ -110,7 +110,9 @@ mod tests {
     #[test]
     fn only_a_real_traceparent_counts() {
         let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(traceparent(&meta(json!({"traceparent": good}))), Some(good));
+        for given in [good.to_owned(), format!("{good}-{}", "x".repeat(8_000))] {
+            assert_eq!(traceparent(&meta(json!({"traceparent": given}))).as_deref(), Some(good));
+        }
         assert_eq!(traceparent(&meta(json!({"traceparent": "x"}))), None);
     }
 }

@@ -40,6 +40,7 @@ impl Handler {
         let passage = Passage::of(context)?;
         let tool = params.name.to_string();
         let named = call::traceparent(&context.meta);
+        let named = named.as_deref();
         let span = span(passage, &tool, named, context);
         let call = call::read(&passage.caller, params, &context.meta)?;
         // On the heap: the library's own futures are large enough for a thread's stack.
