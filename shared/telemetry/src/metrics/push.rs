@@ -7,10 +7,11 @@ use metrics::{Unit, counter, describe_counter};
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::{ExportMetricsServiceRequest, metrics_service_client::MetricsServiceClient},
     common::v1::InstrumentationScope,
-    metrics::v1::{Metric, ResourceMetrics, ScopeMetrics, metric::Data},
+    metrics::v1::{Gauge, Histogram, Metric, ResourceMetrics, ScopeMetrics, Sum, metric::Data},
     resource::v1::Resource as WireResource,
 };
 use opentelemetry_sdk::Resource;
+use prost::Message;
 use tokio::{
     sync::oneshot,
     task::JoinHandle,
@@ -26,8 +27,8 @@ use super::{
 
 /// The last push may keep a process from ending for so long.
 const LAST_WITHIN: Duration = Duration::from_secs(2);
-/// Series in one message: collectors take 4 MiB, and a histogram is half a kilobyte.
-const SERIES_MAX: usize = 2_000;
+/// The metrics in one message. Collectors take 4 MiB: there is room left for what stands around them.
+const BYTES_MAX: usize = 3 << 20;
 
 pub(super) fn describe() {
     describe_counter!(
@@ -117,10 +118,12 @@ impl Push {
         let metrics = otlp::metrics(&self.shown.page(), &self.shown.units, times);
         let within = self.timeout;
         let all = async {
+            let mut outcome = Ok(());
             for metrics in messages(metrics) {
-                self.send_one(metrics).await?;
+                // What is wrong with one need not be wrong with the others.
+                outcome = outcome.and(self.send_one(metrics).await);
             }
-            Ok(())
+            outcome
         };
         timeout(within, all).await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")))
     }
@@ -140,29 +143,53 @@ impl Push {
     }
 }
 
-/// Metrics in messages of a bounded size. A metric is not divided: how many series it has is bounded where it is counted.
+/// Metrics in messages of a bounded size, those with many series in several.
 fn messages(metrics: Vec<Metric>) -> Vec<Vec<Metric>> {
-    let mut messages = vec![Vec::new()];
-    let mut series = 0;
-    for metric in metrics {
-        let more = series_of(&metric);
-        if series > 0 && series + more > SERIES_MAX {
-            messages.push(Vec::new());
-            series = 0;
-        }
-        series += more;
-        messages.last_mut().expect("there is one from the start").push(metric);
-    }
-    messages
+    batches(metrics.into_iter().flat_map(parts).collect())
 }
 
-fn series_of(metric: &Metric) -> usize {
-    match &metric.data {
-        Some(Data::Sum(sum)) => sum.data_points.len(),
-        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
-        Some(Data::Histogram(histogram)) => histogram.data_points.len(),
-        _ => 0,
+/// A metric with so many of its series each time as one message holds.
+fn parts(metric: Metric) -> Vec<Metric> {
+    let Metric { name, description, unit, metadata, data } = metric;
+    let data: Vec<Option<Data>> = match data {
+        Some(Data::Sum(Sum { data_points, aggregation_temporality, is_monotonic })) => batches(data_points)
+            .into_iter()
+            .map(|data_points| Some(Data::Sum(Sum { data_points, aggregation_temporality, is_monotonic })))
+            .collect(),
+        Some(Data::Gauge(Gauge { data_points })) => {
+            batches(data_points).into_iter().map(|data_points| Some(Data::Gauge(Gauge { data_points }))).collect()
+        }
+        Some(Data::Histogram(Histogram { data_points, aggregation_temporality })) => batches(data_points)
+            .into_iter()
+            .map(|data_points| Some(Data::Histogram(Histogram { data_points, aggregation_temporality })))
+            .collect(),
+        data => vec![data],
+    };
+    let part = |data| Metric {
+        name: name.clone(),
+        description: description.clone(),
+        unit: unit.clone(),
+        metadata: metadata.clone(),
+        data,
+    };
+    data.into_iter().map(part).collect()
+}
+
+/// All of these in their order, in lists of a bounded size; one that is larger stands alone.
+fn batches<T: Message>(all: Vec<T>) -> Vec<Vec<T>> {
+    let (mut batches, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for one in all {
+        // Before each stand its kind and its length.
+        let more = one.encoded_len() + 6;
+        if bytes + more > BYTES_MAX && !batch.is_empty() {
+            batches.push(std::mem::take(&mut batch));
+            bytes = 0;
+        }
+        bytes += more;
+        batch.push(one);
     }
+    batches.push(batch);
+    batches
 }
 
 #[cfg(test)]

@@ -1,7 +1,21 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
 use ::metrics::{counter, with_local_recorder};
-use opentelemetry_proto::tonic::metrics::v1::{Gauge, NumberDataPoint};
+use opentelemetry_proto::tonic::{
+    collector::metrics::v1::{
+        ExportMetricsServiceResponse,
+        metrics_service_server::{MetricsService, MetricsServiceServer},
+    },
+    metrics::v1::NumberDataPoint,
+};
 use tokio::net::TcpListener;
-use tonic::transport::Endpoint;
+use tonic::{
+    Response,
+    transport::{Endpoint, Server, server::TcpIncoming},
+};
 
 use super::*;
 use crate::metrics::recorder;
@@ -32,18 +46,92 @@ async fn a_collector_that_never_answers_does_not_keep_a_process_from_ending() {
     assert!(asked.elapsed() <= LAST_WITHIN + Duration::from_millis(10), "{:?}", asked.elapsed());
 }
 
-#[test]
-fn messages_are_bounded_and_hold_every_metric_once() {
-    let metric = |series: usize| {
-        let data_points = vec![NumberDataPoint::default(); series];
-        Metric { name: series.to_string(), data: Some(Data::Gauge(Gauge { data_points })), ..Metric::default() }
-    };
-    let series = [1_500, 400, 200, 1_900, 5_000, 1, 0, 1_999];
-    let messages = messages(series.map(metric).to_vec());
-    let of = |message: &Vec<Metric>| message.iter().map(series_of).collect::<Vec<_>>();
-    assert_eq!(messages.iter().map(of).collect::<Vec<_>>().concat(), series);
-    for message in &messages {
-        assert!(message.len() == 1 || of(message).iter().sum::<usize>() <= SERIES_MAX, "{:?}", of(message));
+/// A collector that takes no more in one message than they all do, and refuses the first few.
+#[derive(Debug, Clone, Default)]
+struct Desk {
+    refuses: Arc<AtomicUsize>,
+    taken: Arc<AtomicUsize>,
+}
+
+#[tonic::async_trait]
+impl MetricsService for Desk {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        if self.refuses.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+            return Err(Status::invalid_argument("not this"));
+        }
+        let resources = request.into_inner().resource_metrics;
+        let metrics = resources.iter().flat_map(|of| &of.scope_metrics).flat_map(|of| &of.metrics);
+        self.taken.fetch_add(metrics.map(series_of).sum(), Relaxed);
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
-    assert_eq!(messages.len(), 5, "and no more messages than that takes");
+}
+
+fn series_of(metric: &Metric) -> usize {
+    match &metric.data {
+        Some(Data::Sum(sum)) => sum.data_points.len(),
+        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
+        Some(Data::Histogram(histogram)) => histogram.data_points.len(),
+        _ => 0,
+    }
+}
+
+#[tokio::test]
+async fn a_metric_larger_than_a_message_is_pushed_in_parts_and_a_refused_part_keeps_back_no_other() {
+    const SERIES: usize = 12_000;
+    let (recorder, shown) = recorder().expect("the bounds are some");
+    with_local_recorder(&recorder, || {
+        for number in 0..SERIES {
+            counter!("a_total", "of" => format!("{number:0500}")).increment(1);
+        }
+        counter!("b_total").increment(1);
+    });
+    let desk = Desk::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let settings = settings(listener.local_addr().expect("it is bound"));
+    let server = Server::builder().add_service(MetricsServiceServer::new(desk.clone()));
+    let server = tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+    let mut push = Push {
+        shown,
+        resource: WireResource::default(),
+        client: MetricsServiceClient::new(settings.endpoint.connect_lazy()),
+        headers: MetadataMap::new(),
+        timeout: Duration::from_secs(120),
+        fails: false,
+    };
+    assert!(push.once().await, "each part is small enough");
+    let all = desk.taken.swap(0, Relaxed);
+    assert!(all > SERIES, "{all}");
+
+    desk.refuses.store(1, Relaxed);
+    assert!(!push.once().await, "a part was refused");
+    let taken = desk.taken.load(Relaxed);
+    assert!(taken > 0 && taken < all, "the others came: {taken} of {all}");
+    server.abort();
+}
+
+#[test]
+fn messages_are_bounded_and_hold_every_series_once() {
+    let point = |bytes: usize| NumberDataPoint {
+        attributes: vec![otlp::text("of", "x".repeat(bytes))],
+        ..NumberDataPoint::default()
+    };
+    let metric = |(name, points, bytes): (&str, usize, usize)| {
+        let data_points = vec![point(bytes); points];
+        Metric { name: name.into(), data: Some(Data::Gauge(Gauge { data_points })), ..Metric::default() }
+    };
+    let metrics =
+        [("a", 2, 1 << 20), ("b", 20, 1 << 20), ("c", 9_000, 1_000), ("d", 0, 0), ("e", 1, 9 << 20), ("f", 1, 9)];
+    let messages = messages(metrics.map(metric).to_vec());
+    for (name, points, _) in metrics {
+        let parts = messages.iter().flatten().filter(|part| part.name == name);
+        assert_eq!(parts.map(series_of).sum::<usize>(), points, "{name}");
+    }
+    for message in &messages {
+        let bytes: usize = message.iter().map(Message::encoded_len).sum();
+        assert!(bytes < 4 << 20 || message.len() == 1 && message[0].name == "e", "{bytes}");
+    }
+    assert_eq!(messages.len(), 1 + 10 + 4 + 1, "and no more messages than that takes");
 }
