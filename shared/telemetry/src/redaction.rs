@@ -2,7 +2,8 @@
 //! `trace_content`; then all but what `redact` names. A rule that begins with `/` is a JSON pointer into arguments and results; any other is a name of
 //! fields, at whatever depth and in whatever case. JSON inside of a string is looked through too, for servers pack their
 //! results so. What is not JSON cannot be looked through: where there are rules, a content that is none is left out; and where
-//! there are names, so is a string within JSON that is a block of an MCP server, broken JSON, or has such a name in it.
+//! there are names, so is a string within JSON that is a block of an MCP server, what a tool was asked or answered within a
+//! conversation, broken JSON, or has such a name in it.
 
 use serde_json::Value;
 
@@ -59,10 +60,16 @@ impl Redaction {
             Value::Object(fields) => {
                 // A text block, or the contents of a resource.
                 let is_block = fields.contains_key("uri") || fields.get("type").is_some_and(|kind| kind == "text");
+                // A tool's part of a conversation, in the words of OpenTelemetry's conventions.
+                let of_tool = match fields.get("type").and_then(Value::as_str) {
+                    Some("tool_call_response") => Some("response"),
+                    Some("tool_call") => Some("arguments"),
+                    _ => None,
+                };
                 for (name, value) in fields {
                     match value {
                         _ if self.names.contains(&name.to_lowercase()) => *value = REDACTED.into(),
-                        Value::String(text) => self.unpack(text, is_block && name == "text"),
+                        Value::String(text) => self.unpack(text, is_block && name == "text" || of_tool == Some(name)),
                         _ => self.look_through(value),
                     }
                 }
@@ -175,6 +182,19 @@ mod tests {
         assert!(!text.contains("cana"), "{text}");
         assert!(text.matches("seen").count() == 2 && text.contains("\"note\":\"seen too\""), "{text}");
         assert_eq!(redacted(&["/none"], &content), content, "a pointer says itself what it means");
+    }
+
+    #[test]
+    fn what_a_tool_was_asked_or_answered_in_plain_words_is_left_out_where_there_are_names() {
+        let parts = serde_json::json!([
+            {"type": "tool_call", "name": "look", "arguments": "canary"},
+            {"type": "tool_call_response", "id": "c1", "response": "It is canary."},
+            {"type": "tool_call_response", "id": "c2", "response": "{\"password\":\"canary\",\"seen\":1}"},
+            {"type": "text", "content": "Said by a person: seen"},
+        ])
+        .to_string();
+        let text = redacted(&["password"], &parts);
+        assert!(!text.contains("canary") && text.matches("seen").count() == 2, "{text}");
     }
 
     #[test]

@@ -34,7 +34,8 @@ pub(super) fn said(span: &Span, redaction: Option<&Redaction>, answer: &Answer) 
 fn message(message: &Value) -> Value {
     let role = message["role"].as_str().unwrap_or_default();
     let content = &message["content"];
-    if role == "tool" {
+    // A function is what a tool was called before.
+    if role == "tool" || role == "function" {
         let response = json!({"type": "tool_call_response", "id": message["tool_call_id"], "response": content});
         return json!({"role": role, "parts": [response]});
     }
@@ -82,6 +83,7 @@ mod tests {
                 {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{\"at\":1}"}},
             ]},
             {"role": "tool", "tool_call_id": "c1", "content": "seen"},
+            {"role": "function", "name": "look", "content": "seen"},
         ]);
         let told: Vec<_> = asked.as_array().expect("messages").iter().map(message).collect();
         assert_eq!(
@@ -91,6 +93,7 @@ mod tests {
                 {"role": "user", "parts": [{"type": "text", "content": "Look!"}, {"type": "image_url"}]},
                 {"role": "assistant", "parts": [{"type": "tool_call", "id": "c1", "name": "look", "arguments": {"at": 1}}]},
                 {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "seen"}]},
+                {"role": "function", "parts": [{"type": "tool_call_response", "id": null, "response": "seen"}]},
             ])
         );
     }
