@@ -18,7 +18,6 @@ use std::sync::Arc;
 use holdfast_config::Invalid;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use tracing::Instrument as _;
 
 use self::offer::Offers;
 use self::server::Server;
@@ -53,8 +52,8 @@ impl Discovery {
             let place = place(name, server, egress).map_err(invalid)?;
             let offers = Offers::new(name, server, config.tool_proxy.clone(), Arc::clone(circuits));
             let server = Server::new(name, server, place, offers, Arc::clone(catalog));
-            let span = tracing::info_span!(parent: None, "mcp_server", server = name);
-            duties.spawn(server.run(stop.clone()).instrument(span));
+            // Without a span: one that lasts as long as the process is told by nobody who is killed, and its trace never ends.
+            duties.spawn(server.run(stop.clone()));
         }
         Ok(Self { duties, _stop: stop.clone().drop_guard(), stop })
     }

@@ -89,17 +89,25 @@ impl IdGenerator for Ids {
     }
 }
 
+/// The MCP library: its spans last as long as its sessions, and what it tells has all in it that is said there.
+const NOT_OURS: &str = "rmcp";
+
 /// Keeps the spans of what is not recorded from being made.
 #[derive(Debug)]
 pub(crate) struct Recorded;
 
+/// Whether this is ever for traces.
+fn is_for_traces(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= LevelFilter::INFO && metadata.target().split("::").next() != Some(NOT_OURS)
+}
+
 impl<S: Subscriber> Filter<S> for Recorded {
     fn enabled(&self, metadata: &Metadata<'_>, _: &LayerContext<'_, S>) -> bool {
-        *metadata.level() <= LevelFilter::INFO && standing::is_recorded()
+        is_for_traces(metadata) && standing::is_recorded()
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if *metadata.level() <= LevelFilter::INFO { Interest::sometimes() } else { Interest::never() }
+        if is_for_traces(metadata) { Interest::sometimes() } else { Interest::never() }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -109,6 +117,8 @@ impl<S: Subscriber> Filter<S> for Recorded {
 
 #[cfg(test)]
 mod tests {
+    use tracing_subscriber::{Layer as _, layer::SubscriberExt as _};
+
     use super::*;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0";
@@ -132,6 +142,15 @@ mod tests {
         let (ids, sampler) = (RandomIdGenerator::default(), sampler(0.25));
         let recorded = (0..10_000).filter(|_| decide(&sampler, None, ids.new_trace_id())).count();
         assert!((2_000..3_000).contains(&recorded), "{recorded} of 10,000");
+    }
+
+    #[test]
+    fn spans_of_the_mcp_library_are_never_made_and_ours_are() {
+        let traces = tracing_subscriber::fmt::layer().with_filter(Recorded);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(traces), || {
+            assert!(tracing::info_span!(target: "rmcp::service", "serve_inner").is_disabled());
+            assert!(!tracing::info_span!("ours").is_disabled());
+        });
     }
 
     #[test]
