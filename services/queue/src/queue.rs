@@ -75,6 +75,8 @@ const LATE: u32 = 3;
 const SETTLE_MAX: Duration = Duration::from_secs(2);
 /// Reads for the sake of a trace, at once.
 const TELLING_MAX: usize = 8;
+/// Attempts that wait to be told once more.
+const TELLING_AGAIN_MAX: usize = 1_024;
 
 /// The queue. Clones are handles of the same one.
 #[derive(Clone)]
@@ -101,6 +103,7 @@ pub(crate) struct Shared {
     keys_since: AtomicI64,
     /// Places to read what a span needs that is not in memory.
     telling: Arc<Semaphore>,
+    telling_again: Arc<Semaphore>,
 }
 
 impl Queue {
@@ -174,6 +177,7 @@ impl Queue {
             together: Together::new(),
             keys_since: AtomicI64::new(i64::MIN),
             telling: Arc::new(Semaphore::new(TELLING_MAX)),
+            telling_again: Arc::new(Semaphore::new(TELLING_AGAIN_MAX)),
         });
         if shared.store.shared().is_some() {
             shared.count_first().await;

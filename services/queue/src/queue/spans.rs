@@ -205,9 +205,11 @@ impl Shared {
         if !apart::is_wanted() {
             return;
         }
+        // Whoever keeps on asking must not pile up reads; and what finds no room was most likely told the first time.
+        let Ok(room) = Arc::clone(&self.telling_again).try_acquire_owned() else { return };
         let (store, telling) = (Arc::clone(&self.store), Arc::clone(&self.telling));
         tokio::spawn(async move {
-            let _place = telling.acquire_owned().await;
+            let (_room, _place) = (room, telling.acquire_owned().await);
             if let Ok(Some(record)) = store.get(id, None, false).await
                 && let Some(over) = Over::last_of(&record)
             {
