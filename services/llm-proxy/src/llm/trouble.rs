@@ -111,7 +111,9 @@ impl Passed {
         match failure {
             Failure::NoModel { .. } => Self::new(Reason::NoModel, Duration::ZERO, why),
             Failure::ContextLength { .. } => Self::new(Reason::Context, Duration::ZERO, why),
-            Failure::Doubtful { .. } | Failure::ForbiddenToAll { .. } => Self::new(Reason::Forbidden, Duration::ZERO, why),
+            Failure::Doubtful { .. } | Failure::ForbiddenToAll { .. } => {
+                Self::new(Reason::Forbidden, Duration::ZERO, why)
+            }
             Failure::Untranslatable { field, .. } => {
                 Self { field: Some(field.clone()), ..Self::new(Reason::Protocol, Duration::ZERO, why) }
             }

@@ -7,6 +7,7 @@ use holdfast_simulator::Limits;
 use crate::{
     harness::{PATIENCE, provider, say_within},
     process::Proxy,
+    tls::secured,
 };
 
 fn toml(base_url: &str, directory: &Path) -> String {
@@ -47,4 +48,20 @@ async fn a_provider_out_there_is_asked_through_the_proxy() {
     let proxy = Proxy::start_under(directory.path(), &provider, &toml, &environment).await;
     let answer = say_within(&proxy.client, "hi", PATIENCE).await.expect("through the proxy");
     assert_eq!(answer.deployment, "p/simulated-model");
+}
+
+#[tokio::test]
+async fn a_provider_without_tls_is_asked_through_a_proxy_with_it() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (url, pem, stop) = secured(directory.path(), "localhost").await;
+    let trusted = directory.path().join("trusted.pem");
+    std::fs::write(&trusted, pem).expect("the certificate is written");
+    let (url, trusted) = (url.trim_end_matches("/v1"), trusted.display().to_string());
+    let environment = [("HTTP_PROXY", url), ("http_proxy", url), ("SSL_CERT_FILE", &*trusted)];
+    let toml = toml("http://provider.invalid/v1", directory.path());
+    let nobody = provider(&[]).await;
+    let proxy = Proxy::start_under(directory.path(), &nobody, &toml, &environment).await;
+    let answer = say_within(&proxy.client, "hi", PATIENCE).await.expect("through the proxy");
+    assert_eq!(answer.deployment, "p/simulated-model");
+    stop.cancel();
 }

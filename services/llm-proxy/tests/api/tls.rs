@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A simulated provider on https, under this name; its authority's certificate.
-async fn secured(directory: &std::path::Path, name: &str) -> (String, String, Stop) {
+pub async fn secured(directory: &std::path::Path, name: &str) -> (String, String, Stop) {
     let certified = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
     let pem = certified.cert.pem();
     let mut common = Common::default();

@@ -59,7 +59,8 @@ impl Connector {
     /// # Errors
     /// A sentence for the user: the authority cannot be used, or this machine trusts none.
     pub(super) fn new(settings: &Settings, direct: bool) -> Result<Self, String> {
-        let tls = Arc::new(trust(settings)?);
+        let proxies = (!direct).then(|| Arc::new(Matcher::from_env()));
+        let tls = Arc::new(trust(settings, proxies.as_deref())?);
         let mut straight = HttpConnector::new();
         straight.enforce_http(false);
         straight.set_nodelay(true);
@@ -69,7 +70,6 @@ impl Connector {
         straight.set_keepalive_retries(Some(SIGNS_MAX));
         #[cfg(target_os = "linux")]
         straight.set_tcp_user_timeout(Some(UNANSWERED_MAX));
-        let proxies = (!direct).then(|| Arc::new(Matcher::from_env()));
         let to_proxy = HttpsConnector::from((straight.clone(), Arc::clone(&tls)));
         let way = Way { straight, to_proxy, proxies: proxies.clone() };
         Ok(Self { secured: HttpsConnector::from((way, tls)), proxies, timeout: settings.connect_timeout })
@@ -128,7 +128,7 @@ impl Service<Uri> for Way {
 }
 
 /// Whom we trust: what this machine does, and the authority that is configured.
-fn trust(settings: &Settings) -> Result<ClientConfig, String> {
+fn trust(settings: &Settings, proxies: Option<&Matcher>) -> Result<ClientConfig, String> {
     let unusable = |error: rustls::Error| format!("cannot be used: {error}");
     // One cryptography for the process; who was first is as good as we are.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -136,7 +136,10 @@ fn trust(settings: &Settings) -> Result<ClientConfig, String> {
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(unusable)?;
-    if settings.base_url.starts_with("http://") {
+    let to: Uri = settings.base_url.parse().unwrap_or_default();
+    let proxy = proxies.and_then(|proxies| proxies.intercept(&to));
+    let over_tls = |to: &Uri| to.scheme() == Some(&Scheme::HTTPS);
+    if settings.base_url.starts_with("http://") && !proxy.is_some_and(|proxy| over_tls(proxy.uri())) {
         // No authority is needed, and a machine without any must still be able to start.
         return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
     }
