@@ -5,7 +5,7 @@ mod keeper;
 use std::time::{Duration, SystemTime};
 
 use holdfast_proto::state::v1 as pb;
-use holdfast_rpc::{id, time};
+use holdfast_rpc::{id, time, trace};
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
@@ -148,7 +148,12 @@ impl State {
             keeper.renew(ttl).await?;
         }
         let (end, ended) = oneshot::channel();
-        let keeper = tokio::spawn(keeper.keep(sent, ended));
+        let kept = keeper.keep(sent, ended);
+        // What the keeper asks for belongs to the trace that the lock was taken in, and not below a span that ends before it.
+        let keeper = match trace::outgoing() {
+            Some(above) => tokio::spawn(trace::firm_scope(above, kept)),
+            None => tokio::spawn(kept),
+        };
         Ok(Lock { guard, standing: watched, end: Some(end), keeper: Some(keeper) })
     }
 

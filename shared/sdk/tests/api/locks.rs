@@ -7,11 +7,18 @@ use std::{
 };
 
 use futures::future::join_all;
-use holdfast_sdk::state::{Deletion, LockRequest, Precondition, State, Write};
+use holdfast_rpc::trace;
+use holdfast_sdk::{
+    Client,
+    state::{Deletion, LockRequest, Precondition, State, Write},
+};
 use holdfast_testkit::Fault;
 use tokio::time::timeout;
 
-use crate::served::{Served, address, number};
+use crate::{
+    served::{Served, address, number},
+    standin::Mesh,
+};
 
 const SOON: Duration = Duration::from_secs(15);
 const LONG: Duration = Duration::from_secs(60);
@@ -147,4 +154,14 @@ async fn a_place_in_line_outlives_a_broken_connection() {
     held.release().await.expect("reachable");
     let lock = timeout(SOON, waiting).await.expect("in time").expect("no panic").expect("it is next");
     assert!(lock.is_held());
+}
+
+#[tokio::test]
+async fn what_keeps_a_lock_stands_in_the_trace_that_it_was_taken_in() {
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mesh = Mesh::start().await;
+    let state = Client::connect(&mesh.url(), "").expect("well-formed").state();
+    let lock = trace::scope(TRACE.into(), state.lock(request())).await.expect("free");
+    lock.release().await.expect("reachable");
+    assert_eq!(*mesh.state.given_back.lock(), [TRACE]);
 }

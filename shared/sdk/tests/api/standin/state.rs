@@ -25,6 +25,8 @@ pub struct State {
     /// Writes that were refused because the record had moved on.
     pub conflicts: AtomicU32,
     pub reads: AtomicU32,
+    /// The `traceparent` of each lock that was given back.
+    pub given_back: Mutex<Vec<String>>,
 }
 
 #[derive(Default)]
@@ -44,6 +46,7 @@ impl State {
             lose_answers: AtomicU32::new(0),
             conflicts: AtomicU32::new(0),
             reads: AtomicU32::new(0),
+            given_back: Mutex::default(),
         }
     }
 
@@ -174,7 +177,7 @@ impl StateService for State {
         &self,
         _: Request<pb::AcquireLockRequest>,
     ) -> Result<Response<pb::AcquireLockResponse>, Status> {
-        Err(Status::unimplemented("not in this test"))
+        Ok(Response::new(pb::AcquireLockResponse::default()))
     }
 
     async fn renew_lock(&self, _: Request<pb::RenewLockRequest>) -> Result<Response<pb::RenewLockResponse>, Status> {
@@ -183,9 +186,11 @@ impl StateService for State {
 
     async fn release_lock(
         &self,
-        _: Request<pb::ReleaseLockRequest>,
+        request: Request<pb::ReleaseLockRequest>,
     ) -> Result<Response<pb::ReleaseLockResponse>, Status> {
-        Err(Status::unimplemented("not in this test"))
+        let under = request.metadata().get("traceparent").map(|under| under.to_str().expect("ASCII"));
+        self.given_back.lock().push(under.unwrap_or_default().to_owned());
+        Ok(Response::new(pb::ReleaseLockResponse::default()))
     }
 
     async fn list_locks(&self, _: Request<pb::ListLocksRequest>) -> Result<Response<pb::ListLocksResponse>, Status> {
