@@ -117,7 +117,8 @@ impl Metrics {
     }
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+/// The sources below a folder.
+pub fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

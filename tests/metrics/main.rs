@@ -1,5 +1,7 @@
-//! What is told of the metrics, in tables, dashboards and alerts, is what the code has.
+//! What is told of the metrics, in tables, dashboards and alerts, is what the code has; and so are the attributes of spans by
+//! which a collector keeps traces.
 
+mod attributes;
 mod code;
 mod process;
 mod told;
@@ -100,4 +102,15 @@ fn dashboards_and_alerts_ask_for_metrics_and_labels_that_there_are() {
         }
     }
     assert!(asked > 50, "the questions were found: {asked}");
+}
+
+#[test]
+fn the_collector_asks_for_attributes_that_there_are_and_for_every_fallback() {
+    let (asked, told) = (attributes::asked(&root()), attributes::told(&root()));
+    assert!(asked.len() > 3 && told.len() > 20, "they were found: {asked:?} {told:?}");
+    let strange: Vec<_> = asked.difference(&told).collect();
+    assert!(strange.is_empty(), "no span has {strange:?}");
+    let fallbacks = told.iter().filter(|name| name.starts_with("holdfast.") && name.ends_with(".fallback"));
+    let unasked: Vec<_> = fallbacks.filter(|name| !asked.contains(*name)).collect();
+    assert!(unasked.is_empty(), "traces with {unasked:?} are not kept");
 }
