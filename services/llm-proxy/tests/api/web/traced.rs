@@ -1,10 +1,11 @@
 //! What traces show of conversations.
 
-use holdfast_simulator::Limits;
+use holdfast_config::Span;
+use holdfast_simulator::{Faults, Limits, Of};
 use serde_json::json;
 
 use super::keys::Said;
-use crate::harness::{Harness, one_key, provider, said};
+use crate::harness::{Harness, PATIENCE, one_key, provider, said};
 
 /// Nobody shall read it.
 const CANARY: &str = "canary-4711";
@@ -37,4 +38,20 @@ async fn content_that_is_asked_for_is_in_the_span_without_what_is_to_be_left_out
         assert!(said.contains(field), "{field} is wanted: {said}");
     }
     assert!(!said.contains(CANARY), "{said}");
+}
+
+#[tokio::test]
+async fn a_wait_in_line_has_a_span_of_its_own_and_a_call_that_waits_for_nobody_has_not() {
+    let (listened, _listening) = Said::listen();
+    let provider = provider(&[("simulated", Limits::default())]).await;
+    let harness = Harness::start(one_key("concurrency = 1"), provider).await;
+    harness.say_within("hi", PATIENCE).await.expect("an answer");
+    assert!(!listened.text().contains("llm.wait"), "nobody was before it");
+
+    harness.provider.set_faults(Of::Provider, Faults { latency: Span::from_millis(100), ..Faults::default() });
+    let (one, other) = tokio::join!(harness.say_within("hi", PATIENCE), harness.say_within("hi", PATIENCE));
+    assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
+    let text = listened.text();
+    let ended = |line: &&str| line.contains("llm.wait{holdfast.deployment=") && line.contains("close");
+    assert!(text.lines().any(|line| ended(&line)), "{text}");
 }
