@@ -113,9 +113,12 @@ async fn ones_own_agents_are_played_on_simulated_ends_alone() {
     for side in [&document["off"], &document["on"]] {
         // 6,000 in eight hours for 20 s, and five times that for 30.
         assert_eq!(side["offered"], 4 + 31, "{}", brief(side));
-        assert!(side["tool_calls"].as_u64() >= side["offered"].as_u64(), "each asks its tool: {}", brief(side));
+        for unknown in ["lost_updates", "wrong_answers", "degraded", "wait_p99_ms", "state_write_timeouts"] {
+            assert!(side[unknown].is_null(), "nobody looked at {unknown}: {}", brief(side));
+        }
     }
     let on = &document["on"];
+    assert!(on["tool_calls"].as_u64() >= on["offered"].as_u64(), "each asks its tool: {}", brief(on));
     assert_eq!(on["succeeded"], on["offered"], "{}", brief(on));
     assert_eq!(on["provider_429"], 0, "{}", brief(on));
     let terms = document["terms"].to_string();

@@ -54,6 +54,29 @@ pub(crate) struct Hand<'a> {
     pub(crate) tools: Vec<(String, Value)>,
 }
 
+/// How the ends misbehave by themselves.
+#[derive(Debug)]
+pub(crate) struct Usual {
+    provider: Value,
+    tools: Vec<(String, Value)>,
+}
+
+impl Usual {
+    /// As the provider has it now, and as tools are set.
+    pub(crate) async fn of(ends: &Ends, tools: Vec<(String, Value)>) -> Result<Self, Error> {
+        Ok(Self { provider: ends.faults().await?, tools })
+    }
+
+    /// Makes everything as it was.
+    pub(crate) async fn give_back(&self, ends: &Ends) -> Result<(), Error> {
+        ends.set("faults", &self.provider).await?;
+        for (tool, faults) in &self.tools {
+            ends.set(&format!("tools/{tool}/faults"), faults).await?;
+        }
+        Ok(())
+    }
+}
+
 impl Hand<'_> {
     /// Takes everything away in its time, and gives it back.
     pub(crate) async fn play(&self, began: Instant, outages: &[Outage]) -> Result<(), Error> {

@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Answers hold a handful of numbers.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
-/// All callers of one side.
+/// Callers of one side who show the same key.
 #[derive(Debug, Clone)]
 pub(crate) struct Callers {
     channels: Arc<[Channel]>,
@@ -75,8 +75,9 @@ enum Tried {
 }
 
 impl Callers {
-    pub(crate) fn new(scenario: &Scenario, which: Which, place: &Place) -> Result<Self, Error> {
-        let key = Some(place.key.as_str()).filter(|key| !key.is_empty());
+    /// Those who show this key; an empty one is none.
+    pub(crate) fn new(scenario: &Scenario, which: Which, place: &Place, key: &str) -> Result<Self, Error> {
+        let key = Some(key).filter(|key| !key.is_empty());
         let channel = || Channel::connect("gateway", &place.gateway, key, None);
         let channels: Result<Vec<_>, _> = (0..CONNECTIONS).map(|_| channel()).collect();
         Ok(Self {
@@ -102,7 +103,7 @@ impl Callers {
     /// One invocation, to its end.
     pub(crate) async fn run(self, task: Task) -> Ended {
         let asked = Instant::now();
-        let mut case = Case { refusals: Vec::new(), is_away: false };
+        let mut case = Case { number: task.number, refusals: Vec::new(), is_away: false };
         let spec = self.spec(task, asked);
         let tried = timeout(self.deadline, case.persist(&self, spec, asked)).await;
         let end = match tried {
@@ -127,12 +128,15 @@ impl Callers {
         }
     }
 
-    async fn try_once(&self, spec: InvocationSpec, left: Duration) -> Tried {
+    async fn try_once(&self, number: u64, spec: InvocationSpec, left: Duration) -> Tried {
         let mut request = Request::new(RunInvocationRequest { spec: Some(spec) });
         request.set_timeout(left);
         let client = InvocationServiceClient::new(self.channel());
         match client.max_decoding_message_size(ANSWER_BYTES_MAX).run_invocation(request).await {
-            Ok(answer) => Tried::Ended(End::of(&answer.into_inner().invocation.unwrap_or_default(), self.is_own)),
+            Ok(answer) => {
+                let number = (!self.is_own).then_some(number);
+                Tried::Ended(End::of(&answer.into_inner().invocation.unwrap_or_default(), number))
+            }
             Err(status) => Tried::of(&status),
         }
     }
@@ -140,6 +144,7 @@ impl Callers {
 
 /// One invocation on its way.
 struct Case {
+    number: u64,
     refusals: Vec<(Instant, bool)>,
     /// Whether its caller is on the way back to a door that was shut.
     is_away: bool,
@@ -149,7 +154,7 @@ impl Case {
     async fn persist(&mut self, callers: &Callers, spec: InvocationSpec, asked: Instant) -> End {
         loop {
             let left = callers.deadline.saturating_sub(asked.elapsed());
-            let pause = match callers.try_once(spec.clone(), left).await {
+            let pause = match callers.try_once(self.number, spec.clone(), left).await {
                 Tried::Ended(end) => return end,
                 Tried::Refused(hint) => {
                     self.refusals.push((Instant::now(), hint.is_some()));
@@ -179,18 +184,17 @@ impl Tried {
 }
 
 impl End {
-    fn of(ended: &Invocation, is_own: bool) -> Self {
+    /// Somebody's own agents answer without a number, and what is right in their answers only their owner knows.
+    fn of(ended: &Invocation, number: Option<u64>) -> Self {
         if ended.state() != InvocationState::Succeeded {
             let reason = ended.failure.as_ref().map_or("FAILED", |failure| &failure.reason);
             return if reason == "DEADLINE_PASSED" { Self::Expired } else { Self::Failed(reason.to_owned()) };
         }
-        if is_own {
-            // What is right in it, only its owner knows.
-            return Self::Answered { degraded: false, misled: false };
-        }
+        let Some(asked) = number else { return Self::Answered { degraded: false, misled: false } };
         let result = ended.result.as_ref().map(|result| &*result.data).unwrap_or_default();
         match serde_json::from_slice::<Answer>(result) {
-            Ok(Answer { degraded, misled, .. }) => Self::Answered { degraded, misled },
+            Ok(Answer { number, degraded, misled }) if number == asked => Self::Answered { degraded, misled },
+            Ok(_) => Self::Failed("ANSWER_OF_ANOTHER".into()),
             Err(_) => Self::Failed("NO_ANSWER".into()),
         }
     }
@@ -212,14 +216,16 @@ mod tests {
     #[test]
     fn an_end_is_what_it_was_for_the_caller() {
         let answer = json!({"number": 1, "degraded": true, "misled": false}).to_string();
-        let of = |state, reason: &str, result: &str| End::of(&ended(state, reason, result), false);
+        let of = |state, reason: &str, result: &str| End::of(&ended(state, reason, result), Some(1));
         let answered = End::Answered { degraded: true, misled: false };
         assert_eq!(of(InvocationState::Succeeded, "", &answer), answered);
         assert_eq!(of(InvocationState::Succeeded, "", "{}"), End::Failed("NO_ANSWER".into()));
         assert_eq!(of(InvocationState::Dead, "MODEL_LIMITED", ""), End::Failed("MODEL_LIMITED".into()));
         assert_eq!(of(InvocationState::Failed, "DEADLINE_PASSED", ""), End::Expired);
         let own = End::Answered { degraded: false, misled: false };
-        assert_eq!(End::of(&ended(InvocationState::Succeeded, "", "Dear customer"), true), own);
+        assert_eq!(End::of(&ended(InvocationState::Succeeded, "", "Dear customer"), None), own);
+        let another = answer.replace("\"number\":1", "\"number\":2");
+        assert_eq!(of(InvocationState::Succeeded, "", &another), End::Failed("ANSWER_OF_ANOTHER".into()));
     }
 
     #[test]

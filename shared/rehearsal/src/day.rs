@@ -27,6 +27,8 @@ pub struct Terms {
 pub struct Day {
     /// When each invocation is asked for, in order.
     pub arrivals: Vec<Duration>,
+    /// By whose caller, by the tenant's number.
+    pub whose: Vec<usize>,
     /// The phases.
     pub phases: Vec<Mark>,
     /// What is away meanwhile.
@@ -42,33 +44,29 @@ impl Day {
     pub fn plan(scenario: &Scenario, terms: Terms) -> Self {
         let seed = terms.seed.unwrap_or(scenario.time.seed);
         let mut rng = SmallRng::seed_from_u64(seed);
-        let (mut arrivals, mut phases, mut begins) = (Vec::new(), Vec::new(), Duration::ZERO);
+        let (mut comes, mut phases, mut begins) = (Vec::new(), Vec::new(), Duration::ZERO);
         let mut outages = Vec::new();
         for phase in &scenario.phases {
             let length = scenario.pace().here(*phase.length);
-            let count = (a_day(scenario, phase, terms) * share(scenario, phase)).round() as u64;
-            let mut chances: Vec<f64> = (0..count).map(|_| rng.random()).collect();
-            chances.sort_by(f64::total_cmp);
             let place = |chance: f64| match phase.arrivals {
                 Arrivals::Even => chance,
                 Arrivals::Bursts => bursts::place(chance),
             };
-            arrivals.extend(chances.into_iter().map(|chance| begins + length.mul_f64(place(chance))));
+            for (tenant, pace) in scenario.paces(phase, terms).into_iter().enumerate() {
+                let count = (pace * share(scenario, phase)).round() as u64;
+                let chances = (0..count).map(|_| rng.random::<f64>());
+                comes.extend(chances.map(|chance| (begins + length.mul_f64(place(chance)), tenant)));
+            }
             let ends = begins + length;
             let (from_ms, until_ms) = (begins.as_millis() as u64, ends.as_millis() as u64);
             phases.push(Mark { from_ms, until_ms, text: phase.text.clone(), fault: phase.take.is_some() });
             outages.extend(phase.take.map(|what| Outage { what, from: begins, until: ends }));
             begins = ends;
         }
-        Self { arrivals, phases, outages, length: begins, seed }
+        comes.sort_unstable();
+        let (arrivals, whose) = comes.into_iter().unzip();
+        Self { arrivals, whose, phases, outages, length: begins, seed }
     }
-}
-
-/// A day's invocations at a phase's pace.
-pub(crate) fn a_day(scenario: &Scenario, phase: &Phase, terms: Terms) -> f64 {
-    let base = phase.a_day.unwrap_or_else(|| terms.volume.unwrap_or(scenario.volume.a_day));
-    let times = if phase.times { terms.times.unwrap_or(scenario.volume.times) } else { 1.0 };
-    base as f64 * times
 }
 
 /// The part of a day that a phase is.
@@ -98,6 +96,25 @@ mod tests {
     fn the_command_line_says_volume_and_times_where_a_phase_has_none_of_its_own() {
         let terms = Terms { volume: Some(1_000), times: Some(3.0), seed: None };
         assert_eq!(Day::plan(&scenario(), terms).arrivals.len(), 50 + 3_000);
+    }
+
+    #[test]
+    fn a_flood_is_one_tenants_and_the_others_come_as_always() {
+        let scenario = Scenario::find("noisy-tenant").expect("it is built in");
+        let day = Day::plan(&scenario, Terms::default());
+        let flood = day.phases.iter().position(|phase| phase.text == "flood").expect("there is one");
+        let came = |phase: usize, tenant: &str| {
+            let number = scenario.tenants.iter().position(|known| known.name == tenant).expect("there is one");
+            let within = day.phases[phase].from_ms..day.phases[phase].until_ms;
+            let both = day.arrivals.iter().zip(&day.whose);
+            both.filter(|(at, whose)| **whose == number && within.contains(&(at.as_millis() as u64))).count()
+        };
+        assert_eq!(came(flood, "crawler"), 100 * came(0, "crawler"));
+        assert!(came(0, "crawler") > 0);
+        for quiet in ["desk", "shop", "claims"] {
+            assert_eq!(came(flood, quiet), came(0, quiet));
+        }
+        assert!(day.arrivals.is_sorted() && day.whose.len() == day.arrivals.len());
     }
 
     #[test]

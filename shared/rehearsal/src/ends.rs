@@ -79,6 +79,17 @@ impl Ends {
 }
 
 impl Tally {
+    /// Whether something was counted less often than before: then it is not the same that counts.
+    pub(crate) const fn is_less_than(&self, before: &Self) -> bool {
+        self.model_calls < before.model_calls
+            || self.model_answered < before.model_answered
+            || self.refused < before.refused
+            || self.tokens_input < before.tokens_input
+            || self.tokens_output < before.tokens_output
+            || self.tool_calls < before.tool_calls
+            || self.hung < before.hung
+    }
+
     fn of(counts: &Counts) -> Self {
         let mut tally = Self::default();
         for key in counts.keys.values() {
@@ -99,9 +110,9 @@ impl Tally {
 impl Sub for Tally {
     type Output = Self;
 
-    /// What came since; a simulator that was started anew since began at nothing.
+    /// What came since.
     fn sub(self, before: Self) -> Self {
-        let since = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
+        let since = u64::saturating_sub;
         Self {
             model_calls: since(self.model_calls, before.model_calls),
             model_answered: since(self.model_answered, before.model_answered),
@@ -111,5 +122,17 @@ impl Sub for Tally {
             tool_calls: since(self.tool_calls, before.tool_calls),
             hung: since(self.hung, before.hung),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_that_fall_are_those_of_another_simulator() {
+        let (before, more) = (Tally { tool_calls: 3, ..Tally::default() }, Tally { tool_calls: 4, ..Tally::default() });
+        assert!(!more.is_less_than(&before) && !before.is_less_than(&before));
+        assert!(before.is_less_than(&more) && Tally { hung: 9, ..Tally::default() }.is_less_than(&before));
     }
 }

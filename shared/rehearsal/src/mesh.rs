@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use holdfast_config::Peer;
+use holdfast_config::{self as config, Peer};
 use holdfast_rpc::service::PARENT_PIPE;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::away::Processes;
 use crate::error::Error;
+use crate::scenario::Key;
 use crate::stage::Place;
 
 /// What a mesh may take to serve: much more than it does.
@@ -38,6 +39,7 @@ impl Mesh {
     pub(crate) async fn start(
         executable: &PathBuf,
         configuration: &str,
+        keys: &[Key],
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
         let machine = |error: std::io::Error| Error::Machine(format!("a mesh cannot be started: {error}"));
@@ -65,6 +67,7 @@ impl Mesh {
             .env("HOLDFAST_TELEMETRY__LOG", "error")
             .env("HOLDFAST_TELEMETRY__LOG_FORMAT", "text")
             .env(PARENT_PIPE, "1")
+            .envs(keys.iter().map(|key| (&key.variable, &key.secret)))
             .current_dir(home.path())
             .stdin(Stdio::piped())
             .stdout(log.try_clone().map_err(machine)?)
@@ -86,7 +89,16 @@ impl Mesh {
     /// Where it is.
     pub(crate) fn place(&self) -> Place {
         let url = |peer: Peer| format!("http://127.0.0.1:{}", self.port + peer.port_offset());
-        Place { gateway: url(Peer::Gateway), simulator: url(Peer::Simulator), key: String::new() }
+        let inside = config::Mesh {
+            gateway: url(Peer::Gateway),
+            queue: url(Peer::Queue).into(),
+            state: url(Peer::State).into(),
+            tool_proxy: url(Peer::ToolProxy),
+            llm_proxy: url(Peer::LlmProxy),
+            ..config::Mesh::default()
+        };
+        let inside = Some(Box::new(inside));
+        Place { gateway: url(Peer::Gateway), simulator: url(Peer::Simulator), key: String::new(), inside }
     }
 
     /// Its processes, while it runs.

@@ -3,11 +3,14 @@
 //! Times are as the clock on the wall showed them while the rehearsal ran, so they are compressed: times
 //! [`Outcome::factor`], they are those of the day that was rehearsed. Nothing in here was counted by the mesh itself, but
 //! [`Side::depth_max`] and [`Bucket::depth`], which only the queue can know; no promise is judged by them.
+//!
+//! What nobody looked at is `null`, and never 0: of somebody's own agents, nobody knows what was lost, who began when, and what a
+//! fallback had a part in; where nobody began there is no wait.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The whole of it. Both sides have the same keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,7 +49,7 @@ pub struct Side {
     /// Those answered in time, degraded and wrong ones included.
     pub succeeded: u64,
     /// Those of them that a fallback had a part in.
-    pub degraded: u64,
+    pub degraded: Option<u64>,
     /// Those that ended otherwise.
     pub failed: u64,
     /// Those that were not answered by their deadline.
@@ -54,10 +57,10 @@ pub struct Side {
     /// Those that were never taken: refused until their caller had no time left.
     pub refused: u64,
     /// Writes to shared records that were acknowledged, and are not in what the records hold at the end.
-    pub lost_updates: u64,
+    pub lost_updates: Option<u64>,
     /// Those that succeeded and are wrong all the same: made from a record that lacked an update which had been acknowledged
     /// before it was read.
-    pub wrong_answers: u64,
+    pub wrong_answers: Option<u64>,
     /// What the model's provider refused, by its own count.
     pub provider_429: u64,
     /// Calls that the simulated model was sent.
@@ -67,21 +70,21 @@ pub struct Side {
     /// Tool calls that the tool let hang.
     pub tool_stalls: u64,
     /// For how long workers of the pool stood in calls of a tool that hung, all added up, in seconds.
-    pub stalled_worker_seconds: f64,
+    pub stalled_worker_seconds: Option<f64>,
     /// State writes that had no answer within their time, as the agents saw it.
-    pub state_write_timeouts: u64,
+    pub state_write_timeouts: Option<u64>,
     /// Times that a caller was told to come back.
     pub refusals: u64,
     /// Those of them that did not say when.
     pub refusals_without_retry_after: u64,
     /// From an invocation's first try to a worker's beginning on it: the median.
-    pub wait_p50_ms: f64,
+    pub wait_p50_ms: Option<f64>,
     /// The same: what one in a hundred waited longer than.
-    pub wait_p99_ms: f64,
+    pub wait_p99_ms: Option<f64>,
     /// From an invocation's first try to its answer: the median of those that succeeded.
-    pub answer_p50_ms: f64,
+    pub answer_p50_ms: Option<f64>,
     /// The same: what one in a hundred waited longer than.
-    pub answer_p99_ms: f64,
+    pub answer_p99_ms: Option<f64>,
     /// Successes in a second, from the first arrival to the last end.
     pub goodput_per_second: f64,
     /// Tokens that the simulated model read.
@@ -101,10 +104,24 @@ pub struct Side {
     /// What came of each phase by itself.
     #[serde(default)]
     pub parts: Vec<Part>,
+    /// What came of each tenant's invocations, where there are several.
+    #[serde(default)]
+    pub tenants: Vec<Tenant>,
     /// Stretches of the run, for what is drawn over time: phases, and faults that were switched on and off.
     pub marks: Vec<Mark>,
     /// What happened when, in buckets of equal length without gaps, from the first arrival on.
     pub series: Vec<Bucket>,
+}
+
+/// What came of one tenant's invocations.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tenant {
+    /// The tenant.
+    pub tenant: String,
+    /// From the first arrival to the last end; its phase has no name.
+    pub whole: Part,
+    /// Each phase by itself.
+    pub parts: Vec<Part>,
 }
 
 /// What came of one phase.
@@ -121,11 +138,14 @@ pub struct Part {
     /// Successes in a second of it, whenever they were asked for.
     pub goodput_per_second: f64,
     /// From their first try to a worker's beginning: the median.
-    pub wait_p50_ms: f64,
+    pub wait_p50_ms: Option<f64>,
     /// The same: what one in a hundred waited longer than.
-    pub wait_p99_ms: f64,
+    pub wait_p99_ms: Option<f64>,
     /// Times that their callers were told to come back.
     pub refusals: u64,
+    /// Those of them that did not say when.
+    #[serde(default)]
+    pub refusals_without_retry_after: u64,
 }
 
 /// A stretch of a run.
@@ -209,7 +229,7 @@ impl Outcome {
 }
 
 impl Side {
-    /// All that is one number, by its key in the document.
+    /// All that is one number and known, by its key in the document.
     ///
     /// # Panics
     /// Never: all of it has a JSON form.
@@ -221,10 +241,17 @@ impl Side {
     pub fn part(&self, phase: &str) -> Option<&Part> {
         self.parts.iter().find(|part| part.phase == phase)
     }
+
+    /// What came of a tenant's invocations, in a phase or at all.
+    pub fn part_of(&self, tenant: &str, phase: Option<&str>) -> Option<&Part> {
+        let tenant = self.tenants.iter().find(|known| known.tenant == tenant)?;
+        let Some(phase) = phase else { return Some(&tenant.whole) };
+        tenant.parts.iter().find(|part| part.phase == phase)
+    }
 }
 
 impl Part {
-    /// All that is one number, by its key in the document.
+    /// All that is one number and known, by its key in the document.
     ///
     /// # Panics
     /// Never: all of it has a JSON form.
@@ -234,9 +261,20 @@ impl Part {
 }
 
 fn figures(of: &impl Serialize) -> BTreeMap<String, f64> {
-    let document = serde_json::to_value(of).expect("numbers and texts have a JSON form");
-    let Value::Object(entries) = document else { return BTreeMap::new() };
-    entries.into_iter().filter_map(|(key, value)| Some((key, value.as_f64()?))).collect()
+    entries(of).into_iter().filter_map(|(key, value)| Some((key, value.as_f64()?))).collect()
+}
+
+/// The keys of all that is one number, whether it is known or not.
+pub(crate) fn names(of: &impl Serialize) -> Vec<String> {
+    let is_figure = |value: &Value| value.is_number() || value.is_null();
+    entries(of).into_iter().filter(|(_, value)| is_figure(value)).map(|(key, _)| key).collect()
+}
+
+fn entries(of: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(of).expect("numbers and texts have a JSON form") {
+        Value::Object(entries) => entries,
+        _ => Map::new(),
+    }
 }
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ fn is_kept(section: &str) -> bool {
 }
 
 /// A table within another, made where there is none.
-fn table<'a>(within: &'a mut Table, key: &str) -> &'a mut Table {
+pub(crate) fn table<'a>(within: &'a mut Table, key: &str) -> &'a mut Table {
     let value = within.entry(key).or_insert_with(|| Value::Table(Table::new()));
     if !value.is_table() {
         *value = Value::Table(Table::new());

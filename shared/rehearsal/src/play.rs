@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use holdfast_config::Peer;
+use holdfast_rpc::Channel;
 use holdfast_sdk::Client;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
@@ -13,11 +15,11 @@ use crate::day::Day;
 use crate::ends::Ends;
 use crate::error::Error;
 use crate::outcome::Side;
-use crate::pool::{Ledger, Pool, Task, account, books::Books};
+use crate::pool::{Accounts, Ledger, Pool, Task, books::Books};
 use crate::progress::{Bar, Progress};
 use crate::rehearsal::look_every;
 use crate::scenario::{Scenario, Which};
-use crate::side::Record;
+use crate::side::{Insight, Record};
 use crate::stage::Place;
 use crate::watch::Watch;
 
@@ -35,14 +37,16 @@ pub(crate) struct Play<'a> {
 impl Play<'_> {
     /// Plays it.
     pub(crate) async fn run(&self) -> Result<Side, Error> {
-        let callers = Callers::new(self.scenario, self.which, self.place)?;
+        let keys = self.scenario.shown(self.which, &self.place.key);
+        let callers = keys.iter().map(|key| Callers::new(self.scenario, self.which, self.place, key));
+        let callers = callers.collect::<Result<Vec<_>, _>>()?;
         let ends = Ends::at(&self.place.simulator);
         let before = ends.tally().await?;
-        let mut pool = Pool::start(self.scenario, self.which, self.place);
+        let mut pool = Pool::start(self.scenario, self.which, self.place)?;
         let floor = Arc::clone(&pool.floor);
-        let bar = self.progress.side(self.which, self.day.length + callers.deadline());
+        let bar = self.progress.side(self.which, self.day.length + callers[0].deadline());
         let (every, mut looks) = (look_every(self.day.length), Vec::new());
-        let watch = Watch { ends: &ends, floor: &floor, channel: callers.channel(), bar: &bar };
+        let watch = Watch { ends: &ends, floor: &floor, channel: self.looking(&callers[0])?, bar: &bar };
         let tools = self.scenario.tools(self.which, self.day.seed);
         let hand = Hand { ends: &ends, processes: self.processes, tools };
         let began = Instant::now();
@@ -51,30 +55,47 @@ impl Play<'_> {
             never = watch.run(every, &mut looks) => match never {},
             refused = pool.refused() => return Err(refused),
         };
-        let (books, stalled) = (pool.books.clone(), pool.floor.stalled());
+        let (books, accounts, stalled) = (pool.books.clone(), pool.accounts.clone(), pool.floor.stalled());
         // What is still being written is nobody's any more; the records stand still once its workers have gone.
         pool.stop().await?;
+        let after = ends.tally().await?;
+        // What was counted is known only where the same simulator counted it from beginning to end.
+        let counts: Vec<_> = [before].into_iter().chain(looks.iter().map(|look| look.tally)).chain([after]).collect();
+        if counts.windows(2).any(|pair| pair[1].is_less_than(&pair[0])) {
+            return Err(Error::Mesh(format!(
+                "the simulator at {} was started anew in the middle, so its counts say nothing: rehearse again",
+                self.place.simulator
+            )));
+        }
         for look in &mut looks {
             look.tally = look.tally - before;
         }
+        let insight = match self.scenario.wants_own() {
+            true => None,
+            false => Some(Insight {
+                stalled,
+                write_timeouts: books.write_timeouts(),
+                lost_updates: self.lost(&books, &accounts, &keys).await?,
+            }),
+        };
         let record = Record {
             began,
+            whose: ended.iter().map(|ended| self.day.whose[ended.number as usize]).collect(),
+            tenants: self.scenario.tenants.iter().map(|tenant| tenant.name.clone()).collect(),
             begun: ended.iter().map(|ended| books.begun(ended.number)).collect(),
             late: ended.iter().map(|ended| self.late(began, ended)).collect(),
             ended,
             looks,
             every,
-            tally: ends.tally().await? - before,
-            stalled,
-            write_timeouts: books.write_timeouts(),
-            lost_updates: self.lost(&books).await?,
+            tally: after - before,
+            insight,
             marks: self.day.phases.clone(),
         };
         Ok(record.side())
     }
 
     /// An open loop: every caller comes when the day says so, whatever became of those before.
-    async fn drive(&self, began: Instant, callers: &Callers, bar: &Bar) -> Result<Vec<Ended>, Error> {
+    async fn drive(&self, began: Instant, callers: &[Callers], bar: &Bar) -> Result<Vec<Ended>, Error> {
         let (mut calls, mut ended) = (JoinSet::new(), Vec::with_capacity(self.day.arrivals.len()));
         let mut note = |call: Result<Ended, tokio::task::JoinError>| {
             let call = call.map_err(|error| Error::Machine(format!("a caller broke: {error}")))?;
@@ -82,11 +103,13 @@ impl Play<'_> {
             ended.push(call);
             Ok::<_, Error>(())
         };
-        for (number, after) in (0..).zip(&self.day.arrivals) {
+        let records = self.scenario.agent.records;
+        for ((number, after), tenant) in (0..).zip(&self.day.arrivals).zip(&self.day.whose) {
             sleep_until((began + *after).into()).await;
             bar.offer();
-            let task = Task { number, record: record_of(number, self.scenario.agent.records, self.day.seed) };
-            calls.spawn(callers.clone().run(task));
+            let record = *tenant as u64 * records + record_of(number, records, self.day.seed);
+            let task = Task { number, record, tenant: *tenant };
+            calls.spawn(callers[*tenant].clone().run(task));
             while let Some(call) = calls.try_join_next() {
                 note(call)?;
             }
@@ -103,18 +126,28 @@ impl Play<'_> {
         ended.asked.saturating_duration_since(began + planned)
     }
 
-    /// Reads every record back: the acknowledged updates that are in none.
-    async fn lost(&self, books: &Books) -> Result<u64, Error> {
-        if self.scenario.wants_own() {
-            return Ok(0);
+    /// Where it is seen what waits: at the queue, where it is of several tenants, for the gateway shows one's.
+    fn looking(&self, callers: &Callers) -> Result<Channel, Error> {
+        match &self.place.inside {
+            Some(inside) if !self.scenario.tenants.is_empty() => {
+                let channel = Channel::connect("queue", inside.url(Peer::Queue), None, None);
+                channel.map_err(|error| Error::Mesh(error.to_string()))
+            }
+            _ => Ok(callers.channel()),
         }
+    }
+
+    /// Reads every record back, each in its own tenant: the acknowledged updates that are in none.
+    async fn lost(&self, books: &Books, accounts: &Accounts, keys: &[String]) -> Result<u64, Error> {
         let unread = |error: holdfast_sdk::Error| Error::Mesh(format!("the records cannot be read back: {error}"));
-        let client = Client::connect(&self.place.gateway, &self.place.key).map_err(unread)?;
-        let (state, agent) = (client.timeout(READ_WITHIN).state(), &self.scenario.agent);
-        let mut lost = 0;
-        for number in 0..agent.records {
-            let record = state.get(&account(&agent.namespace, number)).await.map_err(unread)?;
-            lost += books.lost(number, &Ledger::of(record.as_ref()));
+        let (mut lost, agent) = (0, &self.scenario.agent);
+        for (tenant, key) in (0..).zip(keys) {
+            let client = Client::connect(&self.place.gateway, key).map_err(unread)?;
+            let state = client.timeout(READ_WITHIN).state();
+            for number in (0..agent.records).map(|number| tenant * agent.records + number) {
+                let record = state.get(&accounts.address(number)).await.map_err(unread)?;
+                lost += books.lost(number, &Ledger::of(record.as_ref()));
+            }
         }
         Ok(lost)
     }

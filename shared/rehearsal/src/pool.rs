@@ -10,7 +10,8 @@ mod model;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_sdk::{Context, Json, Worker};
+use holdfast_config::Common;
+use holdfast_sdk::{Context, Endpoints, Json, Worker};
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -21,7 +22,7 @@ use books::Books;
 use clerk::Clerk;
 pub(crate) use clerk::{Answer, Task};
 pub(crate) use floor::Floor;
-pub(crate) use ledger::{Ledger, account};
+pub(crate) use ledger::{Accounts, Ledger};
 
 /// Nobody waits for work that nobody waits for.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -34,18 +35,24 @@ pub(crate) struct Pool {
     worker: JoinHandle<Result<(), holdfast_sdk::Error>>,
     /// What it knows.
     pub(crate) books: Arc<Books>,
+    /// Where its records are.
+    pub(crate) accounts: Accounts,
     /// Who does what now.
     pub(crate) floor: Arc<Floor>,
 }
 
 impl Pool {
     /// Lets the workers begin.
-    pub(crate) fn start(scenario: &Scenario, which: Which, place: &Place) -> Self {
-        let books = Arc::new(Books::new(scenario.agent.records));
+    ///
+    /// # Errors
+    /// The mesh has an address that is none.
+    pub(crate) fn start(scenario: &Scenario, which: Which, place: &Place) -> Result<Self, Error> {
+        let books = Arc::new(Books::new(scenario.agent.records * scenario.callers() as u64));
         let floor = Arc::new(Floor::new(scenario.pace().here(*scenario.agent.stalled_after)));
-        let clerk = Arc::new(Clerk::new(scenario, which, place, Arc::clone(&books), Arc::clone(&floor)));
-        let worker = Worker::new(place.gateway.as_str())
-            .api_key(&place.key)
+        let accounts = Accounts::of_a_new_run(&scenario.agent.namespace);
+        let clerk = Clerk::new(scenario, which, place, accounts.clone(), Arc::clone(&books), Arc::clone(&floor));
+        let clerk = Arc::new(clerk);
+        let worker = Worker::new(endpoints(scenario, place)?)
             .name("rehearsal")
             .concurrency(scenario.pool.workers)
             .drain(DRAIN)
@@ -56,7 +63,7 @@ impl Pool {
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         let worker = tokio::spawn(worker.run(stopped));
-        Self { stop: stop.drop_guard(), worker, books, floor }
+        Ok(Self { stop: stop.drop_guard(), worker, books, accounts, floor })
     }
 
     /// Returns where the workers end by themselves, and why: a mesh that will not have them needs no callers.
@@ -68,6 +75,17 @@ impl Pool {
     pub(crate) async fn stop(self) -> Result<(), Error> {
         drop(self.stop);
         why(self.worker.await).map_or(Ok(()), Err)
+    }
+}
+
+/// The gateway; workers of several tenants are the mesh's own, as those of an agent pool are.
+fn endpoints(scenario: &Scenario, place: &Place) -> Result<Endpoints, Error> {
+    match &place.inside {
+        Some(inside) if !scenario.tenants.is_empty() => {
+            let common = Common { mesh: (**inside).clone(), ..Common::default() };
+            Endpoints::mesh(&common).map_err(|error| Error::Mesh(error.to_string()))
+        }
+        _ => Ok(Endpoints::gateway(place.gateway.as_str()).api_key(&place.key)),
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::away::Processes;
-use crate::day::{Day, Terms, a_day};
+use crate::away::{Processes, Usual};
+use crate::day::{Day, Terms};
 use crate::ends::Ends;
 use crate::error::Error;
 use crate::mesh::Mesh;
@@ -47,6 +47,7 @@ impl Rehearsal {
     pub async fn run(&self, stop: &CancellationToken) -> Result<Outcome, Error> {
         // Whoever installed another one before has the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        self.scenario.check(self.terms)?;
         let day = Day::plan(&self.scenario, self.terms);
         let (off, on) = match &self.on {
             Ground::Own(executable) => {
@@ -54,8 +55,15 @@ impl Rehearsal {
                 (Some(off), self.side(Which::On, executable, &day, stop).await?)
             }
             Ground::Running(place) => {
-                self.check(place).await?;
-                (None, self.play(Which::On, place, None, &day, stop).await?)
+                self.check(place, &day).await?;
+                let ends = Ends::at(&place.simulator);
+                let usual = Usual::of(&ends, self.scenario.tools(Which::On, day.seed)).await?;
+                let played = self.play(Which::On, place, None, &day, stop).await;
+                // However it ended: somebody goes on to use this mesh.
+                if !day.outages.is_empty() {
+                    usual.give_back(&ends).await?;
+                }
+                (None, played?)
             }
         };
         Ok(self.outcome(&day, off, on))
@@ -70,7 +78,7 @@ impl Rehearsal {
         stop: &CancellationToken,
     ) -> Result<Side, Error> {
         let configuration = self.scenario.configuration(which, day.seed);
-        let mesh = Mesh::start(executable, &configuration, stop).await?;
+        let mesh = Mesh::start(executable, &configuration, &self.scenario.keys(which), stop).await?;
         let played = self.play(which, &mesh.place(), mesh.processes(), day, stop).await;
         mesh.stop().await;
         played
@@ -88,18 +96,27 @@ impl Rehearsal {
         stop.run_until_cancelled(play.run()).await.unwrap_or(Err(Error::Interrupted))
     }
 
-    /// Nobody pays for a rehearsal: a mesh that runs is driven only where its models are the simulator's.
-    async fn check(&self, place: &Place) -> Result<(), Error> {
-        let (name, key) = (&self.scenario.name, &self.scenario.agent.model_key);
-        match Ends::at(&place.simulator).knows(key).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::Mesh(format!(
-                "the simulator at {} does not know the key {key:?}: start the mesh with what `holdfast rehearse {name} \
-                 --settings on` prints",
-                place.simulator
-            ))),
-            Err(error) => Err(error),
+    /// Nobody pays for a rehearsal: a mesh that runs is driven only where its models are the simulator's. And nobody's services
+    /// are killed for it.
+    async fn check(&self, place: &Place, day: &Day) -> Result<(), Error> {
+        if day.outages.iter().any(|outage| outage.what.service().is_some()) {
+            let ours = "services are taken away only from a mesh of the rehearsal's own: leave out --address";
+            return Err(Error::Mesh(ours.into()));
         }
+        if !self.scenario.tenants.is_empty() {
+            return Err(Error::Mesh("whose workers serve several tenants is played on a mesh of its own only".into()));
+        }
+        let (name, ends) = (&self.scenario.name, Ends::at(&place.simulator));
+        for key in self.scenario.model_keys(day.seed) {
+            if !ends.knows(&key).await? {
+                return Err(Error::Mesh(format!(
+                    "the simulator at {} does not know the key {key:?}: start the mesh with what `holdfast rehearse {name} \
+                     --settings on` prints",
+                    place.simulator
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn outcome(&self, day: &Day, off: Option<Side>, on: Side) -> Outcome {
@@ -124,8 +141,13 @@ impl Rehearsal {
         let scenario = &self.scenario;
         let mut terms: Vec<(String, String)> = Vec::new();
         for phase in &scenario.phases {
-            let pace = a_day(scenario, phase, self.terms);
-            terms.push((phase.text.clone(), format!("{pace:.0} invocations a day, for {}", phase.length)));
+            let paces = scenario.paces(phase, self.terms);
+            let mut pace = format!("{:.0} invocations a day, for {}", paces.iter().sum::<f64>(), phase.length);
+            if let Some(of) = &phase.of {
+                let theirs = scenario.tenants.iter().zip(&paces).find(|(tenant, _)| tenant.name == *of);
+                pace += &theirs.map_or_else(String::new, |(_, theirs)| format!(": {theirs:.0} of them are {of}'s"));
+            }
+            terms.push((phase.text.clone(), pace));
         }
         let here = day.length.as_secs_f64();
         let mut add = |name: &str, value: String| terms.push((name.to_owned(), value));
@@ -133,6 +155,10 @@ impl Rehearsal {
         add("time", format!("{} times as fast: {here:.0} s a side", scenario.time.factor));
         if !scenario.wants_own() {
             add("workers", scenario.pool.workers.to_string());
+        }
+        if !scenario.tenants.is_empty() {
+            let names: Vec<_> = scenario.tenants.iter().map(|tenant| tenant.name.as_str()).collect();
+            add("tenants", names.join(", "));
         }
         add("a caller waits", scenario.time.deadline.to_string());
         match &scenario.played {
@@ -153,4 +179,21 @@ impl Rehearsal {
 /// How often it is looked: often enough for a curve, and not so often that it costs anything.
 pub(crate) fn look_every(length: Duration) -> Duration {
     (length / 120).clamp(Duration::from_millis(100), Duration::from_secs(5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobodys_running_services_are_killed_nor_is_anything_played_before_that_is_said() {
+        // Nobody listens there: whoever asked would say so.
+        let nowhere = || "http://127.0.0.1:1".to_owned();
+        let place = Place { gateway: nowhere(), simulator: nowhere(), key: String::new(), inside: None };
+        let scenario = Scenario::find("blackout").expect("it is built in");
+        let on = Ground::Running(place);
+        let rehearsal = Rehearsal { scenario, terms: Terms::default(), on, progress: Progress::Silent };
+        let refused = rehearsal.run(&CancellationToken::new()).await.expect_err("it is refused").to_string();
+        assert!(refused.contains("leave out --address"), "{refused}");
+    }
 }

@@ -1,9 +1,11 @@
 //! A scenario: the file that says what is played. All times in it are those of the day.
 
+mod bounds;
 mod builtin;
 mod read;
 mod sections;
 mod settings;
+mod tenants;
 #[cfg(test)]
 mod tests;
 
@@ -13,11 +15,12 @@ use holdfast_config::{ConfigError, Invalid};
 use serde::Deserialize;
 use toml::Table;
 
-use crate::outcome::{Part, Side};
+use crate::outcome::{Part, Side, names};
 use crate::own::{Ends, Own};
 use crate::pace::Pace;
-pub use sections::{Agent, Arrivals, Manner, Phase, Pool, Quick, Time, Volume, Wanted, Way, Which, Writes};
+pub use sections::{Agent, Arrivals, Manner, Phase, Pool, Quick, Tenant, Time, Volume, Wanted, Way, Which, Writes};
 pub(crate) use settings::lay_over;
+pub(crate) use tenants::Key;
 
 /// A scenario.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,6 +38,9 @@ pub struct Scenario {
     pub volume: Volume,
     /// Stretches of the day, one after the other.
     pub phases: Vec<Phase>,
+    /// Whose callers come.
+    #[serde(default)]
+    pub tenants: Vec<Tenant>,
     /// The workers.
     pub pool: Pool,
     /// What they do.
@@ -140,6 +146,8 @@ impl Scenario {
         if self.agent.records == 0 || self.quick.records == Some(0) {
             return invalid("agent.records", "must be at least 1");
         }
+        self.check_tenants()?;
+        self.check_bounds()?;
         let phase = |wanted: &Option<String>| {
             wanted.as_ref().is_none_or(|wanted| self.phases.iter().any(|phase| phase.text == *wanted))
         };
@@ -150,11 +158,11 @@ impl Scenario {
         }
         for (list, wanted) in [("failures", &self.failures), ("promises", &self.promises)] {
             let of = |wanted: &Wanted| match (&wanted.phase, &wanted.times_of) {
-                (None, None) => Side::default().figures(),
-                _ => Part::default().figures(),
+                (None, None) if wanted.tenants.is_empty() => names(&Side::default()),
+                _ => names(&Part::default()),
             };
-            if let Some(unknown) = wanted.iter().find(|wanted| !of(wanted).contains_key(&wanted.figure)) {
-                let known = of(unknown).into_keys().collect::<Vec<_>>().join(", ");
+            if let Some(unknown) = wanted.iter().find(|wanted| !of(wanted).contains(&wanted.figure)) {
+                let known = of(unknown).join(", ");
                 return invalid(list, &format!("there is no figure {:?}; there are {known}", unknown.figure));
             }
         }

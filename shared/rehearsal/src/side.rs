@@ -20,6 +20,10 @@ pub(crate) struct Record {
     pub(crate) began: Instant,
     /// What became of each invocation.
     pub(crate) ended: Vec<Ended>,
+    /// Whose each was, by the tenant's number and its place in `ended`.
+    pub(crate) whose: Vec<usize>,
+    /// The tenants' names; none where they are not told apart.
+    pub(crate) tenants: Vec<String>,
     /// When work on each first began, by its place in `ended`.
     pub(crate) begun: Vec<Option<Instant>>,
     /// How much later than planned each was asked for.
@@ -30,14 +34,21 @@ pub(crate) struct Record {
     pub(crate) every: Duration,
     /// What the ends counted from beginning to end.
     pub(crate) tally: Tally,
+    /// What is known of the pool; None where its agents are somebody's own, into whom nobody looks.
+    pub(crate) insight: Option<Insight>,
+    /// Phases, and what was done to the mesh.
+    pub(crate) marks: Vec<Mark>,
+}
+
+/// What only a pool of the rehearsal's own agents tells.
+#[derive(Debug)]
+pub(crate) struct Insight {
     /// For how long workers stood in calls that hung.
     pub(crate) stalled: Duration,
     /// Writes that agents gave up.
     pub(crate) write_timeouts: u64,
     /// Acknowledged updates that no record holds.
     pub(crate) lost_updates: u64,
-    /// Phases, and what was done to the mesh.
-    pub(crate) marks: Vec<Mark>,
 }
 
 impl Record {
@@ -49,24 +60,25 @@ impl Record {
         let expired = count(&|end| *end == End::Expired);
         let refused = count(&|end| *end == End::Refused);
         let refusals = || self.ended.iter().flat_map(|ended| &ended.refusals);
+        let insight = self.insight.as_ref();
         let (waits, answers) = (self.waits(), self.answers());
         let seconds = self.length().as_secs_f64();
         Side {
             success_rate: if offered == 0 { 0.0 } else { succeeded as f64 / offered as f64 },
             offered,
             succeeded,
-            degraded: count(&|end| matches!(end, End::Answered { degraded: true, .. })),
+            degraded: insight.map(|_| count(&|end| matches!(end, End::Answered { degraded: true, .. }))),
             failed: offered - succeeded - expired - refused,
             expired,
             refused,
-            lost_updates: self.lost_updates,
-            wrong_answers: count(&|end| matches!(end, End::Answered { misled: true, .. })),
+            lost_updates: insight.map(|insight| insight.lost_updates),
+            wrong_answers: insight.map(|_| count(&|end| matches!(end, End::Answered { misled: true, .. }))),
             provider_429: self.tally.refused,
             model_calls: self.tally.model_calls,
             tool_calls: self.tally.tool_calls,
             tool_stalls: self.tally.hung,
-            stalled_worker_seconds: self.stalled.as_secs_f64(),
-            state_write_timeouts: self.write_timeouts,
+            stalled_worker_seconds: insight.map(|insight| insight.stalled.as_secs_f64()),
+            state_write_timeouts: insight.map(|insight| insight.write_timeouts),
             refusals: refusals().count() as u64,
             refusals_without_retry_after: refusals().filter(|(_, hinted)| !hinted).count() as u64,
             wait_p50_ms: waits.at(0.5),
@@ -78,9 +90,10 @@ impl Record {
             tokens_output: self.tally.tokens_output,
             depth_max: self.looks.iter().map(|look| look.depth).max().unwrap_or_default(),
             seconds,
-            late_p99_ms: self.late.iter().copied().collect::<Spread>().at(0.99),
+            late_p99_ms: self.late.iter().copied().collect::<Spread>().at(0.99).unwrap_or_default(),
             reasons: self.reasons(),
             parts: parts::of(self),
+            tenants: parts::of_tenants(self),
             marks: self.marks.clone(),
             series: series::of(self),
         }

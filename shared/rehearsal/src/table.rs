@@ -47,6 +47,7 @@ pub fn table(outcome: &Outcome) -> String {
         text.push('\n');
     }
     phases(&mut text, &columns);
+    tenants(&mut text, &columns);
     for (name, side) in &columns {
         if !side.reasons.is_empty() {
             let reasons: Vec<_> = side.reasons.iter().map(|(why, count)| format!("{why} {count}")).collect();
@@ -58,7 +59,7 @@ pub fn table(outcome: &Outcome) -> String {
 }
 
 fn cells(columns: &[(&str, &Side)], key: &str) -> Vec<String> {
-    let figure = |side: &Side| side.figures().get(key).map_or(String::new(), |figure| shown(key, *figure));
+    let figure = |side: &Side| side.figures().get(key).map_or("–".into(), |figure| shown(key, *figure));
     columns.iter().map(|(_, side)| figure(side)).collect()
 }
 
@@ -71,6 +72,22 @@ fn phases(text: &mut String, columns: &[(&str, &Side)]) {
         let rates = columns.iter().filter_map(|(_, side)| side.parts.get(place));
         rates.for_each(|part| text.push_str(&format!("{:>14}", shown("success_rate", part.success_rate))));
         text.push('\n');
+    }
+}
+
+/// Success of each tenant, where they are told apart: at all, and in each phase.
+fn tenants(text: &mut String, columns: &[(&str, &Side)]) {
+    let Some((_, first)) = columns.first().filter(|(_, side)| !side.tenants.is_empty()) else { return };
+    text.push_str("\nsucceeded, by tenant\n");
+    for tenant in &first.tenants {
+        let phases = tenant.parts.iter().map(|part| Some(part.phase.as_str()));
+        for phase in [None].into_iter().chain(phases) {
+            let label = phase.map_or_else(|| format!("  {}", tenant.tenant), |phase| format!("    {phase}"));
+            write!(text, "{label:<32}").ok();
+            let parts = columns.iter().filter_map(|(_, side)| side.part_of(&tenant.tenant, phase));
+            parts.for_each(|part| text.push_str(&format!("{:>14}", shown("success_rate", part.success_rate))));
+            text.push('\n');
+        }
     }
 }
 
@@ -92,13 +109,13 @@ fn verdicts(text: &mut String, outcome: &Outcome) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::Promise;
+    use crate::outcome::{Promise, names};
 
     #[test]
     fn every_row_is_a_figure() {
-        let figures = Side::default().figures();
+        let names = names(&Side::default());
         for (key, _) in ROWS {
-            assert!(figures.contains_key(key), "{key}");
+            assert!(names.contains(&key.to_owned()), "{key}");
         }
     }
 
@@ -118,5 +135,7 @@ mod tests {
         };
         let text = table(&outcome);
         assert!(text.contains("BROKEN    no update is lost") && text.contains("120 times"), "{text}");
+        let lost = text.lines().find(|line| line.starts_with("updates lost")).expect("a row");
+        assert!(lost.ends_with('–'), "what nobody looked at is not 0: {lost}");
     }
 }

@@ -57,16 +57,17 @@ fn off() -> Side {
         succeeded: 8_542,
         failed: 958,
         expired: 2_500,
-        lost_updates: 214,
-        wrong_answers: 31,
+        lost_updates: Some(214),
+        wrong_answers: Some(31),
         provider_429: 9_406,
         tool_stalls: 236,
-        stalled_worker_seconds: 59.0,
-        state_write_timeouts: 2_160,
-        wait_p50_ms: 4_120.0,
-        wait_p99_ms: 31_400.0,
-        answer_p50_ms: 4_300.0,
-        answer_p99_ms: 32_000.0,
+        degraded: Some(0),
+        stalled_worker_seconds: Some(59.0),
+        state_write_timeouts: Some(2_160),
+        wait_p50_ms: Some(4_120.0),
+        wait_p99_ms: Some(31_400.0),
+        answer_p50_ms: Some(4_300.0),
+        answer_p99_ms: Some(32_000.0),
         depth_max: 4_208,
         seconds: 118.2,
         goodput_per_second: 72.3,
@@ -91,16 +92,19 @@ fn on() -> Side {
         success_rate: 0.999_666,
         offered: 12_000,
         succeeded: 11_996,
-        degraded: 241,
+        degraded: Some(241),
         refused: 4,
         refusals: 1_930,
         refusals_without_retry_after: 2,
         tool_stalls: 12,
-        stalled_worker_seconds: 0.4,
-        wait_p50_ms: 41.0,
-        wait_p99_ms: 1_380.0,
-        answer_p50_ms: 96.0,
-        answer_p99_ms: 1_530.0,
+        lost_updates: Some(0),
+        wrong_answers: Some(0),
+        state_write_timeouts: Some(0),
+        stalled_worker_seconds: Some(0.4),
+        wait_p50_ms: Some(41.0),
+        wait_p99_ms: Some(1_380.0),
+        answer_p50_ms: Some(96.0),
+        answer_p99_ms: Some(1_530.0),
         depth_max: 60,
         seconds: 101.9,
         goodput_per_second: 117.7,
@@ -117,7 +121,14 @@ fn on() -> Side {
 }
 
 fn part(phase: &str, success_rate: f64, goodput_per_second: f64, wait_p99_ms: f64) -> Part {
-    Part { phase: phase.into(), offered: 6_000, success_rate, goodput_per_second, wait_p99_ms, ..Part::default() }
+    Part {
+        phase: phase.into(),
+        offered: 6_000,
+        success_rate,
+        goodput_per_second,
+        wait_p99_ms: Some(wait_p99_ms),
+        ..Part::default()
+    }
 }
 
 fn marks() -> Vec<Mark> {

@@ -1,5 +1,7 @@
 //! `holdfast rehearse`: plays a scenario, and says what became of it.
 
+use std::fs::OpenOptions;
+use std::path::Path;
 use std::process::ExitCode;
 
 use holdfast_config::Mesh;
@@ -50,6 +52,11 @@ async fn rehearse(arguments: &Rehearse, global: &Global, output: Output) -> Resu
         output.print(|| json!({ "settings": settings }), || settings.clone());
         return Ok(Exit::Done);
     }
+    if let Some(path) = &arguments.report {
+        // Before minutes are played for it.
+        let file = OpenOptions::new().append(true).create(true).open(path);
+        file.map_err(|error| unwritten(path, &error))?;
+    }
     let rehearsal = Rehearsal { scenario, terms, on: ground(arguments, global)?, progress: Progress::Shown };
     let outcome = rehearsal.run(&interrupts()?).await?;
     tell(arguments, &outcome, output)
@@ -79,32 +86,41 @@ fn ground(arguments: &Rehearse, global: &Global) -> Result<Ground, Failure> {
         }
         (None, None) => Mesh::default().simulator,
     };
-    Ok(Ground::Running(Place { gateway: gateway.first_address(), simulator, key: gateway.key_text().to_owned() }))
+    Ok(Ground::Running(Place {
+        gateway: gateway.first_address(),
+        simulator,
+        key: gateway.key_text().to_owned(),
+        inside: None,
+    }))
 }
 
-/// Told by Ctrl-C and SIGTERM.
+/// Told by Ctrl-C, SIGTERM, and a terminal that is closed.
 fn interrupts() -> Result<CancellationToken, Failure> {
     let listen = |kind| signal(kind).map_err(|error| Failure::Machine(format!("cannot listen for signals: {error}")));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let mut hangup = listen(SignalKind::hangup())?;
     let stop = CancellationToken::new();
     let told = stop.clone();
     tokio::spawn(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
         told.cancel();
     });
     Ok(stop)
 }
 
+fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Machine(format!("the report cannot be written to {}: {error}", path.display()))
+}
+
 /// The table or the document, the report, and the exit code.
 fn tell(arguments: &Rehearse, outcome: &Outcome, output: Output) -> Result<Exit, Failure> {
     output.print(|| json!(outcome), || table(outcome));
     if let Some(path) = &arguments.report {
-        let unwritten =
-            |error| Failure::Machine(format!("the report cannot be written to {}: {error}", path.display()));
-        report::write(outcome, path).map_err(unwritten)?;
+        report::write(outcome, path).map_err(|error| unwritten(path, &error))?;
         if !output.is_json() {
             output.print(|| json!(null), || format!("the report: {}", path.display()));
         }

@@ -134,3 +134,11 @@ fn what_is_not_played_is_told() {
     let told = own.told.join("; ");
     assert!(told.contains("web_search") && told.contains("database, mcp"), "{told}");
 }
+
+#[test]
+fn a_mesh_that_runs_is_known_by_the_keys_that_its_settings_declare() {
+    let scenario = Scenario::find("ten-times").expect("it is built in");
+    assert_eq!(scenario.model_keys(4), ["rehearsed"]);
+    let played = scenario.of_own(&CONFIG.parse().expect("it is TOML"), Path::new("."));
+    assert_eq!(played.model_keys(4), ["openai-main"]);
+}

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::books::Books;
 use super::floor::Floor;
-use super::ledger::{Ledger, account};
+use super::ledger::{Accounts, Ledger};
 use super::model::Model;
 use crate::scenario::{Scenario, Which, Writes};
 use crate::stage::Place;
@@ -23,7 +23,7 @@ pub(super) struct Clerk {
     books: Arc<Books>,
     floor: Arc<Floor>,
     model: Model,
-    namespace: String,
+    accounts: Accounts,
     questions: u32,
     tool: String,
     writes: Writes,
@@ -37,6 +37,8 @@ pub(crate) struct Task {
     pub(crate) number: u64,
     /// The record that it is about.
     pub(crate) record: u64,
+    /// For whom it is, by the tenant's number.
+    pub(crate) tenant: usize,
 }
 
 /// What it answers.
@@ -51,13 +53,20 @@ pub(crate) struct Answer {
 }
 
 impl Clerk {
-    pub(super) fn new(scenario: &Scenario, which: Which, place: &Place, books: Arc<Books>, floor: Arc<Floor>) -> Self {
+    pub(super) fn new(
+        scenario: &Scenario,
+        which: Which,
+        place: &Place,
+        accounts: Accounts,
+        books: Arc<Books>,
+        floor: Arc<Floor>,
+    ) -> Self {
         let agent = &scenario.agent;
         Self {
             books,
             floor,
             model: Model::new(scenario, which, place),
-            namespace: agent.namespace.clone(),
+            accounts,
             questions: agent.questions,
             tool: agent.tool.clone(),
             writes: scenario.manner(which).writes,
@@ -70,13 +79,13 @@ impl Clerk {
         let task: Task = serde_json::from_value(input)?;
         let _busy = self.floor.take_up();
         self.books.begin(task.number);
-        let address = account(&self.namespace, task.record);
+        let address = self.accounts.address(task.record);
         let known = self.books.known(task.record);
         let read = Ledger::of(context.state().get(&address).await?.as_ref());
         let misled = self.books.misleads(task.record, known, &read);
-        try_join_all((0..self.questions).map(|_| self.model.ask())).await?;
+        try_join_all((0..self.questions).map(|_| self.model.ask(task.tenant))).await?;
         let degraded = self.call_tool(&context, task.record).await?;
-        self.model.ask().await?;
+        self.model.ask(task.tenant).await?;
         self.write(&context, &address, read, task).await?;
         Ok(json!(Answer { number: task.number, degraded, misled }))
     }

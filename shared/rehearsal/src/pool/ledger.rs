@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use holdfast_rpc::id;
 use holdfast_sdk::Json;
 use holdfast_sdk::state::{Address, Record};
 use serde_json::json;
@@ -34,14 +35,38 @@ impl Ledger {
     }
 }
 
-/// Where a record stands.
-pub(crate) fn account(namespace: &str, number: u64) -> Address {
-    Address::new(namespace, format!("account-{number}"), "ledger")
+/// Where the records of one run stand. Updates are numbered anew in each run, so each has records of its own: in those of a
+/// run before it, on the same mesh, every update would be found, whether it was lost or not.
+#[derive(Debug, Clone)]
+pub(crate) struct Accounts {
+    namespace: String,
+    run: String,
+}
+
+impl Accounts {
+    /// Those of a run that begins now.
+    pub(crate) fn of_a_new_run(namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), run: id::new() }
+    }
+
+    /// Where a record stands.
+    pub(crate) fn address(&self, number: u64) -> Address {
+        Address::new(&self.namespace, format!("{}-account-{number}", self.run), "ledger")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_has_records_of_its_own_on_whatever_mesh() {
+        let (one, other) = (Accounts::of_a_new_run("accounts"), Accounts::of_a_new_run("accounts"));
+        let keys: BTreeSet<_> =
+            [&one, &other].iter().flat_map(|run| [0, 1].map(|number| format!("{:?}", run.address(number)))).collect();
+        assert_eq!(keys.len(), 4, "two runs have no record in common");
+        assert_eq!(one.address(1), one.address(1));
+    }
 
     #[test]
     fn an_update_is_kept_once_beside_the_others() {

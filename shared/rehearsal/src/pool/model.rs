@@ -16,7 +16,8 @@ use crate::stage::Place;
 pub(super) struct Model {
     client: reqwest::Client,
     url: String,
-    key: String,
+    /// What is shown, by the number of the tenant in whose name it is asked.
+    keys: Vec<String>,
     question: Value,
     retries: u32,
     /// Whether it comes back when it is told to.
@@ -29,14 +30,14 @@ type Said = (Result<StatusCode, reqwest::Error>, Option<Duration>);
 impl Model {
     pub(super) fn new(scenario: &Scenario, which: Which, place: &Place) -> Self {
         let agent = &scenario.agent;
-        let (base, key) = match scenario.manner(which).model {
-            Way::Provider => (&place.simulator, &agent.model_key),
-            Way::Mesh => (&place.gateway, &place.key),
+        let (base, keys) = match scenario.manner(which).model {
+            Way::Provider => (&place.simulator, vec![agent.model_key.clone(); scenario.callers()]),
+            Way::Mesh => (&place.gateway, scenario.shown(which, &place.key)),
         };
         Self {
             client: reqwest::Client::new(),
             url: format!("{}/v1/chat/completions", base.trim_end_matches('/')),
-            key: key.clone(),
+            keys,
             question: question(agent),
             retries: agent.model_retries,
             heeds: scenario.manner(which).heeds_retry_after,
@@ -45,10 +46,10 @@ impl Model {
 
     /// Asks, and asks again when it is refused; then the attempt fails. It comes back when it is told to, as the providers' own
     /// clients do, or else at once, as often as it may.
-    pub(super) async fn ask(&self) -> Result<(), Failure> {
+    pub(super) async fn ask(&self, tenant: usize) -> Result<(), Failure> {
         let mut tries = 0;
         loop {
-            match self.asked().await {
+            match self.asked(tenant).await {
                 (Ok(status), _) if status.is_success() => return Ok(()),
                 (_, Some(hint)) if self.heeds => sleep(hint).await,
                 (said, _) if tries == self.retries => return Err(failure(&said)),
@@ -57,17 +58,17 @@ impl Model {
         }
     }
 
-    async fn asked(&self) -> Said {
-        match self.answer().await {
+    async fn asked(&self, tenant: usize) -> Said {
+        match self.answer(tenant).await {
             Ok((status, hint)) => (Ok(status), hint),
             Err(error) => (Err(error), None),
         }
     }
 
-    async fn answer(&self) -> Result<(StatusCode, Option<Duration>), reqwest::Error> {
+    async fn answer(&self, tenant: usize) -> Result<(StatusCode, Option<Duration>), reqwest::Error> {
         let mut request = self.client.post(&self.url).json(&self.question);
-        if !self.key.is_empty() {
-            request = request.bearer_auth(&self.key);
+        if let Some(key) = self.keys.get(tenant).filter(|key| !key.is_empty()) {
+            request = request.bearer_auth(key);
         }
         let answer = request.send().await?;
         let (status, hint) = (answer.status(), hint(answer.headers()));

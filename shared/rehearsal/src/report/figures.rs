@@ -91,6 +91,9 @@ const CHAPTERS: [Chapter; 5] = [
     },
 ];
 
+/// What stands where nobody looked, or nothing was seen to happen.
+pub(super) const UNKNOWN: &str = "–";
+
 /// Some rows under one heading.
 #[derive(Debug)]
 pub(super) struct Rows {
@@ -149,22 +152,27 @@ fn document(side: &Side) -> Map<String, Value> {
 
 impl Figure {
     fn row(&self, sides: &[Map<String, Value>], factor: f64) -> Row {
-        let numbers: Vec<_> = sides.iter().filter_map(|side| side.get(self.key)?.as_f64()).collect();
-        let values = sides.iter().filter_map(|side| side.get(self.key));
-        let cells = values.zip(&numbers).map(|(value, number)| self.cell(value, *number, factor)).collect();
+        let values: Vec<_> = sides.iter().map(|side| side.get(self.key).unwrap_or(&Value::Null)).collect();
+        let cells = values.iter().map(|value| self.cell(value, factor)).collect();
+        let numbers: Vec<_> = values.iter().map(|value| value.as_f64()).collect();
         let difference = match numbers[..] {
-            [off, on] => Some(Difference { text: self.unit.difference(off, on), verdict: self.verdict(off, on) }),
+            [Some(off), Some(on)] => {
+                Some(Difference { text: self.unit.difference(off, on), verdict: self.verdict(off, on) })
+            }
+            [_, _] => Some(Difference { text: UNKNOWN.into(), verdict: "" }),
             _ => None,
         };
         Row { key: self.key.into(), label: self.label.into(), cells, difference }
     }
 
-    fn cell(&self, value: &Value, number: f64, factor: f64) -> Cell {
+    fn cell(&self, value: &Value, factor: f64) -> Cell {
+        let Some(number) = value.as_f64() else {
+            return Cell { value: value.to_string(), text: UNKNOWN.into(), on_the_day: None };
+        };
         let compressed = self.unit.is_time() && factor != 1.0 && number > 0.0;
         Cell {
             value: value.to_string(),
-            // Nothing is timed where nothing was seen to happen.
-            text: if self.unit == Millis && number == 0.0 { "–".into() } else { self.unit.write(number) },
+            text: self.unit.write(number),
             on_the_day: compressed.then(|| self.unit.write(number * factor)),
         }
     }

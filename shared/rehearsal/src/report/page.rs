@@ -21,10 +21,11 @@ pub(super) struct Page<'a> {
     cards: Vec<Card<'a>>,
     plots: Vec<Plot>,
     phases: Vec<Phase>,
+    tenants: Vec<Phase>,
     chapters: Vec<Rows>,
 }
 
-/// What came of a phase, each figure on all sides.
+/// What came of a phase, or of a tenant, each figure on all sides.
 struct Phase {
     text: String,
     offered: String,
@@ -55,6 +56,7 @@ impl<'a> Page<'a> {
             cards: outcome.sides().map(|(class, side)| Card::of(class, side)).collect(),
             plots: plot::plots(outcome),
             phases: phases(outcome),
+            tenants: tenants(outcome),
             chapters: figures::table(outcome),
         }
     }
@@ -83,6 +85,20 @@ impl<'a> Page<'a> {
     }
 }
 
+impl Phase {
+    /// A row, of what it came to on each side.
+    fn of(text: String, offered: u64, sides: &[Part]) -> Self {
+        let figures: [fn(&Part) -> String; 4] = [
+            |part| share(part.success_rate),
+            |part| Unit::PerSecond.write(part.goodput_per_second),
+            |part| part.wait_p99_ms.map_or(figures::UNKNOWN.into(), span),
+            |part| count(part.refusals),
+        ];
+        let figures = figures.iter().flat_map(|figure| sides.iter().map(figure)).collect();
+        Self { text, offered: count(offered), figures }
+    }
+}
+
 impl<'a> Card<'a> {
     fn of(class: &'static str, side: &'a Side) -> Self {
         Self {
@@ -100,20 +116,25 @@ impl<'a> Card<'a> {
 
 /// Each phase, where there are several.
 fn phases(outcome: &Outcome) -> Vec<Phase> {
-    let figures: [fn(&Part) -> String; 3] = [
-        |part| share(part.success_rate),
-        |part| Unit::PerSecond.write(part.goodput_per_second),
-        |part| span(part.wait_p99_ms),
-    ];
     let phase = |part: &Part| {
-        let sides = || outcome.sides().map(|(_, side)| side.part(&part.phase).cloned().unwrap_or_default());
-        Phase {
-            text: part.phase.clone(),
-            offered: count(part.offered),
-            figures: figures.iter().flat_map(|figure| sides().map(|part| figure(&part))).collect(),
-        }
+        let sides = outcome.sides().map(|(_, side)| side.part(&part.phase).cloned().unwrap_or_default());
+        Phase::of(part.phase.clone(), part.offered, &sides.collect::<Vec<_>>())
     };
     if outcome.on.parts.len() < 2 { Vec::new() } else { outcome.on.parts.iter().map(phase).collect() }
+}
+
+/// Each tenant, at all and in each phase, where they are told apart.
+fn tenants(outcome: &Outcome) -> Vec<Phase> {
+    let row = |tenant: &str, phase: Option<&str>, part: &Part| {
+        let of = |side: &Side| side.part_of(tenant, phase).cloned().unwrap_or_default();
+        let text = phase.map_or_else(|| tenant.to_owned(), |phase| format!("{tenant}, {phase}"));
+        Phase::of(text, part.offered, &outcome.sides().map(|(_, side)| of(side)).collect::<Vec<_>>())
+    };
+    let rows = outcome.on.tenants.iter().flat_map(|known| {
+        let phases = known.parts.iter().map(|part| row(&known.tenant, Some(&part.phase), part));
+        [row(&known.tenant, None, &known.whole)].into_iter().chain(phases)
+    });
+    rows.collect()
 }
 
 /// `20`, or `2.5`.

@@ -41,11 +41,16 @@ pub(super) fn side(side: &Side) -> String {
         (some, offered) => format!("{} of {} succeeded", count(some), things(offered, "invocation")),
     };
     let degraded = match side.degraded {
-        0 => String::new(),
-        some => format!(", {} with a fallback’s answer", count(some)),
+        None | Some(0) => String::new(),
+        Some(some) => format!(", {} with a fallback’s answer", count(some)),
     };
-    let (harm, peace) = (list(&harm(side)), "no update was lost, and the provider refused nothing");
-    match (harm.is_empty(), side.lost_updates + side.provider_429 == 0) {
+    let harm = list(&harm(side));
+    // Of what nobody looked at nothing is said.
+    let peace = match side.lost_updates {
+        Some(_) => "no update was lost, and the provider refused nothing",
+        None => "the provider refused nothing",
+    };
+    match (harm.is_empty(), side.lost_updates.unwrap_or_default() + side.provider_429 == 0) {
         (true, _) => format!("{lead}{degraded}; {peace}."),
         (false, true) => format!("{lead}{degraded}; {harm}; {peace}."),
         (false, false) => format!("{lead}{degraded}; {harm}."),
@@ -54,13 +59,14 @@ pub(super) fn side(side: &Side) -> String {
 
 /// What went wrong.
 fn harm(side: &Side) -> Vec<String> {
-    let stalled = side.stalled_worker_seconds;
+    let stalled = side.stalled_worker_seconds.unwrap_or_default();
+    let (lost, wrong) = (side.lost_updates.unwrap_or_default(), side.wrong_answers.unwrap_or_default());
     let told = [
         (side.failed, format!("{} failed", count(side.failed))),
         (side.expired, format!("{} came too late", count(side.expired))),
         (side.refused, format!("{} never got in", count(side.refused))),
-        (side.lost_updates, format!("{} lost without a word", were(side.lost_updates, "update"))),
-        (side.wrong_answers, format!("{} wrong", were(side.wrong_answers, "answer"))),
+        (lost, format!("{} lost without a word", were(lost, "update"))),
+        (wrong, format!("{} wrong", were(wrong, "answer"))),
         (side.provider_429, format!("the provider refused {}", things(side.provider_429, "call"))),
         (stalled.ceil() as u64, format!("workers stood {} in a tool that hung", span(stalled * 1e3))),
         (
@@ -95,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_side_without_harm_says_that_there_was_none() {
-        let calm = Side { offered: 12_000, succeeded: 12_000, degraded: 240, ..Side::default() };
+        let calm =
+            Side { offered: 12_000, succeeded: 12_000, degraded: Some(240), lost_updates: Some(0), ..Side::default() };
         let said = "All of 12,000 invocations succeeded, 240 with a fallback’s answer; no update was lost, and the provider \
                     refused nothing.";
         assert_eq!(side(&calm), said);
@@ -103,17 +110,24 @@ mod tests {
 
     #[test]
     fn a_side_with_harm_names_each_and_no_other() {
-        let hurt = Side { offered: 100, succeeded: 70, expired: 29, failed: 1, lost_updates: 1, ..Side::default() };
+        let hurt =
+            Side { offered: 100, succeeded: 70, expired: 29, failed: 1, lost_updates: Some(1), ..Side::default() };
         let said = "70 of 100 invocations succeeded; 1 failed, 29 came too late and 1 update was lost without a word.";
         assert_eq!(side(&hurt), said);
     }
 
     #[test]
     fn what_was_kept_is_said_beside_what_went_wrong() {
-        let late = Side { offered: 100, succeeded: 99, expired: 1, ..Side::default() };
+        let late = Side { offered: 100, succeeded: 99, expired: 1, lost_updates: Some(0), ..Side::default() };
         let said =
             "99 of 100 invocations succeeded; 1 came too late; no update was lost, and the provider refused nothing.";
         assert_eq!(side(&late), said);
+    }
+
+    #[test]
+    fn nothing_is_said_of_what_nobody_looked_at() {
+        let own = Side { offered: 100, succeeded: 100, ..Side::default() };
+        assert_eq!(side(&own), "All of 100 invocations succeeded; the provider refused nothing.");
     }
 
     #[test]

@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::render;
 use crate::Outcome;
-use crate::outcome::{Bucket, Mark, Part, Promise, Seen, Side};
+use crate::outcome::{Bucket, Mark, Part, Promise, Seen, Side, Tenant};
 use parsed::Parsed;
 
 /// Figures that a side has, and that are no rows of the table.
-const LISTS: [&str; 4] = ["reasons", "marks", "parts", "series"];
+const LISTS: [&str; 5] = ["reasons", "marks", "parts", "tenants", "series"];
 
 fn side(harm: u64) -> Side {
     let bucket = |index: u64| Bucket {
@@ -34,10 +34,10 @@ fn side(harm: u64) -> Side {
         offered: 12_000,
         succeeded: 12_000 - harm * 3_256,
         expired: harm * 3_256,
-        lost_updates: harm * 217,
+        lost_updates: Some(harm * 217),
         provider_429: harm * 3_004,
-        stalled_worker_seconds: harm as f64 * 412.75,
-        wait_p99_ms: 1_204.062_5 + harm as f64 * 90_000.0,
+        stalled_worker_seconds: Some(harm as f64 * 412.75),
+        wait_p99_ms: Some(1_204.062_5 + harm as f64 * 90_000.0),
         goodput_per_second: 41.3,
         depth_max: 60 + harm * 4_200,
         seconds: 61.2,
@@ -150,6 +150,21 @@ fn phases_stand_beside_each_other_where_there_are_several() {
     let text = report.text();
     assert!(text.contains("By phase") && text.contains("<surge>") && text.contains("50.00%"));
     assert!(!parsed(&self::outcome()).text().contains("By phase"));
+}
+
+#[test]
+fn tenants_stand_by_themselves_where_they_are_told_apart() {
+    let mut outcome = outcome();
+    let part = |phase: &str, success_rate| Part { phase: phase.into(), offered: 9, success_rate, ..Part::default() };
+    let (whole, parts) = (part("", 0.75), vec![part("<flood>", 0.25)]);
+    outcome.on.tenants = vec![Tenant { tenant: "crawler".into(), whole, parts }];
+    let report = parsed(&outcome);
+    assert_eq!(report.errors(), Vec::<String>::new());
+    let text = report.text();
+    for said in ["By tenant", "crawler", "75.00%", "crawler, <flood>", "25.00%"] {
+        assert!(text.contains(said), "{said}");
+    }
+    assert!(!parsed(&self::outcome()).text().contains("By tenant"));
 }
 
 #[test]

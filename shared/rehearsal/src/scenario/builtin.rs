@@ -3,11 +3,12 @@
 use super::Scenario;
 
 /// By name.
-const ALL: [(&str, &str); 4] = [
+const ALL: [(&str, &str); 5] = [
     ("day-four", include_str!("../../scenarios/day-four.toml")),
     ("blackout", include_str!("../../scenarios/blackout.toml")),
     ("ten-times", include_str!("../../scenarios/ten-times.toml")),
     ("surge", include_str!("../../scenarios/surge.toml")),
+    ("noisy-tenant", include_str!("../../scenarios/noisy-tenant.toml")),
 ];
 
 /// Their names.

@@ -47,6 +47,8 @@ pub struct Phase {
     /// Whether `volume.times` of them come.
     #[serde(default)]
     pub times: bool,
+    /// The tenant whose share alone it is that comes so many times; without it, everybody's.
+    pub of: Option<String>,
     /// How long it lasts.
     pub length: Span,
     /// What is away throughout.
@@ -67,6 +69,17 @@ pub enum Arrivals {
     Even,
     /// In bursts as in a real service: the profile of a trace, stretched over the phase.
     Bursts,
+}
+
+/// `[[tenants]]`: whose callers come. Without any, all callers are one tenant's.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tenant {
+    /// Its name.
+    pub name: String,
+    /// Its part of what comes, beside those of the others.
+    #[serde(default = "once")]
+    pub share: f64,
 }
 
 /// `[pool]`
@@ -121,6 +134,9 @@ pub struct Manner {
     pub heeds_retry_after: bool,
     /// Whether the queue is told by when an answer is wanted, so that nobody works on what nobody waits for.
     pub tell_deadline: bool,
+    /// Whether the mesh knows tenants apart: each has a key of its own. Else they are all one.
+    #[serde(default)]
+    pub knows_tenants: bool,
     /// What this side has in its `holdfast.toml` beside, or instead of, that of both.
     #[serde(default)]
     pub settings: Table,
@@ -156,6 +172,9 @@ pub struct Wanted {
     pub figure: String,
     /// Of which phase; without it, of the whole run.
     pub phase: Option<String>,
+    /// Of which tenants, each by itself: it is so where it is so for all of them. Without any, of all callers together.
+    #[serde(default)]
+    pub tenants: Vec<String>,
     /// The bounds are multiples of what it is in this phase.
     pub times_of: Option<String>,
     /// Not less than this.

@@ -15,6 +15,18 @@ impl Scenario {
         tools.map(|(name, tool)| (name.clone(), faults(tool).unwrap_or_else(|| serde_json::json!({})))).collect()
     }
 
+    /// The keys by which the simulated provider knows who asks: of somebody's own agents, those that are declared.
+    pub(crate) fn model_keys(&self, seed: u64) -> Vec<String> {
+        let settings: Table = match self.played {
+            Some(_) => self.configuration(Which::On, seed).parse().unwrap_or_default(),
+            None => Table::new(),
+        };
+        let keys = settings.get("simulator").and_then(|simulator| simulator.get("keys")).and_then(Value::as_table);
+        let keys: Vec<_> = keys.into_iter().flat_map(Table::keys).cloned().collect();
+        // With none there is nothing by which a simulator is known to be the rehearsal's.
+        if keys.is_empty() { vec![self.agent.model_key.clone()] } else { keys }
+    }
+
     /// The text of a side's `holdfast.toml`.
     ///
     /// # Panics
@@ -27,6 +39,7 @@ impl Scenario {
         }
         lay_over(&mut settings, &self.manner(which).settings);
         self.pace().settings(&mut settings);
+        self.put_keys(which, &mut settings);
         if let Some(Value::Table(simulator)) = settings.get_mut("simulator") {
             // Numbers in TOML are signed.
             simulator.insert("seed".into(), Value::Integer((seed & i64::MAX as u64) as i64));

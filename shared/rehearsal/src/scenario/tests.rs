@@ -1,6 +1,7 @@
 use toml::Table;
 
 use super::*;
+use crate::day::Terms;
 
 const DAY: &str = include_str!("../../scenarios/day-four.toml");
 
@@ -33,6 +34,45 @@ fn a_promise_is_about_a_figure_that_exists() {
     let text = DAY.replacen("figure = \"lost_updates\"", "figure = \"lost_hope\"", 1);
     let error = Scenario::parse("s.toml", &text).expect_err("there is no such figure").to_string();
     assert!(error.contains("lost_hope") && error.contains("provider_429"), "{error}");
+}
+
+#[test]
+fn what_could_never_be_played_is_refused_and_not_tried() {
+    for (from, into, key) in [
+        ("[quick]\nfactor = 25", "[quick]\nfactor = 0", "quick.factor"),
+        ("a_day = 12000", "a_day = 12000\ntimes = nan", "volume.times"),
+        ("text = \"pilot\"", "text = \"day four\"", "phases"),
+        ("length = \"40m\"", "length = \"0s\"", "phases"),
+        ("at_least = 0.999\n", "", "promises"),
+    ] {
+        assert!(DAY.contains(from), "{from}");
+        let error = Scenario::parse("s.toml", &DAY.replacen(from, into, 1)).expect_err(into).to_string();
+        assert!(error.contains(&format!("{key}: ")), "{error}");
+    }
+}
+
+#[test]
+fn a_short_form_and_the_command_line_are_checked_too() {
+    let refused = |scenario: &Scenario, terms| scenario.check(terms).expect_err("it does not hold").to_string();
+    let day = Scenario::find("day-four").expect("it is built in");
+    let many = Terms { volume: Some(100_000_000), times: Some(10_000.0), seed: None };
+    assert!(refused(&day, many).contains("volume: "));
+    let longer = Scenario::parse(
+        "s.toml",
+        &DAY.replace("quick = \"", "length = \"").replacen("length = \"40m\"\n", "", 1).replacen(
+            "length = \"8h\"\n",
+            "",
+            1,
+        ),
+    );
+    assert!(refused(&longer.expect("it holds").quick(), Terms::default()).contains("phases: "));
+    let own = Scenario::find("ten-times").expect("it is built in").of_own(&Table::new(), Path::new("."));
+    assert!(refused(&own, Terms::default()).contains("[agents.NAME]"));
+    for (name, _) in Scenario::all() {
+        let scenario = Scenario::find(&name).expect("it is built in");
+        assert_eq!(scenario.check(Terms::default()), Ok(()));
+        assert_eq!(scenario.quick().check(Terms::default()), Ok(()));
+    }
 }
 
 #[test]

@@ -28,7 +28,8 @@ pub(super) fn of(record: &Record) -> Vec<Bucket> {
     }
     for (bucket, waits) in buckets.iter_mut().zip(waits) {
         let waits: Spread = waits.into_iter().collect();
-        (bucket.wait_p50_ms, bucket.wait_p99_ms) = (waits.at(0.5), waits.at(0.99));
+        (bucket.wait_p50_ms, bucket.wait_p99_ms) =
+            (waits.at(0.5).unwrap_or_default(), waits.at(0.99).unwrap_or_default());
     }
     see(&mut buckets, &record.looks, place);
     buckets
