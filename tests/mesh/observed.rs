@@ -60,7 +60,9 @@ async fn every_metric_of_an_invocation_is_on_the_pages_once_it_has_ended() {
     }
     for peer in Peer::ALL {
         let page = mesh.metrics(peer).await;
-        for basic in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_threads"] {
+        for basic in
+            ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_threads"]
+        {
             assert!(value(&page, basic).is_some(), "{} shows {basic}: {page}", peer.name());
         }
     }
