@@ -1,6 +1,6 @@
 //! What of arguments and results, prompts and answers may stand in traces: nothing, unless a tool or a model is declared with
-//! `trace_content`; then all but what `redact` names. A rule that begins with `/` is a JSON pointer into arguments and results; any other is a name of
-//! fields, at whatever depth and in whatever case. JSON inside of a string is looked through too, for servers pack their
+//! `trace_content`; then all but what `redact` names. A rule that begins with `/` is a JSON pointer into arguments and
+//! results; any other is a name of fields, at whatever depth and in whatever case. JSON inside of a string is looked through too, for servers pack their
 //! results so. What is not JSON cannot be looked through: where there are rules, a content that is none is left out; and where
 //! there are names, so is a string within JSON that is a block of an MCP server, what a tool was asked or answered within a
 //! conversation, broken JSON, or has such a name in it.

@@ -1,4 +1,5 @@
-//! A model, as agents ask it: by OpenAI's protocol, at whatever URL they have. That is all by which the sides differ here.
+//! A model, as agents ask it: by OpenAI's protocol, at whatever URL they have. By that the sides differ here, and by whether
+//! agents come back when they are told to, where a scenario says so.
 
 use std::time::Duration;
 
