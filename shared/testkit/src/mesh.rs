@@ -18,6 +18,9 @@ use crate::scratch::Scratch;
 use crate::server::ready;
 use crate::{Process, Signal, executable, ports};
 
+/// How the gateway's metrics say that its stream to the queue is open.
+const LINK_UP: &str = "\nholdfast_gateway_queue_link_up 1\n";
+
 /// How a [`Mesh`] shall be.
 #[derive(Debug, Default)]
 pub struct MeshBuilder {
@@ -75,7 +78,8 @@ impl MeshBuilder {
         self
     }
 
-    /// Starts the services, each a process, and waits until each says that it is healthy.
+    /// Starts the services, each a process, and waits until each says that it is healthy, and the gateway has found the
+    /// queue: before that it refuses submits, which a test without retries would take for an answer.
     ///
     /// # Panics
     /// Where one of them does not.
@@ -99,6 +103,10 @@ impl MeshBuilder {
             mesh.ready(peer).await;
         }
         mesh.start_further().await;
+        let linked = [Peer::Gateway, Peer::Queue].iter().all(|peer| mesh.processes.contains_key(peer.name()));
+        if linked && mesh.secured.is_none() {
+            mesh.linked().await;
+        }
         mesh
     }
 }
@@ -252,6 +260,12 @@ impl Mesh {
         }
         command.envs(&self.env);
         command
+    }
+
+    async fn linked(&mut self) {
+        let port = self.port(Peer::Gateway);
+        let up = || async { get(port, "/metrics").await.is_some_and(|page| page.contains(LINK_UP)) };
+        ready("the gateway's link to the queue", self.process(Peer::Gateway), up).await;
     }
 
     async fn ready(&mut self, peer: Peer) {
