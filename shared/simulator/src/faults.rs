@@ -136,9 +136,23 @@ impl Faults {
     }
 }
 
+/// Lets so much time pass, and goes on at once where there is none: a timer takes a millisecond at the least.
+pub(crate) async fn late(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
+
+    #[test]
+    fn an_end_that_answers_at_once_waits_for_no_timer() {
+        assert_eq!(late(Duration::ZERO).now_or_never(), Some(()));
+    }
 
     #[test]
     fn what_makes_no_sense_is_refused() {

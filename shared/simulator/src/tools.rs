@@ -23,7 +23,7 @@ use crate::{
     changes::Changes,
     config::{self, Config},
     counts::Counts,
-    faults::{End, Faults},
+    faults::{End, Faults, late},
     provider::cut_off,
 };
 
@@ -106,7 +106,7 @@ async fn call(State(tools): State<Arc<Tools>>, Path(name): Path<String>, headers
 
 async fn perform(call: Call, key: Option<String>, arguments: Value) -> Response {
     let fate = call.fate();
-    tokio::time::sleep(fate.latency).await;
+    late(fate.latency).await;
     match fate.end {
         End::Hang => std::future::pending().await,
         End::Error { status, retry_after, .. } => {

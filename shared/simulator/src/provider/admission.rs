@@ -17,7 +17,7 @@ use super::{
     refusal::Refusal,
     rules, writer,
 };
-use crate::faults::{End, Fate, Hint};
+use crate::faults::{End, Fate, Hint, late};
 
 /// A call that is answered, if no fault comes between.
 pub(super) struct Admitted {
@@ -104,7 +104,7 @@ impl Admitted {
     /// What becomes of it.
     pub(super) async fn perform(self, fate: Fate, hint: Option<Hint>) -> Response {
         let Self { protocol, place, completion, streams, usage } = self;
-        tokio::time::sleep(fate.latency).await;
+        late(fate.latency).await;
         match fate.end {
             End::Hang | End::Mute => std::future::pending().await,
             End::Error { status, code, retry_after } => {
@@ -120,7 +120,7 @@ impl Admitted {
             }
             end => {
                 let tokens = completion.completion_tokens;
-                tokio::time::sleep(fate.per_token.saturating_mul(tokens.try_into().unwrap_or(u32::MAX))).await;
+                late(fate.per_token.saturating_mul(tokens.try_into().unwrap_or(u32::MAX))).await;
                 place.write(tokens);
                 let whole = protocol.whole(&completion);
                 if let End::Disconnect { .. } = end {

@@ -16,6 +16,7 @@ use super::{
     place::Place,
     protocol::Protocol,
 };
+use crate::faults::late;
 
 /// Events that are due together go out together, up to so many bytes.
 const BATCH_BYTES: usize = 8 << 10;
@@ -105,10 +106,7 @@ impl Writing {
     }
 
     async fn due(&mut self) {
-        let wait = self.until_due();
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
+        late(self.until_due()).await;
     }
 
     fn until_due(&mut self) -> Duration {
