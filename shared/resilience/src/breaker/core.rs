@@ -3,16 +3,18 @@
 //! Invariants:
 //! - A ticket belongs to the stay in one state that issued it. What a ticket of an earlier stay reports changes nothing, so
 //!   a slow call from before the outage neither opens nor closes anything.
-//! - In half-open, tickets issued less tickets cancelled never exceed `probes`; what an arbiter outside grants comes on top,
-//!   for the arbiter counts it.
+//! - In half-open, tickets issued less tickets cancelled or orphaned never exceed `probes`; what an arbiter outside grants
+//!   comes on top, for the arbiter counts it. Of those orphaned, no more go on than successes are still wanted.
 //! - One event changes the state at most once, and raises the generation by one; only another's standing raises it further.
 //! - While an operator decides, no outcome changes anything.
 
 mod outside;
+mod probes;
 mod view;
 
 use std::time::Duration;
 
+use self::probes::{Probes, Role};
 use super::dice::Dice;
 use super::reason::Reason;
 use super::settings::{Settings, stretched};
@@ -35,6 +37,7 @@ pub enum Outcome {
 pub struct Ticket {
     stay: u64,
     since: Duration,
+    role: Role,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,15 +47,6 @@ enum Phase {
     HalfOpen(Probes),
     ForcedOpen,
     ForcedClosed,
-}
-
-/// What became of the calls let through in half-open.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Probes {
-    under_way: u32,
-    succeeded: u32,
-    /// Among those that succeeded.
-    slow: u32,
 }
 
 /// The state of a breaker. `now` is the time since any fixed origin; should it run backwards, it counts as standing still.
@@ -158,7 +152,7 @@ impl Core {
         }
         match self.phase {
             Phase::Closed => self.settle_closed(outcome),
-            Phase::HalfOpen(probes) => self.settle_probe(probes, outcome, slow),
+            Phase::HalfOpen(probes) => self.settle_probe(probes, ticket.role, outcome, slow),
             // No ticket is issued while open, so none is of this stay; and an operator's word is not weighed.
             Phase::Open { .. } | Phase::ForcedOpen | Phase::ForcedClosed => {}
         }
@@ -173,10 +167,12 @@ impl Core {
         if let Phase::Open { .. } = self.phase {
             self.change(Phase::HalfOpen(Probes::default()), Reason::OpenTimePassed);
         }
+        let mut role = Role::Call;
         if let Phase::HalfOpen(probes) = &mut self.phase {
             probes.under_way += 1;
+            role = Role::Probe;
         }
-        Ticket { stay: self.stay, since: self.now }
+        Ticket { stay: self.stay, since: self.now, role }
     }
 
     fn settle_closed(&mut self, outcome: Outcome) {
@@ -187,26 +183,6 @@ impl Core {
         }
         if let Some(reason) = self.trip() {
             self.open(reason);
-        }
-    }
-
-    fn settle_probe(&mut self, mut probes: Probes, outcome: Outcome, slow: bool) {
-        probes.under_way -= 1;
-        match outcome {
-            Outcome::Failure => return self.open(Reason::ProbeFailed),
-            Outcome::Success => {
-                probes.succeeded += 1;
-                probes.slow += u32::from(slow);
-            }
-            Outcome::Cancelled => {}
-        }
-        let all = self.settings.probes;
-        if reaches(probes.slow, all, self.settings.slow_percent) {
-            self.open(Reason::ProbesSlow { slow: probes.slow, probes: all });
-        } else if probes.succeeded >= all {
-            self.change(Phase::Closed, Reason::ProbesSucceeded);
-        } else {
-            self.phase = Phase::HalfOpen(probes);
         }
     }
 

@@ -91,7 +91,7 @@ impl Breaker {
 
     fn permit(&self, ask: impl FnOnce(&mut Core, Duration) -> Result<Ticket, Refused>) -> Result<Permit, Refused> {
         let ticket = self.shared.step(ask)?;
-        Ok(Permit { shared: Arc::clone(&self.shared), ticket: Some(ticket) })
+        Ok(Permit { shared: Arc::clone(&self.shared), ticket: Some(ticket), if_dropped: Outcome::Cancelled })
     }
 }
 
@@ -123,6 +123,7 @@ impl fmt::Debug for Breaker {
 pub struct Permit {
     shared: Arc<Shared>,
     ticket: Option<Ticket>,
+    if_dropped: Outcome,
 }
 
 impl Permit {
@@ -131,6 +132,26 @@ impl Permit {
         if let Some(ticket) = &mut self.ticket {
             self.shared.step(|core, now| core.begin(now, ticket));
         }
+    }
+
+    /// Whether the breaker finds its way back by what becomes of this call.
+    pub fn is_probe(&self) -> bool {
+        self.ticket.is_some_and(|ticket| ticket.is_probe())
+    }
+
+    /// The dependency has begun to answer: a probe that is dropped from here on counts as a success.
+    pub fn answers(&mut self) {
+        if self.is_probe() {
+            self.if_dropped = Outcome::Success;
+        }
+    }
+
+    /// The caller of a probe has gone away, and its place is free for the next one. Where this is true, the call should go on
+    /// without, to its end or its own timeout, and be settled by what becomes of it; else there is no reason to. See
+    /// [`Core::orphan`].
+    pub fn orphan(&mut self) -> bool {
+        let Some(ticket) = &mut self.ticket else { return false };
+        self.shared.step(|core, now| core.orphan(now, ticket))
     }
 
     /// The dependency did its work.
@@ -152,7 +173,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.settle(Outcome::Cancelled);
+        self.settle(self.if_dropped);
     }
 }
 

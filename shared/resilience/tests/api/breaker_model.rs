@@ -19,6 +19,8 @@ enum Step {
     AcquireClosed,
     Grant,
     Settle(Index, Outcome),
+    /// A call's caller goes away; it goes on where it should.
+    Orphan(Index),
     Force(Mode),
     /// Another's standing, so much older or newer than what is known.
     Adopt(Standing, i64),
@@ -59,6 +61,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         5 => Just(Step::AcquireClosed),
         5 => Just(Step::Grant),
         60 => (any::<Index>(), outcome).prop_map(|(which, outcome)| Step::Settle(which, outcome)),
+        15 => any::<Index>().prop_map(Step::Orphan),
         3 => modes().prop_map(Step::Force),
         4 => (standings(), -2..4_i64).prop_map(|(standing, ahead)| Step::Adopt(standing, ahead)),
     ];
@@ -121,7 +124,12 @@ impl Pair {
                 core.settle(at(now), ticket, outcome);
                 model.settle(now, call, outcome);
             }
-            Step::Settle(..) => {}
+            Step::Orphan(which) if !self.out.is_empty() => {
+                let which = which.index(self.out.len());
+                let (ticket, call) = &mut self.out[which];
+                prop_assert_eq!(core.orphan(at(now), ticket), model.orphan(call));
+            }
+            Step::Settle(..) | Step::Orphan(_) => {}
             Step::Force(mode) => prop_assert_eq!(core.force(at(now), mode), model.force(now, mode)),
             Step::Adopt(standing, ahead) => {
                 let generation = model.generation.saturating_add_signed(ahead);

@@ -131,6 +131,44 @@ fn while_held_closed_failures_are_seen_and_change_nothing() {
     assert_eq!(core.snapshot(at(2)).retry_after, OPEN, "and its open times too");
 }
 
+#[test]
+fn callers_who_all_give_up_before_the_answer_do_not_keep_it_half_open() {
+    let mut core = core(Settings { probes: 2, ..settings() });
+    fail(&mut core, at(0), 4);
+    let mut gives_up = || {
+        let mut ticket = core.acquire(OPEN).expect("the place of the one before is free again");
+        (core.orphan(OPEN, &mut ticket), ticket)
+    };
+    let [first, second, third] = [gives_up(), gives_up(), gives_up()];
+    assert!(first.0 && second.0);
+    assert!(!third.0, "two that succeed are enough");
+    core.settle(OPEN, third.1, Outcome::Cancelled);
+    assert_eq!(core.snapshot(OPEN).state, State::HalfOpen);
+    core.settle(2 * OPEN, first.1, Outcome::Success);
+    core.settle(2 * OPEN, second.1, Outcome::Success);
+    assert_eq!(core.snapshot(2 * OPEN).reason, Reason::ProbesSucceeded);
+}
+
+#[test]
+fn a_probe_whose_caller_has_gone_away_opens_it_again_where_it_fails() {
+    let mut core = core(settings());
+    fail(&mut core, at(0), 4);
+    let mut ticket = core.acquire(OPEN).expect("a probe");
+    assert!(core.orphan(OPEN, &mut ticket));
+    core.settle(OPEN, ticket, Outcome::Failure);
+    assert_eq!(core.snapshot(OPEN).reason, Reason::ProbeFailed);
+    let mut late = core.acquire(10 * OPEN).expect("the next round");
+    assert!(core.force(10 * OPEN, Mode::ForcedOpen));
+    assert!(!core.orphan(10 * OPEN, &mut late), "nobody wants to know any more");
+}
+
+#[test]
+fn a_call_that_is_no_probe_need_not_go_on_without_its_caller() {
+    let mut core = core(settings());
+    let mut ticket = core.acquire(at(0)).expect("closed");
+    assert!(!ticket.is_probe() && !core.orphan(at(0), &mut ticket));
+}
+
 /// Histories in which earlier versions were wrong.
 #[test]
 fn what_went_wrong_once_stays_right() {

@@ -98,6 +98,33 @@ fn cancelled_probes_give_their_places_back_and_never_make_more() {
 }
 
 #[test]
+fn probes_whose_callers_go_away_give_their_places_back_and_close_it_whoever_comes_meanwhile() {
+    in_many_orders(|| {
+        let breaker = at_the_half_open_moment();
+        let (asked, orphans) = (breaker.clone(), Arc::new(Mutex::new(Vec::new())));
+        let kept = Arc::clone(&orphans);
+        let callers = many(6, move |_| {
+            let Ok(mut permit) = asked.acquire() else { return };
+            assert!(permit.is_probe());
+            if permit.orphan() {
+                kept.lock().push(permit);
+            }
+        });
+        joined(callers);
+        let mut orphans = std::mem::take(&mut *orphans.lock());
+        assert_eq!(orphans.len(), PROBES as usize);
+        let probes: Vec<_> = (0..8).filter_map(|_| breaker.acquire().ok()).collect();
+        assert_eq!(probes.len(), PROBES as usize);
+        // One has begun to answer when it ends, the other one is whole.
+        let (mut first, second) = (orphans.remove(0), orphans.remove(0));
+        first.answers();
+        joined(vec![thread::spawn(move || drop(first)), thread::spawn(move || second.success())]);
+        drop(probes);
+        assert_eq!(breaker.snapshot().state, State::Closed);
+    });
+}
+
+#[test]
 fn time_that_passes_while_they_ask_lets_no_further_probe_through() {
     in_many_orders(|| {
         let breaker = at_the_half_open_moment();

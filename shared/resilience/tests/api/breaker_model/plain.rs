@@ -14,6 +14,7 @@ pub(super) const OPEN_MAX_MS: u64 = 1000;
 pub(super) struct Call {
     stay: usize,
     since: u64,
+    orphan: bool,
 }
 
 struct Ended {
@@ -33,6 +34,8 @@ pub(super) struct Stay {
     /// Where it was another's: how often that one had opened.
     pub(super) adopted: Option<u32>,
     out: u32,
+    /// Calls that go on though their callers do not.
+    orphans: u32,
     ended: Vec<Ended>,
 }
 
@@ -54,8 +57,8 @@ impl Model {
     }
 
     fn enter(&mut self, now: u64, state: State, mode: Mode, reason: Reason) -> &mut Stay {
-        let (out, ended) = (0, Vec::new());
-        self.stays.push(Stay { state, mode, reason, since: now, until: now, adopted: None, out, ended });
+        let (out, orphans, ended) = (0, 0, Vec::new());
+        self.stays.push(Stay { state, mode, reason, since: now, until: now, adopted: None, out, orphans, ended });
         self.generation += 1;
         self.stays.last_mut().expect("just pushed")
     }
@@ -103,7 +106,19 @@ impl Model {
             self.enter(now, State::HalfOpen, Mode::Auto, Reason::OpenTimePassed);
         }
         self.stays.last_mut().expect("there is always one").out += 1;
-        Call { stay: self.stays.len() - 1, since: now }
+        Call { stay: self.stays.len() - 1, since: now, orphan: false }
+    }
+
+    /// Only of probes anybody wants to know what becomes of them, and of no more than close it.
+    pub(super) fn orphan(&mut self, call: &mut Call) -> bool {
+        let (current, probes) = (self.stays.len() - 1, self.settings.probes);
+        let stay = &mut self.stays[current];
+        let is_probe = call.stay == current && stay.state == State::HalfOpen && !call.orphan;
+        if !is_probe || stay.orphans + stay.ended.len() as u32 >= probes {
+            return false;
+        }
+        (stay.out, stay.orphans, call.orphan) = (stay.out - 1, stay.orphans + 1, true);
+        true
     }
 
     pub(super) fn settle(&mut self, now: u64, call: Call, outcome: Outcome) {
@@ -111,7 +126,11 @@ impl Model {
             return;
         }
         let stay = &mut self.stays[call.stay];
-        stay.out -= 1;
+        if call.orphan {
+            stay.orphans -= 1;
+        } else {
+            stay.out -= 1;
+        }
         if outcome == Outcome::Cancelled {
             return;
         }
