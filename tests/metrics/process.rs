@@ -34,7 +34,9 @@ impl Recorder for Listener {
     }
 
     fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
-        self.hear("gauge", &name, unit, &help);
+        // Seconds that only rise are kept in a gauge, for a counter has whole ones, and shown as a counter.
+        let kind = if name.as_str().ends_with("_total") { "counter" } else { "gauge" };
+        self.hear(kind, &name, unit, &help);
     }
 
     fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod apart;
+mod collector;
 pub mod head;
 mod journal;
 mod lines;
@@ -24,7 +25,10 @@ use tracing_subscriber::{
     EnvFilter, Layer, layer::SubscriberExt as _, registry, registry::LookupSpan, util::SubscriberInitExt as _,
 };
 
-use self::journal::Journal;
+use self::{
+    collector::{Collector, Signal},
+    journal::Journal,
+};
 
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +39,14 @@ pub enum TelemetryError {
     /// The OTLP exporter did not take its settings.
     #[error("the OTLP exporter: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
-    /// Metrics cannot be pushed to where the environment says.
-    #[error("{0}")]
-    Metrics(String),
+    /// Spans and metrics cannot be sent to where the environment says.
+    #[error("{name}: {why}")]
+    Variable {
+        /// Which variable says it.
+        name: String,
+        /// What is wrong with it; never what it says of keys.
+        why: String,
+    },
     /// A recorder or subscriber is installed already.
     #[error("telemetry is set up already")]
     Installed,
@@ -59,13 +68,13 @@ pub fn init(service: &'static str, config: &Telemetry, directory: Option<&Path>)
     metrics::install()?;
     let filter = filter(&config.log)?;
     let resource = resource::resource(service);
-    let wanted = traceparent::export_wanted();
-    let directory = directory.filter(|_| wanted && config.keep_spans);
+    let to = Collector::read(Signal::Traces, &collector::environment)?;
+    let directory = directory.filter(|_| to.is_some() && config.keep_spans);
     let (kept, unkept) = match directory.map(|directory| Journal::open(directory, service)).transpose() {
         Ok(kept) => (kept, None),
         Err(error) => (None, Some(error)),
     };
-    let provider = wanted.then(|| traces(resource.clone(), config, kept)).transpose()?;
+    let provider = to.map(|to| traces(to, resource.clone(), config, kept)).transpose()?;
     let installed = match &provider {
         None => registry().with(filter).with(lines(config)).try_init(),
         // What is logged and what is traced are two questions: a quiet log must not cost the traces.
@@ -90,13 +99,14 @@ pub fn init(service: &'static str, config: &Telemetry, directory: Option<&Path>)
 
 /// Spans are exported from here on, those that the head of their trace decides for.
 fn traces(
+    to: Collector,
     resource: Resource,
     config: &Telemetry,
     kept: Option<(Journal, Vec<SpanData>)>,
 ) -> Result<SdkTracerProvider, TelemetryError> {
     let sampler = head::sampler(config.trace_ratio);
     head::install(&sampler);
-    let (provider, outlet) = spans::provider(resource, sampler, kept)?;
+    let (provider, outlet) = spans::provider(to, resource, sampler, kept)?;
     apart::install(&provider, outlet);
     Ok(provider)
 }
@@ -117,10 +127,26 @@ where
     }
 }
 
-/// The configured filter. The MCP library tells every message with all that is in it: who wants that asks for it by name.
+/// Libraries that tell more than anybody should read unasked, and how much of it is enough: the MCP library every message with
+/// all that is in it; the exporter what a collector answers, which may repeat the key that it was shown.
+const TALKATIVE: [(&str, &str); 2] = [("rmcp", "error"), ("opentelemetry-otlp", "info")];
+
+/// The configured filter. Who wants to hear a talkative library asks for it by name.
 fn filter(log: &str) -> Result<EnvFilter, TelemetryError> {
-    let quiet = if log.contains("rmcp") { "" } else { ",rmcp=error" };
+    let unasked = TALKATIVE.iter().filter(|(library, _)| !log.contains(library));
+    let quiet: String = unasked.map(|(library, level)| format!(",{library}={level}")).collect();
     Ok(EnvFilter::try_new(format!("{log}{quiet}"))?)
+}
+
+/// Whether spans and metrics can be sent to where the environment says, as far as can be told without sending any.
+///
+/// # Errors
+/// What the environment says of it and cannot be followed.
+pub fn check() -> Result<(), TelemetryError> {
+    for signal in [Signal::Traces, Signal::Metrics] {
+        Collector::read(signal, &collector::environment)?;
+    }
+    Ok(())
 }
 
 impl Guard {

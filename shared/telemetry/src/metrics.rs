@@ -39,6 +39,9 @@ const COUNTS: [f64; 15] =
 /// How often histograms fold what was recorded since, so that a process that nobody scrapes stays small.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// What this process has used of the processor, in the system's ticks and not in whole seconds.
+const PROCESSOR: &str = "process_cpu_seconds_total";
+
 /// Where what is counted can be read.
 #[derive(Debug, Clone)]
 struct Shown {
@@ -53,7 +56,9 @@ struct Shown {
 impl Shown {
     fn page(&self) -> String {
         self.process.collect();
-        self.recorded.render()
+        // Counters hold whole numbers, so the seconds of the processor are kept in a gauge, and shown as what they are.
+        let kept = format!("# TYPE {PROCESSOR} gauge\n");
+        self.recorded.render().replacen(&kept, &format!("# TYPE {PROCESSOR} counter\n"), 1)
     }
 }
 
@@ -102,4 +107,35 @@ pub(crate) fn push(resource: &Resource) -> Result<Option<Pusher>, TelemetryError
 /// The metrics in Prometheus' text format; empty where [`crate::init`] was not called (as in tests of one service).
 pub fn render() -> String {
     SHOWN.get().map(Shown::page).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use ::metrics::with_local_recorder;
+    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+
+    use super::*;
+
+    #[test]
+    fn the_processors_time_is_a_counter_of_ticks() {
+        let (recorder, shown) = recorder().expect("the bounds are some");
+        let page = || with_local_recorder(&recorder, || shown.page());
+        let used = || {
+            let page = page();
+            let line = page.lines().find(|line| line.starts_with(PROCESSOR)).expect("it is shown");
+            line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")
+        };
+        let before = used();
+        let more = loop {
+            let more = used() - before;
+            if more > 0.0 {
+                break more;
+            }
+        };
+        assert!(more < 1.0, "{more}");
+        let times = otlp::Times::new(shown.since, SystemTime::now());
+        let metrics = otlp::metrics(&page(), &shown.units, times);
+        let pushed = metrics.into_iter().find(|metric| metric.name == PROCESSOR).expect("it is pushed");
+        assert!(matches!(pushed.data, Some(Data::Sum(sum)) if sum.is_monotonic), "as what it is");
+    }
 }

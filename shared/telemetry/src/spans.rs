@@ -5,7 +5,7 @@ use std::sync::{
 
 use metrics::counter;
 use opentelemetry::{Context, trace::SpanId};
-use opentelemetry_otlp::SpanExporter as OtlpExporter;
+use opentelemetry_otlp::{SpanExporter as OtlpExporter, WithExportConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
@@ -15,7 +15,12 @@ use opentelemetry_sdk::{
     },
 };
 
-use crate::{TelemetryError, head, journal::Journal};
+use crate::{
+    TelemetryError,
+    collector::{self, Collector},
+    head,
+    journal::Journal,
+};
 
 /// Spans that may wait for the exporter, unless `OTEL_BSP_MAX_QUEUE_SIZE` says otherwise.
 const WAITING_MAX: usize = 8_192;
@@ -26,13 +31,18 @@ const BATCH_MAX: usize = 128;
 /// A provider that exports in batches from a bounded queue, and the way for spans that are told by hand. Begins with what an
 /// earlier life of this process left.
 pub(crate) fn provider(
+    to: Collector,
     resource: Resource,
     sampler: Sampler,
     kept: Option<(Journal, Vec<SpanData>)>,
 ) -> Result<(SdkTracerProvider, Outlet), TelemetryError> {
     let (journal, left) = kept.unzip();
     let (journal, waiting) = (journal.map(Arc::new), Arc::new(AtomicUsize::new(0)));
-    let exporter = OtlpExporter::builder().with_tonic().build()?;
+    let channel = to.endpoint.timeout(to.timeout).connect_lazy();
+    let exporter = OtlpExporter::builder().with_tonic().with_channel(channel).with_timeout(to.timeout);
+    let exporter = exporter.with_metadata(to.headers);
+    // It reads the headers once more by itself.
+    let exporter = exporter.with_interceptor(collector::unseen).build()?;
     let exporter = Counted { exporter, waiting: waiting.clone(), journal: journal.clone() };
     let (waiting_max, config) = bounds(|name| std::env::var(name).ok());
     let mut batches = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
@@ -166,6 +176,10 @@ mod tests {
     use tokio::sync::{mpsc, watch};
 
     use super::*;
+    use crate::collector::{
+        Signal,
+        secured::{KEY, Secured},
+    };
 
     /// A collector that takes nothing until it is told to.
     #[derive(Debug)]
@@ -205,6 +219,22 @@ mod tests {
             sent += spans;
         }
         assert_eq!((sent, waiting.load(Ordering::Relaxed)), (ROOM, 0), "what found room is sent");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn spans_go_over_tls_to_whom_a_trusted_authority_vouches_for_and_to_nobody_else() {
+        let mut collector = Secured::open().await;
+        // Where a machine trusts nobody at all, that is told at once.
+        let stranger = collector.way(Signal::Traces, false).ok().flatten();
+        for to in stranger.into_iter().chain([collector.way(Signal::Traces, true).unwrap().expect("it is named")]) {
+            let (provider, _) = provider(to, Resource::builder_empty().build(), Sampler::AlwaysOn, None).unwrap();
+            drop(provider.tracer("test").start_with_context("span", &Context::new()));
+            let sent = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(Duration::from_secs(60)));
+            let _ = sent.await.expect("no panic");
+        }
+        let shown = Some(KEY.1.to_owned());
+        assert_eq!(collector.got.try_recv(), Ok((Signal::Traces, shown)), "who knows its authority shows it the key");
+        assert!(collector.got.try_recv().is_err(), "and nobody else says anything");
     }
 
     #[test]

@@ -14,13 +14,6 @@ pub const HEADER: &str = "traceparent";
 /// Where the flags stand.
 const FLAGS_AT: usize = 53;
 
-/// Whether the environment names a collector.
-pub fn export_wanted() -> bool {
-    ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
-        .iter()
-        .any(|name| std::env::var(name).is_ok_and(|value| !value.is_empty()))
-}
-
 /// Reads a `traceparent`; `None` where it is not one.
 /// Source: <https://www.w3.org/TR/trace-context/#traceparent-header>
 pub fn parse(text: &str) -> Option<SpanContext> {

@@ -1,7 +1,11 @@
 //! Sends the page to a collector, now and then. There is no queue: a push that fails is made up for by the next one, which
 //! has all that this one had.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    error::Error as _,
+    iter::successors,
+    time::{Duration, SystemTime},
+};
 
 use metrics::{Unit, counter, describe_counter};
 use opentelemetry_proto::tonic::{
@@ -24,6 +28,7 @@ use super::{
     otlp::{self, Times},
     settings::Settings,
 };
+use crate::collector::Collector;
 
 /// The last push may keep a process from ending for so long.
 const LAST_WITHIN: Duration = Duration::from_secs(2);
@@ -48,15 +53,7 @@ pub(crate) struct Pusher {
 impl Pusher {
     pub(super) fn start(shown: Shown, resource: &Resource, settings: Settings) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let attributes = resource.iter().map(|(name, value)| otlp::text(name.as_str(), value.to_string()));
-        let push = Push {
-            shown,
-            resource: WireResource { attributes: attributes.collect(), ..WireResource::default() },
-            client: MetricsServiceClient::new(settings.endpoint.connect_lazy()),
-            headers: settings.headers,
-            timeout: settings.timeout,
-            fails: false,
-        };
+        let push = Push::new(shown, resource, settings.collector);
         Self { stop, task: tokio::spawn(push.run(settings.every, stopped)) }
     }
 
@@ -80,6 +77,18 @@ struct Push {
 }
 
 impl Push {
+    fn new(shown: Shown, resource: &Resource, to: Collector) -> Self {
+        let attributes = resource.iter().map(|(name, value)| otlp::text(name.as_str(), value.to_string()));
+        Self {
+            shown,
+            resource: WireResource { attributes: attributes.collect(), ..WireResource::default() },
+            client: MetricsServiceClient::new(to.endpoint.connect_lazy()),
+            headers: to.headers,
+            timeout: to.timeout,
+            fails: false,
+        }
+    }
+
     async fn run(mut self, every: Duration, mut stopped: oneshot::Receiver<()>) {
         let mut ticks = interval_at(Instant::now() + every, every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -104,13 +113,26 @@ impl Push {
         counter!("holdfast_metric_pushes_total", "outcome" => name).increment(1);
         match &outcome {
             Err(error) if !self.fails => {
-                tracing::warn!(error = %error.message(), code = ?error.code(), "the collector does not take metrics");
+                let why = self.why(error);
+                tracing::warn!(error = why, code = ?error.code(), "the collector does not take metrics");
             }
             Ok(()) if self.fails => tracing::info!("the collector takes metrics again"),
             _ => {}
         }
         self.fails = outcome.is_err();
         outcome.is_ok()
+    }
+
+    /// Why nothing was taken. A collector that was shown a key may repeat it in its words.
+    fn why(&self, error: &Status) -> String {
+        match error.source() {
+            Some(_) => {
+                let causes = successors(error.source(), |&cause| cause.source()).map(ToString::to_string);
+                causes.collect::<Vec<_>>().join(": ")
+            }
+            None if self.headers.is_empty() => error.message().to_owned(),
+            None => "not shown, for headers may be in it".to_owned(),
+        }
     }
 
     async fn send(&mut self) -> Result<(), Status> {

@@ -18,12 +18,21 @@ use tonic::{
 };
 
 use super::*;
-use crate::metrics::recorder;
+use crate::{
+    collector::{
+        Collector, Signal,
+        secured::{KEY, Secured},
+    },
+    metrics::recorder,
+};
 
-fn settings(address: std::net::SocketAddr) -> Settings {
+fn at(address: std::net::SocketAddr, timeout: Duration) -> Collector {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("it is a URL");
-    let (every, timeout) = (Duration::from_secs(60), Duration::from_secs(10));
-    Settings { endpoint: endpoint.connect_timeout(timeout), headers: MetadataMap::new(), every, timeout }
+    Collector { endpoint: endpoint.connect_timeout(timeout), headers: MetadataMap::new(), timeout }
+}
+
+fn push(collector: Collector) -> Push {
+    Push::new(shown(), &Resource::builder_empty().build(), collector)
 }
 
 fn shown() -> Shown {
@@ -36,7 +45,8 @@ fn shown() -> Shown {
 async fn a_collector_that_never_answers_does_not_keep_a_process_from_ending() {
     // It takes connections, and that is all it does.
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    let settings = settings(silent.local_addr().expect("it is bound"));
+    let collector = at(silent.local_addr().expect("it is bound"), Duration::from_secs(10));
+    let settings = Settings { collector, every: Duration::from_secs(60) };
     let pusher = Pusher::start(shown(), &Resource::builder_empty().build(), settings.clone());
     // The first push is under way by then, and hangs.
     tokio::time::sleep(settings.every + Duration::from_secs(1)).await;
@@ -90,17 +100,10 @@ async fn a_metric_larger_than_a_message_is_pushed_in_parts_and_a_refused_part_ke
     });
     let desk = Desk::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    let settings = settings(listener.local_addr().expect("it is bound"));
+    let collector = at(listener.local_addr().expect("it is bound"), Duration::from_secs(120));
     let server = Server::builder().add_service(MetricsServiceServer::new(desk.clone()));
     let server = tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-    let mut push = Push {
-        shown,
-        resource: WireResource::default(),
-        client: MetricsServiceClient::new(settings.endpoint.connect_lazy()),
-        headers: MetadataMap::new(),
-        timeout: Duration::from_secs(120),
-        fails: false,
-    };
+    let mut push = Push { shown, ..push(collector) };
     assert!(push.once().await, "each part is small enough");
     let all = desk.taken.swap(0, Relaxed);
     assert!(all > SERIES, "{all}");
@@ -134,4 +137,29 @@ fn messages_are_bounded_and_hold_every_series_once() {
         assert!(bytes < 4 << 20 || message.len() == 1 && message[0].name == "e", "{bytes}");
     }
     assert_eq!(messages.len(), 1 + 10 + 4 + 1, "and no more messages than that takes");
+}
+
+#[tokio::test]
+async fn metrics_go_over_tls_to_whom_a_trusted_authority_vouches_for_and_to_nobody_else() {
+    let mut collector = Secured::open().await;
+    // Where a machine trusts nobody at all, that is told at once.
+    if let Ok(Some(stranger)) = collector.way(Signal::Metrics, false) {
+        assert!(!push(stranger).once().await, "nobody vouches for it");
+    }
+    let known = collector.way(Signal::Metrics, true).unwrap().expect("it is named");
+    assert!(push(known).once().await);
+    let shown = Some(KEY.1.to_owned());
+    assert_eq!(collector.got.try_recv(), Ok((Signal::Metrics, shown)), "who knows its authority shows it the key");
+    assert!(collector.got.try_recv().is_err(), "and nobody else says anything");
+}
+
+#[tokio::test]
+async fn a_collector_that_repeats_the_key_it_was_shown_does_not_get_it_into_the_log() {
+    let mut push = push(at(([127, 0, 0, 1], 1).into(), Duration::from_secs(1)));
+    let answer = Status::unauthenticated("no such key: canary");
+    assert_eq!(push.why(&answer), answer.message(), "it was shown none");
+    push.headers.insert("x-key", "canary".parse().unwrap());
+    assert!(!push.why(&answer).contains("canary"));
+    let broken = Status::from_error(Box::new(std::io::Error::other("the network is away")));
+    assert_eq!(push.why(&broken), "the network is away", "that is no word of the collector's");
 }
