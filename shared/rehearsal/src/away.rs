@@ -1,7 +1,9 @@
 //! What is taken away from a mesh while it works, and given back.
 //!
 //! An end outside is taken away by its own faults: it refuses whatever comes. A service is taken away by SIGKILL, again each
-//! time that it is started anew, until its time is over: nobody can reach it, and what it had in memory is gone.
+//! time that it is started anew, until its time is over: nobody can reach it, and what it had in memory is gone. A database is
+//! killed with all of its processes, and started again with its files when its time is over. Of the pool all workers end in the
+//! midst of what they do, without a word to anybody, and others begin when its time is over.
 
 mod processes;
 
@@ -14,6 +16,8 @@ use tokio::time::{sleep_until, timeout_at};
 
 use crate::ends::Ends;
 use crate::error::Error;
+use crate::pool::Presence;
+use crate::stores::{Store, Stores};
 pub(crate) use processes::Processes;
 
 /// What is taken away.
@@ -34,6 +38,12 @@ pub enum Away {
     ToolProxy,
     /// What calls models.
     LlmProxy,
+    /// All workers.
+    Pool,
+    /// Where invocations and records are kept. Where it is taken, the mesh stands on one.
+    Postgres,
+    /// What decides about records before that, and what proxies share. Where it is taken, the mesh stands on one.
+    Redis,
 }
 
 /// From when to when, in the time of the rehearsal.
@@ -50,6 +60,10 @@ pub(crate) struct Hand<'a> {
     pub(crate) ends: &'a Ends,
     /// None where the mesh is not ours to kill.
     pub(crate) processes: Option<Processes>,
+    /// What the mesh stands on.
+    pub(crate) stores: &'a Stores,
+    /// Whether there are workers.
+    pub(crate) pool: Presence,
     /// Tools, with the faults that they have by themselves.
     pub(crate) tools: Vec<(String, Value)>,
 }
@@ -83,9 +97,10 @@ impl Hand<'_> {
         for outage in outages {
             sleep_until((began + outage.from).into()).await;
             let until = began + outage.until;
-            match outage.what.service() {
-                Some(peer) => self.processes()?.keep_away(peer, until).await?,
-                None => self.end(outage.what, until).await?,
+            match (outage.what.service(), outage.what.store()) {
+                (Some(peer), _) => self.processes()?.keep_away(peer, until).await?,
+                (None, Some(store)) => self.stores.keep_away(store, until).await?,
+                (None, None) => self.end(outage.what, until).await?,
             }
         }
         Ok(())
@@ -96,6 +111,7 @@ impl Hand<'_> {
         self.processes.as_ref().ok_or_else(|| Error::Mesh(ours.into()))
     }
 
+    /// What is neither a service nor a database.
     async fn end(&self, what: Away, until: Instant) -> Result<(), Error> {
         let gone = json!({"error_rate": 1.0, "error_status": 503});
         match what {
@@ -104,6 +120,12 @@ impl Hand<'_> {
                 self.ends.set("faults", &gone).await?;
                 sleep_until(until.into()).await;
                 self.ends.set("faults", &usual).await
+            }
+            Away::Pool => {
+                self.pool.end();
+                sleep_until(until.into()).await;
+                self.pool.begin();
+                Ok(())
             }
             _ => {
                 for (tool, _) in &self.tools {
@@ -120,16 +142,30 @@ impl Hand<'_> {
 }
 
 impl Away {
-    /// The process that it is; None for an end outside.
+    /// The service that it is; None for all else.
     pub(crate) const fn service(self) -> Option<Peer> {
         match self {
-            Self::Provider | Self::Tools => None,
+            Self::Provider | Self::Tools | Self::Pool | Self::Postgres | Self::Redis => None,
             Self::Gateway => Some(Peer::Gateway),
             Self::Queue => Some(Peer::Queue),
             Self::State => Some(Peer::State),
             Self::ToolProxy => Some(Peer::ToolProxy),
             Self::LlmProxy => Some(Peer::LlmProxy),
         }
+    }
+
+    /// The database that it is; None for all else.
+    pub(crate) const fn store(self) -> Option<Store> {
+        match self {
+            Self::Postgres => Some(Store::Postgres),
+            Self::Redis => Some(Store::Redis),
+            _ => None,
+        }
+    }
+
+    /// Whether only a mesh of the rehearsal's own may lose it. Ends outside have faults for that, and the pool is always its own.
+    pub(crate) const fn is_of_the_mesh(self) -> bool {
+        self.service().is_some() || self.store().is_some()
     }
 }
 

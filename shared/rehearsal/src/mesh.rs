@@ -1,15 +1,17 @@
 //! A mesh of a rehearsal's own: `holdfast up` as a child process, on temporary data and free ports.
 
-mod ports;
+pub(crate) mod ports;
 
-use std::path::PathBuf;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use holdfast_config::{self as config, Peer};
 use holdfast_rpc::service::PARENT_PIPE;
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{Instant, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +32,9 @@ const LINES: usize = 12;
 #[derive(Debug)]
 pub(crate) struct Mesh {
     child: Child,
+    /// By which it lives. It is held apart from the child, for whoever waits for a child closes its input first.
+    pipe: Option<ChildStdin>,
+    processes: Option<Processes>,
     port: u16,
     home: TempDir,
 }
@@ -43,7 +48,10 @@ impl Mesh {
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
         let machine = |error: std::io::Error| Error::Machine(format!("a mesh cannot be started: {error}"));
-        let home = TempDir::with_prefix("holdfast-rehearsal-").map_err(machine)?;
+        // Passwords stand in its settings.
+        let mut home = tempfile::Builder::new();
+        let home = home.prefix("holdfast-rehearsal-").permissions(Permissions::from_mode(0o700));
+        let home = home.tempdir().map_err(machine)?;
         let file = home.path().join("holdfast.toml");
         std::fs::write(&file, configuration).map_err(machine)?;
         let log = std::fs::File::create(home.path().join("up.log")).map_err(machine)?;
@@ -56,7 +64,7 @@ impl Mesh {
                 command.env_remove(name);
             }
         }
-        let child = command
+        let mut child = command
             .arg("--config")
             .arg(&file)
             .arg("up")
@@ -76,7 +84,8 @@ impl Mesh {
             .process_group(0)
             .spawn()
             .map_err(machine)?;
-        let mut mesh = Self { child, port, home };
+        let (pipe, processes) = (child.stdin.take(), child.id().map(Processes::of_children));
+        let mut mesh = Self { child, pipe, processes, port, home };
         match stop.run_until_cancelled(mesh.serves()).await.unwrap_or(Err(Error::Interrupted)) {
             Ok(()) => Ok(mesh),
             Err(why) => {
@@ -103,13 +112,46 @@ impl Mesh {
 
     /// Its processes, while it runs.
     pub(crate) fn processes(&self) -> Option<Processes> {
-        self.child.id().map(|up| Processes { up })
+        self.processes.clone()
+    }
+
+    /// Returns once it has ended, or one of its services has, though nobody here has ended it: what is played on it says nothing
+    /// any more.
+    pub(crate) async fn ends_by_itself(&mut self) -> Error {
+        let processes = self.processes.clone();
+        let service = async {
+            match processes {
+                Some(processes) => processes.end_by_themselves().await,
+                None => std::future::pending().await,
+            }
+        };
+        let what = tokio::select! {
+            ended = self.child.wait() => ended.map_or_else(|error| error.to_string(), |status| format!("it ended ({status})")),
+            peer = service => match peer {
+                Ok(peer) => format!("its {} ended by itself", peer.name()),
+                Err(why) => return why,
+            },
+        };
+        self.broken(&what)
+    }
+
+    /// The same, at once; None while it runs.
+    pub(crate) fn has_ended(&mut self) -> Option<Error> {
+        let status = self.child.try_wait().ok().flatten()?;
+        Some(self.broken(&format!("it ended ({status})")))
+    }
+
+    fn broken(&self, what: &str) -> Error {
+        let said = self.said();
+        Error::Mesh(format!(
+            "the rehearsal's mesh broke: {what}, so what was played on it says nothing. It said last:\n{said}"
+        ))
     }
 
     /// Ends it.
     pub(crate) async fn stop(mut self) {
         // With its pipe it loses its parent, and drains.
-        drop(self.child.stdin.take());
+        drop(self.pipe.take());
         if timeout(END_WITHIN, self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
         }
@@ -145,8 +187,14 @@ impl Mesh {
 
     /// The last lines that it said.
     fn said(&self) -> String {
-        let text = std::fs::read_to_string(self.home.path().join("up.log")).unwrap_or_default();
-        let lines: Vec<_> = text.lines().collect();
-        lines[lines.len().saturating_sub(LINES)..].join("\n")
+        last_lines(&self.home.path().join("up.log"))
     }
+}
+
+/// What a process said last.
+pub(crate) fn last_lines(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
 }

@@ -73,6 +73,12 @@ pub struct Side {
     pub stalled_worker_seconds: Option<f64>,
     /// State writes that had no answer within their time, as the agents saw it.
     pub state_write_timeouts: Option<u64>,
+    /// Invocations that workers had in hand when they were killed.
+    #[serde(default)]
+    pub cut_off: Option<u64>,
+    /// Those of them that no worker has begun again.
+    #[serde(default)]
+    pub left_lying: Option<u64>,
     /// Times that a caller was told to come back.
     pub refusals: u64,
     /// Those of them that did not say when.
@@ -216,7 +222,15 @@ pub struct Promise {
     pub detail: String,
 }
 
+/// Under this name [`Outcome::terms`] tells what of the scenario could not be played here, and why.
+pub const LEFT_OUT: &str = "left out";
+
 impl Outcome {
+    /// What of the scenario could not be played here, and why.
+    pub fn left_out(&self) -> impl Iterator<Item = &str> {
+        self.terms.iter().filter(|(name, _)| name == LEFT_OUT).map(|(_, why)| why.as_str())
+    }
+
     /// Whether every promise held.
     pub fn is_kept(&self) -> bool {
         self.promises.iter().all(|promise| promise.held)

@@ -7,7 +7,7 @@ use holdfast_config::Peer;
 use holdfast_rpc::Channel;
 use holdfast_sdk::Client;
 use tokio::task::JoinSet;
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 use crate::away::{Hand, Processes};
 use crate::caller::{Callers, Ended};
@@ -21,6 +21,7 @@ use crate::rehearsal::look_every;
 use crate::scenario::{Scenario, Which};
 use crate::side::{Insight, Record};
 use crate::stage::Place;
+use crate::stores::Stores;
 use crate::watch::Watch;
 
 /// A side, about to be played.
@@ -28,10 +29,16 @@ pub(crate) struct Play<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) which: Which,
     pub(crate) place: &'a Place,
-    /// None where the mesh is not ours.
-    pub(crate) processes: Option<Processes>,
+    pub(crate) own: Own<'a>,
     pub(crate) day: &'a Day,
     pub(crate) progress: Progress,
+}
+
+/// What is ours of the mesh, and may be killed.
+pub(crate) struct Own<'a> {
+    /// None where the mesh is somebody else's.
+    pub(crate) processes: Option<Processes>,
+    pub(crate) stores: &'a Stores,
 }
 
 impl Play<'_> {
@@ -48,7 +55,8 @@ impl Play<'_> {
         let (every, mut looks) = (look_every(self.day.length), Vec::new());
         let watch = Watch { ends: &ends, floor: &floor, channel: self.looking(&callers[0])?, bar: &bar };
         let tools = self.scenario.tools(self.which, self.day.seed);
-        let hand = Hand { ends: &ends, processes: self.processes, tools };
+        let (processes, presence) = (self.own.processes.clone(), pool.presence.clone());
+        let hand = Hand { ends: &ends, processes, stores: self.own.stores, pool: presence, tools };
         let began = Instant::now();
         let ended = tokio::select! {
             played = async { tokio::try_join!(self.drive(began, &callers, &bar), hand.play(began, &self.day.outages)) } => played?.0,
@@ -72,11 +80,13 @@ impl Play<'_> {
         }
         let insight = match self.scenario.wants_own() {
             true => None,
-            false => Some(Insight {
-                stalled,
-                write_timeouts: books.write_timeouts(),
-                lost_updates: self.lost(&books, &accounts, &keys).await?,
-            }),
+            false => {
+                let (cut_off, left_lying) = books.count_cut_off();
+                self.forget().await?;
+                let lost_updates = self.lost(&books, &accounts, &keys).await?;
+                let write_timeouts = books.write_timeouts();
+                Some(Insight { stalled, write_timeouts, lost_updates, cut_off, left_lying })
+            }
         };
         let record = Record {
             began,
@@ -137,15 +147,35 @@ impl Play<'_> {
         }
     }
 
+    /// Where things were taken away, what is read back is what was durable: whoever keeps records in memory is killed before.
+    async fn forget(&self) -> Result<(), Error> {
+        match &self.own.processes {
+            Some(processes) if !self.day.outages.is_empty() => {
+                self.own.stores.forget().await?;
+                processes.restart(Peer::State).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Reads every record back, each in its own tenant: the acknowledged updates that are in none.
     async fn lost(&self, books: &Books, accounts: &Accounts, keys: &[String]) -> Result<u64, Error> {
         let unread = |error: holdfast_sdk::Error| Error::Mesh(format!("the records cannot be read back: {error}"));
         let (mut lost, agent) = (0, &self.scenario.agent);
+        let end = Instant::now() + READ_WITHIN;
         for (tenant, key) in (0..).zip(keys) {
             let client = Client::connect(&self.place.gateway, key).map_err(unread)?;
-            let state = client.timeout(READ_WITHIN).state();
+            let state = client.state();
             for number in (0..agent.records).map(|number| tenant * agent.records + number) {
-                let record = state.get(&accounts.address(number)).await.map_err(unread)?;
+                let address = accounts.address(number);
+                let record = loop {
+                    match state.get(&address).await {
+                        Ok(record) => break record,
+                        Err(error) if !is_passing(&error) || Instant::now() >= end => return Err(unread(error)),
+                        // It may have been killed a moment ago.
+                        Err(_) => sleep(READ_AGAIN).await,
+                    }
+                };
                 lost += books.lost(number, &Ledger::of(record.as_ref()));
             }
         }
@@ -153,7 +183,14 @@ impl Play<'_> {
     }
 }
 
-const READ_WITHIN: Duration = Duration::from_secs(60);
+/// Until when all records must have been read, where state takes its time to come back: much more than it takes.
+const READ_WITHIN: Duration = Duration::from_secs(120);
+const READ_AGAIN: Duration = Duration::from_millis(200);
+
+fn is_passing(error: &holdfast_sdk::Error) -> bool {
+    use holdfast_sdk::Error::{Busy, Deadline, Unavailable};
+    matches!(error, Busy { .. } | Deadline { .. } | Unavailable { .. })
+}
 
 /// Which record an invocation is about: any with the same likelihood, the same on both sides.
 fn record_of(number: u64, records: u64, seed: u64) -> u64 {

@@ -6,6 +6,7 @@ mod clerk;
 mod floor;
 mod ledger;
 mod model;
+mod shifts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use clerk::Clerk;
 pub(crate) use clerk::{Answer, Task};
 pub(crate) use floor::Floor;
 pub(crate) use ledger::{Accounts, Ledger};
+pub(crate) use shifts::Presence;
 
 /// Nobody waits for work that nobody waits for.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -33,6 +35,8 @@ pub(crate) struct Pool {
     /// Dropped, it ends the work.
     stop: DropGuard,
     worker: JoinHandle<Result<(), holdfast_sdk::Error>>,
+    /// Whether there are any.
+    pub(crate) presence: Presence,
     /// What it knows.
     pub(crate) books: Arc<Books>,
     /// Where its records are.
@@ -52,18 +56,19 @@ impl Pool {
         let accounts = Accounts::of_a_new_run(&scenario.agent.namespace);
         let clerk = Clerk::new(scenario, which, place, accounts.clone(), Arc::clone(&books), Arc::clone(&floor));
         let clerk = Arc::new(clerk);
-        let worker = Worker::new(endpoints(scenario, place)?)
-            .name("rehearsal")
-            .concurrency(scenario.pool.workers)
-            .drain(DRAIN)
-            .agent(scenario.agent.name.as_str(), move |context: Context, input: Json| {
+        let (endpoints, agent) = (endpoints(scenario, place)?, scenario.agent.name.clone());
+        let workers = scenario.pool.workers;
+        let hire = move || {
+            let clerk = Arc::clone(&clerk);
+            let worker = Worker::new(endpoints.clone()).name("rehearsal").concurrency(workers).drain(DRAIN);
+            worker.agent(agent.as_str(), move |context: Context, input: Json| {
                 let clerk = Arc::clone(&clerk);
                 async move { clerk.work(context, input).await }
-            });
-        let stop = CancellationToken::new();
-        let stopped = stop.clone().cancelled_owned();
-        let worker = tokio::spawn(worker.run(stopped));
-        Ok(Self { stop: stop.drop_guard(), worker, books, accounts, floor })
+            })
+        };
+        let (stop, presence) = (CancellationToken::new(), Presence::of(&books));
+        let worker = tokio::spawn(shifts::run(hire, presence.told(), stop.clone()));
+        Ok(Self { stop: stop.drop_guard(), worker, presence, books, accounts, floor })
     }
 
     /// Returns where the workers end by themselves, and why: a mesh that will not have them needs no callers.

@@ -39,6 +39,13 @@ pub(crate) struct Bar {
 }
 
 impl Progress {
+    /// Something that has to be known beforehand.
+    pub(crate) fn say(self, what: &str) {
+        if self == Self::Shown {
+            eprintln!("{what}");
+        }
+    }
+
     pub(crate) fn side(self, which: Which, length: Duration) -> Bar {
         let terminal = std::io::stderr().is_terminal();
         let bar = (self == Self::Shown && terminal).then(|| ProgressBar::new(STEPS));

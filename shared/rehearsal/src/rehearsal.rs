@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::away::{Processes, Usual};
+use crate::away::Usual;
 use crate::day::{Day, Terms};
 use crate::ends::Ends;
 use crate::error::Error;
+use crate::guard::Guard;
 use crate::mesh::Mesh;
-use crate::outcome::{Outcome, Side};
-use crate::play::Play;
+use crate::outcome::{self, Outcome, Side};
+use crate::play::{Own, Play};
 use crate::progress::Progress;
 use crate::scenario::{Scenario, Which};
 use crate::stage::Place;
+use crate::stores::{Found, Stores, Wanted};
 use crate::verdict;
 
 /// What is to be rehearsed.
@@ -31,12 +33,17 @@ pub struct Rehearsal {
 }
 
 /// Where a rehearsal takes place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Ground {
     /// On meshes of its own, started as this executable with `up`.
     Own(PathBuf),
     /// On a mesh that runs with the settings of the protected side. That side alone is played.
-    Running(Place),
+    Running {
+        /// Where it is.
+        place: Place,
+        /// Whether somebody insists on it, whatever stands behind it.
+        insists: bool,
+    },
 }
 
 impl Rehearsal {
@@ -48,17 +55,35 @@ impl Rehearsal {
         // Whoever installed another one before has the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         self.scenario.check(self.terms)?;
+        let wanted = match &self.on {
+            Ground::Own(_) => Wanted::by(&self.scenario),
+            Ground::Running { .. } => Wanted::default(),
+        };
+        wanted.left_out().for_each(|left_out| self.progress.say(&left_out));
+        let missing: Vec<_> = wanted.missing.iter().map(|(store, _)| *store).collect();
+        let scenario = self.scenario.clone().without(&missing);
+        let played = Self { scenario, terms: self.terms, on: self.on.clone(), progress: self.progress };
+        played.scenario.check(self.terms)?;
+        let mut outcome = played.sides(&wanted.found, stop).await?;
+        outcome.terms.extend(wanted.left_out().map(|left_out| (outcome::LEFT_OUT.to_owned(), left_out)));
+        Ok(outcome)
+    }
+
+    /// On a mesh of its own both sides, each on databases of these kinds.
+    async fn sides(&self, found: &[Found], stop: &CancellationToken) -> Result<Outcome, Error> {
         let day = Day::plan(&self.scenario, self.terms);
         let (off, on) = match &self.on {
             Ground::Own(executable) => {
-                let off = self.side(Which::Off, executable, &day, stop).await?;
-                (Some(off), self.side(Which::On, executable, &day, stop).await?)
+                let off = self.side(Which::Off, executable, found, &day, stop).await?;
+                (Some(off), self.side(Which::On, executable, found, &day, stop).await?)
             }
-            Ground::Running(place) => {
-                self.check(place, &day).await?;
+            Ground::Running { place, insists } => {
                 let ends = Ends::at(&place.simulator);
+                let guard = Guard { scenario: &self.scenario, place, ends: &ends, day: &day, insists: *insists };
+                guard.admit().await?;
                 let usual = Usual::of(&ends, self.scenario.tools(Which::On, day.seed)).await?;
-                let played = self.play(Which::On, place, None, &day, stop).await;
+                let own = Own { processes: None, stores: &Stores::default() };
+                let played = self.play(Which::On, place, own, &day, stop).await;
                 // However it ended: somebody goes on to use this mesh.
                 if !day.outages.is_empty() {
                     usual.give_back(&ends).await?;
@@ -69,17 +94,45 @@ impl Rehearsal {
         Ok(self.outcome(&day, off, on))
     }
 
-    /// One side on a mesh of its own, which ends with it.
+    /// One side on databases and a mesh of its own, which end with it.
     async fn side(
         &self,
         which: Which,
         executable: &PathBuf,
+        found: &[Found],
         day: &Day,
         stop: &CancellationToken,
     ) -> Result<Side, Error> {
-        let configuration = self.scenario.configuration(which, day.seed);
-        let mesh = Mesh::start(executable, &configuration, &self.scenario.keys(which), stop).await?;
-        let played = self.play(which, &mesh.place(), mesh.processes(), day, stop).await;
+        let mut stores = Stores::start(found, stop).await?;
+        let configuration = self.scenario.clone().with(&stores.settings()).configuration(which, day.seed);
+        let played = match Mesh::start(executable, &configuration, &self.scenario.keys(which), stop).await {
+            Ok(mesh) => self.on_own(which, mesh, &stores, day, stop).await,
+            Err(why) => Err(why),
+        };
+        stores.stop().await;
+        played
+    }
+
+    /// Plays for as long as all stands on which it is played.
+    async fn on_own(
+        &self,
+        which: Which,
+        mut mesh: Mesh,
+        stores: &Stores,
+        day: &Day,
+        stop: &CancellationToken,
+    ) -> Result<Side, Error> {
+        let (place, own) = (mesh.place(), Own { processes: mesh.processes(), stores });
+        let played = tokio::select! {
+            played = self.play(which, &place, own, day, stop) => played,
+            why = mesh.ends_by_itself() => Err(why),
+            why = stores.end_by_themselves() => Err(why),
+        };
+        // Whoever plays may see first that nobody answers any more; why that is says more.
+        let played = match (played, mesh.has_ended()) {
+            (Err(failed), Some(why)) if !matches!(failed, Error::Interrupted) => Err(why),
+            (played, _) => played,
+        };
         mesh.stop().await;
         played
     }
@@ -88,35 +141,12 @@ impl Rehearsal {
         &self,
         which: Which,
         place: &Place,
-        processes: Option<Processes>,
+        own: Own<'_>,
         day: &Day,
         stop: &CancellationToken,
     ) -> Result<Side, Error> {
-        let play = Play { scenario: &self.scenario, which, place, processes, day, progress: self.progress };
+        let play = Play { scenario: &self.scenario, which, place, own, day, progress: self.progress };
         stop.run_until_cancelled(play.run()).await.unwrap_or(Err(Error::Interrupted))
-    }
-
-    /// Nobody pays for a rehearsal: a mesh that runs is driven only where its models are the simulator's. And nobody's services
-    /// are killed for it.
-    async fn check(&self, place: &Place, day: &Day) -> Result<(), Error> {
-        if day.outages.iter().any(|outage| outage.what.service().is_some()) {
-            let ours = "services are taken away only from a mesh of the rehearsal's own: leave out --address";
-            return Err(Error::Mesh(ours.into()));
-        }
-        if !self.scenario.tenants.is_empty() {
-            return Err(Error::Mesh("whose workers serve several tenants is played on a mesh of its own only".into()));
-        }
-        let (name, ends) = (&self.scenario.name, Ends::at(&place.simulator));
-        for key in self.scenario.model_keys(day.seed) {
-            if !ends.knows(&key).await? {
-                return Err(Error::Mesh(format!(
-                    "the simulator at {} does not know the key {key:?}: start the mesh with what `holdfast rehearse {name} \
-                     --settings on` prints",
-                    place.simulator
-                )));
-            }
-        }
-        Ok(())
     }
 
     fn outcome(&self, day: &Day, off: Option<Side>, on: Side) -> Outcome {
@@ -160,6 +190,12 @@ impl Rehearsal {
             let names: Vec<_> = scenario.tenants.iter().map(|tenant| tenant.name.as_str()).collect();
             add("tenants", names.join(", "));
         }
+        if matches!(self.on, Ground::Running { insists: true, .. }) {
+            add(
+                "not known",
+                "what ends refused and charged that are not simulated: nobody looked behind this mesh".into(),
+            );
+        }
         add("a caller waits", scenario.time.deadline.to_string());
         match &scenario.played {
             None => add("shared records", scenario.agent.records.to_string()),
@@ -191,7 +227,7 @@ mod tests {
         let nowhere = || "http://127.0.0.1:1".to_owned();
         let place = Place { gateway: nowhere(), simulator: nowhere(), key: String::new(), inside: None };
         let scenario = Scenario::find("blackout").expect("it is built in");
-        let on = Ground::Running(place);
+        let on = Ground::Running { place, insists: true };
         let rehearsal = Rehearsal { scenario, terms: Terms::default(), on, progress: Progress::Silent };
         let refused = rehearsal.run(&CancellationToken::new()).await.expect_err("it is refused").to_string();
         assert!(refused.contains("leave out --address"), "{refused}");

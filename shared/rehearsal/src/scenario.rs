@@ -2,12 +2,14 @@
 
 mod bounds;
 mod builtin;
+mod ground;
 mod read;
 mod sections;
 mod settings;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::path::Path;
 
@@ -21,6 +23,7 @@ use crate::pace::Pace;
 pub use sections::{Agent, Arrivals, Manner, Phase, Pool, Quick, Tenant, Time, Volume, Wanted, Way, Which, Writes};
 pub(crate) use settings::lay_over;
 pub(crate) use tenants::Key;
+pub use written::Written;
 
 /// A scenario.
 #[derive(Debug, Clone, Deserialize)]
@@ -53,6 +56,12 @@ pub struct Scenario {
     /// Those, once they are known.
     #[serde(skip)]
     pub(crate) played: Option<Own>,
+    /// Where it stands.
+    #[serde(skip)]
+    written: Written,
+    /// Whether this is its short form.
+    #[serde(skip)]
+    is_quick: bool,
     /// As a pilot is built.
     pub off: Manner,
     /// Protected.
@@ -97,7 +106,7 @@ impl Scenario {
     pub fn parse(origin: &str, text: &str) -> Result<Self, ConfigError> {
         let scenario: Self = read::document(origin, text)?;
         scenario.validate().map_err(|invalid| read::locate(origin, text, &invalid))?;
-        Ok(scenario)
+        Ok(Self { written: Written { origin: origin.into(), text: text.into() }, ..scenario })
     }
 
     /// How much faster than the day it runs.
@@ -116,6 +125,7 @@ impl Scenario {
     /// The same in its short form.
     #[must_use]
     pub fn quick(mut self) -> Self {
+        self.is_quick = true;
         self.time.factor = self.quick.factor.unwrap_or(self.time.factor);
         self.agent.records = self.quick.records.unwrap_or(self.agent.records);
         self.phases.retain_mut(|phase| phase.quick.map(|length| phase.length = length).is_some());

@@ -49,6 +49,9 @@ pub(crate) struct Insight {
     pub(crate) write_timeouts: u64,
     /// Acknowledged updates that no record holds.
     pub(crate) lost_updates: u64,
+    /// Invocations that killed workers had in hand, and those of them that nobody began again.
+    pub(crate) cut_off: u64,
+    pub(crate) left_lying: u64,
 }
 
 impl Record {
@@ -79,6 +82,8 @@ impl Record {
             tool_stalls: self.tally.hung,
             stalled_worker_seconds: insight.map(|insight| insight.stalled.as_secs_f64()),
             state_write_timeouts: insight.map(|insight| insight.write_timeouts),
+            cut_off: insight.map(|insight| insight.cut_off),
+            left_lying: insight.map(|insight| insight.left_lying),
             refusals: refusals().count() as u64,
             refusals_without_retry_after: refusals().filter(|(_, hinted)| !hinted).count() as u64,
             wait_p50_ms: waits.at(0.5),

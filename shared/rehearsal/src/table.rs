@@ -6,7 +6,7 @@ use crate::outcome::{Outcome, Side};
 use crate::verdict::shown;
 
 /// The rows: a figure, and what it is called.
-const ROWS: [(&str, &str); 20] = [
+const ROWS: [(&str, &str); 22] = [
     ("success_rate", "answered in time"),
     ("offered", "invocations"),
     ("succeeded", "  succeeded"),
@@ -20,6 +20,8 @@ const ROWS: [(&str, &str); 20] = [
     ("provider_429", "429 from the provider"),
     ("tool_stalls", "tool calls that hung"),
     ("stalled_worker_seconds", "worker seconds in such calls"),
+    ("cut_off", "in hand when workers were killed"),
+    ("left_lying", "  and not begun again"),
     ("refusals", "told to come back"),
     ("refusals_without_retry_after", "  without saying when"),
     ("wait_p50_ms", "wait for a worker, median, ms"),
@@ -34,6 +36,10 @@ pub fn table(outcome: &Outcome) -> String {
     let mut text = format!("{}: {}\n", outcome.scenario, outcome.title);
     let factor = shown("factor", outcome.factor);
     writeln!(text, "Time ran {factor} times as fast as on the day; the times below are as they were here.\n").ok();
+    if outcome.left_out().next().is_some() {
+        outcome.left_out().for_each(|left_out| text.push_str(&format!("left out: {left_out}\n")));
+        text.push('\n');
+    }
     let columns: Vec<(&str, &Side)> = outcome.sides().collect();
     write!(text, "{:<32}", "").ok();
     columns.iter().for_each(|(name, _)| text.push_str(&format!("{name:>14}")));
@@ -111,17 +117,8 @@ mod tests {
     use super::*;
     use crate::outcome::{Promise, names};
 
-    #[test]
-    fn every_row_is_a_figure() {
-        let names = names(&Side::default());
-        for (key, _) in ROWS {
-            assert!(names.contains(&key.to_owned()), "{key}");
-        }
-    }
-
-    #[test]
-    fn a_broken_promise_is_seen_at_once() {
-        let outcome = Outcome {
+    fn outcome() -> Outcome {
+        Outcome {
             scenario: "s".into(),
             title: "t".into(),
             story: String::new(),
@@ -132,8 +129,30 @@ mod tests {
             on: Side { offered: 7, ..Side::default() },
             failures: Vec::new(),
             promises: vec![Promise { name: "no update is lost".into(), held: false, detail: String::new() }],
-        };
+        }
+    }
+
+    #[test]
+    fn every_row_is_a_figure() {
+        let names = names(&Side::default());
+        for (key, _) in ROWS {
+            assert!(names.contains(&key.to_owned()), "{key}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_played_here_is_told_above_all_figures() {
+        let left_out = (crate::outcome::LEFT_OUT.to_owned(), "Redis is not taken away".to_owned());
+        let outcome = Outcome { terms: vec![("workers".into(), "10".into()), left_out], ..outcome() };
         let text = table(&outcome);
+        let place = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words} is not in {text}"));
+        assert!(place("left out: Redis is not taken away") < place("answered in time"), "{text}");
+        assert!(!text.contains("workers: 10"), "{text}");
+    }
+
+    #[test]
+    fn a_broken_promise_is_seen_at_once() {
+        let text = table(&outcome());
         assert!(text.contains("BROKEN    no update is lost") && text.contains("120 times"), "{text}");
         let lost = text.lines().find(|line| line.starts_with("updates lost")).expect("a row");
         assert!(lost.ends_with('–'), "what nobody looked at is not 0: {lost}");

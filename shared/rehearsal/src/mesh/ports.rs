@@ -5,7 +5,7 @@ const PORTS: std::ops::Range<u16> = 14_000..31_900;
 
 /// The first of so many neighbouring ports that were free a moment ago. The start depends on the process, so that rehearsals
 /// beside each other rarely try the same.
-pub(super) fn free_range(count: u16) -> Option<u16> {
+pub(crate) fn free_range(count: u16) -> Option<u16> {
     let start = PORTS.start + (std::process::id() % 1_400) as u16 * 10;
     (start..PORTS.end)
         .chain(PORTS.start..start)

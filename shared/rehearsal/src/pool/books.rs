@@ -1,7 +1,8 @@
 //! What the workers were told: which updates were acknowledged, in which order, and who was misled.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -16,6 +17,26 @@ pub(crate) struct Books {
     /// When work on an invocation first began.
     begun: Mutex<HashMap<u64, Instant>>,
     write_timeouts: AtomicU64,
+    /// Whether work that stops now stops because its worker is killed.
+    is_cut_off: AtomicBool,
+    cut_off: Mutex<CutOff>,
+}
+
+/// What killed workers had in hand.
+#[derive(Debug, Default)]
+struct CutOff {
+    /// All of it, ever.
+    all: HashSet<u64>,
+    /// What nobody has begun again.
+    lying: HashSet<u64>,
+}
+
+/// An invocation in hand, until this is dropped: by whoever has done with it, or by the end of its worker.
+#[derive(Debug)]
+pub(crate) struct InHand {
+    books: Arc<Books>,
+    number: u64,
+    is_done: bool,
 }
 
 impl Books {
@@ -24,12 +45,27 @@ impl Books {
             acknowledged: (0..records).map(|_| Mutex::default()).collect(),
             begun: Mutex::default(),
             write_timeouts: AtomicU64::new(0),
+            is_cut_off: AtomicBool::new(false),
+            cut_off: Mutex::default(),
         }
     }
 
     /// Work on an invocation begins, for the first time or again.
-    pub(crate) fn begin(&self, number: u64) {
+    pub(crate) fn begin(self: &Arc<Self>, number: u64) -> InHand {
         self.begun.lock().entry(number).or_insert_with(Instant::now);
+        self.cut_off.lock().lying.remove(&number);
+        InHand { books: Arc::clone(self), number, is_done: false }
+    }
+
+    /// From now on, or not any more, work stops because workers are killed.
+    pub(crate) fn cut_off(&self, is_cut_off: bool) {
+        self.is_cut_off.store(is_cut_off, Relaxed);
+    }
+
+    /// How many invocations killed workers had in hand, and how many of those nobody has begun again.
+    pub(crate) fn count_cut_off(&self) -> (u64, u64) {
+        let cut_off = self.cut_off.lock();
+        (cut_off.all.len() as u64, cut_off.lying.len() as u64)
     }
 
     /// When it first began.
@@ -75,6 +111,24 @@ impl Books {
     }
 }
 
+impl InHand {
+    /// The worker has done with it, well or not, and says so itself.
+    pub(crate) fn done(mut self) {
+        self.is_done = true;
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        if self.is_done || !self.books.is_cut_off.load(Relaxed) {
+            return;
+        }
+        let mut cut_off = self.books.cut_off.lock();
+        cut_off.all.insert(self.number);
+        cut_off.lying.insert(self.number);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -96,10 +150,25 @@ mod tests {
 
     #[test]
     fn an_invocation_begins_once() {
-        let books = Books::new(1);
-        books.begin(3);
+        let books = Arc::new(Books::new(1));
+        books.begin(3).done();
         let first = books.begun(3);
-        books.begin(3);
+        books.begin(3).done();
         assert!(first.is_some() && books.begun(3) == first && books.begun(4).is_none());
+    }
+
+    #[test]
+    fn what_a_killed_worker_had_in_hand_lies_there_until_somebody_begins_again() {
+        let books = Arc::new(Books::new(1));
+        drop(books.begin(1));
+        assert_eq!(books.count_cut_off(), (0, 0), "a lease that was lost is not a worker that was killed");
+        let (first, second, done) = (books.begin(1), books.begin(2), books.begin(3));
+        books.cut_off(true);
+        done.done();
+        drop((first, second));
+        books.cut_off(false);
+        assert_eq!(books.count_cut_off(), (2, 2));
+        books.begin(2).done();
+        assert_eq!(books.count_cut_off(), (2, 1));
     }
 }

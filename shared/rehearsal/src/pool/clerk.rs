@@ -78,7 +78,13 @@ impl Clerk {
     pub(super) async fn work(&self, context: Context, input: Json) -> Result<Json, Failure> {
         let task: Task = serde_json::from_value(input)?;
         let _busy = self.floor.take_up();
-        self.books.begin(task.number);
+        let in_hand = self.books.begin(task.number);
+        let worked = self.work_on(context, task).await;
+        in_hand.done();
+        worked
+    }
+
+    async fn work_on(&self, context: Context, task: Task) -> Result<Json, Failure> {
         let address = self.accounts.address(task.record);
         let known = self.books.known(task.record);
         let read = Ledger::of(context.state().get(&address).await?.as_ref());

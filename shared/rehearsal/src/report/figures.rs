@@ -76,6 +76,8 @@ const CHAPTERS: [Chapter; 5] = [
             figure("wait_p99_ms", "… one in a hundred waited longer", Millis, Less),
             figure("answer_p50_ms", "Until the answer: half waited less", Millis, Less),
             figure("answer_p99_ms", "… one in a hundred waited longer", Millis, Less),
+            figure("cut_off", "In hand when workers were killed", Count, Neither),
+            figure("left_lying", "… of them not begun again", Count, Less),
             figure("depth_max", "Most that waited at a time", Count, Less),
             figure("refusals", "Times that a caller was told to come back", Count, Neither),
             figure("refusals_without_retry_after", "… of them without saying when", Count, Less),

@@ -53,6 +53,8 @@ pub struct Phase {
     pub length: Span,
     /// What is away throughout.
     pub take: Option<Away>,
+    /// What was away before, and is back: where it is not taken, this phase is left out too.
+    pub after: Option<Away>,
     /// How long it lasts in the short form; without it, it is left out there.
     pub quick: Option<Span>,
     /// How invocations come.

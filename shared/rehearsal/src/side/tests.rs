@@ -26,7 +26,13 @@ fn record(ends: &[End]) -> Record {
         looks: vec![look(0, 1), look(2, 4)],
         every: Duration::from_secs(1),
         tally: Tally { refused: 4, ..Tally::default() },
-        insight: Some(Insight { stalled: Duration::ZERO, write_timeouts: 0, lost_updates: 0 }),
+        insight: Some(Insight {
+            stalled: Duration::ZERO,
+            write_timeouts: 0,
+            lost_updates: 0,
+            cut_off: 0,
+            left_lying: 0,
+        }),
         marks: Vec::new(),
     }
 }
