@@ -17,40 +17,40 @@ const DAY_FOUR: &str = include_str!("../../shared/rehearsal/scenarios/day-four.t
 const COMES_WITHIN: Duration = Duration::from_secs(60);
 
 /// A rehearsal whose temporary files are in a directory of the test's own.
-fn rehearse(home: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn rehearse(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(executable());
     command.arg("rehearse").args(arguments).arg("--json").env("TMPDIR", home).current_dir(home);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
 
-fn home() -> TempDir {
+pub(crate) fn home() -> TempDir {
     TempDir::with_prefix("holdfast-rehearse-").expect("a temporary directory")
 }
 
-async fn played(mut command: Command) -> (Option<i32>, Output) {
+pub(crate) async fn played(mut command: Command) -> (Option<i32>, Output) {
     let output = command.output().await.expect("it runs");
     (output.status.code(), output)
 }
 
-fn document(output: &Output) -> Value {
+pub(crate) fn document(output: &Output) -> Value {
     let text = String::from_utf8_lossy(&output.stdout);
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: no document in {text:?}; {}", said(output)))
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// A side without what is drawn over time, for people.
-fn brief(side: &Value) -> Value {
+pub(crate) fn brief(side: &Value) -> Value {
     let mut brief = side.clone();
     brief.as_object_mut().map(|side| side.remove("series"));
     brief
 }
 
 /// Every invocation is counted once.
-fn adds_up(side: &Value) {
+pub(crate) fn adds_up(side: &Value) {
     let sum: u64 = ["succeeded", "failed", "expired", "refused"].map(|key| count(side, key)).iter().sum();
     assert_eq!(sum, count(side, "offered"), "{}", brief(side));
     let series = side["series"].as_array().expect("a list");
@@ -58,7 +58,7 @@ fn adds_up(side: &Value) {
     assert_eq!((of("offered"), of("completed")), (count(side, "offered"), count(side, "succeeded")));
 }
 
-fn count(of: &Value, key: &str) -> u64 {
+pub(crate) fn count(of: &Value, key: &str) -> u64 {
     of[key].as_u64().unwrap_or_else(|| panic!("{key} is no count in {of}"))
 }
 
@@ -157,4 +157,84 @@ async fn a_mesh_that_runs_is_driven_as_it_is_and_only_on_simulated_models() {
     let (code, output) = played(rehearse(home.path(), &refused)).await;
     let said = said(&output);
     assert!(code == Some(3) && said.contains("--settings on"), "{said}");
+}
+
+#[tokio::test]
+async fn settings_that_no_mesh_takes_are_told_where_they_stand_before_anything_is_played() {
+    let home = home();
+    // The side that is played last is looked at first, too.
+    let text = DAY_FOUR.replacen("[on.settings.queue]", "[on.settings.queue]\nagent_depth_mx = 40", 1);
+    assert_ne!(text, DAY_FOUR);
+    std::fs::write(home.path().join("mine.toml"), &text).expect("it is written");
+    let (code, output) = played(rehearse(home.path(), &["mine.toml"])).await;
+    let place = format!("mine.toml:{}: on.settings.queue.agent_depth_mx: unknown field", line(&text, "agent_depth_mx"));
+    assert!(code == Some(2) && said(&output).contains(&place), "{}", said(&output));
+
+    let own = "[agents.a]\nmodel = \"m\"\ntools = [\"t\"]\n\n[models.m]\ndeployments = [{ provider = \"p\", model = \"large\" }]\n\n\
+               [providers.p]\nkind = \"openai\"\nbase_url = \"https://provider.invalid/v1\"\n\
+               keys = [{ name = \"k\", key = \"env:NOBODY_SETS_THIS\", concurrency = 4 }]\n\n\
+               [tools.t]\nurl = \"https://tool.invalid/\"\ntimeuot = \"4s\"\nfallback = [{ kind = \"fixed\", answer = 1 }]\n";
+    std::fs::write(home.path().join("own.toml"), own).expect("it is written");
+    let (code, output) = played(rehearse(home.path(), &["ten-times", "--config", "own.toml"])).await;
+    let place = format!("own.toml:{}: tools.t.timeuot: unknown field", line(own, "timeuot"));
+    assert!(code == Some(2) && said(&output).contains(&place), "{}", said(&output));
+    assert!(!said(&output).contains("NOBODY_SETS_THIS"), "no secret is asked for: {}", said(&output));
+}
+
+/// The line on which something begins.
+fn line(text: &str, beginning: &str) -> usize {
+    text.lines().position(|line| line.starts_with(beginning)).expect("it is there") + 1
+}
+
+#[tokio::test]
+async fn no_load_is_put_on_real_ends_nor_on_a_mesh_that_another_simulator_counts_unless_somebody_insists() {
+    let home = home();
+    std::fs::write(home.path().join("short.toml"), DAY_FOUR.replacen("quick = \"2m\"", "quick = \"10s\"", 1))
+        .expect("it is written");
+    let printed =
+        rehearse(home.path(), &["short.toml", "--quick", "--settings", "on"]).output().await.expect("it runs");
+    let settings = document(&printed)["settings"].as_str().expect("a text").to_owned();
+    let outside = format!(
+        "{settings}\n[models.outside]\ndeployments = [{{ provider = \"outside\", model = \"large\" }}]\n\
+         [providers.outside]\nkind = \"openai\"\nbase_url = \"https://provider.invalid/v1\"\n\
+         keys = [{{ name = \"any\", key = \"env:PATH\", concurrency = 2 }}]\n\
+         [tools.refund]\nurl = \"https://pay.invalid/\"\nfallback = [{{ kind = \"fixed\", answer = 1 }}]\n"
+    );
+    let real = Mesh::builder().config(outside).start().await;
+    let at = |mesh: &Mesh| [mesh.url(Peer::Gateway), mesh.url(Peer::Simulator)];
+    let [address, simulator] = at(&real);
+    let asked = async |address: &str, simulator: &str, more: &[&str]| {
+        let mut arguments = vec!["short.toml", "--quick", "--address", address, "--simulator", simulator];
+        arguments.extend(more);
+        played(rehearse(home.path(), &arguments)).await
+    };
+
+    let (code, output) = asked(&address, &simulator, &[]).await;
+    let told = said(&output);
+    assert!(code == Some(3) && told.contains("the model outside (outside/large), the tool refund"), "{told}");
+    assert!(told.contains("--settings on") && told.contains("--real-ends"), "it says what to do: {told}");
+    assert_eq!(model_calls(&simulator).await, 0, "nothing was asked before that was known");
+
+    let (_, output) = asked(&address, "http://127.0.0.1:1", &[]).await;
+    assert!(said(&output).contains("name the one behind the mesh with --simulator URL"), "{}", said(&output));
+
+    let (_, output) = asked(&address, &simulator, &["--real-ends"]).await;
+    assert!(count(&document(&output)["on"], "succeeded") > 0, "somebody insisted: {}", said(&output));
+    drop(real);
+
+    // All of it is simulated, and another simulator knows the same key.
+    let mesh = Mesh::builder().config(&settings).start().await;
+    let stranger = Mesh::builder().config(&settings).only(&[Peer::Simulator]).start().await;
+    let (address, elsewhere) = (mesh.url(Peer::Gateway), stranger.url(Peer::Simulator));
+    let (code, output) = asked(&address, &elsewhere, &[]).await;
+    let told = said(&output);
+    assert!(code == Some(3) && told.contains("saw nothing of it") && told.contains("--simulator URL"), "{told}");
+    assert_eq!(model_calls(&mesh.url(Peer::Simulator)).await, 1, "one question, and no load");
+}
+
+/// What a simulator's provider was asked so far.
+async fn model_calls(simulator: &str) -> u64 {
+    let counts = reqwest::get(format!("{simulator}/admin/counts")).await.expect("it answers").json::<Value>().await;
+    let counts = counts.expect("a document");
+    counts["keys"].as_object().expect("an object").values().map(|key| count(key, "requests")).sum()
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use holdfast_config::{ConfigError, Document};
+use holdfast_rehearsal::Written;
 use holdfast_rpc::service::DEFAULT_FILE;
-use toml::Table;
 
 /// The demonstration's configuration.
 const DEMO: &str = include_str!("demo.toml");
@@ -49,19 +49,17 @@ impl Source {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub(crate) fn table(&self) -> Result<(Table, PathBuf), ConfigError> {
+    pub(crate) fn written(&self) -> Result<(Written, PathBuf), ConfigError> {
         self.load(&Overrides::new())?;
-        let text = match self {
-            Self::Demo => DEMO.to_owned(),
-            // It has just been read.
-            Self::File(path) => std::fs::read_to_string(path).unwrap_or_default(),
-        };
-        let folder = match self {
-            Self::File(path) => path.parent().map(PathBuf::from).unwrap_or_default(),
-            Self::Demo => PathBuf::new(),
-        };
-        // It has just been parsed, too.
-        Ok((text.parse().unwrap_or_default(), folder))
+        Ok(match self {
+            Self::Demo => (Written { origin: DEMO_NAME.into(), text: DEMO.into() }, PathBuf::new()),
+            Self::File(path) => {
+                // It has just been read.
+                let text = std::fs::read_to_string(path).unwrap_or_default();
+                let folder = path.parent().map(PathBuf::from).unwrap_or_default();
+                (Written { origin: path.display().to_string(), text }, folder)
+            }
+        })
     }
 }
 

@@ -81,6 +81,11 @@ impl Model {
     pub(crate) fn simulated(&self) -> bool {
         self.deployments.iter().any(|deployment| deployment.house.simulated)
     }
+
+    /// Whether no call to it leaves the mesh.
+    pub(crate) fn only_simulated(&self) -> bool {
+        self.deployments.iter().all(|deployment| deployment.house.simulated)
+    }
 }
 
 impl Deployment {

@@ -66,6 +66,14 @@ impl Upstream {
         }
     }
 
+    /// Whether the mesh's simulator is called, and nothing outside. What a server of tools does, nobody knows.
+    pub(crate) fn is_simulated(&self) -> bool {
+        match self {
+            Self::Http(http) => http.is_simulated(),
+            Self::Mcp(_) => false,
+        }
+    }
+
     /// Whether the tool can be asked with these arguments at all.
     ///
     /// # Errors
@@ -93,7 +101,8 @@ impl Way<'_> {
     pub(crate) async fn call(&self, outgoing: Outgoing<'_>) -> Result<Heard, Miss> {
         match self {
             Self::Http(http) => http.call(outgoing).await,
-            Self::Mcp(mcp, session) => mcp.call(session, outgoing).await,
+            // On the heap: its future is many times that of the others, which would be moved about at its size.
+            Self::Mcp(mcp, session) => Box::pin(mcp.call(session, outgoing)).await,
         }
     }
 }

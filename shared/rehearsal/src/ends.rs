@@ -1,9 +1,12 @@
 //! The simulated ends, as they saw it. Nobody has to believe the mesh about itself.
 
+use std::collections::BTreeSet;
+use std::error::Error as _;
 use std::ops::Sub;
 use std::time::Duration;
 
-use holdfast_simulator::Counts;
+use holdfast_simulator::{Counts, ModelCall};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::Error;
@@ -47,9 +50,20 @@ impl Ends {
         Ok(Tally::of(&self.counts().await?))
     }
 
-    /// Whether it knows a key of a provider: no rehearsal is played against a model that is not simulated.
-    pub(crate) async fn knows(&self, key: &str) -> Result<bool, Error> {
-        Ok(self.counts().await?.keys.contains_key(key))
+    /// The keys that its provider knows: no rehearsal is played against a model that is not simulated.
+    pub(crate) async fn keys(&self) -> Result<BTreeSet<String>, Error> {
+        Ok(self.counts().await?.keys.into_keys().collect())
+    }
+
+    /// Whether a model call with this mark came, whatever its key.
+    pub(crate) async fn saw(&self, mark: &str) -> Result<bool, Error> {
+        for key in self.keys().await? {
+            let calls: Vec<ModelCall> = self.told(&format!("keys/{key}/calls")).await?;
+            if calls.iter().any(|call| call.mark == mark) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// How the provider misbehaves by itself.
@@ -70,12 +84,22 @@ impl Ends {
     }
 
     async fn counts(&self) -> Result<Counts, Error> {
+        self.told("counts").await
+    }
+
+    async fn told<T: DeserializeOwned>(&self, what: &str) -> Result<T, Error> {
         let missing = |error: reqwest::Error| {
-            Error::Mesh(format!("the simulator at {} does not tell what it counted: {error}", self.url))
+            let why = error.source().map_or_else(|| error.to_string(), innermost);
+            Error::Mesh(format!("the simulator at {} does not tell what it counted ({why})", self.url))
         };
-        let answer = self.client.get(format!("{}/admin/counts", self.url)).timeout(ANSWER_WITHIN).send().await;
+        let answer = self.client.get(format!("{}/admin/{what}", self.url)).timeout(ANSWER_WITHIN).send().await;
         answer.and_then(reqwest::Response::error_for_status).map_err(missing)?.json().await.map_err(missing)
     }
+}
+
+/// The cause of an error that has one: what is around it only says where it was met.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 impl Tally {

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod ends;
+mod original;
 mod rules;
 
 use std::collections::BTreeSet;
@@ -13,7 +14,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Written};
 pub use ends::{Ends, Side};
 
 /// Sections that say how the mesh behaves. The others say where things are.
@@ -45,6 +46,8 @@ pub struct Own {
     pub agents: Vec<String>,
     /// What is not as in the original, for people.
     pub told: Vec<String>,
+    /// The original.
+    pub(crate) written: Written,
 }
 
 impl Own {
@@ -104,16 +107,40 @@ impl Own {
     }
 }
 
+/// What agents call that are played.
+#[derive(Debug)]
+pub(crate) struct Called {
+    pub(crate) models: BTreeSet<String>,
+    pub(crate) tools: BTreeSet<String>,
+}
+
 impl Scenario {
+    /// The models and tools of the mesh that the agents call.
+    pub(crate) fn called(&self) -> Called {
+        let Some(own) = &self.played else {
+            return Called { models: [self.agent.model.clone()].into(), tools: [self.agent.tool.clone()].into() };
+        };
+        let agents = own.settings.get("agents").and_then(Value::as_table).into_iter().flatten();
+        let agents: Vec<_> = agents.filter_map(|(_, agent)| agent.as_table()).collect();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let tools = agents.iter().filter_map(|agent| agent.get("tools")?.as_array()).flatten().filter_map(text);
+        Called {
+            models: agents.iter().filter_map(|agent| text(agent.get("model")?)).collect(),
+            tools: tools.filter(|tool| !BUILT_IN.contains(&tool.as_str())).collect(),
+        }
+    }
+
     /// Whether somebody's configuration is to be played.
     pub const fn wants_own(&self) -> bool {
         self.own.is_some()
     }
 
-    /// The same with a configuration that was read from a folder.
+    /// The same with a configuration, which speaks of files from a folder.
     #[must_use]
-    pub fn of_own(mut self, config: &Table, folder: &Path) -> Self {
-        self.played = self.own.as_ref().map(|ends| Own::of(config, folder, ends));
+    pub fn of_own(mut self, written: Written, folder: &Path) -> Self {
+        // Whoever read it has told what is no TOML.
+        let config = written.text.parse().unwrap_or_default();
+        self.played = self.own.as_ref().map(|ends| Own { written, ..Own::of(&config, folder, ends) });
         self
     }
 

@@ -109,6 +109,7 @@ impl ToolService for Tools {
             input_schema: br#"{"type":"object"}"#.to_vec().into(),
             effect: pb::Effect::ReadOnly.into(),
             fallbacks: vec![pb::FallbackKind::Unavailable.into()],
+            simulated: false,
         };
         let plain = NAMES.iter().map(|name| tool(name, format!("{name} does what it says")));
         let huge = self.huge.lock().map(|bytes| tool("huge", "x".repeat(bytes)));

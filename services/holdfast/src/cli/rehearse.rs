@@ -36,6 +36,9 @@ pub(crate) struct Rehearse {
     /// With --address: the URL of the simulator that stands behind that mesh [default: mesh.simulator of the configuration]
     #[arg(long, value_name = "URL")]
     pub(crate) simulator: Option<String>,
+    /// With --address: drive that mesh even where its models or tools are real ones, which do and charge what they are asked for
+    #[arg(long)]
+    pub(crate) real_ends: bool,
 }
 
 /// Which of the two.

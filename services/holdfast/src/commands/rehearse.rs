@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use holdfast_config::Mesh;
-use holdfast_rehearsal::{Error, Ground, Outcome, Place, Progress, Rehearsal, Scenario, Terms, report, table};
+use holdfast_rehearsal::{Error, Ground, Outcome, Place, Progress, Rehearsal, Scenario, Terms, Which, report, table};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::gateway;
+use super::{check, gateway};
 use crate::cli::{Global, Rehearse};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -43,12 +43,18 @@ async fn rehearse(arguments: &Rehearse, global: &Global, output: Output) -> Resu
         scenario = scenario.quick();
     }
     if scenario.wants_own() {
-        let (table, folder) = Source::find(global.config.as_deref()).table()?;
-        scenario = scenario.of_own(&table, &folder);
+        let (written, folder) = Source::find(global.config.as_deref()).written()?;
+        scenario = scenario.of_own(written, &folder);
     }
     let terms = Terms { volume: arguments.volume, times: arguments.times, seed: arguments.seed };
+    let seed = terms.seed.unwrap_or(scenario.time.seed);
+    // Before anything is started by it.
+    let problems = scenario.problems(&sides(arguments, global), seed, check::problems);
+    if !problems.is_empty() {
+        return Err(Failure::Config(problems));
+    }
     if let Some(side) = arguments.settings {
-        let settings = scenario.configuration(side.into(), terms.seed.unwrap_or(scenario.time.seed));
+        let settings = scenario.configuration(side.into(), seed);
         output.print(|| json!({ "settings": settings }), || settings.clone());
         return Ok(Exit::Done);
     }
@@ -69,6 +75,15 @@ fn list(output: Output) -> Exit {
     Exit::Done
 }
 
+/// The sides whose settings matter.
+fn sides(arguments: &Rehearse, global: &Global) -> Vec<Which> {
+    match arguments.settings {
+        Some(side) => vec![side.into()],
+        None if global.address.is_some() => vec![Which::On],
+        None => vec![Which::Off, Which::On],
+    }
+}
+
 /// Meshes of its own, or the one at the address.
 fn ground(arguments: &Rehearse, global: &Global) -> Result<Ground, Failure> {
     if global.address.is_none() {
@@ -86,12 +101,9 @@ fn ground(arguments: &Rehearse, global: &Global) -> Result<Ground, Failure> {
         }
         (None, None) => Mesh::default().simulator,
     };
-    Ok(Ground::Running(Place {
-        gateway: gateway.first_address(),
-        simulator,
-        key: gateway.key_text().to_owned(),
-        inside: None,
-    }))
+    let (address, key) = (gateway.first_address(), gateway.key_text().to_owned());
+    let place = Place { gateway: address, simulator, key, inside: None };
+    Ok(Ground::Running { place, insists: arguments.real_ends })
 }
 
 /// Told by Ctrl-C, SIGTERM, and a terminal that is closed.
@@ -113,7 +125,10 @@ fn interrupts() -> Result<CancellationToken, Failure> {
 }
 
 fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Machine(format!("the report cannot be written to {}: {error}", path.display()))
+    Failure::Machine(format!(
+        "the report cannot be written to {}: {error}; name another file with --report",
+        path.display()
+    ))
 }
 
 /// The table or the document, the report, and the exit code.
@@ -126,4 +141,33 @@ fn tell(arguments: &Rehearse, outcome: &Outcome, output: Output) -> Result<Exit,
         }
     }
     Ok(if outcome.is_kept() { Exit::Done } else { Exit::Failed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_mesh_would_refuse_the_settings_of_a_built_in_scenario() {
+        for (name, _) in Scenario::all() {
+            let whole = Scenario::find(&name).expect("it is built in");
+            let (written, folder) = Source::Demo.written().expect("it is built in, too");
+            let whole = if whole.wants_own() { whole.of_own(written, &folder) } else { whole };
+            for scenario in [whole.clone(), whole.quick()] {
+                let problems = scenario.problems(&[Which::Off, Which::On], 4, check::problems);
+                assert!(problems.is_empty(), "{name}: {problems:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_on_the_side_that_comes_last_is_told_too() {
+        let text = include_str!("../../../../shared/rehearsal/scenarios/surge.toml");
+        let line = text.lines().position(|line| line == "agent_depth_max = 40").expect("it is there") + 1;
+        let wrong = text.replace("\nagent_depth_max = 40", "\nagent_depth_max = \"many\"");
+        let scenario = Scenario::parse("mine.toml", &wrong).expect("nobody has looked into its settings");
+        let problems = scenario.problems(&[Which::Off, Which::On], 4, check::problems);
+        let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert!(told[0].starts_with(&format!("mine.toml:{line}: on.settings.queue.agent_depth_max: ")), "{told:?}");
+    }
 }

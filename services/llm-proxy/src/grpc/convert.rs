@@ -150,5 +150,6 @@ pub(crate) fn model(model: &Model) -> pb::Model {
         name: model.name.clone(),
         deployments: model.deployments.iter().map(|deployment| deployment.name.clone()).collect(),
         simulated: model.simulated(),
+        only_simulated: model.only_simulated(),
     }
 }

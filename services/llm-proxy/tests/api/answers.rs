@@ -130,6 +130,19 @@ async fn the_models_are_listed_as_simulated() {
     let harness = Harness::plain().await;
     let models =
         harness.client.clone().list_models(pb::ListModelsRequest {}).await.expect("a list").into_inner().models;
-    let expected = pb::Model { name: "m".into(), deployments: vec!["sim/simulated-model".into()], simulated: true };
+    let deployments = vec!["sim/simulated-model".into()];
+    let expected = pb::Model { name: "m".into(), deployments, simulated: true, only_simulated: true };
     assert_eq!(models, [expected]);
+}
+
+#[tokio::test]
+async fn a_model_that_leads_outside_as_well_is_not_listed_as_only_simulated() {
+    let second = "model = \"simulated-model\" }, { provider = \"outside\", model = \"large\" }";
+    let toml = one_key("concurrency = 2").replace("model = \"simulated-model\" }", second)
+        + "[providers.outside]\nkind = \"openai\"\nbase_url = \"https://provider.invalid/v1\"\n\
+           keys = [{ name = \"any\", key = \"env:PATH\", concurrency = 2 }]\n";
+    let harness = Harness::start(toml, crate::harness::provider(&[("simulated", Default::default())]).await).await;
+    let models =
+        harness.client.clone().list_models(pb::ListModelsRequest {}).await.expect("a list").into_inner().models;
+    assert_eq!(models.iter().map(|model| (model.simulated, model.only_simulated)).collect::<Vec<_>>(), [(true, false)]);
 }

@@ -89,6 +89,7 @@ pub(super) fn tool(tool: &Tool) -> pb::Tool {
         input_schema: Bytes::copy_from_slice(tool.schema.text().as_bytes()),
         effect: effect.into(),
         fallbacks: tool.fallback.iter().map(|fallback| kind(fallback).into()).collect(),
+        simulated: tool.upstream.is_simulated(),
     }
 }
 

@@ -55,6 +55,8 @@ pub(crate) struct Http {
     first_byte_timeout: Duration,
     reading: Reading,
     limits: Limits,
+    /// Whether it leads to the mesh's simulator.
+    simulated: bool,
 }
 
 impl Http {
@@ -85,12 +87,18 @@ impl Http {
                 idle_timeout: tool.idle_timeout.map(|span| *span),
                 content_types: tool.content_types.clone(),
             },
+            simulated,
         })
     }
 
     /// How long the tool may be silent before it is called slow.
     pub(super) fn patience(&self) -> Duration {
         self.first_byte_timeout
+    }
+
+    /// Whether nothing outside is called.
+    pub(super) const fn is_simulated(&self) -> bool {
+        self.simulated
     }
 
     /// Whether a request can be made of these arguments.

@@ -145,6 +145,16 @@ async fn tools_are_listed_page_by_page_with_their_schemas() {
 }
 
 #[tokio::test]
+async fn only_what_leads_to_the_simulator_is_listed_as_simulated() {
+    let mesh =
+        Harness::start(|server| tool("inside", "simulator:/tools/echo", "") + &tool("outside", &server.url("/"), ""))
+            .await;
+    let listed = mesh.tools.clone().list_tools(ListToolsRequest::default()).await.expect("it answers").into_inner();
+    let told: Vec<_> = listed.tools.iter().map(|tool| (tool.name.as_str(), tool.simulated)).collect();
+    assert_eq!(told, [("inside", true), ("outside", false)]);
+}
+
+#[tokio::test]
 async fn no_page_of_tools_is_more_than_a_client_takes() {
     let described = format!("description = \"{}\"", "x".repeat(100 << 10));
     let name = |number: usize| format!("t{number:02}");

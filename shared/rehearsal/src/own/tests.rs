@@ -139,6 +139,19 @@ fn what_is_not_played_is_told() {
 fn a_mesh_that_runs_is_known_by_the_keys_that_its_settings_declare() {
     let scenario = Scenario::find("ten-times").expect("it is built in");
     assert_eq!(scenario.model_keys(4), ["rehearsed"]);
-    let played = scenario.of_own(&CONFIG.parse().expect("it is TOML"), Path::new("."));
+    let written = Written { origin: "own.toml".into(), text: CONFIG.into() };
+    let played = scenario.of_own(written, Path::new("."));
     assert_eq!(played.model_keys(4), ["openai-main"]);
+}
+
+#[test]
+fn what_is_called_is_what_agents_name_and_the_mesh_has() {
+    let scenario = Scenario::find("ten-times").expect("it is built in");
+    assert_eq!(Vec::from_iter(scenario.called().models), ["rehearsed"]);
+    let written = Written { origin: "own.toml".into(), text: CONFIG.into() };
+    let called = scenario.of_own(written, Path::new(".")).called();
+    assert_eq!(
+        (Vec::from_iter(called.models), Vec::from_iter(called.tools)),
+        (vec!["default".to_owned()], vec!["crm".to_owned(), "refund".to_owned()])
+    );
 }

@@ -27,8 +27,8 @@ impl Scenario {
         };
         self.validate().map_err(placed)?;
         if self.agents().is_empty() {
-            let why =
-                "the configuration that is to be played has none, so there is nobody to ask: declare [agents.NAME]";
+            let why = "the configuration that is to be played has none, so there is nobody to ask: declare [agents.NAME], or name \
+                 another with --config FILE";
             return Err(placed(Invalid::new("agents", why)));
         }
         let a_day: f64 = self.time.day.as_secs_f64();
@@ -37,7 +37,9 @@ impl Scenario {
         if invocations.is_finite() && invocations <= INVOCATIONS_MAX {
             return Ok(());
         }
-        let why = format!("there would come {invocations:.0} invocations, and {INVOCATIONS_MAX} can be played");
+        let why = format!(
+            "there would come {invocations:.0} invocations, and {INVOCATIONS_MAX} can be played: lower --volume or --times"
+        );
         Err(placed(Invalid::new("volume", why)))
     }
 

@@ -1,5 +1,6 @@
 //! `holdfast.toml` for a side: what both have, what it has by itself, and time divided.
 
+use holdfast_config::{ConfigError, Document};
 use serde_json::Value as Json;
 use toml::{Table, Value};
 
@@ -32,6 +33,37 @@ impl Scenario {
     /// # Panics
     /// Never: a table has a text.
     pub fn configuration(&self, which: Which, seed: u64) -> String {
+        let mut settings = self.laid_together(which, seed);
+        self.put_keys(which, &mut settings);
+        text(&settings)
+    }
+
+    /// All that is wrong with the settings of sides, each at the place where it was written; `check` tells it of a document.
+    ///
+    /// # Panics
+    /// Never: a table has a text.
+    pub fn problems(
+        &self,
+        sides: &[Which],
+        seed: u64,
+        check: impl Fn(&Document) -> Vec<ConfigError>,
+    ) -> Vec<ConfigError> {
+        let mut problems = self.played.as_ref().map(|own| own.problems(&check)).unwrap_or_default();
+        for which in sides {
+            // Without keys, whose secrets only a mesh that is started has in its environment.
+            let text = text(&self.laid_together(*which, seed));
+            let found =
+                Document::parse(&self.name, &text, []).map_or_else(|error| vec![error], |document| check(&document));
+            problems.extend(found.into_iter().map(|problem| self.placed(*which, problem)));
+        }
+        problems.sort_by_key(|problem| (problem.origin.clone(), problem.line, problem.to_string()));
+        // The same, once as it is written and once as it is played.
+        problems
+            .dedup_by(|later, kept| (&later.origin, &later.line, &later.key) == (&kept.origin, &kept.line, &kept.key));
+        problems
+    }
+
+    fn laid_together(&self, which: Which, seed: u64) -> Table {
         let mut settings = self.settings.clone();
         if let (Some(played), Some(ends)) = (&self.played, &self.own) {
             settings = played.on_side(which, ends);
@@ -39,13 +71,16 @@ impl Scenario {
         }
         lay_over(&mut settings, &self.manner(which).settings);
         self.pace().settings(&mut settings);
-        self.put_keys(which, &mut settings);
         if let Some(Value::Table(simulator)) = settings.get_mut("simulator") {
             // Numbers in TOML are signed.
             simulator.insert("seed".into(), Value::Integer((seed & i64::MAX as u64) as i64));
         }
-        toml::to_string(&settings).expect("what was read as TOML can be written as TOML")
+        settings
     }
+}
+
+fn text(settings: &Table) -> String {
+    toml::to_string(settings).expect("what was read as TOML can be written as TOML")
 }
 
 /// Lays one table over another: tables are merged, all else is replaced.

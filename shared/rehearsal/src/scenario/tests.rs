@@ -66,7 +66,7 @@ fn a_short_form_and_the_command_line_are_checked_too() {
         ),
     );
     assert!(refused(&longer.expect("it holds").quick(), Terms::default()).contains("phases: "));
-    let own = Scenario::find("ten-times").expect("it is built in").of_own(&Table::new(), Path::new("."));
+    let own = Scenario::find("ten-times").expect("it is built in").of_own(Written::default(), Path::new("."));
     assert!(refused(&own, Terms::default()).contains("[agents.NAME]"));
     for (name, _) in Scenario::all() {
         let scenario = Scenario::find(&name).expect("it is built in");
