@@ -23,6 +23,7 @@ mod pushed_metrics;
 mod python;
 mod queue_kills;
 mod rehearse;
+mod rehearse_crowds;
 mod rehearse_others;
 mod retail;
 mod sdk_example;
