@@ -58,6 +58,12 @@ pub fn describe() {
         Unit::Count,
         "Model tokens of an invocation over all attempts, as its workers reported them, by agent type and direction."
     );
+    describe_counter!(
+        "holdfast_queue_untold_total",
+        Unit::Count,
+        "Attempts and waits of which traces are not told: too many were to be read from the store, or it had no answer."
+    );
+    counter!("holdfast_queue_untold_total").increment(0);
     describe_gauge!("holdfast_circuit_state", Unit::Count, "A circuit breaker: 0 closed, 1 half-open, 2 open.");
     describe_counter!("holdfast_circuit_transitions_total", Unit::Count, "Changes of a circuit breaker by new state.");
     describe_histogram!("holdfast_queue_commit_size", Unit::Count, "Commands in one transaction.");
@@ -95,6 +101,11 @@ pub(crate) fn ended(status: Status) {
     if status == Status::Dead {
         counter!("holdfast_queue_dead_total").increment(1);
     }
+}
+
+/// What is over and could not be told.
+pub(crate) fn untold() {
+    counter!("holdfast_queue_untold_total").increment(1);
 }
 
 pub(crate) fn lease_lost() {

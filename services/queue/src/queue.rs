@@ -39,12 +39,13 @@ use holdfast_rpc::Error;
 use holdfast_rpc::lease::{LeaseKey, LeaseToken};
 use holdfast_storage::OpenError;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::clock::Clock;
 use self::core::Core;
+use self::spans::Reading;
 use self::tag::{SettleTag, SettleTo, Tag};
 use self::together::Together;
 use crate::config::Config;
@@ -73,10 +74,6 @@ pub(crate) use self::workers::WorkSession;
 const LATE: u32 = 3;
 /// How long the store may take for its last answers.
 const SETTLE_MAX: Duration = Duration::from_secs(2);
-/// Reads for the sake of a trace, at once.
-const TELLING_MAX: usize = 8;
-/// Attempts that wait to be told once more.
-const TELLING_AGAIN_MAX: usize = 1_024;
 
 /// The queue. Clones are handles of the same one.
 #[derive(Clone)]
@@ -101,9 +98,8 @@ pub(crate) struct Shared {
     together: Together,
     /// Idempotency keys of what has ended and was accepted before this are free again.
     keys_since: AtomicI64,
-    /// Places to read what a span needs that is not in memory.
-    telling: Arc<Semaphore>,
-    telling_again: Arc<Semaphore>,
+    /// Room to read what a span needs that is not in memory.
+    reading: Reading,
 }
 
 impl Queue {
@@ -176,8 +172,7 @@ impl Queue {
             asked: AtomicUsize::new(0),
             together: Together::new(),
             keys_since: AtomicI64::new(i64::MIN),
-            telling: Arc::new(Semaphore::new(TELLING_MAX)),
-            telling_again: Arc::new(Semaphore::new(TELLING_AGAIN_MAX)),
+            reading: Reading::new(),
         });
         if shared.store.shared().is_some() {
             shared.count_first().await;

@@ -5,13 +5,14 @@
 //! would be left without a parent. Its span has an id from the beginning, made of its lease's, so that calls can stand below
 //! it; and whichever process sees the lease end tells it.
 
-use std::sync::Arc;
+mod reading;
 
 use holdfast_rpc::Error;
 use holdfast_telemetry::apart::{self, OpenSpan, Past, Value};
 use holdfast_telemetry::traceparent;
 use uuid::Uuid;
 
+pub(super) use self::reading::Reading;
 use super::Shared;
 use super::core::Core;
 use super::enqueue::Submission;
@@ -197,45 +198,6 @@ impl Shared {
             // An earlier life of this process granted the lease, or another process, or nobody: the store knows of what.
             Some((Origin::Unread, _)) | None => self.read_and_tell(over),
         }
-    }
-
-    /// Tells the last attempt of an invocation whose end was asked for again: whoever had committed it may have been killed
-    /// before it told. The same span twice is one span.
-    pub(super) fn tell_again(&self, id: Uuid) {
-        if !apart::is_wanted() {
-            return;
-        }
-        // Whoever keeps on asking must not pile up reads; and what finds no room was most likely told the first time.
-        let Ok(room) = Arc::clone(&self.telling_again).try_acquire_owned() else { return };
-        let (store, telling) = (Arc::clone(&self.store), Arc::clone(&self.telling));
-        tokio::spawn(async move {
-            let (_room, _place) = (room, telling.acquire_owned().await);
-            if let Ok(Some(record)) = store.get(id, None, false).await
-                && let Some(over) = Over::last_of(&record)
-            {
-                let accepted = &record.accepted;
-                over.tell(&accepted.agent, (&accepted.traceparent, accepted.session.as_deref()), accepted.at);
-            }
-        });
-    }
-
-    fn read_and_tell(&self, over: Over) {
-        // Attempts are as many as there were leases. Of waits there may be very many at once, and the first will do.
-        let place = Arc::clone(&self.telling).try_acquire_owned().ok();
-        if place.is_none() && over.lease.is_none() {
-            return;
-        }
-        let (store, telling) = (Arc::clone(&self.store), Arc::clone(&self.telling));
-        tokio::spawn(async move {
-            let _place = match place {
-                Some(place) => Some(place),
-                None => telling.acquire_owned().await.ok(),
-            };
-            if let Ok(Some(record)) = store.get(over.id, None, false).await {
-                let accepted = &record.accepted;
-                over.tell(&accepted.agent, (&accepted.traceparent, accepted.session.as_deref()), accepted.at);
-            }
-        });
     }
 }
 
