@@ -213,7 +213,7 @@ async fn no_load_is_put_on_real_ends_nor_on_a_mesh_that_another_simulator_counts
     let told = said(&output);
     assert!(code == Some(3) && told.contains("the model outside (outside/large), the tool refund"), "{told}");
     assert!(told.contains("--settings on") && told.contains("--real-ends"), "it says what to do: {told}");
-    assert_eq!(model_calls(&simulator).await, 0, "nothing was asked before that was known");
+    assert_eq!(model_calls(&real).await, 0, "nothing was asked before that was known");
 
     let (_, output) = asked(&address, "http://127.0.0.1:1", &[]).await;
     assert!(said(&output).contains("name the one behind the mesh with --simulator URL"), "{}", said(&output));
@@ -229,12 +229,12 @@ async fn no_load_is_put_on_real_ends_nor_on_a_mesh_that_another_simulator_counts
     let (code, output) = asked(&address, &elsewhere, &[]).await;
     let told = said(&output);
     assert!(code == Some(3) && told.contains("saw nothing of it") && told.contains("--simulator URL"), "{told}");
-    assert_eq!(model_calls(&mesh.url(Peer::Simulator)).await, 1, "one question, and no load");
+    assert_eq!(model_calls(&mesh).await, 1, "one question, and no load");
 }
 
-/// What a simulator's provider was asked so far.
-async fn model_calls(simulator: &str) -> u64 {
-    let counts = reqwest::get(format!("{simulator}/admin/counts")).await.expect("it answers").json::<Value>().await;
-    let counts = counts.expect("a document");
+/// What the provider behind a mesh was asked so far.
+async fn model_calls(mesh: &Mesh) -> u64 {
+    let counts = mesh.http(Peer::Simulator, "GET", "/admin/counts", "").await;
+    let counts: Value = serde_json::from_str(&counts).expect("a document");
     counts["keys"].as_object().expect("an object").values().map(|key| count(key, "requests")).sum()
 }
