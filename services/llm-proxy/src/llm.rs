@@ -5,6 +5,7 @@ mod bounds;
 mod content;
 mod flight;
 mod flow;
+mod probe;
 mod spans;
 mod trouble;
 

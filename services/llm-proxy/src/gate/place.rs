@@ -96,7 +96,10 @@ impl Place {
     /// The provider took the key: its answer begins.
     pub(crate) fn taken(&mut self) {
         self.begun = true;
-        self.desk.gauges.taken();
+        // Of a key that was refused since, a call from before says nothing.
+        if self.hold.setbacks == self.desk.setbacks() {
+            self.desk.gauges.taken();
+        }
         self.shared.step(|pool, now| pool.taken(now, &self.grant));
     }
 

@@ -15,7 +15,7 @@ use tracing::{Instrument as _, Span};
 use super::{
     Llm, Reply, Timing, Who,
     flight::{Flight, REST_MIN},
-    spans,
+    probe, spans,
     trouble::{Passed, Reason, Trouble},
 };
 use crate::{
@@ -88,22 +88,22 @@ impl<'a> Attempt<'a> {
     ///
     /// # Errors
     /// The caller's own, or what the troubles come to.
-    pub(crate) async fn land<T>(
+    pub(crate) async fn land<T: Send + 'static>(
         &mut self,
-        call: impl for<'c> Fn(&'c Deployment, Call<'c>) -> BoxFuture<'c, Result<T, Failure>>,
+        call: impl for<'c> Fn(&'c Deployment, Call<'c>) -> BoxFuture<'c, Result<T, Failure>> + Copy + Send + Sync + 'static,
     ) -> Result<(T, Flight), Error> {
         let order = self.model.order();
         // With nowhere else to go there is nothing to hurry for.
         let patience = self.model.fallback_after.filter(|_| order.len() > 1);
         for at in order {
             let start_by = patience.map(|patience| Instant::now() + patience);
-            if let Some(landed) = self.visit(at, start_by, &call).await? {
+            if let Some(landed) = self.visit(at, start_by, call).await? {
                 return Ok(landed);
             }
         }
         // What can be had is only slow: the deployment that starts first is waited at.
         for at in self.trouble.slow() {
-            if let Some(landed) = self.visit(at, None, &call).await? {
+            if let Some(landed) = self.visit(at, None, call).await? {
                 return Ok(landed);
             }
         }
@@ -131,11 +131,11 @@ impl<'a> Attempt<'a> {
     }
 
     /// Tries one deployment for as long as that makes sense; nothing where the call is to go on.
-    async fn visit<T>(
+    async fn visit<T: Send + 'static>(
         &mut self,
         at: usize,
         start_by: Option<Instant>,
-        call: &impl for<'c> Fn(&'c Deployment, Call<'c>) -> BoxFuture<'c, Result<T, Failure>>,
+        call: impl for<'c> Fn(&'c Deployment, Call<'c>) -> BoxFuture<'c, Result<T, Failure>> + Copy + Send + Sync + 'static,
     ) -> Result<Option<(T, Flight)>, Error> {
         let deployment = &self.model.deployments[at];
         let estimate = deployment.estimator.estimate(self.ask, self.max_output_tokens);
@@ -146,7 +146,13 @@ impl<'a> Attempt<'a> {
                 Ok(flight) => flight,
                 Err(passed) => break passed,
             };
-            let failure = match call(deployment, self.call(deployment, &flight)).await {
+            let (flight, heard) = if flight.is_probe() {
+                Box::pin(probe::ask(flight, self.ask, self.max_output_tokens, call)).await?
+            } else {
+                let heard = call(deployment, self.call(deployment, &flight)).await;
+                (flight, heard)
+            };
+            let failure = match heard {
                 Ok(value) => {
                     self.trouble.forget(at);
                     return Ok(Some((value, self.landed(deployment, flight))));

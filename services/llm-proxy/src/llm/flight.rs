@@ -56,6 +56,26 @@ impl Flight {
         &self.key
     }
 
+    /// Where it goes.
+    pub(super) fn deployment(&self) -> &Arc<Deployment> {
+        &self.deployment
+    }
+
+    /// Whether its circuit looks by it whether the deployment is well again.
+    pub(super) fn is_probe(&self) -> bool {
+        self.permit.is_probe()
+    }
+
+    /// The caller is gone. Whether it goes on all the same, since its circuit wants to know.
+    pub(super) fn orphan(&mut self) -> bool {
+        self.permit.orphan()
+    }
+
+    /// The deployment has begun to answer: that a probe's caller goes away now says nothing against it.
+    pub(super) fn answers(&mut self) {
+        self.permit.answers();
+    }
+
     /// What hears of the request's arrival.
     pub(super) fn arrival(&self) -> Arrival {
         self.place.arrival()

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
+use holdfast_rpc::status;
 use holdfast_simulator::{Limits, Running};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -10,7 +11,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::harness::{Client, PATIENCE, connect, model, one_key, provider, say_within};
+use crate::{
+    harness::{Client, PATIENCE, connect, model, one_key, provider, say_within},
+    slow::Slow,
+};
 
 pub struct Proxy {
     process: Child,
@@ -115,6 +119,41 @@ async fn what_calls_cost_is_on_the_metrics_page() {
     for name in ["holdfast_llm_wait_seconds_count", "holdfast_llm_in_flight", "holdfast_llm_key_usable"] {
         assert!(metrics.contains(name), "{name} is missing");
     }
+    proxy.kill().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_refused_raises_an_alert_which_no_call_from_before_takes_back() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (slow, none) = (Slow::start().await, provider(&[]).await);
+    let proxy = Proxy::start(directory.path(), &none, &slow.toml("name = \"main\"", "quarantine = \"1s\"")).await;
+    let alert = async |proxy: &Proxy| {
+        let metrics = proxy.metrics().await;
+        let line = metrics.lines().find(|line| line.starts_with("holdfast_llm_key_quarantined{")).expect("it is told");
+        assert!(line.contains("key=\"main\""), "{line}");
+        line.ends_with(" 1")
+    };
+    let client = proxy.client.clone();
+    let before = tokio::spawn(async move { say_within(&client, "hi", PATIENCE).await });
+    slow.until(|counts| counts.arrived == 1).await;
+    assert!(!alert(&proxy).await);
+    slow.refuse(401);
+    proxy.say(PATIENCE).await.expect_err("the key is revoked");
+    assert!(alert(&proxy).await, "deploy/prometheus/alerts.yaml goes by it");
+    slow.answer();
+    before.await.expect("it ran").expect("it was taken before");
+    assert!(alert(&proxy).await, "it is still refused");
+    slow.refuse(0);
+    let client = proxy.client.clone();
+    let after = tokio::spawn(async move {
+        while let Err(refused) = say_within(&client, "hi", PATIENCE).await {
+            tokio::time::sleep(status::retry_after(&refused).expect("it says when to come back")).await;
+        }
+    });
+    slow.until(|counts| counts.arrived == 2).await;
+    slow.answer();
+    after.await.expect("it ran");
+    assert!(!alert(&proxy).await, "it is taken again");
     proxy.kill().await;
 }
 
