@@ -1,7 +1,7 @@
 //! Whether a key may be used, and how much of it.
 //!
 //! Invariants:
-//! - A rest only ever gets longer.
+//! - A rest only ever gets longer, whatever else becomes of the key.
 //! - After a rest or a quarantine one call goes first; each success of a call that started at this width doubles it.
 //! - No single call takes a key away that may have been forbidden for what it said.
 
@@ -31,6 +31,8 @@ pub(super) struct Health {
     resting_until: Duration,
     /// The provider did not take it, and has not since.
     denied: bool,
+    /// Apart from a rest: what is wrong with a key can be mended, and a rest lasts.
+    denied_until: Duration,
     /// Since the provider last took it for a call, how many it forbade.
     doubts: u32,
     ramp: Option<Ramp>,
@@ -56,14 +58,20 @@ impl Health {
     /// The provider says that it has to wait.
     pub(super) fn rest(&mut self, until: Duration) {
         self.pause(until);
-        let from = self.resting_until;
+        self.comes_back();
+    }
+
+    /// Step by step, once it may.
+    fn comes_back(&mut self) {
+        let from = self.usable_at();
         self.ramp = Some(Ramp { from, width: 1, in_hand: 0, widened: from, well_since: None });
     }
 
     /// The provider does not take it.
     pub(super) fn deny(&mut self, until: Duration) {
         self.denied = true;
-        self.rest(until);
+        self.denied_until = self.denied_until.max(until);
+        self.comes_back();
     }
 
     /// The provider forbids something, perhaps for its fault. How long the key is left alone, where it is: for the shorter
@@ -79,13 +87,12 @@ impl Health {
     /// What was wrong with it is mended, as far as anybody knows: the next call shows.
     pub(super) fn renew(&mut self, now: Duration) {
         self.doubts = 0;
-        self.denied = false;
-        self.resting_until = self.resting_until.min(now);
+        (self.denied, self.denied_until) = (false, Duration::ZERO);
         self.rest(now);
     }
 
     pub(super) fn usable_at(&self) -> Duration {
-        self.resting_until
+        self.resting_until.max(self.denied_until)
     }
 
     pub(super) fn is_denied(&self) -> bool {
@@ -95,7 +102,7 @@ impl Health {
     pub(super) fn state(&self, now: Duration) -> State {
         match self.ramp {
             _ if self.denied => State::Quarantined,
-            _ if self.resting_until > now => State::Resting,
+            _ if self.usable_at() > now => State::Resting,
             Some(_) => State::Ramping,
             None => State::Well,
         }
@@ -104,7 +111,7 @@ impl Health {
     /// How many calls may start now.
     pub(super) fn headroom(&self, now: Duration) -> u64 {
         let wide = self.ramp.as_ref().map_or(u64::MAX, |ramp| ramp.width.saturating_sub(ramp.in_hand).into());
-        if now < self.resting_until { 0 } else { wide }
+        if now < self.usable_at() { 0 } else { wide }
     }
 
     pub(super) fn started(&mut self) {
@@ -145,7 +152,7 @@ impl Health {
 
     /// When time alone changes something, after this time.
     pub(super) fn next_change(&self, after: Duration, window: Duration) -> Option<Duration> {
-        [Some(self.resting_until), self.well_at(window)].into_iter().flatten().filter(|at| *at > after).min()
+        [Some(self.usable_at()), self.well_at(window)].into_iter().flatten().filter(|at| *at > after).min()
     }
 
     fn well_at(&self, window: Duration) -> Option<Duration> {
@@ -233,6 +240,17 @@ mod tests {
         assert!(health.doubt(at(604), rests).is_some());
         health.taken(at(1_300), at(1_290), None);
         assert_eq!((health.state(at(1_301)), health.doubt(at(1_301), rests)), (State::Ramping, None));
+    }
+
+    #[test]
+    fn a_key_that_is_lifted_out_of_its_quarantine_rests_on_for_as_long_as_its_429_said() {
+        for order in [[false, true], [true, false]] {
+            let mut health = Health::default();
+            order.into_iter().for_each(|denied| if denied { health.deny(at(600)) } else { health.rest(at(7)) });
+            health.renew(at(1));
+            assert_eq!((health.headroom(at(6)), health.state(at(6))), (0, State::Resting));
+            assert_eq!((health.headroom(at(7)), health.state(at(7))), (1, State::Ramping));
+        }
     }
 
     #[test]
