@@ -1,5 +1,6 @@
 //! `check`: everything that can be told about a configuration without starting anything.
 
+mod collector;
 mod exposure;
 mod limits;
 mod references;
@@ -42,6 +43,7 @@ pub(crate) fn problems(document: &Document) -> Vec<ConfigError> {
     problems.extend(references::problems(document));
     problems.extend(exposure::problems(document));
     problems.extend(limits::problems(document));
+    problems.extend(collector::problem());
     problems.sort_by_key(|problem| (problem.line, problem.to_string()));
     problems.dedup();
     problems

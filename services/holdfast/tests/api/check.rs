@@ -1,4 +1,4 @@
-use crate::harness::Place;
+use crate::harness::{Place, end};
 
 /// A configuration in which everything fits.
 const GOOD: &str = include_str!("../../src/demo.toml");
@@ -126,6 +126,32 @@ async fn services_that_listen_for_each_other_need_a_lease_key_that_all_share() {
     let text = "[queue]\naddress = \"0.0.0.0:7071\"\n[tls]\n[mesh]\ncredential = \"env:CARGO_PKG_NAME\"\n";
     let error = refused(text).await;
     assert!(error.contains("bad.toml:2: queue.address: ") && error.contains("mesh.lease_key"), "{error}");
+}
+
+#[tokio::test]
+async fn a_collector_that_cannot_be_used_is_told_without_its_key() {
+    let place = Place::new();
+    place.file("good.toml", GOOD);
+    let checked = async |variable: &str, value: &str| {
+        let mut command = place.command(&["check", "good.toml"]);
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:1").env("OTEL_EXPORTER_OTLP_HEADERS", "k=canary");
+        command.env("OTEL_EXPORTER_OTLP_CERTIFICATE", "authority.pem").env(variable, value);
+        end(command).await
+    };
+    let authority = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("it can be certified");
+    place.file("authority.pem", &authority.cert.pem());
+    let ended = checked("OTEL_SERVICE_NAME", "any").await;
+    assert_eq!((ended.code, ended.out.as_str()), (0, "good.toml: ok\n"), "{ended:?}");
+    for (variable, value) in [
+        ("OTEL_EXPORTER_OTLP_HEADERS", "canary"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "k=canary,canary"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "nowhere.pem"),
+    ] {
+        let ended = checked(variable, value).await;
+        assert!(ended.code == 2 && ended.err.contains(&format!("{variable}: ")), "{variable}: {ended:?}");
+        assert!(!ended.err.contains("canary") && !ended.out.contains("canary"), "{variable}: {ended:?}");
+    }
 }
 
 #[tokio::test]
