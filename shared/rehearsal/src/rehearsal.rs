@@ -200,6 +200,7 @@ impl Rehearsal {
         match &scenario.played {
             None => add("shared records", scenario.agent.records.to_string()),
             Some(own) => {
+                add("configuration", own.written.origin.clone());
                 add("agents", own.agents.join(", "));
                 own.told.iter().for_each(|told| add("not as configured", told.clone()));
                 add(

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::outcome::{Outcome, Side};
+use crate::outcome::{LEFT_OUT, Outcome, Side};
 use crate::verdict::shown;
 
+/// What comes in each of more phases is not told: the figures would be out of sight.
+const PHASES_MAX: usize = 8;
 /// The rows: a figure, and what it is called.
 const ROWS: [(&str, &str); 22] = [
     ("success_rate", "answered in time"),
@@ -40,8 +42,9 @@ pub fn table(outcome: &Outcome) -> String {
         outcome.left_out().for_each(|left_out| text.push_str(&format!("left out: {left_out}\n")));
         text.push('\n');
     }
+    terms(&mut text, outcome);
     let columns: Vec<(&str, &Side)> = outcome.sides().collect();
-    write!(text, "{:<32}", "").ok();
+    write!(text, "\n{:<32}", "").ok();
     columns.iter().for_each(|(name, _)| text.push_str(&format!("{name:>14}")));
     text.push('\n');
     let mut rows: Vec<(&str, Vec<String>)> = ROWS.iter().map(|(key, label)| (*label, cells(&columns, key))).collect();
@@ -62,6 +65,16 @@ pub fn table(outcome: &Outcome) -> String {
     }
     verdicts(&mut text, outcome);
     text
+}
+
+/// What was played; of somebody's own agents, whose, and what is not as theirs.
+fn terms(text: &mut String, outcome: &Outcome) {
+    let phases = &outcome.on.parts;
+    let is_one = |name: &str| phases.iter().any(|part| part.phase == name);
+    let shown = |name: &str| name != LEFT_OUT && (phases.len() <= PHASES_MAX || !is_one(name));
+    for (name, value) in outcome.terms.iter().filter(|(name, _)| shown(name)) {
+        writeln!(text, "{name:<31} {value}").ok();
+    }
 }
 
 fn cells(columns: &[(&str, &Side)], key: &str) -> Vec<String> {
@@ -142,12 +155,24 @@ mod tests {
 
     #[test]
     fn what_could_not_be_played_here_is_told_above_all_figures() {
-        let left_out = (crate::outcome::LEFT_OUT.to_owned(), "Redis is not taken away".to_owned());
+        let left_out = (LEFT_OUT.to_owned(), "Redis is not taken away".to_owned());
         let outcome = Outcome { terms: vec![("workers".into(), "10".into()), left_out], ..outcome() };
         let text = table(&outcome);
         let place = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words} is not in {text}"));
         assert!(place("left out: Redis is not taken away") < place("answered in time"), "{text}");
         assert!(!text.contains("workers: 10"), "{text}");
+    }
+
+    #[test]
+    fn whose_configuration_was_played_is_told_above_all_figures() {
+        let terms = [("configuration", "own.toml"), ("not as configured", "left out: mcp")];
+        let terms = terms.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let text = table(&Outcome { terms, ..outcome() });
+        let line = |words: &str| text.lines().position(|line| line.contains(words)).unwrap_or_else(|| panic!("{text}"));
+        assert!(
+            line("own.toml") < line("answered in time") && line("left out: mcp") < line("answered in time"),
+            "{text}"
+        );
     }
 
     #[test]
