@@ -5,6 +5,7 @@ use std::time::Duration;
 use holdfast_config::Peer;
 use holdfast_proto::queue::v1::{CompleteRequest, FailRequest, Failure, Lease, LeaseRequest};
 use holdfast_testkit::Mesh;
+use holdfast_tests::patience::patiently;
 use serde_json::{Value, json};
 
 const CONFIG: &str = "[gateway]\nextra_agents = [\"mail\"]\n";
@@ -35,9 +36,19 @@ async fn submit(mesh: &Mesh, arguments: &[&str]) -> String {
 }
 
 async fn leased(mesh: &Mesh, max_leases: u32) -> Vec<Lease> {
-    let wait = Some(Duration::from_secs(15).try_into().unwrap());
+    let wait = Some(Duration::from_secs(2).try_into().unwrap());
     let ask = LeaseRequest { worker: "hand".into(), agents: vec!["mail".into()], max_leases, wait };
-    mesh.queue().lease(ask).await.unwrap().into_inner().leases
+    loop {
+        // After a restart of the queue the gateway has yet to find it again.
+        let asked = patiently(ask.clone(), |request| {
+            let mut queue = mesh.queue();
+            async move { queue.lease(request).await }
+        });
+        let leases = asked.await.unwrap().leases;
+        if !leases.is_empty() {
+            return leases;
+        }
+    }
 }
 
 async fn fail(mesh: &Mesh, lease: &Lease, reason: &str) {
@@ -131,7 +142,11 @@ async fn dead_letters_are_listed_and_redriven_and_keep_every_error() {
     for _ in 0..2 {
         let lease = leased(&mesh, 1).await.remove(0);
         let done = CompleteRequest { token: lease.token, ..Default::default() };
-        mesh.queue().complete(done).await.unwrap();
+        let done = patiently(done, |request| {
+            let mut queue = mesh.queue();
+            async move { queue.complete(request).await }
+        });
+        done.await.unwrap();
     }
     let shown = one(&mesh, &["get", &risk]).await;
     assert_eq!((&shown["state"], &shown["attempt"]), (&json!("succeeded"), &json!(1)));

@@ -27,6 +27,7 @@ mod rehearse_crowds;
 mod rehearse_others;
 mod retail;
 mod sdk_example;
+mod secured_collector;
 mod shared_circuits;
 mod shared_limit;
 mod tls;

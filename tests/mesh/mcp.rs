@@ -1,15 +1,11 @@
 //! A client that speaks MCP, at the mesh as it runs: by the tool-proxy's own door and through the gateway.
 
-use std::time::Duration;
-
 use holdfast_config::Peer;
-use holdfast_testkit::{Collector, Mesh, ReceivedSpan, Signal};
+use holdfast_testkit::{Collector, Mesh, ReceivedSpan};
 use holdfast_tests::traces::{CALLER, TRACE};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-
-const WITHIN: Duration = Duration::from_secs(60);
 
 /// One message, one answer.
 async fn ask(mesh: &Mesh, peer: Peer, message: &Value) -> Value {
@@ -48,9 +44,7 @@ async fn an_mcp_client_calls_by_either_door_and_its_trace_goes_on_to_the_tool() 
     }
 
     for peer in doors {
-        mesh.signal(peer, Signal::Terminate).await;
-        let ended = tokio::time::timeout(WITHIN, mesh.process(peer).wait()).await;
-        assert!(ended.expect("it drains").success(), "{} ends well", peer.name());
+        mesh.drain(peer).await;
     }
     let spans: Vec<_> = collector.spans().into_iter().filter(|span| span.trace_id == TRACE).collect();
     let named = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<&ReceivedSpan>>();

@@ -93,7 +93,7 @@ async fn log_lines_name_their_invocation_and_their_trace() {
     let invocation = demonstrate(&mesh).await;
     let mut traces = Vec::new();
     for peer in [Peer::Agent, Peer::ToolProxy] {
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + Duration::from_secs(60);
         let mut ticks = interval(Duration::from_millis(10));
         // The agent's last line comes after its last report.
         while lines(&mut mesh, peer, &invocation).is_empty() {

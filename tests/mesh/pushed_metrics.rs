@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use holdfast_config::Peer;
-use holdfast_testkit::{Collector, Mesh, ReceivedMetrics, Signal};
+use holdfast_testkit::{Collector, Mesh, ReceivedMetrics};
 
 const DISPUTE: &str = r#"{"customer_id":"C-1001","message":"I did not make this payment"}"#;
 const WITHIN: Duration = Duration::from_secs(60);
@@ -87,9 +87,7 @@ async fn what_was_counted_to_the_end_is_pushed_at_the_end() {
     let mut mesh = Mesh::builder().env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint()).start().await;
     demonstrate(&mesh).await;
     for peer in [Peer::Agent, Peer::Gateway, Peer::Queue] {
-        mesh.signal(peer, Signal::Terminate).await;
-        let ended = tokio::time::timeout(WITHIN, mesh.process(peer).wait()).await;
-        assert!(ended.expect("it drains").success(), "{} ends well", peer.name());
+        mesh.drain(peer).await;
     }
     let all = collector.metrics();
     let last = |peer| pushes(&all, peer).last().unwrap_or_else(|| panic!("{peer:?} said nothing at its end"));

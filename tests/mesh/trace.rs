@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use holdfast_config::Peer;
-use holdfast_proto::gateway::v1::RunInvocationRequest;
+use holdfast_proto::gateway::v1::{RunInvocationRequest, SubmitInvocationRequest};
 use holdfast_proto::queue::v1::{
-    FailRequest, Failure, Invocation, InvocationSpec, InvocationState, LeaseRequest, Payload,
+    CompleteRequest, FailRequest, Failure, Invocation, InvocationSpec, InvocationState, LeaseRequest, Payload,
 };
-use holdfast_testkit::{Collector, Mesh, Signal};
+use holdfast_testkit::{Collector, Mesh, ReceivedSpan};
+use holdfast_tests::patience::patiently;
 use holdfast_tests::tool_hang::calls_at;
 use holdfast_tests::traces::{CALLER, TRACE, Trace};
 use tokio::task::JoinHandle;
@@ -21,6 +22,11 @@ async fn traced(collector: &Collector) -> Mesh {
     Mesh::builder().env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint()).env(quiet.0, quiet.1).start().await
 }
 
+fn dispute() -> InvocationSpec {
+    let payload = Some(Payload { data: DISPUTE.into(), content_type: String::new() });
+    InvocationSpec { agent: "disputes".into(), payload, ..Default::default() }
+}
+
 /// Runs the demonstration for a caller who has a trace already, and records it.
 fn run(mesh: &Mesh) -> JoinHandle<Invocation> {
     run_as(mesh, "01")
@@ -29,9 +35,7 @@ fn run(mesh: &Mesh) -> JoinHandle<Invocation> {
 /// The same for a caller whose flags say what is done with the trace.
 fn run_as(mesh: &Mesh, flags: &str) -> JoinHandle<Invocation> {
     let mut invocations = mesh.invocations();
-    let payload = Some(Payload { data: DISPUTE.into(), content_type: String::new() });
-    let spec = InvocationSpec { agent: "disputes".into(), payload, ..Default::default() };
-    let mut request = Request::new(RunInvocationRequest { spec: Some(spec) });
+    let mut request = Request::new(RunInvocationRequest { spec: Some(dispute()) });
     request.metadata_mut().insert("traceparent", format!("00-{TRACE}-{CALLER}-{flags}").parse().unwrap());
     request.set_timeout(WITHIN);
     tokio::spawn(async move {
@@ -40,13 +44,22 @@ fn run_as(mesh: &Mesh, flags: &str) -> JoinHandle<Invocation> {
     })
 }
 
+/// Runs it until a call is at a tool, which does not answer before it is told to.
+async fn run_into_a_hanging_tool(mesh: &Mesh) -> JoinHandle<Invocation> {
+    mesh.http(Peer::Simulator, "PUT", "/admin/tools/lookup_payment/faults", r#"{"hang_rate":1.0}"#).await;
+    let running = run(mesh);
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    while calls_at(mesh, "lookup_payment").await == 0 {
+        ticks.tick().await;
+    }
+    running
+}
+
 /// Ends every service, so that each has sent what it had, and gives the invocation's trace.
 async fn trace_of(invocation: &Invocation, mut mesh: Mesh, collector: &Collector) -> Trace {
     for peer in [Peer::Agent, Peer::Gateway, Peer::Queue, Peer::LlmProxy, Peer::ToolProxy, Peer::State, Peer::Simulator]
     {
-        mesh.signal(peer, Signal::Terminate).await;
-        let ended = tokio::time::timeout(WITHIN, mesh.process(peer).wait()).await;
-        assert!(ended.expect("it drains").success(), "{} ends well", peer.name());
+        mesh.drain(peer).await;
     }
     Trace::of(&invocation.id, collector.spans())
 }
@@ -77,12 +90,7 @@ async fn an_invocation_is_one_trace_over_all_six_services() {
 async fn an_invocation_that_outlives_its_worker_is_still_one_trace() {
     let collector = Collector::start().await;
     let mut mesh = traced(&collector).await;
-    mesh.http(Peer::Simulator, "PUT", "/admin/tools/lookup_payment/faults", r#"{"hang_rate":1.0}"#).await;
-    let running = run(&mesh);
-    let mut ticks = tokio::time::interval(Duration::from_millis(10));
-    while calls_at(&mesh, "lookup_payment").await == 0 {
-        ticks.tick().await;
-    }
+    let running = run_into_a_hanging_tool(&mesh).await;
     mesh.kill(Peer::Agent).await;
     mesh.http(Peer::Simulator, "PUT", "/admin/tools/lookup_payment/faults", "{}").await;
     mesh.restart(Peer::Agent).await;
@@ -131,12 +139,7 @@ async fn an_attempt_after_a_failed_one_is_in_the_same_trace() {
 async fn a_service_that_is_killed_leaves_no_hole_in_a_trace() {
     let collector = Collector::start().await;
     let mut mesh = traced(&collector).await;
-    mesh.http(Peer::Simulator, "PUT", "/admin/tools/lookup_payment/faults", r#"{"hang_rate":1.0}"#).await;
-    let running = run(&mesh);
-    let mut ticks = tokio::time::interval(Duration::from_millis(10));
-    while calls_at(&mesh, "lookup_payment").await == 0 {
-        ticks.tick().await;
-    }
+    let running = run_into_a_hanging_tool(&mesh).await;
     mesh.kill(Peer::ToolProxy).await;
     mesh.http(Peer::Simulator, "PUT", "/admin/tools/lookup_payment/faults", "{}").await;
     mesh.restart(Peer::ToolProxy).await;
@@ -158,4 +161,43 @@ async fn what_its_caller_does_not_record_nobody_records() {
     let trace = trace_of(&invocation, mesh, &collector).await;
     assert!(trace.is_empty(), "{trace}");
     trace.has_nothing_elsewhere();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_is_told_by_the_queues_next_life_and_told_again_to_who_asks_again() {
+    let collector = Collector::start().await;
+    let builder = Mesh::builder().only(&[Peer::Gateway, Peer::Queue, Peer::State]);
+    let mut mesh = builder
+        .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", collector.endpoint())
+        .env("OTEL_BSP_SCHEDULE_DELAY", "100")
+        .start()
+        .await;
+    let mut submit = Request::new(SubmitInvocationRequest { spec: Some(dispute()) });
+    submit.metadata_mut().insert("traceparent", format!("00-{TRACE}-{CALLER}-01").parse().unwrap());
+    mesh.invocations().submit_invocation(submit).await.unwrap();
+    let wait = Some(prost_types::Duration { seconds: 20, nanos: 0 });
+    let ask = LeaseRequest { worker: "slow".into(), agents: vec!["disputes".into()], max_leases: 1, wait };
+    let lease = mesh.queue().lease(ask).await.unwrap().into_inner().leases.remove(0);
+    mesh.kill(Peer::Queue).await;
+    mesh.restart(Peer::Queue).await;
+
+    let complete = || {
+        let complete = CompleteRequest { token: lease.token.clone(), ..Default::default() };
+        patiently(complete, |request| {
+            let mut queue = mesh.queue();
+            async move { queue.complete(request).await }
+        })
+    };
+    let attempts = |spans: &[ReceivedSpan]| -> Vec<String> {
+        let attempts = spans.iter().filter(|span| span.trace_id == TRACE && span.name == "invoke_agent disputes");
+        attempts.map(|span| span.span_id.clone()).collect()
+    };
+    complete().await.unwrap();
+    let told = collector.wait_for(WITHIN, |spans| !attempts(spans).is_empty()).await;
+    let told = attempts(&told.expect("the queue's next life reads of what it was, and tells"));
+    complete().await.expect("the same end once more is no other");
+    let again = collector.wait_for(WITHIN, |spans| attempts(spans).len() > told.len()).await;
+    let again = attempts(&again.expect("who had told before may have been killed over it"));
+    assert!(again.iter().all(|id| *id == told[0]), "one attempt is one span: {again:?}");
+    assert!(lease.traceparent.contains(&told[0]), "below which its worker stands: {}", lease.traceparent);
 }

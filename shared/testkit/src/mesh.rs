@@ -21,6 +21,9 @@ use crate::{Process, Signal, executable, ports};
 /// How the gateway's metrics say that its stream to the queue is open.
 const LINK_UP: &str = "\nholdfast_gateway_queue_link_up 1\n";
 
+/// However slow the machine is.
+const DRAINED_WITHIN: Duration = Duration::from_secs(60);
+
 /// How a [`Mesh`] shall be.
 #[derive(Debug, Default)]
 pub struct MeshBuilder {
@@ -204,6 +207,16 @@ impl Mesh {
     /// Kills a service with SIGKILL.
     pub async fn kill(&mut self, peer: Peer) {
         self.process(peer).kill().await;
+    }
+
+    /// Asks a service to end, and waits until it has done so in good order.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub async fn drain(&mut self, peer: Peer) {
+        self.signal(peer, Signal::Terminate).await;
+        let ended = tokio::time::timeout(DRAINED_WITHIN, self.process(peer).wait()).await;
+        assert!(ended.expect("it drains").success(), "{} ends well", peer.name());
     }
 
     /// Starts a service that was killed, asked to end, or left out, and waits until it is healthy.

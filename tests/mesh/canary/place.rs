@@ -46,6 +46,9 @@ struct Told {
     quotes: bool,
 }
 
+/// How the gateway's metrics say that its stream to the queue is open.
+const LINK_UP: &str = "\nholdfast_gateway_queue_link_up 1\n";
+
 /// The name of what quotes.
 const QUOTING: &str = " (quoting)";
 
@@ -89,8 +92,10 @@ impl Place {
     async fn is_ready(&mut self) {
         let until = Instant::now() + WITHIN;
         let mut looks = interval(Duration::from_millis(50));
-        for offset in 0..7 {
-            while self.get(offset, "/healthz").await.is_none() {
+        // At last the gateway finds the queue: what is submitted before that is refused.
+        let signs = (0..7).map(|offset| (offset, "/healthz", "")).chain([(0, "/metrics", LINK_UP)]);
+        for (offset, path, sign) in signs {
+            while !self.get(offset, path).await.is_some_and(|page| page.contains(sign)) {
                 assert!(self.up.ended().is_none() && Instant::now() < until, "it is not ready: {}", self.up.log());
                 looks.tick().await;
             }
