@@ -139,7 +139,8 @@ impl Ledger {
     /// The account of somebody, after what is kept of it was read, or could not be.
     async fn met(&self, owner: Owner, limit: u64) -> Arc<Account> {
         let account = self.book.open(owner, limit, self.wall.now());
-        account.met.get_or_init(|| self.keeper.meet(&account)).await;
+        // On the heap: it is read once, and its future would be the largest part of every call's.
+        account.met.get_or_init(|| Box::pin(self.keeper.meet(&account))).await;
         account
     }
 }

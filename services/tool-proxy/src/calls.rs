@@ -121,7 +121,7 @@ impl Calls {
             Ok(tool) => tool,
             // Whose the tool was nobody knows any more. An invocation's own calls are its own.
             Err(error) if command.user == User::Operator || command.slot.as_ref().is_some_and(Slot::is_leased) => {
-                return self.recall(&command, error).await;
+                return Box::pin(self.recall(&command, error)).await;
             }
             Err(error) => return Err(error),
         };
@@ -141,7 +141,7 @@ impl Calls {
         });
         let arguments = match taken {
             Ok(arguments) => arguments,
-            Err(error) => return self.recall(&command, error).await,
+            Err(error) => return Box::pin(self.recall(&command, error)).await,
         };
         let kept = command.slot.is_some() || tool.last_good.is_some();
         let call = Arc::new(Call {
@@ -160,7 +160,8 @@ impl Calls {
         });
         match &call.slot {
             None => self.unrecorded(&call).await,
-            Some(slot) => self.recorded(&call, slot).await,
+            // On the heap, for the sake of those without a record: their futures are small.
+            Some(slot) => Box::pin(self.recorded(&call, slot)).await,
         }
     }
 

@@ -88,7 +88,8 @@ async fn send(
             Err(miss) => break Err(miss),
         };
         if let Some(entry) = entry {
-            entry.vouch(tool.effect).await?;
+            // On the heap: what few calls need would make the future of each one large, and it is moved about.
+            Box::pin(entry.vouch(tool.effect)).await?;
         }
         let ends = entry.as_ref().and_then(Entry::ends);
         let outgoing = outgoing(tool, call, ends);

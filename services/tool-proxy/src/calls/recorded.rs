@@ -86,7 +86,7 @@ impl Calls {
         let performed = deadline::scope(deadline, performing).await;
         let left = entry.as_ref().is_some_and(Entry::has_left);
         let settled = match (performed, entry) {
-            (Ok(answer), Some(entry)) => entry.settle(answer).await,
+            (Ok(answer), Some(entry)) => Box::pin(entry.settle(answer)).await,
             (Ok(_), None) => Err(Error::internal("the record of a call is gone")),
             (Err(Stop::Refused(error)), _) => Err(error),
             (Err(overtaken), _) => return Err(overtaken),
