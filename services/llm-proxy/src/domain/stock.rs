@@ -9,12 +9,14 @@
 //!
 //! Invariants:
 //! - What is in hand was granted to this process alone, and is used only while its lease lasts.
-//! - Without a lease nothing is used but this process's share of a reserve that the ledger never grants.
+//! - Without a lease nothing is used but this process's share of a reserve that the ledger never grants. That may be used
+//!   beside what is in hand as soon as the ledger does not answer: it is nobody else's.
 //! - What is told to the ledger are totals since this process joined, so that an answer that is lost, or comes twice, does no harm.
 //! - No more is held ahead than a small part of the limit, and nothing that idles while others want it.
 
 mod demand;
 mod hand;
+mod outlook;
 
 use std::time::Duration;
 
@@ -96,6 +98,8 @@ pub(crate) struct Stock {
     /// Since when there is something to tell.
     untold_since: Option<Duration>,
     lease_until: Duration,
+    /// The ledger did not answer when it was asked last.
+    cut_off: bool,
     /// This process's share of what the ledger never grants: all that there is without a lease.
     alone: SlidingLog,
     demand: Demand,
@@ -115,6 +119,7 @@ impl Stock {
             corrections: Vec::new(),
             untold_since: None,
             lease_until: Duration::ZERO,
+            cut_off: false,
             alone: SlidingLog::new(share, window),
             demand: Demand::new(limit),
             news: Granted::default(),
@@ -151,14 +156,17 @@ impl Stock {
     /// Units that could be reserved now.
     pub(crate) fn available(&mut self, now: Duration) -> u64 {
         self.now = self.now.max(now);
-        if self.is_leased(self.now) { self.hand.free() } else { self.alone.available(now) }
+        let hand = self.leased(self.now);
+        if self.is_alone(self.now) { hand.max(self.alone.available(self.now)) } else { hand }
     }
 
     /// Reserves units, whether they are available or not: who asks has looked. Followed by [`Self::arrive`] or
     /// [`Self::release`].
     pub(crate) fn reserve(&mut self, now: Duration, units: u64) {
         self.now = self.now.max(now);
-        if self.is_leased(self.now) {
+        let by_hand = self.is_leased(self.now)
+            && (!self.cut_off || units <= self.hand.free() || units > self.alone.available(self.now));
+        if by_hand {
             self.hand.lacks(units);
             self.hand.reserved = self.hand.reserved.saturating_add(units);
             self.demand.used(self.now, units);
@@ -250,11 +258,17 @@ impl Stock {
         }
         (self.news, self.news_at) = (*news, now);
         self.lease_until = self.lease_until.max(sent + LEASE);
+        self.cut_off = false;
         // Where there is enough of it, something else is short. What is free bit by bit is asked for by the handful.
         let short = told.chunk > news.free || told.chunk == 0;
         let next = news.next.filter(|_| short).map(|next| next.max(self.patience()));
         self.demand.answered(now, told.want, &self.hand, next);
         self.let_go(now);
+    }
+
+    /// The ledger does not answer, or not soon: nobody has to wait until the lease has run out for what it never grants.
+    pub(crate) fn cut_off(&mut self) {
+        self.cut_off = true;
     }
 
     /// The ledger does not know this process, or has taken it for dead: what was in hand is gone, and it joins anew with what
@@ -278,32 +292,14 @@ impl Stock {
         self.demand.forget();
     }
 
-    /// When how much more is likely to be free, as it looked at last.
-    pub(crate) fn frees(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
-        self.outlook(self.now).1.into_iter()
+    /// What is in hand, while it may be used.
+    fn leased(&self, now: Duration) -> u64 {
+        if self.is_leased(now) { self.hand.free() } else { 0 }
     }
 
-    /// When time alone changes something, after this time.
-    pub(crate) fn next_change(&self, after: Duration) -> Option<Duration> {
-        let alone = self.alone.frees().map(|(at, _)| at).find(|at| *at > after);
-        Some(self.lease_until).filter(|at| *at > after).or(alone)
-    }
-
-    /// What could be used now, here or by a grant that nobody else is after, and when how much more is likely to be.
-    pub(crate) fn outlook(&self, now: Duration) -> (u64, Vec<(Duration, u64)>) {
-        if !self.is_leased(now) {
-            let used: u64 = self.alone.frees().filter(|(at, _)| *at > now).map(|(_, units)| units).sum();
-            let free = self.alone.limit().saturating_sub(used.saturating_add(self.alone.reserved()));
-            return (free, self.alone.frees().filter(|(at, _)| *at > now).collect());
-        }
-        let sharers = self.news.others + 1;
-        let free = self.hand.free() + self.news.free / sharers;
-        let (Some(next), Some(last)) = (self.news.next, self.news.last) else { return (free, Vec::new()) };
-        // As if it became free evenly.
-        const STEPS: u32 = 8;
-        let part = (self.news.used / sharers).div_ceil(u64::from(STEPS));
-        let steps = (0..STEPS).map(|step| (self.news_at + next + last.saturating_sub(next) * step / (STEPS - 1), part));
-        (free, steps.collect())
+    /// Whether this process's share of the reserve may be used.
+    fn is_alone(&self, now: Duration) -> bool {
+        self.cut_off || !self.is_leased(now)
     }
 
     fn is_contended(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Keeps one provider's limits shared: speaks to its ledger whenever there is something to say, and now and then at least.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use ::redis::RedisError;
 use holdfast_resilience::Backoff;
@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     ledger::{Ledger, Session},
     member::{Member, Outcome, Stocks},
-    round::MemberId,
+    round::{Answer, MemberId, Round},
 };
 use crate::{
     domain::{Pool, Stock},
@@ -26,6 +26,8 @@ use crate::{
 const HEARTBEAT: Duration = Duration::from_millis(300);
 /// An answer that takes longer is worth nothing: the lease has run out.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Redis takes no part of this long. Where it does, the share of the reserve need not wait for the end of the lease.
+const PROMPTLY: Duration = Duration::from_millis(100);
 /// Between two tries to reach Redis.
 const AGAIN: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(1));
 /// How long the end may take.
@@ -88,6 +90,7 @@ impl Speaker {
                 Err(why) => why,
             };
             self.shared(false);
+            self.cut_off();
             failed += 1;
             if failed == 1 {
                 let provider = &self.provider;
@@ -103,6 +106,11 @@ impl Speaker {
 
     fn shared(&self, shared: bool) {
         metrics::limits_shared(&self.provider, shared);
+    }
+
+    /// What the ledger never grants is used from here on, until it answers again.
+    fn cut_off(&self) {
+        self.rounds.step(|pool, _| pool.stocks(&mut |_, _, stock| stock.cut_off()));
     }
 
     /// Until the connection ends, and why; `None` when the service does.
@@ -130,13 +138,25 @@ impl Speaker {
         }
     }
 
+    async fn ask(&self, session: &mut Session, round: &Round) -> Result<Answer, RedisError> {
+        let mut asked = pin!(session.round(round));
+        match timeout(PROMPTLY, asked.as_mut()).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.cut_off();
+                timeout(PATIENCE - PROMPTLY, asked).await.map_err(|_| silence())?
+            }
+        }
+    }
+
     /// One round, and another where the ledger has to be joined anew.
     async fn speak(&mut self, session: &mut Session) -> Result<(), RedisError> {
         for _ in 0..2 {
             let member = &mut self.member;
             let sent = self.rounds.step(|pool, now| member.speak(now, pool));
             let asked = Instant::now();
-            let answer = timeout(PATIENCE, session.round(&sent.round)).await.map_err(|_| silence())??;
+            let answer = self.ask(session, &sent.round).await?;
+            let member = &mut self.member;
             metrics::round(&self.provider, asked.elapsed());
             let outcome = self.rounds.step(|pool, now| member.hear(now, &sent, answer, pool));
             if outcome != Outcome::Rejoins {

@@ -36,6 +36,25 @@ fn what_was_granted_is_used_only_while_the_lease_lasts() {
 }
 
 #[test]
+fn whoever_is_cut_off_need_not_wait_for_the_end_of_the_lease_and_uses_no_more_than_both() {
+    let mut stock = stock();
+    round(&mut stock, ms(0), 2);
+    stock.cut_off();
+    assert_eq!((stock.available(ms(1)), stock.outlook(ms(1)).0), (3, 3), "the larger of the two, for one call");
+    stock.reserve(ms(1), 3);
+    assert_eq!(stock.available(ms(2)), 2, "what is in hand is left");
+    stock.reserve(ms(2), 2);
+    assert_eq!(stock.available(ms(3)), 0);
+    stock.arrive(ms(4), 5);
+    assert_eq!(stock.next_change(ms(4)), Some(ms(1_000)), "then there is the share alone");
+    assert_eq!(stock.available(ms(1_000)), 0, "which is used for one window");
+    assert_eq!(stock.report(ms(1_000)).settled, 2, "and of which the ledger is not told");
+    round(&mut stock, ms(1_100), 0);
+    assert_eq!(stock.available(ms(1_200)), 0, "it answers: its share is nobody's again");
+    assert_eq!((stock.available(ms(10_004)), stock.available(ms(10_005))), (0, 3));
+}
+
+#[test]
 fn a_lease_counts_from_before_it_was_asked_for() {
     let mut stock = stock();
     let told = stock.report(ms(0));

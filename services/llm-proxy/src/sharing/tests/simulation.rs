@@ -89,6 +89,26 @@ fn no_more_are_there_at_once_after_redis_was_out_of_reach_for_all() {
 }
 
 #[test]
+fn the_share_of_the_reserve_does_not_wait_for_the_end_of_the_lease() {
+    // Everybody has a line, and five requests without Redis.
+    let mut plan = plan(Faults::default());
+    (plan.limits, plan.gap) = ([300, 60_000_000, 6_000], MS);
+    for seed in 0..SEEDS {
+        let mut world = World::new(plan.clone(), seed, Model::default());
+        world.run_until(10 * SECOND);
+        world.loses_redis();
+        // What was granted or asked for already.
+        world.run_until(10 * SECOND + 20 * MS);
+        let before = world.total[0];
+        world.run_until(10 * SECOND + 420 * MS);
+        let passed = world.total[0] - before;
+        assert!(passed >= 15, "seed {seed}: {passed} requests before the leases had run out");
+        world.run_until(20 * SECOND);
+        assert!(world.most[0] <= 300, "seed {seed}: {} requests in a window", world.most[0]);
+    }
+}
+
+#[test]
 fn what_may_be_used_is_used_and_everybody_has_a_part() {
     for limits in [[300, 60_000_000, 6_000], [30_000, 60_000, 6_000]] {
         let mut plan = plan(Faults::default());

@@ -20,6 +20,7 @@ use crate::sharing::round::{Answer, MemberId, Round};
 pub(super) const MS: u64 = 1_000;
 pub(super) const SECOND: u64 = 1_000 * MS;
 const HEARTBEAT: u64 = 300 * MS;
+const PROMPTLY: u64 = 100 * MS;
 /// The order of a process's stocks.
 const REQUESTS: usize = 0;
 const TOKENS: usize = 1;
@@ -52,6 +53,8 @@ pub(super) struct World<B> {
     numbers: u64,
     processes: Vec<Process>,
     away_until: u64,
+    /// Which Redis it is.
+    life: u64,
     /// By limit, what arrived: when, how much.
     arrived: [VecDeque<(u64, u64)>; 2],
     sums: [u64; 2],
@@ -78,6 +81,7 @@ impl<B: Books> World<B> {
             numbers: 0,
             processes: Vec::new(),
             away_until: 0,
+            life: 0,
             arrived: Default::default(),
             sums: [0; 2],
             at_work: HashSet::new(),
@@ -107,15 +111,24 @@ impl<B: Books> World<B> {
         self.what.insert(number, event);
     }
 
-    pub(super) fn run(&mut self) {
-        while let Some(Reverse((at, number))) = self.events.pop() {
-            if at > self.plan.until {
-                return;
-            }
+    /// Goes on until then.
+    pub(super) fn run_until(&mut self, until: u64) {
+        while self.events.peek().is_some_and(|Reverse((at, _))| *at <= until) {
+            let Some(Reverse((at, number))) = self.events.pop() else { return };
             self.now = at;
             let event = self.what.remove(&number).expect("it was planned");
             self.happen(event);
         }
+    }
+
+    /// Goes on to the end of its plan.
+    pub(super) fn run(&mut self) {
+        self.run_until(self.plan.until);
+    }
+
+    /// Nobody reaches Redis any more.
+    pub(super) fn loses_redis(&mut self) {
+        self.away_until = u64::MAX;
     }
 
     fn happen(&mut self, event: Event) {
@@ -141,14 +154,19 @@ impl<B: Books> World<B> {
                 self.at_work.remove(&number);
                 self.count(TOKENS, output);
             }
-            Event::Asked { at, id, number, round } => self.asked(at, id, number, &round),
+            // What was on its way to one Redis reaches no other one.
+            Event::Asked { life, .. } if life != self.life => {}
+            Event::Asked { at, id, number, round, .. } => self.asked(at, id, number, &round),
             Event::Heard { at, id, number, answer } => self.heard(at, id, number, answer),
-            Event::Lost { at, id, number } => {
-                if self.is(at, id) && self.processes[at].sent.as_ref().is_some_and(|(sent, _)| *sent == number) {
-                    self.processes[at].sent = None;
-                    self.step(at);
-                }
+            Event::Late { at, id, number } if self.waits(at, id, number) => {
+                self.processes[at].stocks.iter_mut().for_each(|(_, stock)| stock.cut_off());
+                self.step(at);
             }
+            Event::Lost { at, id, number } if self.waits(at, id, number) => {
+                self.processes[at].sent = None;
+                self.step(at);
+            }
+            Event::Late { .. } | Event::Lost { .. } => {}
             Event::Called(member) => {
                 let called = self.processes.iter().position(|process| *process.member.id() == member && process.alive);
                 if let Some(at) = called {

@@ -39,6 +39,7 @@ pub(super) enum Event {
         at: usize,
         id: u64,
         number: u64,
+        life: u64,
         round: Box<Round>,
     },
     Heard {
@@ -46,6 +47,12 @@ pub(super) enum Event {
         id: u64,
         number: u64,
         answer: Answer,
+    },
+    /// It has not been answered yet.
+    Late {
+        at: usize,
+        id: u64,
+        number: u64,
     },
     Lost {
         at: usize,
@@ -60,7 +67,8 @@ impl Event {
     /// To which process it happens, where it waits while that one is paused.
     pub(super) fn of(&self) -> Option<usize> {
         match self {
-            Self::Comes(at) | Self::Wakes(at) | Self::Heard { at, .. } | Self::Lost { at, .. } => Some(*at),
+            Self::Comes(at) | Self::Wakes(at) => Some(*at),
+            Self::Heard { at, .. } | Self::Late { at, .. } | Self::Lost { at, .. } => Some(*at),
             Self::Answered(flight) | Self::Over(flight) => Some(flight.at),
             Self::Called(_) | Self::Arrives(_) | Self::Ends { .. } | Self::Asked { .. } | Self::Trouble => None,
         }

@@ -73,6 +73,11 @@ impl<B: Books> World<B> {
         self.processes[at].id == id && self.processes[at].alive
     }
 
+    /// Whether it still waits for the answer to this round.
+    pub(super) fn waits(&self, at: usize, id: u64, number: u64) -> bool {
+        self.is(at, id) && self.processes[at].sent.as_ref().is_some_and(|(sent, _)| *sent == number)
+    }
+
     pub(super) fn clock(&self, at: usize) -> Duration {
         Duration::from_micros(self.now + self.processes[at].offset)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Books, HEARTBEAT, MS, PLACES, REQUESTS, SECOND, TOKENS, World,
+    Books, HEARTBEAT, MS, PLACES, PROMPTLY, REQUESTS, SECOND, TOKENS, World,
     event::{Event, Flight},
 };
 use crate::sharing::{
@@ -66,18 +66,19 @@ impl<B: Books> World<B> {
         let sent = process.member.speak(now, &mut process.stocks);
         let round = Box::new(sent.round.clone());
         let id = process.id;
-        let number = self.number();
+        let (number, life) = (self.number(), self.life);
         self.processes[at].sent = Some((number, sent));
         self.rounds += 1;
         let (delay, lost) = self.network(at);
         if !lost {
-            self.after(delay, Event::Asked { at, id, number, round: round.clone() });
+            self.after(delay, Event::Asked { at, id, number, life, round: round.clone() });
         }
         // One that is lost for its sender may come all the same, long after.
         if self.plan.faults.losses && self.random.once_in(40) {
             let late = self.random.within(MS, 2 * SECOND);
-            self.after(late, Event::Asked { at, id, number: 0, round });
+            self.after(late, Event::Asked { at, id, number: 0, life, round });
         }
+        self.after(PROMPTLY, Event::Late { at, id, number });
         self.after(SECOND, Event::Lost { at, id, number });
     }
 

@@ -23,6 +23,7 @@ impl<B: Books> World<B> {
         }
         if faults.replacements && self.random.once_in(8) {
             self.books.replace();
+            self.life += 1;
         }
         let next = self.random.within(100 * MS, SECOND);
         self.after(next, Event::Trouble);
