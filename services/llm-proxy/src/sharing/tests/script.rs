@@ -44,7 +44,7 @@ impl Real {
 
 pub(super) fn settings(url: &str) -> holdfast_config::Redis {
     // What is looked at is what it answers, and not how soon.
-    let text = format!("[redis]\nurl = {url:?}\ntimeout = \"60s\"\n");
+    let text = format!("[redis]\nurl = {url:?}\ntimeout = \"60s\"\ngone_after = \"61s\"\n");
     let document = holdfast_config::Document::parse("t.toml", &text, []).expect("it is TOML");
     holdfast_config::Common::from_document(&document).expect("the settings hold").redis
 }
