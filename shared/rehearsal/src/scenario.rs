@@ -129,6 +129,7 @@ impl Scenario {
         self.time.factor = self.quick.factor.unwrap_or(self.time.factor);
         self.agent.records = self.quick.records.unwrap_or(self.agent.records);
         self.phases.retain_mut(|phase| phase.quick.map(|length| phase.length = length).is_some());
+        self.judge_what_is_played();
         let shown = |wanted: &Wanted| !self.quick.without.contains(&wanted.figure);
         self.failures.retain(shown);
         self.promises.retain(shown);

@@ -14,15 +14,19 @@ impl Scenario {
             let mut stores = [phase.take, phase.after].into_iter().flatten().filter_map(Away::store);
             stores.any(|store| missing.contains(&store))
         };
-        let is_left = |phase: &Option<String>, left: &[Phase]| {
-            phase.as_ref().is_none_or(|text| left.iter().any(|phase| phase.text == *text))
-        };
         self.phases.retain(|phase| !is_missing(phase));
-        let phases = &self.phases;
-        let is_meant = |wanted: &Wanted| is_left(&wanted.phase, phases) && is_left(&wanted.times_of, phases);
+        self.judge_what_is_played();
+        self
+    }
+
+    /// Leaves out what is wanted of phases that are left out.
+    pub(super) fn judge_what_is_played(&mut self) {
+        let is_played = |text: &Option<String>| {
+            text.as_ref().is_none_or(|text| self.phases.iter().any(|phase| phase.text == *text))
+        };
+        let is_meant = |wanted: &Wanted| is_played(&wanted.phase) && is_played(&wanted.times_of);
         self.failures.retain(is_meant);
         self.promises.retain(is_meant);
-        self
     }
 
     /// The same on a mesh that has these settings, whatever the scenario says of them.
