@@ -196,6 +196,8 @@ async fn a_mesh_or_a_service_that_ends_by_itself_ends_the_rehearsal_and_is_told(
 
 /// The `up` of a rehearsal, once its simulator has been called.
 async fn a_mesh_that_is_played_on(rehearsal: u32) -> u32 {
+    // Whoever installed another one before has the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let (end, mut looks) = (Instant::now() + COMES_WITHIN, interval(Duration::from_millis(50)));
     loop {
         assert!(Instant::now() < end, "nothing is played");
