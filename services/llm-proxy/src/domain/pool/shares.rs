@@ -133,3 +133,22 @@ fn amount(kind: Kind, load: Load) -> u64 {
         _ => kind.parts(Need { input: load.input, output: load.output }).sum(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_ledger_grants_and_what_all_use_without_it_are_no_more_than_the_limit() {
+        for limit in [0, 1, 7, 20, 600, 2_000_000, u64::MAX] {
+            for reserve_percent in [0, 2, 40, 100] {
+                for processes_max in [1, 3, 8] {
+                    let (granted, share) = Shares { reserve_percent, processes_max }.of(limit);
+                    let shares = u128::from(share) * u128::from(processes_max);
+                    assert!(u128::from(granted) + shares <= u128::from(limit), "{reserve_percent}% of {limit}");
+                }
+            }
+        }
+        assert_eq!(Shares { reserve_percent: 40, processes_max: 8 }.of(20), (12, 1));
+    }
+}
