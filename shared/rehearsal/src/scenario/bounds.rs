@@ -29,7 +29,8 @@ impl Scenario {
         if self.agents().is_empty() {
             let why = "the configuration that is to be played has none, so there is nobody to ask: declare [agents.NAME], or name \
                  another with --config FILE";
-            return Err(placed(Invalid::new("agents", why)));
+            let origin = self.played.as_ref().map_or(&self.name, |own| &own.written.origin).clone();
+            return Err(ConfigError { origin, ..placed(Invalid::new("agents", why)) });
         }
         let a_day: f64 = self.time.day.as_secs_f64();
         let of = |phase: &Phase| self.paces(phase, terms).iter().sum::<f64>() * phase.length.as_secs_f64() / a_day;
