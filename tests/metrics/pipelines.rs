@@ -16,9 +16,9 @@ fn the_collectors_pipelines_are_made_of_what_is_set_up_and_of_all_of_it() {
     let settings = told::read(&root(), "collector/collector.yaml");
     let (parts, service) = settings.split_once("\nservice:\n").expect("it has pipelines");
     let component = Regex::new(r"(?m)^  (\w+):").expect("a pattern");
+    let next = Regex::new(r"\n\w+:\n").expect("a pattern");
     for section in ["receivers", "processors", "exporters"] {
         let (_, set_up) = parts.split_once(&format!("\n{section}:\n")).expect("a section");
-        let next = Regex::new(r"\n\w+:\n").expect("a pattern");
         let set_up = next.split(set_up).next().expect("a beginning");
         let set_up: BTreeSet<&str> = component.captures_iter(set_up).map(|found| found.extract::<1>().1[0]).collect();
         let named = Regex::new(&format!(r"(?m)^      {section}: \[(.+)\]$")).expect("a pattern");

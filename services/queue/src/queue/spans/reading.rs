@@ -52,7 +52,7 @@ impl Shared {
         // Whoever keeps on asking must not pile up reads, nor take the room of what is told the first time. What finds none
         // was most likely told then, so it does not count as untold.
         if let Some(room) = room(&self.reading.again) {
-            self.read(id, None, room, |record| Over::last_of(record));
+            self.read(id, None, room, Over::last_of);
         }
     }
 
