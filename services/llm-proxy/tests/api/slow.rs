@@ -86,7 +86,12 @@ impl Slow {
 
     /// Answers the calls that have arrived by now, and no others.
     pub fn answer(&self) {
-        self.shared.answers_until.send_replace(self.shared.arrived.load(Ordering::SeqCst));
+        self.answer_first(self.shared.arrived.load(Ordering::SeqCst));
+    }
+
+    /// Answers so many calls, in the order of their arrival.
+    pub fn answer_first(&self, calls: u32) {
+        self.shared.answers_until.send_replace(calls);
     }
 
     pub async fn until(&self, wanted: impl FnMut(&Counts) -> bool) -> Counts {
