@@ -64,6 +64,15 @@ fn a_lease_counts_from_before_it_was_asked_for() {
 }
 
 #[test]
+fn whoever_ends_in_good_order_gives_back_what_is_free() {
+    let mut stock = stock();
+    round(&mut stock, ms(0), 10);
+    stock.reserve(ms(1), 4);
+    stock.withdraw();
+    assert_eq!(stock.report(ms(2)).returned, 6);
+}
+
+#[test]
 fn no_amount_is_too_much_to_count() {
     let mut stock = stock();
     round(&mut stock, ms(0), 50);

@@ -5,11 +5,14 @@ use super::*;
 #[test]
 fn the_key_with_most_room_for_calls_of_this_size_is_chosen() {
     let tokens = |tokens: u64, concurrency: u32| limits(None, Some(concurrency), Some(tokens));
-    let mut pool = pool(&[tokens(100, 10), tokens(1_000, 4)]);
-    let small = granted(pool.ask(ms(0), want(1), None));
-    assert_eq!(small.key, pool.key_ids()[0], "ten places against four");
-    let large = granted(pool.ask(ms(0), want(40), None));
-    assert_eq!(large.key, pool.key_ids()[1], "four of them against two");
+    let keys = [tokens(100, 10), tokens(1_000, 4)];
+    let (mut first, mut other) = (pool(&keys), pool(&keys));
+    let small = granted(first.ask(ms(0), want(1), None));
+    assert_eq!(small.key, first.key_ids()[0], "ten places against four");
+    let large = granted(first.ask(ms(0), want(40), None));
+    assert_eq!(large.key, first.key_ids()[1], "four of them against two");
+    let large = granted(other.ask(ms(0), want(40), None));
+    assert_eq!(large.key, other.key_ids()[1], "whoever's turn it is");
 }
 
 #[test]
