@@ -38,10 +38,12 @@ fn what_is_asked_for_by_its_value_has_that_value() {
                 assert_eq!((label.as_str(), value.as_str()), ("job", "holdfast"), "{whose}: {asks}");
                 continue;
             }
-            let wanted = if is_pattern { value.clone() } else { regex::escape(&value) };
-            let wanted = Regex::new(&format!("^(?:{wanted})$")).expect("a pattern");
             let words = words(&metrics, &name);
-            assert!(words.iter().any(|word| wanted.is_match(word)), "{whose}: {name} never has {label} {value:?}");
+            for wanted in if is_pattern { value.split('|').collect() } else { vec![value.as_str()] } {
+                let wanted = if is_pattern { wanted.to_owned() } else { regex::escape(wanted) };
+                let wanted = Regex::new(&format!("^(?:{wanted})$")).expect("a pattern");
+                assert!(words.iter().any(|word| wanted.is_match(word)), "{whose}: {name} never has {label} {wanted}");
+            }
             asked += 1;
         }
     }
@@ -85,6 +87,24 @@ fn only_what_rises_is_asked_how_fast_it_does() {
         assert_eq!(quantiles, buckets, "{whose}: quantiles are of buckets: {asks}");
         assert_eq!(quantiles > 0, told::grouped(&asks).is_some_and(|by| by.contains("le")), "{whose}: {asks}");
     }
+}
+
+#[test]
+fn the_first_of_what_alerts_count_alerts_too() {
+    let increase = Regex::new(r"increase\(([^\[]+)\[(\w+)\]\)").expect("a pattern");
+    let mut asked = 0;
+    for told::Question { whose, asks, .. } in told::alerts(&root()) {
+        let all = asks.matches("increase(").count();
+        for found in increase.captures_iter(&asks) {
+            let (whole, [of, within]) = found.extract();
+            // The new series first: of one that has both, `or` takes what stands before it.
+            let counted = format!("(({of} unless {of} offset {within}) or {whole})");
+            assert!(asks.contains(&counted), "{whose}: nobody hears of a series that begins with a count: {asks}");
+            asked += 1;
+        }
+        assert_eq!(increase.find_iter(&asks).count(), all, "{whose}: increases are understood: {asks}");
+    }
+    assert!(asked > 3, "they were found: {asked}");
 }
 
 #[test]

@@ -50,6 +50,27 @@ fn the_collector_keeps_conflicts_and_losses_by_the_codes_that_they_have() {
 }
 
 #[test]
+fn the_collector_judges_no_trace_before_the_queue_is_called_slow() {
+    let settings = told::read(&root(), "collector/collector.yaml");
+    let alerts = told::read(&root(), "prometheus/alerts.yaml");
+    let number = |text: &str, of: &str| -> u64 {
+        let found = Regex::new(of).expect("a pattern").captures(text);
+        found.unwrap_or_else(|| panic!("there is {of}"))[1].parse().expect("a number")
+    };
+    // The wait begins with the first span, which is told at once, and not with the last.
+    let wait = number(&settings, r"\n    decision_wait: (\d+)s\n");
+    let old = number(&alerts, r"\(holdfast_queue_oldest_age_seconds\) > (\d+)\n");
+    assert!(wait >= old, "work that waits for {old} s is judged after {wait} s, before it runs");
+    let traces = number(&settings, r"\n    num_traces: (\d+)\n");
+    for kept in [r"\{ sampled_cache_size: ", "non_sampled_cache_size: "] {
+        let kept = number(&settings, &format!(r"{kept}(\d+)"));
+        assert!(kept > traces, "judgements of {kept} traces are known for no longer than {traces} traces");
+    }
+    let (room, spike) = (number(&settings, r" limit_mib: (\d+)"), number(&settings, r"spike_limit_mib: (\d+)"));
+    assert!((room - spike) * 1024 / traces >= 40, "{traces} traces have no room in {room} MiB");
+}
+
+#[test]
 fn prometheus_asks_every_service_where_it_listens_under_the_name_that_questions_have() {
     let (prometheus, compose) =
         (told::read(&root(), "prometheus/prometheus.yaml"), told::read(&root(), "compose.yaml"));
