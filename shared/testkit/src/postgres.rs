@@ -1,6 +1,6 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -9,6 +9,9 @@ use tokio::time::interval;
 use crate::scratch::Scratch;
 use crate::server::{User, program, ready};
 use crate::{Process, Signal, ports};
+
+/// Where PostgreSQL keeps what its processes share.
+const SEGMENTS: &str = "/dev/shm/PostgreSQL.";
 
 /// A PostgreSQL of the test's own. It refuses to run as root, so it then runs as another user.
 #[derive(Debug)]
@@ -87,6 +90,25 @@ impl Postgres {
         let answer = psql(self.port, statement).await;
         assert!(answer.status.success(), "{statement}: {}", String::from_utf8_lossy(&answer.stderr));
         String::from_utf8_lossy(&answer.stdout).trim_end().to_owned()
+    }
+}
+
+impl Drop for Postgres {
+    /// A killed server leaves its shared memory behind, until the machine ends, and there is only so much of that.
+    fn drop(&mut self) {
+        let pid_file = std::fs::read_to_string(self.scratch.path().join("data/postmaster.pid")).unwrap_or_default();
+        let mut lines = pid_file.lines();
+        let maps = lines.next().and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/maps")).ok());
+        for mapped in maps.iter().flat_map(|maps| maps.lines()) {
+            if let Some(at) = mapped.find(SEGMENTS) {
+                // Some are mapped more than once.
+                let _ = std::fs::remove_file(&mapped[at..]);
+            }
+        }
+        // The seventh line: the key and the number of the segment that tells whether a server is there.
+        if let Some(segment) = lines.nth(5).and_then(|line| line.split_whitespace().nth(1)) {
+            let _ = std::process::Command::new("ipcrm").args(["-m", segment]).stderr(Stdio::null()).status();
+        }
     }
 }
 

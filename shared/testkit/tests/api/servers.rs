@@ -9,6 +9,25 @@ async fn postgres_keeps_what_it_committed_through_a_kill() {
 }
 
 #[tokio::test]
+async fn what_a_postgres_shared_with_its_children_ends_with_it() {
+    let postgres = Postgres::start().await;
+    let pid_file = std::fs::read_to_string(postgres.directory().join("data/postmaster.pid")).unwrap();
+    let lines: Vec<_> = pid_file.lines().collect();
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", lines[0])).unwrap();
+    let files = maps.lines().filter_map(|line| line.find("/dev/shm/PostgreSQL.").map(|at| line[at..].to_owned()));
+    let files: Vec<String> = files.collect();
+    let segment = lines[6].split_whitespace().nth(1).unwrap().to_owned();
+    let segments = || std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    let is_there = |all: &str| all.lines().any(|line| line.split_whitespace().nth(1) == Some(segment.as_str()));
+    assert!(is_there(&segments()) && !files.is_empty(), "{files:?}");
+    drop(postgres);
+    assert!(files.iter().all(|file| !std::path::Path::new(file).exists()), "{files:?}");
+    // Marked to go with the last process that has it, it is under another key until then.
+    let key = lines[6].split_whitespace().next().unwrap();
+    assert!(!segments().lines().any(|line| line.split_whitespace().next() == Some(key)), "{key}");
+}
+
+#[tokio::test]
 async fn redis_answers_again_after_a_kill() {
     let mut redis = Redis::start().await;
     assert_eq!(redis.command("SET word kept").await.unwrap(), "+OK\r\n");
