@@ -15,6 +15,8 @@ use tokio::task::JoinHandle;
 use tonic::Request;
 
 const DISPUTE: &str = r#"{"customer_id":"C-1001","message":"I did not make this payment"}"#;
+/// The trace of a caller who does not record it.
+const UNRECORDED: &str = "0af7651916cd43dd8448eb211c80319c";
 const WITHIN: Duration = Duration::from_secs(60);
 
 async fn traced(collector: &Collector) -> Mesh {
@@ -29,14 +31,14 @@ fn dispute() -> InvocationSpec {
 
 /// Runs the demonstration for a caller who has a trace already, and records it.
 fn run(mesh: &Mesh) -> JoinHandle<Invocation> {
-    run_as(mesh, "01")
+    run_in(mesh, TRACE, "01")
 }
 
-/// The same for a caller whose flags say what is done with the trace.
-fn run_as(mesh: &Mesh, flags: &str) -> JoinHandle<Invocation> {
+/// The same for a caller in another trace, or whose flags say that nobody records it.
+fn run_in(mesh: &Mesh, trace: &str, flags: &str) -> JoinHandle<Invocation> {
     let mut invocations = mesh.invocations();
     let mut request = Request::new(RunInvocationRequest { spec: Some(dispute()) });
-    request.metadata_mut().insert("traceparent", format!("00-{TRACE}-{CALLER}-{flags}").parse().unwrap());
+    request.metadata_mut().insert("traceparent", format!("00-{trace}-{CALLER}-{flags}").parse().unwrap());
     request.set_timeout(WITHIN);
     tokio::spawn(async move {
         let ended = invocations.run_invocation(request).await.expect("it ends").into_inner();
@@ -156,11 +158,19 @@ async fn a_service_that_is_killed_leaves_no_hole_in_a_trace() {
 async fn what_its_caller_does_not_record_nobody_records() {
     let collector = Collector::start().await;
     let mesh = traced(&collector).await;
-    let invocation = run_as(&mesh, "00").await.unwrap();
-    assert_eq!(invocation.state(), InvocationState::Succeeded, "{invocation:?}");
-    let trace = trace_of(&invocation, mesh, &collector).await;
-    assert!(trace.is_empty(), "{trace}");
+    let unseen = run_in(&mesh, UNRECORDED, "00").await.unwrap();
+    let seen = run(&mesh).await.unwrap();
+    for invocation in [&unseen, &seen] {
+        assert_eq!(invocation.state(), InvocationState::Succeeded, "{invocation:?}");
+    }
+    // Where nothing is exported at all, nothing would be found of anybody.
+    let trace = trace_of(&seen, mesh, &collector).await;
+    trace.covers_all_six_services();
     trace.has_nothing_elsewhere();
+    let is_of_the_other = |span: &&ReceivedSpan| {
+        span.trace_id == UNRECORDED || span.attribute("invocation_id").is_some_and(|id| id == unseen.id)
+    };
+    assert_eq!(collector.spans().iter().find(is_of_the_other).map(|span| span.name.clone()), None, "{trace}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,12 +51,6 @@ impl Trace {
         spans.into_iter().map(|span| span.attribute("error.type").unwrap_or_default()).collect()
     }
 
-    /// Whether nothing of it came.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
-    }
-
     /// # Panics
     /// Where a part of the invocation stands in another trace.
     pub fn has_nothing_elsewhere(&self) {

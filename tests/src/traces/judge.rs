@@ -10,6 +10,21 @@ use super::census::Counted;
 pub struct Known {
     /// Leases that it had at least: attempts and lost leases. Those that were handed back are not counted there.
     pub leases: usize,
+    /// What it did for certain: nothing hangs below a call's span, so that nothing else tells that one is gone.
+    pub did: &'static [Deed],
+}
+
+/// Something that an invocation did.
+#[derive(Debug, Clone, Copy)]
+pub struct Deed {
+    /// Who did it.
+    pub service: &'static str,
+    /// How the names of its spans begin.
+    pub name: &'static str,
+    /// How often at least it came to its end.
+    pub times: usize,
+    /// What is wrong where fewer spans tell of it.
+    pub missing: &'static str,
 }
 
 /// What the census comes to.
@@ -101,9 +116,15 @@ fn wrong(invocation: &str, spans: &HashMap<[u8; 8], Counted>, known: Known) -> O
         1 if of("enqueue ") != 1 => Some("not one acceptance"),
         1 if attempts < known.leases => Some("an attempt is missing"),
         1 if waits != attempts => Some("a wait is missing"),
-        1 => None,
+        1 => known.did.iter().find(|deed| told(spans, deed) < deed.times).map(|deed| deed.missing),
         _ => Some("several roots"),
     }
+}
+
+/// Spans of what came to its end. What a kill cut short was done again, and that is what counts.
+fn told(spans: &HashMap<[u8; 8], Counted>, deed: &Deed) -> usize {
+    let tells = |span: &&Counted| *span.service == *deed.service && span.name.starts_with(deed.name) && !is_cut(span);
+    spans.values().filter(tells).count()
 }
 
 fn shown<'a>(invocation: &str, wrong: &str, spans: impl Iterator<Item = &'a Counted>) -> String {
