@@ -17,6 +17,7 @@ pub mod pacing;
 pub mod patience;
 pub mod queue_kills;
 pub mod rehearsal_report;
+pub mod rehearse;
 pub mod retail;
 pub mod shared_limit;
 pub mod simulated;

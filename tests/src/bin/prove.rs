@@ -12,8 +12,8 @@ use holdfast_tests::load::{self, Findings, Size, Store};
 use holdfast_tests::pacing::{self, Scale};
 use holdfast_tests::traces::{phoenix, storm, toll};
 use holdfast_tests::{
-    backlog, cascade, counting, fairness, llm_fairness, llm_trace, overload, queue_kills, rehearsal_report, retail,
-    shared_limit, state_load, streams, tool_effects, tool_hang, top,
+    backlog, cascade, counting, fairness, llm_fairness, llm_trace, overload, queue_kills, rehearsal_report, rehearse,
+    retail, shared_limit, state_load, streams, tool_effects, tool_hang, top,
 };
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ impl From<Findings> for Verdict {
     }
 }
 
-const PROOFS: [(&str, &str); 23] = [
+const PROOFS: [(&str, &str); 24] = [
     ("accounts", "12,000 invocations that read, think and write one of 50 shared records: conditionally, and blindly"),
     ("backlog", "leases with a million waiting, beside a thousand, on both stores; or --embedded, or --postgres"),
     (
@@ -50,6 +50,10 @@ const PROOFS: [(&str, &str); 23] = [
     (
         "rehearsal_report",
         "a rehearsal's report in a real browser, light and dark, on a telephone and on paper; or the FILE named",
+    ),
+    (
+        "rehearse",
+        "a whole rehearsal: day-four, or the SCENARIO named (surge, noisy-tenant, blackout, ten-times); minutes each",
     ),
     ("retail_kills", "the retail desk's cases, three times over, while every service is killed in turn"),
     ("shared_limit", "three llm-proxies and one limit of a provider, through a Redis; one is killed in the middle"),
@@ -93,7 +97,8 @@ async fn main() -> ExitCode {
         "pacing" => pacing::run(size(), if has("--real") { Scale::Real } else { Scale::Compressed }).await.into(),
         "phoenix" => missing("Phoenix", phoenix::run().await),
         "queue_kills" => queue_kills().await,
-        "rehearsal_report" => rehearsal_report::run(named()).await.into(),
+        "rehearsal_report" => rehearsal_report::run(named().map(PathBuf::from)).await.into(),
+        "rehearse" => rehearse::run(named().as_deref().unwrap_or(rehearse::DAY_FOUR), size()).await.into(),
         "retail_kills" => retail_kills().await,
         "shared_limit" => shared_limit::run(size()).await.into(),
         "state_histories" => state_histories().await,
@@ -120,9 +125,9 @@ fn port() -> u16 {
     std::env::args().nth(2).and_then(|port| port.parse().ok()).expect("a port")
 }
 
-/// The file that is named after the proof.
-fn named() -> Option<PathBuf> {
-    std::env::args().nth(2).filter(|argument| !argument.starts_with("--")).map(PathBuf::from)
+/// What is named after the proof: a file, a scenario.
+fn named() -> Option<String> {
+    std::env::args().nth(2).filter(|argument| !argument.starts_with("--"))
 }
 
 fn has(option: &str) -> bool {
