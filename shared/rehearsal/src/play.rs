@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use holdfast_config::Peer;
 use holdfast_rpc::Channel;
 use holdfast_sdk::Client;
+use rustix::process::Signal;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until};
 
@@ -147,15 +148,15 @@ impl Play<'_> {
         }
     }
 
-    /// Where things were taken away, what is read back is what was durable: whoever keeps records in memory is killed before.
+    /// On a mesh of our own, what is read back is what was stored: whoever keeps records in memory ends before. Where things were
+    /// taken away, it is killed, as they were; else it is asked to, and may store first what it has acknowledged.
     async fn forget(&self) -> Result<(), Error> {
-        match &self.own.processes {
-            Some(processes) if !self.day.outages.is_empty() => {
-                self.own.stores.forget().await?;
-                processes.restart(Peer::State).await
-            }
-            _ => Ok(()),
+        let Some(processes) = &self.own.processes else { return Ok(()) };
+        if self.day.outages.is_empty() {
+            return processes.restart(Peer::State, Signal::TERM).await;
         }
+        self.own.stores.forget().await?;
+        processes.restart(Peer::State, Signal::KILL).await
     }
 
     /// Reads every record back, each in its own tenant: the acknowledged updates that are in none.
@@ -172,7 +173,7 @@ impl Play<'_> {
                     match state.get(&address).await {
                         Ok(record) => break record,
                         Err(error) if !is_passing(&error) || Instant::now() >= end => return Err(unread(error)),
-                        // It may have been killed a moment ago.
+                        // It may have ended a moment ago.
                         Err(_) => sleep(READ_AGAIN).await,
                     }
                 };

@@ -24,34 +24,34 @@ const BACK_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) struct Processes {
     /// Its process.
     up: u32,
-    /// Those that were killed here.
-    killed: Arc<Mutex<HashSet<Pid>>>,
+    /// Those that were ended here.
+    ended: Arc<Mutex<HashSet<Pid>>>,
 }
 
 impl Processes {
     /// Those that this process has.
     pub(crate) fn of_children(up: u32) -> Self {
-        Self { up, killed: Arc::default() }
+        Self { up, ended: Arc::default() }
     }
 
     /// Kills a service whenever there is one. Ends only with what is wrong.
     pub(super) async fn kill_again_and_again(&self, peer: Peer) -> Result<(), Error> {
         loop {
             if let Some(pid) = self.of(peer)? {
-                self.kill(pid);
+                self.end(pid, Signal::KILL);
             }
             sleep(LOOK).await;
         }
     }
 
-    /// Kills a service once, and waits until another life of it has begun.
-    pub(crate) async fn restart(&self, peer: Peer) -> Result<(), Error> {
+    /// Ends a service by this signal, sent once, and waits until another life of it has begun.
+    pub(crate) async fn restart(&self, peer: Peer, by: Signal) -> Result<(), Error> {
         let end = Instant::now() + BACK_WITHIN;
         let mut before = None;
         while Instant::now() < end {
             match (self.of(peer)?, before) {
                 (Some(pid), None) => {
-                    self.kill(pid);
+                    self.end(pid, by);
                     before = Some(pid);
                 }
                 (Some(pid), Some(before)) if pid != before => return Ok(()),
@@ -59,10 +59,10 @@ impl Processes {
             }
             sleep(LOOK).await;
         }
-        Err(Error::Mesh(format!("the {} was killed and did not come back", peer.name())))
+        Err(Error::Mesh(format!("the {} was ended and did not come back", peer.name())))
     }
 
-    /// Looks now and then; returns the first service whose process is gone though nobody here has killed it. That `up` starts it
+    /// Looks now and then; returns the first service whose process is gone though nobody here has ended it. That `up` starts it
     /// again is what it is there for; that it ended must be told.
     pub(crate) async fn end_by_themselves(&self) -> Result<Peer, Error> {
         let mut before = BTreeMap::new();
@@ -76,21 +76,21 @@ impl Processes {
         }
     }
 
-    /// What is not there any more, and was not killed here.
+    /// What is not there any more, and was not ended here.
     fn gone(&self, before: &BTreeMap<i32, Peer>, now: &BTreeMap<i32, Peer>) -> Option<Peer> {
-        let gone = before.iter().find(|(pid, _)| !now.contains_key(*pid) && !self.has_killed(**pid));
+        let gone = before.iter().find(|(pid, _)| !now.contains_key(*pid) && !self.has_ended(**pid));
         gone.map(|(_, peer)| *peer)
     }
 
-    fn kill(&self, pid: Pid) {
+    fn end(&self, pid: Pid, by: Signal) {
         // Noted before: whoever looks in between must not think that it ended by itself.
-        self.killed.lock().insert(pid);
+        self.ended.lock().insert(pid);
         // It may be gone already, which is as good.
-        let _ = kill_process(pid, Signal::KILL);
+        let _ = kill_process(pid, by);
     }
 
-    fn has_killed(&self, pid: i32) -> bool {
-        Pid::from_raw(pid).is_some_and(|pid| self.killed.lock().contains(&pid))
+    fn has_ended(&self, pid: i32) -> bool {
+        Pid::from_raw(pid).is_some_and(|pid| self.ended.lock().contains(&pid))
     }
 
     /// The process of a service; None while it has none.
@@ -160,6 +160,25 @@ mod tests {
         state.kill().expect("it runs");
         state.wait().expect("it ends");
     }
+
+    #[tokio::test]
+    async fn a_service_that_is_asked_to_end_is_not_killed_and_its_next_life_is_waited_for() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let mut first = pretend(Peer::Gateway);
+        // Whoever waits for a child closes its input first, by which this one would end by itself.
+        let _held = first.stdin.take();
+        let processes = Processes::of_children(std::process::id());
+        let restarting = processes.clone();
+        let restarting = tokio::spawn(async move { restarting.restart(Peer::Gateway, Signal::TERM).await });
+        let first = tokio::task::spawn_blocking(move || first.wait()).await.expect("it is waited for");
+        assert_eq!(first.expect("it ends").signal(), Some(Signal::TERM.as_raw()));
+        let mut second = pretend(Peer::Gateway);
+        restarting.await.expect("it ends").expect("another life of it has begun");
+        assert_eq!(second.try_wait().expect("it can be asked"), None, "it is asked once");
+        second.kill().expect("it runs");
+        second.wait().expect("it ends");
+    }
+
     #[test]
     fn a_service_that_ends_by_itself_is_told_and_one_that_was_killed_here_is_not() {
         let (mut tools, mut models) = (pretend(Peer::ToolProxy), pretend(Peer::LlmProxy));
@@ -167,7 +186,7 @@ mod tests {
         let all = || processes.all().expect("processes are listed");
         let both = all();
         assert!(both.values().any(|peer| *peer == Peer::ToolProxy), "{both:?}");
-        processes.kill(Pid::from_raw(tools.id().cast_signed()).expect("it runs"));
+        processes.end(Pid::from_raw(tools.id().cast_signed()).expect("it runs"), Signal::KILL);
         tools.wait().expect("it ends");
         assert_eq!(processes.gone(&both, &all()), None, "that was us");
         // Its input ends, and so does it.
