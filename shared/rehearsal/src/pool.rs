@@ -29,6 +29,9 @@ pub(crate) use shifts::Presence;
 /// Nobody waits for work that nobody waits for.
 const DRAIN: Duration = Duration::from_millis(200);
 
+/// How long agents wait for a tool-proxy that is away, on the day: what the SDK does without being told.
+const TOOL_PATIENCE: Duration = Duration::from_secs(15);
+
 /// Workers at work.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -57,11 +60,11 @@ impl Pool {
         let clerk = Clerk::new(scenario, which, place, accounts.clone(), Arc::clone(&books), Arc::clone(&floor));
         let clerk = Arc::new(clerk);
         let (endpoints, agent) = (endpoints(scenario, place)?, scenario.agent.name.clone());
-        let workers = scenario.pool.workers;
+        let (workers, tool_patience) = (scenario.pool.workers, scenario.pace().here(TOOL_PATIENCE));
         let hire = move || {
             let clerk = Arc::clone(&clerk);
             let worker = Worker::new(endpoints.clone()).name("rehearsal").concurrency(workers).drain(DRAIN);
-            worker.agent(agent.as_str(), move |context: Context, input: Json| {
+            worker.tool_patience(tool_patience).agent(agent.as_str(), move |context: Context, input: Json| {
                 let clerk = Arc::clone(&clerk);
                 async move { clerk.work(context, input).await }
             })

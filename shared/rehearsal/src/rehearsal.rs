@@ -170,6 +170,9 @@ impl Rehearsal {
     fn terms(&self, day: &Day) -> Vec<(String, String)> {
         let scenario = &self.scenario;
         let mut terms: Vec<(String, String)> = Vec::new();
+        if let Some(short) = scenario.short_form(day.arrivals.len()) {
+            terms.push(("short form".into(), short));
+        }
         for phase in &scenario.phases {
             let paces = scenario.paces(phase, self.terms);
             let mut pace = format!("{:.0} invocations a day, for {}", paces.iter().sum::<f64>(), phase.length);

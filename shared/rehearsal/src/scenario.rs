@@ -137,6 +137,13 @@ impl Scenario {
         self
     }
 
+    /// What is to be known of its short form, of so many invocations; None of the whole.
+    pub(crate) fn short_form(&self, invocations: usize) -> Option<String> {
+        let all = [format!("{invocations} invocations")].into_iter();
+        let not_judged = self.quick.without.iter().map(|figure| format!("not judged: {}", figure.replace('_', " ")));
+        self.is_quick.then(|| all.chain(not_judged).collect::<Vec<_>>().join("; "))
+    }
+
     fn validate(&self) -> Result<(), Invalid> {
         let invalid = |key: &str, why: &str| Err(Invalid::new(key, why));
         if !(self.time.factor >= 1.0 && self.time.factor.is_finite()) {

@@ -103,4 +103,32 @@ fn a_short_form_is_the_same_story_with_fewer_invocations() {
     let quick = whole.clone().quick();
     let length = |scenario: &Scenario| scenario.phases.iter().map(|phase| *phase.length).sum::<std::time::Duration>();
     assert!(length(&quick) < length(&whole) && !quick.promises.is_empty() && !quick.failures.is_empty());
+    assert_eq!(whole.short_form(9), None);
+    assert_eq!(
+        quick.short_form(9).as_deref(),
+        Some("9 invocations; not judged: success rate"),
+        "nobody takes it for the whole"
+    );
+}
+
+#[test]
+fn what_the_fourth_day_says_of_the_mesh_ends_within_the_time_of_its_callers() {
+    // What a scenario does not set keeps its own pace: at 120 times, a minute of the clock is two hours.
+    let scenario = Scenario::find("day-four").expect("it is built in");
+    let on = scenario.configuration(Which::On, 4).parse::<Table>().expect("it is TOML");
+    let deadline = scenario.pace().here(*scenario.time.deadline);
+    for key in [
+        "queue.retry_after_max",
+        "tool_proxy.state_timeout",
+        "tool_proxy.record_for",
+        "tool_proxy.host_breaker.open",
+        "tools.risk_score.breaker.open_max",
+        "providers.simulated.cooldown",
+        "providers.simulated.breaker.open_max",
+    ] {
+        let mut parts = key.split('.');
+        let section = &on[parts.next().expect("a section")];
+        let span = parts.fold(section, |table, part| &table[part]).as_str().expect("a span");
+        assert!(humantime::parse_duration(span).expect("a span") < deadline, "{key} = {span}");
+    }
 }
