@@ -1,6 +1,7 @@
 //! `holdfast rehearse`: plays a scenario, and says what became of it.
 
-use std::fs::OpenOptions;
+mod reserved;
+
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -15,6 +16,7 @@ use crate::cli::{Global, Rehearse};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::source::{Overrides, Source};
+use reserved::Reserved;
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -58,14 +60,12 @@ async fn rehearse(arguments: &Rehearse, global: &Global, output: Output) -> Resu
         output.print(|| json!({ "settings": settings }), || settings.clone());
         return Ok(Exit::Done);
     }
-    if let Some(path) = &arguments.report {
-        // Before minutes are played for it.
-        let file = OpenOptions::new().append(true).create(true).open(path);
-        file.map_err(|error| unwritten(path, &error))?;
-    }
+    // Before minutes are played for it.
+    let reserve = |path| Reserved::at(path).map_err(|error| unwritten(path, &error));
+    let reserved = arguments.report.as_deref().map(reserve).transpose()?;
     let rehearsal = Rehearsal { scenario, terms, on: ground(arguments, global)?, progress: Progress::Shown };
     let outcome = rehearsal.run(&interrupts()?).await?;
-    tell(arguments, &outcome, output)
+    tell(reserved, &outcome, output)
 }
 
 fn list(output: Output) -> Exit {
@@ -132,10 +132,12 @@ fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 /// The table or the document, the report, and the exit code.
-fn tell(arguments: &Rehearse, outcome: &Outcome, output: Output) -> Result<Exit, Failure> {
+fn tell(reserved: Option<Reserved<'_>>, outcome: &Outcome, output: Output) -> Result<Exit, Failure> {
     output.print(|| json!(outcome), || table(outcome));
-    if let Some(path) = &arguments.report {
+    if let Some(reserved) = reserved {
+        let path = reserved.path;
         report::write(outcome, path).map_err(|error| unwritten(path, &error))?;
+        reserved.keep();
         if !output.is_json() {
             output.print(|| json!(null), || format!("the report: {}", path.display()));
         }
