@@ -65,8 +65,18 @@ pub(crate) fn count(of: &Value, key: &str) -> u64 {
 #[tokio::test]
 async fn the_fourth_day_shows_its_failures_without_protection_and_none_with_it() {
     let home = home();
-    let (code, output) = played(rehearse(home.path(), &["day-four", "--quick"])).await;
+    // Somebody's proxy, at which nobody answers, and the collector of somebody's production.
+    let collector = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    collector.set_nonblocking(true).expect("it can be asked");
+    let endpoint = format!("http://{}", collector.local_addr().expect("it listens"));
+    let mut command = rehearse(home.path(), &["day-four", "--quick"]);
+    command.env("http_proxy", "http://127.0.0.1:9").env("ALL_PROXY", "http://127.0.0.1:9").env_remove("NO_PROXY");
+    command.env_remove("no_proxy").env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+    let (code, output) = played(command).await;
     let document = document(&output);
+    assert!(document["terms"].to_string().contains("not judged: success rate"), "{}", document["terms"]);
+    let sent = collector.accept().expect_err("what is simulated is told to no collector of somebody's own");
+    assert_eq!(sent.kind(), std::io::ErrorKind::WouldBlock);
     let (off, on) = (&document["off"], &document["on"]);
     let keys = |side: &Value| side.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(off), keys(on));
@@ -116,7 +126,7 @@ async fn a_scenario_that_does_not_hold_is_told_with_line_and_key_before_anything
 #[tokio::test]
 async fn an_interrupted_rehearsal_leaves_nothing_behind() {
     let home = home();
-    let child = rehearse(home.path(), &["day-four"]).spawn().expect("it starts");
+    let child = rehearse(home.path(), &["day-four", "--report", "report.html"]).spawn().expect("it starts");
     let id = child.id().expect("it runs");
     // Once a mesh of its own has its data, the day has begun or is about to.
     let data = || {

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::web;
 
 /// A look that takes longer is given up: another follows.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -42,7 +43,7 @@ pub(crate) struct Tally {
 
 impl Ends {
     pub(crate) fn at(url: &str) -> Self {
-        Self { client: reqwest::Client::new(), url: url.trim_end_matches('/').to_owned() }
+        Self { client: web::client(), url: url.trim_end_matches('/').to_owned() }
     }
 
     /// What was counted so far.

@@ -20,6 +20,7 @@ use crate::ends::Ends;
 use crate::error::Error;
 use crate::scenario::Scenario;
 use crate::stage::Place;
+use crate::web;
 
 /// What a mesh tells of itself comes at once.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
@@ -151,7 +152,7 @@ impl Guard<'_> {
             "metadata": { "mark": mark },
         });
         let url = format!("{}/v1/chat/completions", self.place.gateway.trim_end_matches('/'));
-        let mut request = reqwest::Client::new().post(url).timeout(ANSWER_WITHIN).json(&question);
+        let mut request = web::client().post(url).timeout(ANSWER_WITHIN).json(&question);
         if !self.place.key.is_empty() {
             request = request.bearer_auth(&self.place.key);
         }

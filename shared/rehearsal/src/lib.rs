@@ -22,6 +22,7 @@ mod stores;
 mod table;
 mod verdict;
 mod watch;
+mod web;
 
 pub use day::Terms;
 pub use error::Error;

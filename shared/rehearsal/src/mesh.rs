@@ -19,6 +19,7 @@ use crate::away::Processes;
 use crate::error::Error;
 use crate::scenario::Key;
 use crate::stage::Place;
+use crate::web;
 
 /// What a mesh may take to serve: much more than it does.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -58,9 +59,8 @@ impl Mesh {
         let port = ports::free_range(Peer::ALL.len() as u16)
             .ok_or_else(|| Error::Machine("this machine has no free neighbouring ports".into()))?;
         let mut command = Command::new(executable);
-        // What overrides settings outside must not change the story in here.
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("HOLDFAST_") {
+            if stays_outside(&name.to_string_lossy()) {
                 command.env_remove(name);
             }
         }
@@ -158,7 +158,7 @@ impl Mesh {
     }
 
     async fn serves(&mut self) -> Result<(), Error> {
-        let client = reqwest::Client::new();
+        let client = web::client();
         let (end, mut looks) = (Instant::now() + READY_WITHIN, interval(LOOK));
         let mut waiting: Vec<Peer> = Peer::ALL.to_vec();
         loop {
@@ -189,6 +189,12 @@ impl Mesh {
     fn said(&self) -> String {
         last_lines(&self.home.path().join("up.log"))
     }
+}
+
+/// Whether a variable is none of a rehearsal's: what overrides settings outside must not change the story in here, and what is
+/// measured in here must not be found among the figures of somebody's production.
+fn stays_outside(variable: &str) -> bool {
+    ["HOLDFAST_", "OTEL_"].iter().any(|beginning| variable.starts_with(beginning))
 }
 
 /// What a process said last.

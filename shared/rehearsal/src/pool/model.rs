@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use crate::scenario::{Agent, Scenario, Way, Which};
 use crate::stage::Place;
+use crate::web;
 
 /// A client of a model.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl Model {
             Way::Mesh => (&place.gateway, scenario.shown(which, &place.key)),
         };
         Self {
-            client: reqwest::Client::new(),
+            client: web::client(),
             url: format!("{}/v1/chat/completions", base.trim_end_matches('/')),
             keys,
             question: question(agent),
