@@ -18,6 +18,10 @@ const TEN_TIMES: &str = include_str!("../../shared/rehearsal/scenarios/ten-times
 /// What comes at all comes within this time.
 const COMES_WITHIN: Duration = Duration::from_secs(60);
 
+/// Less time between what is taken away. Callers wait for much longer than all of it lasts, so nobody's answer hangs on how soon
+/// things are well again.
+const SHORTER: [(&str, &str); 2] = [("quick = \"32s\"", "quick = \"12s\""), ("quick = \"16s\"", "quick = \"8s\"")];
+
 /// Somebody's agent, with a tool and a provider that nobody must reach and secrets that nobody has.
 const OWN: &str = r#"
 [gateway]
@@ -114,7 +118,7 @@ fn is_unharmed(on: &Value) {
 async fn what_is_taken_away_and_given_back_costs_nobody_an_answer_and_no_record_an_update() {
     let home = home();
     // The provider, and the process that keeps the records.
-    let document = played(home.path(), &blackout(&["provider", "state"]), &[]).await;
+    let document = played(home.path(), &with(&blackout(&["provider", "state"]), &SHORTER), &[]).await;
     let (off, on) = (&document["off"], &document["on"]);
     is_unharmed(on);
     assert!(off["failed"].as_u64() > Some(0), "{}", brief(off));
@@ -126,7 +130,7 @@ async fn neither_databases_that_are_killed_nor_workers_cost_anybody_an_answer() 
     let home = home();
     // PostgreSQL does not run as root, and then has to get at its files here.
     std::fs::set_permissions(home.path(), Permissions::from_mode(0o711)).expect("it is ours");
-    let short = blackout(&["postgres", "redis", "pool"]).replace("quick = \"32s\"", "quick = \"20s\"");
+    let short = with(&blackout(&["postgres", "redis", "pool"]), &SHORTER);
     let document = played(home.path(), &short, &[]).await;
     let (off, on) = (&document["off"], &document["on"]);
     assert_eq!(faults(on), ["PostgreSQL is gone", "Redis is gone", "the agent pool is gone"], "{}", document["terms"]);
