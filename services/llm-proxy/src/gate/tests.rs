@@ -1,6 +1,5 @@
 //! The gate's own part: who waits is woken, who goes away leaves nothing behind, and the next process knows of it.
 
-mod cost;
 mod restart;
 
 use futures::{FutureExt, poll};
