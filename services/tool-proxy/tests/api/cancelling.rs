@@ -19,6 +19,29 @@ pub(crate) fn begin(mesh: &Harness, request: Request<CallToolRequest>) -> JoinHa
     tokio::spawn(async move { client.call_tool(request).await.map(tonic::Response::into_inner) })
 }
 
+/// The tool "slow" with one place and a line of three, what lets its calls end, and the call that has the place.
+pub(crate) async fn occupied() -> (Harness, Arc<Semaphore>, JoinHandle<Result<CallToolResponse, Status>>) {
+    let more = "effect = \"read_only\"\ntimeout = \"60s\"\nwait = \"60s\"\nconcurrency = 1\nwaiting_max = 3";
+    let mesh = Harness::start(|server| tool("slow", &server.url("/slow"), more)).await;
+    let gate = Arc::new(Semaphore::new(0));
+    mesh.server.on("/slow", Does::Gate(gate.clone(), json!({})));
+    let first = begin(&mesh, slow());
+    mesh.server.arrived("/slow", 1).await;
+    (mesh, gate, first)
+}
+
+/// A call of that tool.
+pub(crate) fn slow() -> Request<CallToolRequest> {
+    Request::new(request("slow", &json!({})))
+}
+
+/// Waits until so many stand in line for it.
+pub(crate) async fn in_line(mesh: &Harness, calls: f64) {
+    while mesh.metric("holdfast_tool_waiting{tool=\"slow\"}") != calls {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn a_call_that_may_be_repeated_ends_at_the_tool_when_its_caller_goes_away() {
     let mesh = Harness::start(|server| {
@@ -61,23 +84,13 @@ async fn a_call_that_may_be_repeated_ends_at_the_tool_when_its_caller_goes_away(
 
 #[tokio::test]
 async fn those_who_go_away_leave_the_line() {
-    let more = "effect = \"read_only\"\ntimeout = \"60s\"\nwait = \"60s\"\nconcurrency = 1\nwaiting_max = 3";
-    let mesh = Harness::start(|server| tool("slow", &server.url("/slow"), more)).await;
-    let gate = Arc::new(Semaphore::new(0));
-    mesh.server.on("/slow", Does::Gate(gate.clone(), json!({})));
-    let plain = || Request::new(request("slow", &json!({})));
-    let first = begin(&mesh, plain());
-    mesh.server.arrived("/slow", 1).await;
-    let waiting: Vec<_> = (0..3).map(|_| begin(&mesh, plain())).collect();
-    while mesh.metric("holdfast_tool_waiting{tool=\"slow\"}") != 3.0 {
-        tokio::task::yield_now().await;
-    }
+    let (mesh, gate, first) = occupied().await;
+    let waiting: Vec<_> = (0..3).map(|_| begin(&mesh, slow())).collect();
+    in_line(&mesh, 3.0).await;
     assert_eq!(mesh.call("slow", json!({})).await.expect("it answers").degraded_reason, "OVERLOADED");
     waiting.iter().for_each(JoinHandle::abort);
-    while mesh.metric("holdfast_tool_waiting{tool=\"slow\"}") != 0.0 {
-        tokio::task::yield_now().await;
-    }
-    let last = begin(&mesh, plain());
+    in_line(&mesh, 0.0).await;
+    let last = begin(&mesh, slow());
     gate.add_permits(2);
     for call in [first, last] {
         assert_eq!(call.await.expect("no panic").expect("it answers").outcome(), Outcome::Real);

@@ -6,14 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use holdfast_proto::tool::v1::Outcome;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
-use tonic::Request;
 use tracing::subscriber::{DefaultGuard, set_default};
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::fmt::{self, MakeWriter};
 
-use crate::cancelling::begin;
-use crate::harness::{Harness, request, tool};
+use crate::cancelling::{begin, in_line, occupied, slow};
+use crate::harness::{Harness, tool};
 use crate::tool_server::Does;
 use crate::upstream_mcp::at;
 use crate::upstream_mcp::server::{ERAS, McpServer, plain};
@@ -147,17 +145,9 @@ async fn what_stood_in_and_how_long_it_took_are_in_the_span() {
 #[tokio::test]
 async fn a_wait_for_a_place_has_a_span_of_its_own_below_its_call_and_a_call_that_waits_for_nobody_has_none() {
     let (said, listening) = Said::listen();
-    let more = "effect = \"read_only\"\ntimeout = \"60s\"\nwait = \"60s\"\nconcurrency = 1\nwaiting_max = 3";
-    let mesh = Harness::start(|server| tool("slow", &server.url("/slow"), more)).await;
-    let gate = Arc::new(Semaphore::new(0));
-    mesh.server.on("/slow", Does::Gate(gate.clone(), json!({})));
-    let plain = || Request::new(request("slow", &json!({})));
-    let first = begin(&mesh, plain());
-    mesh.server.arrived("/slow", 1).await;
-    let second = begin(&mesh, plain());
-    while mesh.metric("holdfast_tool_waiting{tool=\"slow\"}") != 1.0 {
-        tokio::task::yield_now().await;
-    }
+    let (mesh, gate, first) = occupied().await;
+    let second = begin(&mesh, slow());
+    in_line(&mesh, 1.0).await;
     gate.add_permits(2);
     for call in [first, second] {
         assert_eq!(call.await.expect("no panic").expect("it answers").outcome(), Outcome::Real);
