@@ -43,11 +43,12 @@ impl Log {
         Duration::from_micros(times.map_or(0, |((first, _), (last, _))| last - first))
     }
 
-    /// The time in which the limits allow as many calls of these lengths, as a part of the time that they took.
-    pub(super) fn used(&self, allowed: &Allowed) -> f64 {
+    /// The time in which the limits allow the first so many calls, with their lengths, as a part of the time that these took.
+    pub(super) fn used(&self, allowed: &Allowed, first: usize) -> f64 {
+        let calls = &self.calls[..first];
         let mut ends = BinaryHeap::new();
-        let mut ideal: Vec<u64> = Vec::with_capacity(self.calls.len());
-        for (place, (arrived, ended)) in self.calls.iter().enumerate() {
+        let mut ideal: Vec<u64> = Vec::with_capacity(calls.len());
+        for (place, (arrived, ended)) in calls.iter().enumerate() {
             let free = if ends.len() < allowed.at_once { 0 } else { ends.pop().map_or(0, |Reverse(end)| end) };
             let window =
                 allowed.window.and_then(|(most, window)| Some(ideal[place.checked_sub(most)?] + micros(window)));
@@ -55,7 +56,8 @@ impl Log {
             ends.push(Reverse(begins + (ended - arrived)));
             ideal.push(begins);
         }
-        ideal.last().map_or(0.0, |last| *last as f64 / 1e6) / self.took().as_secs_f64()
+        let (ideal, took) = (ideal.last().copied(), calls.last().zip(calls.first()));
+        ideal.zip(took).map_or(0.0, |(ideal, (last, first))| ideal as f64 / (last.0 - first.0) as f64)
     }
 
     /// How long each of these arrivals came after the moment at which the limits allowed it, as far as our side could know.
@@ -95,7 +97,8 @@ mod tests {
         let late: Vec<_> = log.late(&two, 0..5).iter().map(Duration::as_micros).collect();
         assert_eq!(late, [0, 3, 3]);
         assert_eq!(log.late(&two, 4..5).len(), 1);
-        assert!((log.used(&two) - 20.0 / 23.0).abs() < 1e-9);
+        assert!((log.used(&two, 5) - 20.0 / 23.0).abs() < 1e-9);
+        assert!((log.used(&two, 3) - 1.0).abs() < 1e-9, "whoever came late came after these");
     }
 
     #[test]
@@ -104,6 +107,6 @@ mod tests {
         let (log, two) = (log(&[0, 1, 112, 112]), Allowed { at_once: 2, window });
         let late: Vec<_> = log.late(&two, 0..5).iter().map(Duration::as_micros).collect();
         assert_eq!(late, [2, 1], "one window after an answer began");
-        assert!((log.used(&two) - 100.0 / 112.0).abs() < 1e-9, "and none after an arrival");
+        assert!((log.used(&two, 4) - 100.0 / 112.0).abs() < 1e-9, "and none after an arrival");
     }
 }
