@@ -5,10 +5,9 @@ use std::sync::Arc;
 use holdfast_config::{Common, Peer};
 use holdfast_rpc::{
     Channel,
-    service::{Host, ServeError, Stop},
+    service::{Host, Routes, ServeError, Stop},
 };
 use holdfast_sdk::{Context, Endpoints, Json, Worker};
-use tonic::service::Routes;
 
 use crate::{agent::Runner, catalog::Catalog, config::Config, metrics, tools::builtin};
 

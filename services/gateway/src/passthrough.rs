@@ -46,11 +46,12 @@ pub(crate) struct Passthrough {
 }
 
 impl Passthrough {
-    /// Adds a route to each service behind.
+    /// A route to each service behind.
     ///
     /// # Errors
     /// A URL in `[mesh]` is not one.
-    pub(crate) fn routes(self: &Arc<Self>, mut router: axum::Router, common: &Common) -> Result<axum::Router, Error> {
+    pub(crate) fn routes(self: &Arc<Self>, common: &Common) -> Result<axum::Router, Error> {
+        let mut router = axum::Router::new();
         for (service, peer) in SERVICES {
             let way = Arc::new(Way { peer: peer.name(), channel: Channel::to(common, peer)?, door: Arc::clone(self) });
             let pass = any(move |request: Request| {

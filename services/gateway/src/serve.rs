@@ -7,8 +7,7 @@ use holdfast_proto::gateway::v1::invocation_service_server::InvocationServiceSer
 use holdfast_proto::queue::v1::queue_service_client::QueueServiceClient;
 use holdfast_rpc::Channel;
 use holdfast_rpc::server::Limits;
-use holdfast_rpc::service::{Host, ServeError};
-use tonic::service::Routes;
+use holdfast_rpc::service::{Host, Routes, ServeError};
 
 use crate::access::Door;
 use crate::config::Config;
@@ -53,10 +52,9 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
         InvocationServiceServer::new(invocations).max_decoding_message_size(payload_bytes_max + BESIDE_PAYLOAD_BYTES);
     let (admission, outflow) = (config.admission(), config.outflow());
     let front = Front::new(invocations, admission.clone(), config.reading(), outflow.clone(), payload_bytes_max);
-    let mut routes = Routes::new(front);
-    let router = std::mem::take(routes.axum_router_mut());
     let behind = Arc::new(Passthrough { admission, outflow, lease_key: host.lease_key(), stop });
-    *routes.axum_router_mut() = behind.routes(router, &common)?;
+    let others = behind.routes(&common)?;
+    let routes = Routes::new(front).route(|router| router.merge(others));
 
     let mut host = host.with_limits(Limits { in_flight_max: config.calls_max(), ..Limits::default() });
     for (site, hosts) in [(Site::MCP, config.mcp_hosts()), (Site::OPENAI, config.openai_hosts())] {

@@ -5,12 +5,12 @@ use holdfast_proto::llm::v1::llm_service_server::LlmServiceServer;
 use holdfast_resilience::{Breaker, breaker::State};
 use holdfast_rpc::{
     server::Limits,
-    service::{Host, ServeError},
+    service::{Host, Routes, ServeError},
     web::{Guard, openai},
 };
 use parking_lot::RwLock;
 use tokio::sync::Notify;
-use tonic::service::Routes;
+use tower::ServiceExt as _;
 
 use crate::{
     Config,
@@ -79,20 +79,14 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
         .max_encoding_message_size(config.llm_proxy.answer_bytes_max.bytes() * 2);
     // A stream whose reader's connection stands still holds so much: thousands of them must fit.
     let host = host.with_limits(Limits { send_buffer_max: 16 << 10, ..Limits::default() });
-    let served = host.serve(weighed(Routes::new(service), intake)).await;
+    // Calls over gRPC take up room beside those over plain HTTP.
+    let weigh = move |request| intake.weigh(request);
+    let served = host.serve(Routes::new(service).map(|service| service.map_request(weigh))).await;
     futures::future::join_all(sharing.into_iter().map(Duty::end)).await;
     // Answers that ended in the drain are kept too.
     keeping.end().await;
     drop(lock);
     served
-}
-
-/// Calls over gRPC, which take up room beside those over plain HTTP.
-fn weighed(mut routes: Routes, intake: Intake) -> Routes {
-    let all = std::mem::take(routes.axum_router_mut());
-    let weigh = move |request| std::future::ready(intake.weigh(request));
-    *routes.axum_router_mut() = all.layer(axum::middleware::map_request(weigh));
-    routes
 }
 
 fn house(

@@ -4,8 +4,7 @@ use holdfast_config::{Common, Peer};
 use holdfast_proto::queue::v1::queue_service_server::QueueServiceServer;
 use holdfast_proto::state::v1::state_service_client::StateServiceClient;
 use holdfast_rpc::Channel;
-use holdfast_rpc::service::{Host, ServeError};
-use tonic::service::Routes;
+use holdfast_rpc::service::{Host, Routes, ServeError};
 
 use crate::config::Config;
 use crate::grpc::Service;

@@ -5,11 +5,10 @@ use std::{sync::Arc, time::Duration};
 use holdfast_config::Common;
 use holdfast_proto::state::v1::state_service_server::StateServiceServer;
 use holdfast_rpc::{
-    service::{Host, ServeError, Stop},
+    service::{Host, Routes, ServeError, Stop},
     time::now_micros,
 };
 use tokio::task::JoinHandle;
-use tonic::service::Routes;
 
 use crate::{
     config::Config,

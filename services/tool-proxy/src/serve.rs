@@ -5,9 +5,8 @@ use std::sync::Arc;
 use holdfast_config::{Common, Peer};
 use holdfast_proto::tool::v1::tool_service_server::ToolServiceServer;
 use holdfast_rpc::Channel;
-use holdfast_rpc::service::{Host, ServeError};
+use holdfast_rpc::service::{Host, Routes, ServeError};
 use reqwest::dns::Resolve;
-use tonic::service::Routes;
 
 use crate::calls::{Calls, Limits};
 use crate::catalog::Catalog;

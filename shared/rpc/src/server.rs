@@ -23,8 +23,8 @@ use crate::{
     web::{Paths, Refusal},
 };
 
-/// What the layers wrap.
-pub(crate) trait Inner:
+/// What the layers wrap: it refuses what it has no room for, and is always ready.
+pub trait Inner:
     Service<HttpRequest, Response = HttpResponse, Error = Infallible, Future: Send + 'static>
     + Clone
     + Send

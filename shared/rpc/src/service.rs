@@ -2,6 +2,7 @@
 
 mod error;
 mod host;
+mod routes;
 
 use std::{io::Read as _, path::PathBuf, process::ExitCode};
 
@@ -15,6 +16,7 @@ pub use host::Host;
 /// The allocator of every service's executable: a call makes many small short-lived pieces, and the system's allocator
 /// spends a fifth of a gateway's time on them.
 pub use mimalloc::MiMalloc as Allocator;
+pub use routes::{Nothing, Routes};
 /// Tells everything in a process to end. Streams watch it.
 pub use tokio_util::sync::CancellationToken as Stop;
 

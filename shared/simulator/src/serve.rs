@@ -2,7 +2,7 @@ use holdfast_config::{Common, ConfigError, Document};
 use holdfast_rpc::{
     Caller, Error, Role,
     caller::{Authenticate, DEFAULT_TENANT},
-    service::{Host, ServeError, Settings},
+    service::{Host, Routes, ServeError, Settings},
 };
 
 use crate::{Config, Simulator};
@@ -14,7 +14,8 @@ use crate::{Config, Simulator};
 pub async fn serve(_: Common, config: Config, host: Host) -> Result<(), ServeError> {
     let simulator = Simulator::new(&config);
     tracing::warn!("models and tools here are simulated: nothing that they say or do is real");
-    host.serve_as(simulator.router().into(), std::sync::Arc::new(OutsideWorld)).await
+    let routes = Routes::default().route(|_| simulator.router());
+    host.serve_as(routes, std::sync::Arc::new(OutsideWorld)).await
 }
 
 impl Settings for Config {

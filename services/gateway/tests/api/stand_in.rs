@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::{Stream, StreamExt as _};
 use holdfast_config::{Common, Peer};
 use holdfast_proto::queue::v1 as pb;
-use holdfast_rpc::service::Host;
+use holdfast_rpc::service::{Host, Routes};
 use holdfast_rpc::{Caller, Error, id};
 use parking_lot::Mutex;
 use pb::enqueue_stream_request::call::Call as Ask;
@@ -19,7 +19,6 @@ use pb::queue_service_server::{QueueService, QueueServiceServer};
 use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;

@@ -7,13 +7,12 @@ use bytes::Bytes;
 use holdfast_config::Common;
 use holdfast_rpc::caller::Caller;
 use holdfast_rpc::lease::{LeaseKey, LeaseToken};
-use holdfast_rpc::service::{Host, Stop};
+use holdfast_rpc::service::{Host, Routes, Stop};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tonic::service::Routes;
 
 use crate::harness::{CALLER_KEY, Harness, KEY, KEYED, WORKER_KEY};
 use crate::stand_in::{Mode, Queue};

@@ -12,15 +12,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    body::{Body, HttpBody},
-    extract::Request,
-};
+use axum::body::Body;
 use bytes::Bytes;
-use holdfast_rpc::{Caller, Error, web};
-use http_body::{Frame, SizeHint};
+use holdfast_rpc::{Caller, Error, HttpRequest, web};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use parking_lot::Mutex;
 use tonic::Status;
+use tower::BoxError;
 
 /// How long a body may be on its way.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -83,11 +81,11 @@ impl Intake {
     }
 
     /// Has a request that is read elsewhere weighed as it comes; it carries its [`Held`].
-    pub(crate) fn weigh(&self, mut request: Request) -> Request {
+    pub(crate) fn weigh(&self, mut request: HttpRequest) -> HttpRequest {
         let caller = request.extensions().get::<Caller>();
         let share = self.share(caller.and_then(|caller| caller.tenant().ok()).unwrap_or_default());
         request.extensions_mut().insert(Held(Arc::clone(&share)));
-        request.map(|inner| Body::new(Weighed { inner, share }))
+        request.map(|inner| tonic::body::Body::new(Weighed { inner, share }))
     }
 
     fn share(&self, tenant: &str) -> Arc<Share> {
@@ -132,14 +130,17 @@ fn full() -> Error {
 }
 
 /// A body that takes up room as it comes.
-struct Weighed {
-    inner: Body,
+struct Weighed<B> {
+    inner: B,
     share: Arc<Share>,
 }
 
-impl HttpBody for Weighed {
+impl<B> HttpBody for Weighed<B>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let next = Pin::new(&mut self.inner).poll_frame(cx);

@@ -8,7 +8,7 @@ use holdfast_rpc::{
     Channel,
     client::{for_tenant, with_lease},
     lease::{LeaseKey, LeaseToken},
-    service::{Host, Stop},
+    service::{Host, Routes, Stop},
     status,
     time::now_micros,
 };
@@ -18,7 +18,7 @@ use holdfast_state::{
 };
 use pb::state_service_server::StateServiceServer;
 use tokio::task::JoinHandle;
-use tonic::{Code, Request, Response, Status, service::Routes};
+use tonic::{Code, Request, Response, Status};
 
 use crate::gate::{Gate, Gated};
 pub(crate) use crate::home::Home;

@@ -1,9 +1,9 @@
 use std::{io, sync::Arc, time::Duration};
 
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
-    service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -13,7 +13,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::body::Body;
-use tower::ServiceExt as _;
+use tower::Service as _;
 use tracing::debug;
 
 use super::Stacked;
@@ -153,8 +153,8 @@ async fn http(
     limits: Limits,
     stop: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let service = service.map_request(|request: http::Request<hyper::body::Incoming>| request.map(Body::new));
-    let service = TowerToHyperService::new(service);
+    // Every layer is always ready: what has no room refuses.
+    let service = service_fn(move |request: http::Request<Incoming>| service.clone().call(request.map(Body::new)));
     let connection = builder.serve_connection(TokioIo::new(io), service);
     tokio::pin!(connection);
     let age = Instant::now() + limits.connection_age_max;

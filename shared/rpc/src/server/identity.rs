@@ -1,11 +1,12 @@
 use std::{
     convert::Infallible,
     fmt,
-    pin::Pin,
+    future::{Ready, ready},
     sync::Arc,
     task::{Context, Poll},
 };
 
+use futures::future::Either;
 use tower::{Layer, Service};
 
 use super::{Inner, Words, is_open};
@@ -48,7 +49,7 @@ impl<S> fmt::Debug for Identity<S> {
 impl<S: Inner> Service<HttpRequest> for Identity<S> {
     type Response = HttpResponse;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Infallible>> + Send>>;
+    type Future = Either<S::Future, Ready<Result<HttpResponse, Infallible>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -64,9 +65,9 @@ impl<S: Inner> Service<HttpRequest> for Identity<S> {
                     }
                     request.extensions_mut().insert(caller)
                 }
-                Err(error) => return Box::pin(std::future::ready(Ok(Words::of(&request, &self.web).refuse(error)))),
+                Err(error) => return Either::Right(ready(Ok(Words::of(&request, &self.web).refuse(error)))),
             };
         }
-        Box::pin(self.inner.call(request))
+        Either::Left(self.inner.call(request))
     }
 }

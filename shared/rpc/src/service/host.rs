@@ -11,16 +11,13 @@ use tokio_rustls::{
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     },
 };
-use tonic::{body::Body, service::Routes};
-use tower::ServiceExt;
 
-use super::{ServeError, Stop};
+use super::{Routes, ServeError, Stop};
 use crate::{
-    HttpRequest,
     caller::{Authenticate, MeshAuth},
     keys::Keys,
     lease::LeaseKey,
-    server::{self, Limits},
+    server::{self, Inner, Limits},
     web::{self, Door, Paths, Refusal},
 };
 
@@ -128,7 +125,7 @@ impl Host {
     ///
     /// # Errors
     /// The listener broke.
-    pub async fn serve(self, routes: Routes) -> Result<(), ServeError> {
+    pub async fn serve<S: Inner>(self, routes: Routes<S>) -> Result<(), ServeError> {
         let (host, auth) = self.split();
         host.serve_for(routes, Arc::new(auth)).await
     }
@@ -137,7 +134,7 @@ impl Host {
     ///
     /// # Errors
     /// The listener broke, or the certificate cannot be used.
-    pub async fn serve_as(self, routes: Routes, auth: Arc<dyn Authenticate>) -> Result<(), ServeError> {
+    pub async fn serve_as<S: Inner>(self, routes: Routes<S>, auth: Arc<dyn Authenticate>) -> Result<(), ServeError> {
         self.split().0.serve_for(routes, auth).await
     }
 
@@ -164,26 +161,20 @@ struct Socket {
 }
 
 impl Socket {
-    async fn serve_for(mut self, mut routes: Routes, auth: Arc<dyn Authenticate>) -> Result<(), ServeError> {
+    async fn serve_for<S: Inner>(mut self, routes: Routes<S>, auth: Arc<dyn Authenticate>) -> Result<(), ServeError> {
         server::describe();
         let tls = self.tls.as_ref().map(acceptor).transpose()?;
-        for router in std::mem::take(&mut self.routers) {
-            let all = std::mem::take(routes.axum_router_mut());
-            *routes.axum_router_mut() = all.merge(router);
-        }
-        let routes = self.with_standing_routes(routes).await?;
-        let service =
-            ServiceExt::<HttpRequest>::map_response(routes.into_axum_router(), |answer: axum::response::Response| {
-                answer.map(Body::new)
-            });
-        let service = server::stack(service, self.paths, auth, self.limits.in_flight_max);
+        let standing = self.standing_routes()?;
+        let routers = std::mem::take(&mut self.routers);
+        let routes = routes.route(|own| routers.into_iter().fold(own.merge(standing), axum::Router::merge));
+        let service = server::stack(routes, self.paths, auth, self.limits.in_flight_max);
         Ok(server::serve(self.listener, tls, service, self.limits, self.stop).await?)
     }
 
     /// Health (gRPC and HTTP), metrics, and, on loopback, reflection.
-    async fn with_standing_routes(&self, routes: Routes) -> Result<Routes, ServeError> {
+    fn standing_routes(&self) -> Result<axum::Router, ServeError> {
         let (reporter, health) = tonic_health::server::health_reporter();
-        let mut routes = routes.add_service(health);
+        let mut routes = tonic::service::Routes::from(axum::Router::new()).add_service(health);
         if self.reflection {
             let reflection = tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(holdfast_proto::FILE_DESCRIPTOR_SET)
@@ -201,15 +192,13 @@ impl Socket {
             };
             (code, Json(serde_json::json!({"service": name, "status": status}))).into_response()
         });
-        let router = std::mem::take(routes.axum_router_mut());
-        *routes.axum_router_mut() =
-            router.route("/healthz", healthz).route("/metrics", get(async || holdfast_telemetry::metrics::render()));
         let stop = self.stop.clone();
         tokio::spawn(async move {
             stop.cancelled().await;
             reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         });
-        Ok(routes)
+        let metrics = get(async || holdfast_telemetry::metrics::render());
+        Ok(routes.into_axum_router().route("/healthz", healthz).route("/metrics", metrics))
     }
 }
 

@@ -10,11 +10,11 @@ use holdfast_proto::llm::v1::{
 use holdfast_rpc::{
     Caller, Channel, Error, deadline,
     server::Limits,
-    service::{Host, ServeError, Stop},
+    service::{Host, Routes, ServeError, Stop},
 };
 use tokio::{net::TcpStream, task::JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::{Request, Response, Status};
 
 /// A stand-in whose answers tell what the stack handed to it.
 struct StandIn;

@@ -13,7 +13,7 @@ use holdfast_rpc::{
     Caller, Role, deadline,
     keys::{Identity, Key, Keys},
     server::Limits,
-    service::{Host, ServeError, Stop},
+    service::{Host, Routes, ServeError, Stop},
 };
 use http::{Request, Response, Version};
 use http_body_util::{BodyExt as _, Full};
@@ -27,7 +27,6 @@ use tokio_rustls::{
     TlsConnector,
     rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
 };
-use tonic::service::Routes;
 
 const KEY: &str = "0123456789abcdef";
 
