@@ -91,7 +91,7 @@ impl SlidingLog {
 
     /// Fewer tokens arrived at that time than were counted: the others are free at once.
     pub fn correct(&mut self, arrived: Duration, fewer: u64) {
-        if let Ok(index) = self.arrived.binary_search_by_key(&arrived, |(time, _)| *time) {
+        if let Some(index) = self.index_of(arrived) {
             let (_, tokens) = &mut self.arrived[index];
             let fewer = fewer.min(*tokens);
             *tokens -= fewer;
@@ -147,6 +147,20 @@ impl SlidingLog {
             self.arrived_total -= u128::from(*tokens);
             self.arrived.pop_front();
         }
+    }
+
+    /// Where the log has that time. Most are asked for soon after, so the search goes from the end, by steps twice as long each.
+    fn index_of(&self, arrived: Duration) -> Option<usize> {
+        let (mut from, mut to, mut step) = (self.arrived.len(), self.arrived.len(), 1);
+        while from > 0 && self.arrived[from - 1].0 >= arrived {
+            (from, to) = (from.saturating_sub(step), from);
+            step *= 2;
+        }
+        while from < to {
+            let middle = usize::midpoint(from, to);
+            if self.arrived[middle].0 < arrived { from = middle + 1 } else { to = middle }
+        }
+        self.arrived.get(from).is_some_and(|(time, _)| *time == arrived).then_some(from)
     }
 
     fn free(&self) -> u64 {
@@ -223,6 +237,19 @@ mod tests {
         assert_eq!(log.next_free(at(1_001)), Some(at(1005) + Duration::from_nanos(1)));
         assert_eq!(log.next_free(at(1_006)), None);
         assert_eq!(log.available(at(1_001)), 6, "nothing arrived at that time");
+    }
+
+    #[test]
+    fn each_time_is_found_wherever_it_stands_and_no_other_is() {
+        for many in 1..40 {
+            let mut log = SlidingLog::new(10_000, at(1_000_000));
+            (0..many).for_each(|time| spend(&mut log, at(2 * time + 1), 10).expect("there is room"));
+            for time in 0..=2 * many {
+                let before = log.available(at(2 * many));
+                log.correct(at(time), 1);
+                assert_eq!(log.available(at(2 * many)) - before, time % 2, "{time} of {many}");
+            }
+        }
     }
 
     #[test]

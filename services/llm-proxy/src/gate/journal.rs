@@ -61,8 +61,10 @@ struct Slots {
     /// What the file holds after its header, once all that is pending is written.
     image: Vec<u8>,
     pending: Vec<usize>,
-    /// Slots by the time from which they may be used again.
-    free: BinaryHeap<Reverse<(Duration, usize)>>,
+    /// Slots that may be used.
+    free: Vec<usize>,
+    /// Slots whose calls still count, by the time from which they do not.
+    counting: BinaryHeap<Reverse<(Duration, usize)>>,
 }
 
 /// The place of one call.
@@ -94,11 +96,10 @@ pub(super) fn open(
     image.resize((most.max(kept.len()) + SPARE) * SLOT, 0);
     let file = write(path, clock.boot(), lost, &image)?;
     let records: Vec<_> = kept.iter().filter_map(|bytes| decode(bytes, lanes)).collect();
-    let free = (0..image.len() / SLOT).map(|index| {
-        let until = records.get(index).map_or(Duration::ZERO, |record| counts_until(record, now, limits.window));
-        Reverse((until, index))
-    });
-    let slots = Slots { window: limits.window, free: free.collect(), image, pending: Vec::new() };
+    let counting =
+        (0..).zip(&records).map(|(index, record)| Reverse((counts_until(record, now, limits.window), index)));
+    let (counting, free) = (counting.collect(), (records.len()..image.len() / SLOT).rev().collect());
+    let slots = Slots { window: limits.window, free, counting, image, pending: Vec::new() };
     let past = match (lost, records.is_empty()) {
         (Some(until), _) => Past::Lost(until),
         (None, true) => Past::Fresh,
@@ -111,8 +112,7 @@ impl Journal {
     /// A call is about to leave. Without a free slot it is not kept, which takes calls that last for many windows.
     pub(super) fn begin(&self, now: Duration, record: &Record, mark: Mark) -> Option<Slot> {
         let mut slots = self.slots.lock();
-        slots.free.peek().filter(|Reverse((until, _))| *until <= now)?;
-        let Reverse((_, index)) = slots.free.pop()?;
+        let index = slots.take(now)?;
         slots.set(index, &encode(record, mark));
         let near = slots.pending.iter().fold(index..index + 1, |all, at| all.start.min(*at)..all.end.max(at + 1));
         if near.len() <= NEAR {
@@ -152,7 +152,7 @@ impl Journal {
         let wanted = self::slots(limits).map_or(0, |most| most + SPARE);
         if wanted > before {
             slots.image.resize(wanted * SLOT, 0);
-            slots.free.extend((before..wanted).map(|index| Reverse((Duration::ZERO, index))));
+            slots.free.extend((before..wanted).rev());
             self.put(&slots.image, before..wanted);
         }
     }
@@ -167,7 +167,7 @@ impl Journal {
 
     fn close(&self, slots: &mut Slots, index: usize, bytes: &[u8; SLOT], free_from: Duration) {
         slots.set(index, bytes);
-        slots.free.push(Reverse((free_from, index)));
+        slots.counting.push(Reverse((free_from, index)));
         slots.pending.push(index);
         if slots.pending.len() > PENDING_MAX {
             for index in std::mem::take(&mut slots.pending) {
@@ -194,6 +194,14 @@ impl Drop for Journal {
 impl Slots {
     fn set(&mut self, index: usize, bytes: &[u8; SLOT]) {
         self.image[index * SLOT..(index + 1) * SLOT].copy_from_slice(bytes);
+    }
+
+    /// A slot that may be used. Those that never were go first: the heap is deep, and each step in it a miss of the cache.
+    fn take(&mut self, now: Duration) -> Option<usize> {
+        self.free.pop().or_else(|| {
+            self.counting.peek().filter(|Reverse((until, _))| *until <= now)?;
+            self.counting.pop().map(|Reverse((_, index))| index)
+        })
     }
 }
 
