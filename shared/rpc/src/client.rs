@@ -163,15 +163,15 @@ impl Service<HttpRequest> for Channel {
                 return Box::pin(async move { several.send(request, at, peer).await });
             }
         };
-        let permit = match address.breaker.acquire() {
-            Ok(permit) => permit,
+        let verdict = match address.acquire() {
+            Ok(verdict) => verdict,
             Err(refused) => {
                 let refusal = unanswered::not_reached(peer, refused.retry_after);
                 return Box::pin(std::future::ready(Err(refusal)));
             }
         };
         let answer = address.connection.call(request);
-        Box::pin(async move { settle(answer, at, permit, peer).await.map_err(Status::from) })
+        Box::pin(async move { settle(answer, at, verdict, peer).await.map_err(Status::from) })
     }
 }
 

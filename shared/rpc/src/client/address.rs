@@ -1,12 +1,13 @@
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
-use holdfast_resilience::{Breaker, Permit, Settings};
-use tokio::time::Instant;
+use holdfast_resilience::{Breaker, Permit, Refused, Settings};
+use tokio::time::{Instant, timeout};
 use tonic::{
     Status, TimeoutExpired,
     body::Body,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::{connector::Connector, unanswered};
 use crate::{Error, HttpResponse, watched::Watched};
@@ -36,6 +37,9 @@ pub(super) struct Address {
     pub(super) breaker: Breaker,
 }
 
+/// What a call may say about whether the peer is there; nothing where the peer is being asked just then.
+pub(super) type Verdict = Option<Permit>;
+
 impl Address {
     /// # Errors
     /// INVALID_ARGUMENT: the URL or the authority is malformed.
@@ -62,6 +66,30 @@ impl Address {
         }
         let connection = endpoint.connect_with_connector_lazy(Connector);
         Ok(Self { connection, breaker: Breaker::new(breaker(one_of_several)) })
+    }
+
+    /// Lets a call through, unless the peer is left alone. On the way back from that one question of our own goes along with
+    /// the first call: what callers ask may take a peer minutes to answer, and they may leave before, while all others would
+    /// be told that it cannot be reached.
+    ///
+    /// # Errors
+    /// It is left alone.
+    pub(super) fn acquire(&self) -> Result<Verdict, Refused> {
+        let permit = self.breaker.acquire()?;
+        if !permit.is_probe() {
+            return Ok(Some(permit));
+        }
+        tokio::spawn(ask(HealthClient::new(self.connection.clone()), permit));
+        Ok(None)
+    }
+}
+
+/// Asks a peer how it is. Whatever it says, it is there; one that takes connections and says nothing is not.
+async fn ask(mut peer: HealthClient<Channel>, permit: Permit) {
+    match timeout(CONNECT_MAX, peer.check(HealthCheckRequest::default())).await {
+        Ok(Ok(_)) => permit.success(),
+        Ok(Err(status)) if status.source().is_none() => permit.success(),
+        Ok(Err(_)) | Err(_) => permit.failure(),
     }
 }
 
@@ -96,11 +124,11 @@ impl From<Failed> for Status {
     }
 }
 
-/// Waits for the answer until the deadline, and settles the permit by whether the peer was there.
+/// Waits for the answer until the deadline, and says whether the peer was there.
 pub(super) async fn settle<F>(
     answer: F,
     at: Option<Instant>,
-    permit: Permit,
+    verdict: Verdict,
     peer: &'static str,
 ) -> Result<HttpResponse, Failed>
 where
@@ -112,11 +140,11 @@ where
     };
     match answer {
         Ok(Ok(response)) => {
-            permit.success();
+            verdict.into_iter().for_each(Permit::success);
             Ok(response.map(|body| Body::new(Watched::new(body, at, None))))
         }
         Ok(Err(error)) if !unanswered::caused_by::<TimeoutExpired>(&error) => {
-            permit.failure();
+            verdict.into_iter().for_each(Permit::failure);
             Err(Failed::Transport(unanswered::failed(peer, &error)))
         }
         // The caller's deadline was short, or the peer is slow: no word about whether it can be reached.

@@ -72,15 +72,15 @@ impl Several {
         let mut open: Option<Duration> = None;
         for index in self.order() {
             let address = &self.addresses[index].address;
-            let permit = match address.breaker.acquire() {
-                Ok(permit) => permit,
+            let verdict = match address.acquire() {
+                Ok(verdict) => verdict,
                 Err(refusal) => {
                     open = Some(open.map_or(refusal.retry_after, |wait| wait.min(refusal.retry_after)));
                     continue;
                 }
             };
             let attempt = Request::from_parts(Parts::clone(&parts), lender.lend());
-            match settle(address.connection.clone().oneshot(attempt), at, permit, peer).await {
+            match settle(address.connection.clone().oneshot(attempt), at, verdict, peer).await {
                 Ok(response) => {
                     if code(response.headers()) == Some(Code::Unavailable) {
                         self.avoid(index);

@@ -7,9 +7,12 @@ mod web;
 use std::time::Duration;
 
 use holdfast_config::{Common, Secret, Tls};
-use holdfast_proto::llm::v1::{GenerateRequest, GetCapacityRequest, ListModelsRequest, StreamGenerateRequest};
+use holdfast_proto::llm::v1::{
+    GenerateRequest, GetCapacityRequest, ListModelsRequest, StreamGenerateRequest, WatchCapacityRequest,
+};
 use holdfast_rpc::{client, server::Limits, status};
 use stand_in::{Mesh, Options};
+use tokio::time::timeout;
 use tonic::{Code, Request};
 
 #[tokio::test]
@@ -122,7 +125,7 @@ async fn the_breaker_opens_no_socket_while_a_peer_is_gone_and_closes_when_it_is_
         let status = client.list_models(ListModelsRequest {}).await.expect_err("the breaker is open");
         assert!(status::retry_after(&status).is_some());
     }
-    let accepted = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
+    let accepted = timeout(Duration::ZERO, listener.accept()).await;
     assert!(accepted.is_err(), "an open breaker opens no socket");
     drop(listener);
     let mesh = Mesh::start(Options { address: Some(address), ..Options::default() }).await;
@@ -130,6 +133,32 @@ async fn the_breaker_opens_no_socket_while_a_peer_is_gone_and_closes_when_it_is_
         tokio::task::yield_now().await;
     }
     mesh.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_without_an_answer_keeps_nobody_from_a_peer_that_is_back() {
+    let mesh = Mesh::start(Options::default()).await;
+    let (mut client, address) = (mesh.client(), mesh.address());
+    mesh.stop().await;
+    for _ in 0..5 {
+        client.list_models(ListModelsRequest {}).await.expect_err("nobody listens");
+    }
+    let _mesh = Mesh::start(Options { address: Some(address), ..Options::default() }).await;
+    // The first that gets through takes for ever.
+    let _waits = loop {
+        let mut slow = client.clone();
+        let mut call = Box::pin(async move { slow.watch_capacity(WatchCapacityRequest::default()).await });
+        match timeout(Duration::from_millis(50), &mut call).await {
+            Ok(refused) => assert_eq!(refused.expect_err("it is not answered").code(), Code::Unavailable),
+            Err(_) => break call,
+        }
+    };
+    let others = async {
+        while client.list_models(ListModelsRequest {}).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), others).await.expect("the peer is there");
 }
 
 #[tokio::test]

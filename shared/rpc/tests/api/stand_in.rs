@@ -55,11 +55,12 @@ impl LlmService for StandIn {
 
     type WatchCapacityStream = ReceiverStream<Result<WatchCapacityResponse, Status>>;
 
+    /// Does not even begin to answer.
     async fn watch_capacity(
         &self,
         _: Request<WatchCapacityRequest>,
     ) -> Result<Response<Self::WatchCapacityStream>, Status> {
-        Err(Status::unimplemented("a stand-in has none"))
+        std::future::pending().await
     }
 }
 
