@@ -7,13 +7,12 @@ mod request;
 mod stream;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use url::Url;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use self::stream::Parts;
 use super::{
     Failure,
-    http::{Http, Protocol, Question, Settings, address, push},
+    http::{Http, Protocol, Question, Settings, address, push, uri},
 };
 use crate::domain::{Answer, Form};
 
@@ -23,7 +22,7 @@ const VERSION: &str = "2023-06-01";
 /// The protocol.
 #[derive(Debug)]
 pub(crate) struct Anthropic {
-    url: Url,
+    uri: Uri,
 }
 
 impl Anthropic {
@@ -37,15 +36,15 @@ impl Anthropic {
         let version = HeaderValue::try_from(version.unwrap_or(VERSION));
         let version = version.map_err(|_| "has a version that a header cannot carry".to_owned())?;
         let headers = HeaderMap::from_iter([(HeaderName::from_static("anthropic-version"), version)]);
-        Http::new(Self { url }, headers, settings)
+        Http::new(Self { uri: uri(&url)? }, headers, settings)
     }
 }
 
 impl Protocol for Anthropic {
     type Reader = Parts;
 
-    fn url(&self, _: &str) -> Url {
-        self.url.clone()
+    fn uri(&self, _: &str) -> Result<Uri, String> {
+        Ok(self.uri.clone())
     }
 
     fn auth(&self) -> (HeaderName, &'static str) {

@@ -15,15 +15,14 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use holdfast_config::Secret;
 use holdfast_rpc::trace;
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, Uri};
 use hyper::body::Incoming;
 use tokio::time::Instant;
-use url::Url;
 
 #[cfg(test)]
 pub(super) use self::stream::tests::read as read_stream;
 pub(super) use self::{
-    address::{address, push},
+    address::{address, push, uri},
     refusal::judge_said,
     stream::Reader,
 };
@@ -83,7 +82,10 @@ pub(crate) trait Protocol: std::fmt::Debug + Send + Sync + 'static {
     type Reader: Reader;
 
     /// Where a model is asked.
-    fn url(&self, model: &str) -> Url;
+    ///
+    /// # Errors
+    /// A sentence for the user: it is no address with this model in it.
+    fn uri(&self, model: &str) -> Result<Uri, String>;
 
     /// The header that shows the key, and what stands there before it.
     fn auth(&self) -> (HeaderName, &'static str);
@@ -146,7 +148,11 @@ impl<P: Protocol> Http<P> {
         {
             headers.insert(TRACEPARENT, trace);
         }
-        let response = self.http.post(&self.protocol.url(model), headers, body.into(), arrival.clone()).await?;
+        let uri = self.protocol.uri(model).map_err(|error| {
+            tracing::error!(error, "a provider's address cannot be used: look after it");
+            Failure::Unreachable
+        })?;
+        let response = self.http.post(uri, headers, body.into(), arrival.clone()).await?;
         arrival.answered();
         if response.status().is_success() { Ok(response) } else { Err(refusal::read(response).await) }
     }

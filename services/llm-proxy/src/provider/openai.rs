@@ -8,13 +8,14 @@ mod request;
 mod stream;
 
 use bytes::Bytes;
+use http::Uri;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use url::Url;
 
 use self::stream::Parts;
 use super::{
     Failure,
-    http::{Http, Protocol, Question, Settings, address, push},
+    http::{Http, Protocol, Question, Settings, address, push, uri},
 };
 use crate::domain::{Answer, Form};
 
@@ -32,7 +33,7 @@ pub(crate) struct OpenAi {
 #[derive(Debug)]
 enum At {
     /// One address for all models.
-    One(Url),
+    One(Uri),
     /// Azure: one for each, after the resource's, with the version of the interface.
     Each { resource: Url, version: String },
 }
@@ -47,7 +48,7 @@ impl OpenAi {
         // Others than OpenAI know the older name only.
         let completion_tokens = url.host_str() == Some("api.openai.com");
         push(&mut url, &["chat", "completions"]);
-        Http::new(Self { at: At::One(url), completion_tokens }, HeaderMap::new(), settings)
+        Http::new(Self { at: At::One(uri(&url)?), completion_tokens }, HeaderMap::new(), settings)
     }
 
     /// The same at Azure, where a model's name is that of its deployment.
@@ -64,14 +65,14 @@ impl OpenAi {
 impl Protocol for OpenAi {
     type Reader = Parts;
 
-    fn url(&self, model: &str) -> Url {
+    fn uri(&self, model: &str) -> Result<Uri, String> {
         match &self.at {
-            At::One(url) => url.clone(),
+            At::One(uri) => Ok(uri.clone()),
             At::Each { resource, version } => {
                 let mut url = resource.clone();
                 push(&mut url, &["openai", "deployments", model, "chat", "completions"]);
                 url.query_pairs_mut().append_pair("api-version", version);
-                url
+                uri(&url)
             }
         }
     }
@@ -114,7 +115,8 @@ mod tests {
         };
         let one = OpenAi::open(settings(base)).expect("an address");
         let each = OpenAi::azure("2024-10-21", settings(base)).expect("an address");
-        (one.protocol().url(model).into(), each.protocol().url(model).into())
+        let said = |uri: Result<Uri, String>| uri.expect("an address").to_string();
+        (said(one.protocol().uri(model)), said(each.protocol().uri(model)))
     }
 
     #[test]

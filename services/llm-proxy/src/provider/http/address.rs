@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use http::Uri;
 use url::Url;
 
 use super::Settings;
@@ -10,6 +11,11 @@ use super::Settings;
 pub(in super::super) fn address(settings: &Settings) -> Result<Url, String> {
     let url = Url::parse(&settings.base_url).map_err(|error| format!("is no address: {error}"))?;
     if url.cannot_be_a_base() || !url.has_host() { Err("is no address of a server".into()) } else { Ok(url) }
+}
+
+/// A request's target.
+pub(in super::super) fn uri(url: &Url) -> Result<Uri, String> {
+    url.as_str().parse().map_err(|error| format!("is no address of a server: {error}"))
 }
 
 /// Goes on in the path. A name with a slash stays one name.

@@ -2,6 +2,12 @@
 
 use std::{error::Error, time::Duration};
 
+use super::{
+    Settings,
+    body::{Sender, WatchedBody, Withheld},
+    connect::Connector,
+};
+use crate::provider::Failure;
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, Uri,
@@ -14,14 +20,6 @@ use hyper_util::{
     client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
-use url::Url;
-
-use super::{
-    Settings,
-    body::{Sender, WatchedBody, Withheld},
-    connect::Connector,
-};
-use crate::provider::Failure;
 
 /// What a connection reads at once, and what the head of a response may be at most. Without a bound a connection whose
 /// reader is slow comes to hold half a megabyte, and there are thousands of them; other clients take no longer heads either.
@@ -61,15 +59,11 @@ impl Client {
     /// What a connection did not take, because it was just being closed, goes to another one.
     pub(super) async fn post(
         &self,
-        url: &Url,
+        uri: Uri,
         headers: HeaderMap,
         body: Bytes,
         sender: impl Sender + 'static,
     ) -> Result<Response<Incoming>, Failure> {
-        let uri: Uri = url.as_str().parse().map_err(|error| {
-            tracing::error!(%error, "a provider's address cannot be used: look after it");
-            Failure::Unreachable
-        })?;
         let mut request = Request::new(WatchedBody::new(body, Box::new(sender)));
         *request.method_mut() = Method::POST;
         *request.headers_mut() = self.headers.clone();
@@ -151,7 +145,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// A server that reads a request's head and answers with this; what it had read when the connection ended.
-    async fn server(answer: String) -> (Url, JoinHandle<Vec<u8>>) {
+    async fn server(answer: String) -> (Uri, JoinHandle<Vec<u8>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/v1", listener.local_addr().expect("it is bound"));
         let reading = tokio::spawn(async move {
@@ -161,12 +155,12 @@ mod tests {
             let _ = stream.write_all(answer.as_bytes()).await;
             read
         });
-        (url.parse().expect("a URL"), reading)
+        (url.parse().expect("a URI"), reading)
     }
 
-    async fn post(url: &Url, door: &Arc<Door>) -> Result<Response<Incoming>, Failure> {
+    async fn post(uri: &Uri, door: &Arc<Door>) -> Result<Response<Incoming>, Failure> {
         let settings = Settings {
-            base_url: url.to_string(),
+            base_url: uri.to_string(),
             authority: None,
             simulated: true,
             connect_timeout: 10 * SECOND,
@@ -176,15 +170,15 @@ mod tests {
             trace: None,
         };
         let client = Client::new(HeaderMap::new(), &settings, true).expect("it can be used");
-        client.post(url, HeaderMap::new(), Bytes::from_static(b"{}"), Arc::clone(door)).await
+        client.post(uri.clone(), HeaderMap::new(), Bytes::from_static(b"{}"), Arc::clone(door)).await
     }
 
     #[tokio::test]
     async fn nothing_leaves_of_a_call_whose_place_is_gone_once_it_is_connected() {
-        let (url, reading) = server(String::new()).await;
+        let (uri, reading) = server(String::new()).await;
         let door = Arc::new(Door::default());
         door.closed.store(true, Ordering::Relaxed);
-        assert_eq!(post(&url, &door).await.err(), Some(Failure::Withheld));
+        assert_eq!(post(&uri, &door).await.err(), Some(Failure::Withheld));
         assert_eq!(reading.await.expect("it ends"), b"");
         assert_eq!(door.sent.load(Ordering::Relaxed), 0);
     }
@@ -193,8 +187,8 @@ mod tests {
     async fn the_head_of_a_response_has_a_bound_and_so_has_what_a_connection_holds() {
         for (bytes, taken) in [(READ_MAX / 2, true), (READ_MAX + 1, false)] {
             let long = "x".repeat(bytes);
-            let (url, reading) = server(format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nlong: {long}\r\n\r\n")).await;
-            let answer = post(&url, &Arc::new(Door::default())).await;
+            let (uri, reading) = server(format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nlong: {long}\r\n\r\n")).await;
+            let answer = post(&uri, &Arc::new(Door::default())).await;
             assert_eq!(answer.is_ok(), taken, "{bytes} bytes: {answer:?}");
             reading.await.expect("it ends");
         }
