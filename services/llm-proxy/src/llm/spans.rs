@@ -2,7 +2,7 @@
 //! them, unless a model is declared otherwise.
 //! Source: <https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/>
 
-use tracing::{Span, field, info_span};
+use tracing::{Span, field, info_span, record_all};
 
 use super::{Reply, Timing, Who, trouble::Reason};
 use crate::{
@@ -48,11 +48,14 @@ pub(super) fn landed(deployment: &Deployment, timing: &Timing) {
     if span.is_disabled() {
         return;
     }
-    span.record("gen_ai.provider.name", deployment.house.name.as_str());
-    span.record("gen_ai.response.model", deployment.upstream.as_str());
-    span.record("holdfast.deployment", deployment.name.as_str());
-    span.record("holdfast.waited_ms", timing.waited.as_millis() as u64);
-    span.record("holdfast.attempts", timing.attempts);
+    record_all!(
+        span,
+        gen_ai.provider.name = deployment.house.name,
+        gen_ai.response.model = deployment.upstream,
+        holdfast.deployment = deployment.name,
+        holdfast.waited_ms = timing.waited.as_millis() as u64,
+        holdfast.attempts = timing.attempts,
+    );
 }
 
 /// These deployments were passed by.
@@ -69,9 +72,12 @@ pub(super) fn answered(span: &Span, reply: &Reply) {
         return;
     }
     let usage = reply.answer.usage.unwrap_or_default();
-    span.record("gen_ai.usage.input_tokens", usage.input_tokens);
-    span.record("gen_ai.usage.output_tokens", usage.output_tokens);
-    span.record("gen_ai.response.finish_reasons", finish(reply.answer.finish));
+    record_all!(
+        span,
+        gen_ai.usage.input_tokens = usage.input_tokens,
+        gen_ai.usage.output_tokens = usage.output_tokens,
+        gen_ai.response.finish_reasons = finish(reply.answer.finish),
+    );
 }
 
 /// It came to nothing.

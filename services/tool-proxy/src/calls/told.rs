@@ -7,7 +7,7 @@ use std::task::Poll;
 use futures::poll;
 use holdfast_rpc::Error;
 use tokio::time::Instant;
-use tracing::{Instrument as _, Span, debug, field, info_span, warn};
+use tracing::{Instrument as _, Span, debug, field, info_span, record_all, warn};
 
 use super::Command;
 use crate::catalog::Tool;
@@ -91,11 +91,14 @@ impl<'a> Telling<'a> {
         if self.span.is_disabled() {
             return;
         }
-        self.span.record("holdfast.tool.outcome", answer.outcome.name());
-        self.span.record("holdfast.tool.replayed", replayed);
-        self.span.record("holdfast.tool.attempts", timing.attempts);
-        self.span.record("holdfast.tool.waited_ms", timing.waited.as_secs_f64() * 1e3);
-        self.span.record("holdfast.tool.called_ms", timing.called.as_secs_f64() * 1e3);
+        record_all!(
+            self.span,
+            holdfast.tool.outcome = answer.outcome.name(),
+            holdfast.tool.replayed = *replayed,
+            holdfast.tool.attempts = timing.attempts,
+            holdfast.tool.waited_ms = timing.waited.as_secs_f64() * 1e3,
+            holdfast.tool.called_ms = timing.called.as_secs_f64() * 1e3,
+        );
         if !answer.reason.is_empty() {
             self.span.record("error.type", &answer.reason);
         }
