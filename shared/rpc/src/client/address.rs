@@ -1,6 +1,7 @@
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, sync::Arc, time::Duration};
 
 use holdfast_resilience::{Breaker, Permit, Refused, Settings};
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 use tonic::{
     Status, TimeoutExpired,
@@ -15,6 +16,8 @@ use crate::{Error, HttpResponse, watched::Watched};
 /// Opening a connection ends within this long; sooner where another address can be tried.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 const CONNECT_MAX_OF_SEVERAL: Duration = Duration::from_secs(1);
+/// And the answer to a question of ours comes within this long, or the peer is not there.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// A silent connection is asked whether it lives, and dropped when it does not say so.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,8 +40,33 @@ pub(super) struct Address {
     pub(super) breaker: Breaker,
 }
 
-/// What a call may say about whether the peer is there; nothing where the peer is being asked just then.
-pub(super) type Verdict = Option<Permit>;
+/// How a call tells the breaker whether the peer is there.
+pub(super) enum Verdict {
+    Own(Permit),
+    /// A question of ours tells it too: whichever is first.
+    Asked {
+        probe: Arc<Mutex<Option<Permit>>>,
+        breaker: Breaker,
+    },
+}
+
+impl Verdict {
+    fn reached(self) {
+        match self {
+            Self::Own(permit) => permit.success(),
+            Self::Asked { probe, .. } => probe.lock().take().into_iter().for_each(Permit::success),
+        }
+    }
+
+    /// A peer that answers our question and breaks off what callers ask has failed all the same.
+    fn failed(self) {
+        let permit = match self {
+            Self::Own(permit) => Some(permit),
+            Self::Asked { probe, breaker } => probe.lock().take().or_else(|| breaker.acquire_closed().ok()),
+        };
+        permit.into_iter().for_each(Permit::failure);
+    }
+}
 
 impl Address {
     /// # Errors
@@ -77,16 +105,19 @@ impl Address {
     pub(super) fn acquire(&self) -> Result<Verdict, Refused> {
         let permit = self.breaker.acquire()?;
         if !permit.is_probe() {
-            return Ok(Some(permit));
+            return Ok(Verdict::Own(permit));
         }
-        tokio::spawn(ask(HealthClient::new(self.connection.clone()), permit));
-        Ok(None)
+        let probe = Arc::new(Mutex::new(Some(permit)));
+        tokio::spawn(ask(HealthClient::new(self.connection.clone()), Arc::clone(&probe)));
+        Ok(Verdict::Asked { probe, breaker: self.breaker.clone() })
     }
 }
 
 /// Asks a peer how it is. Whatever it says, it is there; one that takes connections and says nothing is not.
-async fn ask(mut peer: HealthClient<Channel>, permit: Permit) {
-    match timeout(CONNECT_MAX, peer.check(HealthCheckRequest::default())).await {
+async fn ask(mut peer: HealthClient<Channel>, probe: Arc<Mutex<Option<Permit>>>) {
+    let answer = timeout(ANSWER_MAX, peer.check(HealthCheckRequest::default())).await;
+    let Some(permit) = probe.lock().take() else { return };
+    match answer {
         Ok(Ok(_)) => permit.success(),
         Ok(Err(status)) if status.source().is_none() => permit.success(),
         Ok(Err(_)) | Err(_) => permit.failure(),
@@ -140,11 +171,11 @@ where
     };
     match answer {
         Ok(Ok(response)) => {
-            verdict.into_iter().for_each(Permit::success);
+            verdict.reached();
             Ok(response.map(|body| Body::new(Watched::new(body, at, None))))
         }
         Ok(Err(error)) if !unanswered::caused_by::<TimeoutExpired>(&error) => {
-            verdict.into_iter().for_each(Permit::failure);
+            verdict.failed();
             Err(Failed::Transport(unanswered::failed(peer, &error)))
         }
         // The caller's deadline was short, or the peer is slow: no word about whether it can be reached.
