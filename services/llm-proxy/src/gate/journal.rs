@@ -63,7 +63,7 @@ struct Slots {
     pending: Vec<usize>,
     /// Slots that may be used.
     free: Vec<usize>,
-    /// Slots whose calls still count, by the time from which they do not.
+    /// Slots by the time from which they may be used again: when their calls count no more.
     counting: BinaryHeap<Reverse<(Duration, usize)>>,
 }
 

@@ -154,7 +154,11 @@ async fn http(
     stop: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // Every layer is always ready: what has no room refuses.
-    let service = service_fn(move |request: http::Request<Incoming>| service.clone().call(request.map(Body::new)));
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let mut service = service.clone();
+        // Not before it is polled: that is in the call's own task, and not in the connection's, which others share.
+        async move { service.call(request.map(Body::new)).await }
+    });
     let connection = builder.serve_connection(TokioIo::new(io), service);
     tokio::pin!(connection);
     let age = Instant::now() + limits.connection_age_max;

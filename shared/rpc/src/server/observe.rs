@@ -1,7 +1,7 @@
 use std::{
     any::Any,
     convert::Infallible,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
     time::Instant,
@@ -73,13 +73,17 @@ impl<S: Inner> Service<HttpRequest> for Observe<S> {
         let answer = {
             // The service's own `call` may open spans already: they belong under this one.
             let _entered = span.enter();
-            AssertUnwindSafe(self.inner.call(request)).catch_unwind()
+            catch_unwind(AssertUnwindSafe(|| self.inner.call(request)))
         };
         let (answered, calls) = (span.clone(), self.calls.clone());
         // Paths that nobody serves over plain HTTP share one name, so that strangers cannot make new ones.
         let name = if grpc { path } else { self.web.of(&path).unwrap_or("http").to_owned() };
         let call = async move {
-            let response = answer.await.unwrap_or_else(|panic| Ok(words.refuse(panicked(&*panic))))?;
+            let answer = match answer {
+                Ok(answer) => AssertUnwindSafe(answer).catch_unwind().await,
+                Err(panic) => Err(panic),
+            };
+            let response = answer.unwrap_or_else(|panic| Ok(words.refuse(panicked(&*panic))))?;
             let done = code(response.headers());
             let status = web::code(response.status());
             let end = move |code: Code| {
@@ -135,4 +139,23 @@ fn is_failure(code: Code) -> bool {
 fn panicked(panic: &(dyn Any + Send)) -> Error {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     Error::internal(format!("a handler panicked: {}", text.unwrap_or("without a text")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Ready;
+
+    use http::Request;
+    use tower::{ServiceBuilder, ServiceExt as _, service_fn};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_before_there_is_anything_to_wait_for_stays_within_its_call() {
+        let broken = service_fn(|_: HttpRequest| -> Ready<Result<HttpResponse, Infallible>> { panic!("canary") });
+        let service = ServiceBuilder::new().layer(ObserveLayer::new(Paths::default())).service(broken);
+        let request = Request::builder().uri("/a.B/C").header("content-type", "application/grpc");
+        let answer = service.oneshot(request.body(Body::empty()).expect("valid parts")).await.expect("it answers");
+        assert_eq!(code(answer.headers()), Some(Code::Internal));
+    }
 }

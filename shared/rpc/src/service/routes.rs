@@ -18,7 +18,8 @@ use crate::{HttpRequest, HttpResponse, server::Inner};
 /// would do; but its bodies are others than the service's, and to wrap and unwrap them costs a twentieth of a small call.
 #[derive(Debug, Clone)]
 pub struct Routes<S> {
-    name: &'static str,
+    /// Absent where there is no service.
+    name: Option<&'static str>,
     service: S,
     router: axum::Router,
 }
@@ -26,14 +27,14 @@ pub struct Routes<S> {
 impl Default for Routes<Nothing> {
     /// No service of its own.
     fn default() -> Self {
-        Self { name: "", service: Nothing, router: tonic::service::Routes::default().into_axum_router() }
+        Self { name: None, service: Nothing, router: tonic::service::Routes::default().into_axum_router() }
     }
 }
 
 impl<S: Inner + NamedService> Routes<S> {
     /// The service, and nothing else.
     pub fn new(service: S) -> Self {
-        Self { name: S::NAME, service, router: Routes::default().router }
+        Self { name: Some(S::NAME), service, router: Routes::default().router }
     }
 }
 
@@ -51,7 +52,7 @@ impl<S> Routes<S> {
     }
 
     fn is_own(&self, path: &str) -> bool {
-        let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(self.name));
+        let rest = self.name.and_then(|name| path.strip_prefix('/')?.strip_prefix(name));
         rest.is_some_and(|rest| rest.starts_with('/'))
     }
 }
@@ -152,6 +153,7 @@ mod tests {
         let other = axum::routing::get(async || "other");
         let routes = Routes::default().route(|router| router.route("/other", other));
         assert_eq!(grpc_status(&routes, "/other").await, None);
+        assert_eq!(grpc_status(&routes.clone().route(|_| axum::Router::new()), "//other").await, None);
         assert_eq!(grpc_status(&routes, "/a.Own/Call").await.as_deref(), Some("12"));
     }
 }

@@ -2,12 +2,6 @@
 
 use std::{error::Error, time::Duration};
 
-use super::{
-    Settings,
-    body::{Sender, WatchedBody, Withheld},
-    connect::Connector,
-};
-use crate::provider::Failure;
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, Uri,
@@ -20,6 +14,13 @@ use hyper_util::{
     client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
+
+use super::{
+    Settings,
+    body::{Sender, WatchedBody, Withheld},
+    connect::Connector,
+};
+use crate::provider::Failure;
 
 /// What a connection reads at once, and what the head of a response may be at most. Without a bound a connection whose
 /// reader is slow comes to hold half a megabyte, and there are thousands of them; other clients take no longer heads either.
