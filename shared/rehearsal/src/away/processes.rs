@@ -143,7 +143,12 @@ mod tests {
     fn pretend(peer: Peer) -> std::process::Child {
         // A shell that waits for its input, with a service's name among its arguments.
         let command = ["-c", "read line", "holdfast", peer.name()];
-        Command::new("sh").args(command).stdin(Stdio::piped()).spawn().expect("a shell starts")
+        let child = Command::new("sh").args(command).stdin(Stdio::piped()).spawn().expect("a shell starts");
+        // It is begun before the system knows its arguments.
+        while serves(child.id().cast_signed()) != Some(peer) {
+            std::thread::yield_now();
+        }
+        child
     }
 
     #[test]
