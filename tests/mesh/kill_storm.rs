@@ -2,7 +2,7 @@ use holdfast_tests::kill_storm::{self, Report, Stage, Storm};
 
 fn nothing_is_lost_or_repeated(report: &Report) {
     assert!(report.holds(), "{report:?}");
-    assert!(report.killed() >= 4 && report.completed > 0, "{report:?}");
+    assert!(report.killed() >= Storm::SHORT.kills_min && report.completed > 0, "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,8 +34,10 @@ const CALM_WITHIN: Duration = Duration::from_secs(90);
 /// How it blows.
 #[derive(Debug, Clone)]
 pub struct Storm {
-    /// For how long.
+    /// For how long,
     pub lasts: Duration,
+    /// and until so many were killed, however slowly a machine starts them again.
+    pub kills_min: u32,
     /// From one kill to the next, on average.
     pub every: Duration,
     /// Worker processes.
@@ -50,6 +52,7 @@ impl Storm {
     /// Three minutes of it.
     pub const FULL: Self = Self {
         lasts: Duration::from_secs(180),
+        kills_min: 0,
         every: Duration::from_secs(1),
         workers: 4,
         rate: 200,
@@ -58,6 +61,7 @@ impl Storm {
     /// A few gusts.
     pub const SHORT: Self = Self {
         lasts: Duration::from_secs(4),
+        kills_min: 4,
         every: Duration::from_millis(600),
         workers: 2,
         rate: 60,
@@ -201,7 +205,8 @@ pub async fn run(storm: &Storm, stage: Stage) -> Report {
     let load = load::Load::start(&stage.mesh, storm.rate);
     let mut killer = Killer::new(stage);
     let until = Instant::now() + storm.lasts;
-    while killer.pause(storm.every, until).await {
+    let ends = |killer: &Killer| (killer.killed() >= storm.kills_min).then_some(until);
+    while killer.pause(storm.every, ends(&killer)).await {
         killer.strike().await;
     }
     let acknowledged = load.stop().await;

@@ -61,10 +61,15 @@ impl Killer {
     }
 
     /// Waits for the next kill; false where the storm is over before it.
-    pub(super) async fn pause(&self, every: Duration, until: Instant) -> bool {
+    pub(super) async fn pause(&self, every: Duration, until: Option<Instant>) -> bool {
         let next = Instant::now() + every.mul_f64(rand::rng().random_range(0.5..1.5));
-        sleep_until(next.min(until)).await;
-        next < until
+        sleep_until(until.map_or(next, |until| next.min(until))).await;
+        until.is_none_or(|until| next < until)
+    }
+
+    /// How many were killed so far.
+    pub(super) fn killed(&self) -> u32 {
+        self.kills.values().sum()
     }
 
     /// Kills the next victim, and starts it again.
