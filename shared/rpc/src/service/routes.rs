@@ -100,31 +100,9 @@ impl Service<HttpRequest> for Nothing {
 #[cfg(test)]
 mod tests {
     use http::Request;
-    use tower::ServiceExt as _;
+    use tower::{ServiceExt as _, service_fn};
 
     use super::*;
-
-    /// Says that it was called.
-    #[derive(Debug, Clone)]
-    struct Own;
-
-    impl NamedService for Own {
-        const NAME: &'static str = "a.Own";
-    }
-
-    impl Service<HttpRequest> for Own {
-        type Response = HttpResponse;
-        type Error = Infallible;
-        type Future = Ready<Result<HttpResponse, Infallible>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, _: HttpRequest) -> Self::Future {
-            ready(Ok(Status::already_exists("own").into_http()))
-        }
-    }
 
     async fn grpc_status<S: Inner>(routes: &Routes<S>, path: &str) -> Option<String> {
         let request = Request::builder().uri(path).body(Body::empty()).expect("valid parts");
@@ -135,7 +113,10 @@ mod tests {
     #[tokio::test]
     async fn a_service_has_the_paths_under_its_name_and_no_others() {
         let other = axum::routing::get(async || "other");
-        let routes = Routes::new(Own).route(|router| router.route("/other", other));
+        // It says that it was called.
+        let service = service_fn(|_: HttpRequest| ready(Ok(Status::already_exists("own").into_http())));
+        let routes = Routes { name: Some("a.Own"), service, router: Routes::default().router };
+        let routes = routes.route(|router| router.route("/other", other));
         for (path, code) in [
             ("/a.Own/Call", Some("6")),
             ("/a.Own/", Some("6")),
