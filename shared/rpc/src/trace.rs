@@ -1,6 +1,6 @@
 //! Traces travel: the server's stack continues the caller's, the client's stack passes it on.
 
-use holdfast_telemetry::{head, traceparent};
+use holdfast_telemetry::{standing::Standing, traceparent};
 use http::HeaderMap;
 use tracing::Span;
 
@@ -13,25 +13,19 @@ pub(crate) fn incoming(headers: &HeaderMap) -> Option<String> {
     Some(traceparent::format(&traceparent::parse(text)?))
 }
 
-/// Makes a call's span within its caller's trace, or else as the root of one, for which the sampler decides. Gives also the
-/// `traceparent` under which the call's work stands: where nothing is recorded it is still one, so that logs always have a
-/// trace id.
-pub(crate) fn begin(make: impl FnOnce() -> Span, incoming: Option<String>) -> (Span, String) {
-    let (span, traceparent) = match incoming.or_else(head::passed_over) {
-        Some(above) => {
-            let span = within(&above, make);
-            traceparent::continue_from(&span, &above);
-            let own = traceparent::of(&span);
-            (span, own.unwrap_or(above))
-        }
+/// Makes a call's span within its caller's trace, or else as the root of one, for which the sampler decides. Gives also where
+/// the call's work stands: where nothing is recorded it has a `traceparent` still, so that logs always have a trace id.
+pub(crate) fn begin(make: impl FnOnce() -> Span, incoming: Option<String>) -> (Span, Standing) {
+    let (span, standing) = match incoming.map(Standing::under).or_else(Standing::unrecorded) {
+        Some(above) => above.begin(make),
         None => {
             let span = make();
-            let own = traceparent::of(&span);
-            (span, own.unwrap_or_else(traceparent::mint))
+            let own = traceparent::of(&span).unwrap_or_else(traceparent::mint);
+            (span, Standing::under(own))
         }
     };
-    span.record("trace_id", id(&traceparent));
-    (span, traceparent)
+    span.record("trace_id", id(standing.traceparent()));
+    (span, standing)
 }
 
 /// The trace id inside of a `traceparent`, for logs.

@@ -62,7 +62,7 @@ pub(crate) fn records_below(parent: &SpanContext) -> bool {
 
 /// Decides on a trace that begins here. One that is not recorded has a `traceparent` all the same, which says so, and
 /// gives logs a trace id. One that is recorded begins with the next span made on this thread.
-pub fn passed_over() -> Option<String> {
+pub(crate) fn passed_over() -> Option<String> {
     let id = RandomIdGenerator::default().new_trace_id();
     if DECIDES.get().is_some_and(|sampler| decide(&**sampler, None, id)) {
         DECIDED.set(Some(id));

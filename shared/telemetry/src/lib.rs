@@ -2,7 +2,7 @@
 
 pub mod apart;
 mod collector;
-pub mod head;
+mod head;
 mod journal;
 mod lines;
 pub mod metrics;

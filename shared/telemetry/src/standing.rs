@@ -10,7 +10,7 @@ tokio::task_local! {
 
 /// Where work stands.
 #[derive(Debug, Clone)]
-struct Standing {
+pub struct Standing {
     traceparent: String,
     /// Whether spans below it are recorded here.
     recorded: bool,
@@ -19,17 +19,49 @@ struct Standing {
 }
 
 impl Standing {
+    /// Under a trace.
+    pub fn under(traceparent: String) -> Self {
+        Self::at(traceparent, false)
+    }
+
+    /// Under a trace that begins here, where the sampler is against recording it. One that is recorded begins with the next
+    /// span made on this thread.
+    pub fn unrecorded() -> Option<Self> {
+        Some(Self { traceparent: head::passed_over()?, recorded: false, firm: false })
+    }
+
     fn at(traceparent: String, firm: bool) -> Self {
         let recorded = traceparent::parse(&traceparent).is_some_and(|parent| head::records_below(&parent));
         // Who decides against recording decides for everybody below.
         let traceparent = if recorded || !head::decides() { traceparent } else { traceparent::unflagged(traceparent) };
         Self { traceparent, recorded, firm }
     }
+
+    /// What calls made here pass on.
+    pub fn traceparent(&self) -> &str {
+        &self.traceparent
+    }
+
+    /// Makes a call's span here, and says where the call's own work stands: below that span, where it is recorded.
+    pub fn begin(self, make: impl FnOnce() -> Span) -> (Span, Self) {
+        let span = STANDING.sync_scope(self.clone(), make);
+        if !self.recorded {
+            return (span, self);
+        }
+        traceparent::continue_from(&span, &self.traceparent);
+        let own = traceparent::of(&span).map(Self::under);
+        (span, own.unwrap_or(self))
+    }
+
+    /// Runs a future here.
+    pub async fn scope<F: Future>(self, future: F) -> F::Output {
+        STANDING.scope(self, future).await
+    }
 }
 
 /// Runs a future under a trace that its calls pass on.
 pub async fn scope<F: Future>(traceparent: String, future: F) -> F::Output {
-    STANDING.scope(Standing::at(traceparent, false), future).await
+    Standing::under(traceparent).scope(future).await
 }
 
 /// The same for work of which others keep the record: its calls stand below that record, and not below spans of this

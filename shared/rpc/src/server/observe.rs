@@ -69,7 +69,7 @@ impl<S: Inner> Service<HttpRequest> for Observe<S> {
         let words = Words::of(&request, &self.web);
         let started = Instant::now();
         let incoming = trace::incoming(request.headers());
-        let (span, traceparent) = trace::begin(|| span(&path, grpc), incoming);
+        let (span, standing) = trace::begin(|| span(&path, grpc), incoming);
         let answer = {
             // The service's own `call` may open spans already: they belong under this one.
             let _entered = span.enter();
@@ -104,7 +104,7 @@ impl<S: Inner> Service<HttpRequest> for Observe<S> {
                 None => response.map(|body| Body::new(Watched::new(body, None, Some(Box::new(end))))),
             })
         };
-        Box::pin(trace::scope(traceparent, call.instrument(span)))
+        Box::pin(standing.scope(call.instrument(span)))
     }
 }
 
