@@ -33,9 +33,10 @@ impl Learned {
         self.count += 1;
         let mut seen = self.seen;
         let seen = &mut seen[..self.count.min(SEEN)];
-        seen.sort_unstable_by(f64::total_cmp);
-        let rate = seen[(seen.len() * FIT_PERCENT / 100).min(seen.len() - 1)] * self.margin;
-        let rate = if seen.len() < SEEN_MIN { rate.max(self.start) } else { rate };
+        let at = (seen.len() * FIT_PERCENT / 100).min(seen.len() - 1);
+        let (_, rate, _) = seen.select_nth_unstable_by(at, f64::total_cmp);
+        let rate = *rate * self.margin;
+        let rate = if self.count < SEEN_MIN { rate.max(self.start) } else { rate };
         self.rate = rate.clamp(self.bounds.0, self.bounds.1);
     }
 }
