@@ -8,6 +8,7 @@ mod flow;
 mod probe;
 mod spans;
 mod trouble;
+mod unsettled;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -15,10 +16,10 @@ use futures::{StreamExt, stream::BoxStream};
 use holdfast_config::Tenants;
 use holdfast_resilience::RetryBudget;
 use holdfast_rpc::{Caller, Error, deadline};
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 use tracing::{Instrument, Span};
 
-use self::attempt::Attempt;
+use self::{attempt::Attempt, unsettled::Unsettled};
 use crate::{
     accounts::Accounts,
     config::Settings,
@@ -46,6 +47,9 @@ pub(crate) struct Llm {
     stall_max: Duration,
     /// How long a stream lasts that has no end by its caller.
     answer_max: Duration,
+    unsettled: Arc<Unsettled>,
+    /// Ends with this.
+    _settling: JoinSet<()>,
 }
 
 /// For whom a model is called.
@@ -121,7 +125,19 @@ impl Llm {
     ) -> Self {
         let models = models.into_iter().map(|model| (model.name.clone(), model)).collect();
         let (wait_max, stall_max, answer_max) = (*settings.wait_max, *settings.stall_max, *settings.answer_max);
-        Self { models, houses, accounts, tenants, retries: RetryBudget::default(), wait_max, stall_max, answer_max }
+        let unsettled = Arc::<Unsettled>::default();
+        Self {
+            models,
+            houses,
+            accounts,
+            tenants,
+            retries: RetryBudget::default(),
+            wait_max,
+            stall_max,
+            answer_max,
+            _settling: JoinSet::from_iter([Arc::clone(&unsettled).run()]),
+            unsettled,
+        }
     }
 
     pub(crate) fn models(&self) -> impl Iterator<Item = &Model> {
@@ -140,7 +156,8 @@ impl Llm {
             let landed = attempt.land(|deployment, call| deployment.house.provider.whole(call)).await;
             match landed {
                 Ok((answer, flight)) => {
-                    let reply = flight.done(answer);
+                    let (reply, over) = flight.done(answer);
+                    self.unsettled.add(over);
                     spans::answered(&Span::current(), &reply);
                     content::said(&Span::current(), model.traced.as_ref(), &reply.answer);
                     Ok(reply)
@@ -177,11 +194,20 @@ impl Llm {
         self.models.get(name).ok_or_else(|| Error::not_found(format!("model {name:?} in the configuration")))
     }
 
+    /// All providers, as they are after every answer so far.
     pub(crate) fn houses(&self) -> Vec<Arc<House>> {
+        self.settle();
         self.houses.clone()
     }
 
+    /// Settles what was answered.
+    pub(crate) fn settle(&self) {
+        self.unsettled.settle();
+    }
+
     fn attempt<'a>(&'a self, model: &'a Model, who: &'a Who, ask: &'a Ask) -> Attempt<'a> {
+        // Whoever calls next finds free what the last call has left.
+        self.settle();
         let latest = Instant::now() + self.wait_max;
         let deadline = deadline::current().map_or(latest, |deadline| deadline.min(latest));
         Attempt::new(self, model, who, ask, deadline)

@@ -74,7 +74,7 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     };
     let keys = config.callers.as_ref().map(|callers| callers.keys(web::PATH));
     let host = host.with_web_as(web::PATH, web::routes(endpoint), openai::refuse).with_keys(keys);
-    let service = LlmServiceServer::new(Grpc::new(llm, host.stop()))
+    let service = LlmServiceServer::new(Grpc::new(llm.clone(), host.stop()))
         .max_decoding_message_size(config.llm_proxy.request_bytes_max.bytes())
         .max_encoding_message_size(config.llm_proxy.answer_bytes_max.bytes() * 2);
     // A stream whose reader's connection stands still holds so much: thousands of them must fit.
@@ -82,8 +82,9 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     // Calls over gRPC take up room beside those over plain HTTP.
     let weigh = move |request| intake.weigh(request);
     let served = host.serve(Routes::new(service).map(|service| service.map_request(weigh))).await;
-    futures::future::join_all(sharing.into_iter().map(Duty::end)).await;
     // Answers that ended in the drain are kept too.
+    llm.settle();
+    futures::future::join_all(sharing.into_iter().map(Duty::end)).await;
     keeping.end().await;
     drop(lock);
     served

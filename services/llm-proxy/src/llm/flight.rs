@@ -4,7 +4,7 @@ use holdfast_config::Secret;
 use holdfast_resilience::Permit;
 use tokio::time::Instant;
 
-use super::{Reply, Timing};
+use super::{Reply, Timing, unsettled::Settlement};
 use crate::{
     accounts::Charge,
     domain::{Answer, Estimate, Ticket},
@@ -20,15 +20,15 @@ const REST_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// What a call holds while it is at the provider. Dropped, the call counts as given up.
 pub(crate) struct Flight {
-    place: Place,
+    pub(super) place: Place,
     key: Arc<NamedKey>,
-    permit: Permit,
-    estimate: Estimate,
+    pub(super) permit: Permit,
+    pub(super) estimate: Estimate,
     /// What is set aside for it, once it is answered.
-    charge: Option<Charge>,
+    pub(super) charge: Option<Charge>,
     started: Instant,
     timing: Timing,
-    deployment: Arc<Deployment>,
+    pub(super) deployment: Arc<Deployment>,
     /// Tokens of the answer that were seen.
     seen: u64,
 }
@@ -99,22 +99,12 @@ impl Flight {
         self.charge.iter_mut().for_each(|charge| charge.saw(tokens));
     }
 
-    /// The provider is done, and this is its answer.
-    pub(crate) fn done(self, answer: Answer) -> Reply {
-        let Self { place, permit, estimate, charge, started, mut timing, deployment, .. } = self;
-        let took = started.elapsed();
-        permit.success();
-        if let Some(used) = answer.usage {
-            deployment.estimator.observe(&estimate, used);
-            deployment.estimates.was(estimate.need, used);
-        }
-        if let Some(charge) = charge {
-            charge.settle(answer.usage, (&deployment.house.name, place.key()));
-        }
-        place.finish(answer.usage);
-        deployment.calls.answered(took);
-        timing.called += took;
-        Reply { answer, deployment: deployment.name.clone(), timing, degraded: false }
+    /// The provider is done, and this is its answer; what else follows from it is still to be settled.
+    pub(super) fn done(self, answer: Answer) -> (Reply, Settlement) {
+        let (took, used) = (self.started.elapsed(), answer.usage);
+        let timing = Timing { called: self.timing.called + took, ..self.timing };
+        let reply = Reply { answer, deployment: self.deployment.name.clone(), timing, degraded: false };
+        (reply, Settlement { flight: self, took, used })
     }
 
     /// The provider failed: what that means for its key, its circuit and its rest. Gives the call's place in the order, to

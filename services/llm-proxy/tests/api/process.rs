@@ -75,6 +75,11 @@ impl Proxy {
         self.log.borrow().clone()
     }
 
+    /// Waits for its end.
+    pub async fn end(mut self) {
+        self.process.wait().await.expect("it was there");
+    }
+
     /// Waits until a line of its log has this text; the line.
     pub async fn until_logged(&mut self, text: &str) -> String {
         let logged = tokio::time::timeout(PATIENCE, self.log.wait_for(|log| log.contains(text))).await;

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use holdfast_simulator::{Faults, Of};
+use holdfast_config::Span;
+use holdfast_proto::llm::v1 as pb;
+use holdfast_simulator::{Faults, Limits, Of};
 use tonic::Code;
 
 use crate::{
-    harness::{Client, Harness, PATIENCE, allowed, model, one_key, provider, said},
+    harness::{Client, Harness, PATIENCE, allowed, model, one_key, provider, said, say_within},
     process::Proxy,
 };
 
@@ -73,11 +75,36 @@ async fn two_proxies_do_not_share_a_directory() {
 #[tokio::test]
 async fn a_stop_lets_answers_end() {
     let harness = Harness::plain().await;
-    let slow = Faults { latency: holdfast_config::Span::from_millis(200), ..Faults::default() };
+    let slow = Faults { latency: Span::from_millis(200), ..Faults::default() };
     harness.provider.set_faults(Of::Provider, slow);
     let mut client = harness.client.clone();
     let call = tokio::spawn(async move { client.generate(said("hi")).await });
     harness.provider.until(|counts| counts.key("simulated").in_flight == 1).await;
     harness.stop.cancel();
     call.await.expect("it ran").expect("an answer in progress ends well");
+}
+
+#[tokio::test]
+async fn what_is_answered_in_a_drain_counts_as_what_it_was() {
+    const A_DAY: u64 = 100_000;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let provider = provider(&[("simulated", Limits::default())]).await;
+    let slow = Faults { latency: Span::from_millis(200), ..Faults::default() };
+    provider.set_faults(Of::Provider, slow);
+    let toml = one_key(&format!("concurrency = 1, tokens_per_day = {A_DAY}"));
+    let proxy = Proxy::start(directory.path(), &provider, &toml).await;
+    let client = proxy.client.clone();
+    let call = tokio::spawn(async move { say_within(&client, "hi", PATIENCE).await });
+    provider.until(|counts| counts.key("simulated").in_flight == 1).await;
+    proxy.signal("TERM").await;
+    call.await.expect("it ran").expect("an answer in progress ends well");
+    proxy.end().await;
+    let used = provider.counts().key("simulated");
+    let proxy = Proxy::start(directory.path(), &provider, &toml).await;
+    let told = proxy.client.clone().get_capacity(pb::GetCapacityRequest::default()).await.expect("an answer");
+    let key = &told.get_ref().providers[0].keys[0];
+    let left = |kind: pb::LimitKind| key.limits.iter().find(|limit| limit.kind() == kind).map(|limit| limit.available);
+    assert_eq!(left(pb::LimitKind::TokensPerDay), Some(A_DAY - used.prompt_tokens - used.completion_tokens));
+    assert_eq!(left(pb::LimitKind::Concurrency), Some(1));
+    proxy.kill().await;
 }

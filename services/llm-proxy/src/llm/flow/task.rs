@@ -130,7 +130,8 @@ impl Flow {
     }
 
     fn end(self) -> Reply {
-        let reply = self.flight.done(self.answer);
+        let (reply, over) = self.flight.done(self.answer);
+        over.settle();
         spans::answered(&self.span, &reply);
         content::said(&self.span, self.traced.as_ref(), &reply.answer);
         reply
