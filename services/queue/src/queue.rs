@@ -7,6 +7,7 @@ mod core;
 #[cfg(test)]
 mod doubt;
 mod enqueue;
+mod follow;
 #[cfg(test)]
 mod freeing;
 mod grant;
@@ -91,7 +92,7 @@ pub(crate) struct Shared {
     armed: Mutex<Option<Moment>>,
     rearm: Notify,
     raised: Notify,
-    /// A batch has arrived in memory.
+    /// A batch, or a piece of one, has arrived in memory.
     landed: Notify,
     /// Commands that the store has not answered yet.
     asked: AtomicUsize,
@@ -177,7 +178,7 @@ impl Queue {
         if shared.store.shared().is_some() {
             shared.count_first().await;
         }
-        tokio::spawn(follow(Arc::downgrade(&shared), committed));
+        tokio::spawn(follow::follow(Arc::downgrade(&shared), committed));
         Ok(Self { shared })
     }
 
@@ -281,8 +282,7 @@ impl Shared {
     fn send(self: &Arc<Self>, commands: Commands) {
         self.asked.fetch_add(commands.len(), Ordering::Relaxed);
         if let Err((commands, failure)) = self.store.submit(commands) {
-            let answers = commands.into_iter().map(|(tag, _)| (tag, Err(failure.clone()))).collect();
-            self.committed(Batch { answers, took: Duration::ZERO });
+            self.take_in(commands.into_iter().map(|(tag, _)| (tag, Err(failure.clone()))).collect());
         }
     }
 
@@ -307,14 +307,6 @@ pub enum StartError {
     /// The store cannot be read.
     #[error("the queue's store cannot be read: {0}")]
     Store(Error),
-}
-
-/// Takes committed batches in until the queue and its store are gone.
-async fn follow(queue: std::sync::Weak<Shared>, mut committed: mpsc::UnboundedReceiver<Batch<Tag>>) {
-    while let Some(batch) = committed.recv().await {
-        let Some(shared) = queue.upgrade() else { return };
-        shared.committed(batch);
-    }
 }
 
 /// An answer that the store owes. It drops it only when the queue ends.

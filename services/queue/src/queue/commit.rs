@@ -19,7 +19,7 @@ use super::tag::{Tag, TellTag, TellTo};
 use super::{Shared, refusal};
 use crate::domain::time::Now;
 use crate::metrics;
-use crate::store::{Acceptance, Answer, Batch};
+use crate::store::{Acceptance, Answer};
 
 pub(super) use accepted::key_reused;
 pub(super) use settled::revoke;
@@ -34,17 +34,16 @@ fn again(failure: &Failure) -> Duration {
 
 impl Shared {
     /// Takes in what became durable, answers who waits, and promises what is ready now.
-    pub(crate) fn committed(self: &Arc<Self>, batch: Batch<Tag>) {
-        metrics::committed(batch.answers.len(), batch.took);
-        metrics::accepted(batch.answers.iter().filter(|(_, answer)| is_new(answer)).count());
-        let answered = batch.answers.len();
+    pub(crate) fn take_in(self: &Arc<Self>, answers: Vec<(Tag, Result<Answer, Failure>)>) {
+        metrics::accepted(answers.iter().filter(|(_, answer)| is_new(answer)).count());
+        let answered = answers.len();
         let now = self.clock.now();
         let mut core = self.core.lock();
         let mut commands = Commands::new();
-        if batch.answers.iter().any(|(_, answer)| answer.is_ok()) {
+        if answers.iter().any(|(_, answer)| answer.is_ok()) {
             core.paused_until = None;
         }
-        for (tag, answer) in batch.answers {
+        for (tag, answer) in answers {
             self.apply(&mut core, tag, answer, now, &mut commands);
         }
         let made_ready = core.take_in_fresh(now);
