@@ -156,8 +156,8 @@ impl Llm {
             let landed = attempt.land(|deployment, call| deployment.house.provider.whole(call)).await;
             match landed {
                 Ok((answer, flight)) => {
-                    let (reply, over) = flight.done(answer);
-                    self.unsettled.add(over);
+                    let (reply, settlement) = flight.done(answer);
+                    self.unsettled.add(settlement);
                     spans::answered(&Span::current(), &reply);
                     content::said(&Span::current(), model.traced.as_ref(), &reply.answer);
                     Ok(reply)
@@ -194,20 +194,16 @@ impl Llm {
         self.models.get(name).ok_or_else(|| Error::not_found(format!("model {name:?} in the configuration")))
     }
 
-    /// All providers, as they are after every answer so far.
     pub(crate) fn houses(&self) -> Vec<Arc<House>> {
-        self.settle();
         self.houses.clone()
     }
 
-    /// Settles what was answered.
+    /// Settles what was answered: before whatever is decided or told by it.
     pub(crate) fn settle(&self) {
         self.unsettled.settle();
     }
 
     fn attempt<'a>(&'a self, model: &'a Model, who: &'a Who, ask: &'a Ask) -> Attempt<'a> {
-        // Whoever calls next finds free what the last call has left.
-        self.settle();
         let latest = Instant::now() + self.wait_max;
         let deadline = deadline::current().map_or(latest, |deadline| deadline.min(latest));
         Attempt::new(self, model, who, ask, deadline)

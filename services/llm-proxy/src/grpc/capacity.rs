@@ -36,6 +36,7 @@ pub(super) fn may_look(caller: &Caller) -> Result<(), Error> {
 
 /// The providers behind a model, or all where none is named.
 pub(super) fn houses(llm: &Llm, model: &str) -> Result<Vec<Arc<House>>, Error> {
+    llm.settle();
     match model {
         "" => Ok(llm.houses()),
         model => Ok(llm.model(model)?.houses()),

@@ -141,6 +141,8 @@ impl<'a> Attempt<'a> {
         let estimate = deployment.estimator.estimate(self.ask, self.max_output_tokens);
         let mut visit = Visit { deployment, start_by, estimate, ticket: None, repeated: false, forbidden: None };
         let passed = loop {
+            // What the calls before have left free is there for this one.
+            self.llm.settle();
             self.admit(&visit.estimate).await?;
             let flight = match self.enter(&visit).await {
                 Ok(flight) => flight,

@@ -20,15 +20,15 @@ const REST_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// What a call holds while it is at the provider. Dropped, the call counts as given up.
 pub(crate) struct Flight {
-    pub(super) place: Place,
+    place: Place,
     key: Arc<NamedKey>,
-    pub(super) permit: Permit,
-    pub(super) estimate: Estimate,
+    permit: Permit,
+    estimate: Estimate,
     /// What is set aside for it, once it is answered.
-    pub(super) charge: Option<Charge>,
+    charge: Option<Charge>,
     started: Instant,
     timing: Timing,
-    pub(super) deployment: Arc<Deployment>,
+    deployment: Arc<Deployment>,
     /// Tokens of the answer that were seen.
     seen: u64,
 }
@@ -101,10 +101,14 @@ impl Flight {
 
     /// The provider is done, and this is its answer; what else follows from it is still to be settled.
     pub(super) fn done(self, answer: Answer) -> (Reply, Settlement) {
-        let (took, used) = (self.started.elapsed(), answer.usage);
-        let timing = Timing { called: self.timing.called + took, ..self.timing };
-        let reply = Reply { answer, deployment: self.deployment.name.clone(), timing, degraded: false };
-        (reply, Settlement { flight: self, took, used })
+        let Self { place, permit, estimate, charge, started, timing, deployment, .. } = self;
+        let took = started.elapsed();
+        // At once: failures count at once too.
+        permit.success();
+        let timing = Timing { called: timing.called + took, ..timing };
+        let name = deployment.name.clone();
+        let settlement = Settlement { place, estimate, charge, deployment, took, used: answer.usage };
+        (Reply { answer, deployment: name, timing, degraded: false }, settlement)
     }
 
     /// The provider failed: what that means for its key, its circuit and its rest. Gives the call's place in the order, to

@@ -1,25 +1,31 @@
 //! What follows from an answer for limits, budgets and what is learned: after the reply, which need not wait for it, and before
 //! whatever is decided next, which must not find it undone.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::flight::Flight;
-use crate::domain::Usage;
+use crate::{
+    accounts::Charge,
+    domain::{Estimate, Usage},
+    gate::Place,
+    model::Deployment,
+};
 
 /// A call that is answered. Dropped, it counts as given up.
 pub(super) struct Settlement {
-    pub(super) flight: Flight,
+    pub(super) place: Place,
+    pub(super) estimate: Estimate,
+    pub(super) charge: Option<Charge>,
+    pub(super) deployment: Arc<Deployment>,
     pub(super) took: Duration,
     pub(super) used: Option<Usage>,
 }
 
 impl Settlement {
     pub(super) fn settle(self) {
-        let Self { flight: Flight { place, permit, estimate, charge, deployment, .. }, took, used } = self;
-        permit.success();
+        let Self { place, estimate, charge, deployment, took, used } = self;
         if let Some(used) = used {
             deployment.estimator.observe(&estimate, used);
             deployment.estimates.was(estimate.need, used);
@@ -35,25 +41,27 @@ impl Settlement {
 /// The calls that are answered and not settled.
 #[derive(Default)]
 pub(super) struct Unsettled {
-    answered: Mutex<Vec<Settlement>>,
+    answered: Mutex<VecDeque<Settlement>>,
     added: Notify,
 }
 
 impl Unsettled {
-    /// One more. What its circuit waits for is settled at once.
+    /// One more.
     pub(super) fn add(&self, settlement: Settlement) {
-        if settlement.flight.is_probe() {
-            return settlement.settle();
-        }
-        self.answered.lock().push(settlement);
+        self.answered.lock().push_back(settlement);
         self.added.notify_one();
     }
 
     /// Settles all of them.
     pub(super) fn settle(&self) {
-        // Each may wake others: not under the lock.
-        let answered = mem::take(&mut *self.answered.lock());
-        answered.into_iter().for_each(Settlement::settle);
+        while let Some(settlement) = self.next() {
+            settlement.settle();
+        }
+    }
+
+    /// Taken out first: what is settled wakes others, and the lock is not held then.
+    fn next(&self) -> Option<Settlement> {
+        self.answered.lock().pop_front()
     }
 
     /// Settles them as they come, until it is dropped.

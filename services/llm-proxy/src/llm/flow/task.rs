@@ -130,8 +130,8 @@ impl Flow {
     }
 
     fn end(self) -> Reply {
-        let (reply, over) = self.flight.done(self.answer);
-        over.settle();
+        let (reply, settlement) = self.flight.done(self.answer);
+        settlement.settle();
         spans::answered(&self.span, &reply);
         content::said(&self.span, self.traced.as_ref(), &reply.answer);
         reply
