@@ -2,8 +2,8 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=benches/echo.proto");
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/benches");
-    let descriptors = protox::compile(["echo.proto"], [folder])?;
+    // The folder in which this runs is the package's.
+    let descriptors = protox::compile(["echo.proto"], ["benches"])?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
     Ok(())
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    // From the package's folder, in which this runs.
+    let root = Path::new("../../proto");
     println!("cargo:rerun-if-changed={}", root.display());
     let files = [
         "holdfast/gateway/v1/gateway.proto",
@@ -15,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "holdfast/tool/v1/tool.proto",
         "holdfast/llm/v1/llm.proto",
     ];
-    let descriptors = protox::compile(files, [&root])?;
+    let descriptors = protox::compile(files, [root])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     let mut config = tonic_prost_build::Config::new();

@@ -2,7 +2,7 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=echo.proto");
-    let descriptors = protox::compile(["echo.proto"], [env!("CARGO_MANIFEST_DIR")])?;
+    let descriptors = protox::compile(["echo.proto"], ["."])?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
     Ok(())
 }
