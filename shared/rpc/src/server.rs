@@ -1,20 +1,22 @@
 //! The server's stack: gRPC and HTTP on one port.
 
 mod accept;
+mod answer;
 mod count;
 mod deadline;
 mod identity;
 mod observe;
 mod shed;
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, pin::Pin, sync::Arc};
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 use tonic::Status;
-use tower::{Service, util::BoxCloneSyncService};
+use tower::Service;
 
 pub use accept::Limits;
 pub(crate) use accept::serve;
+pub(crate) use answer::Answer;
 pub(crate) use count::describe;
 
 use crate::{
@@ -42,17 +44,37 @@ impl<S> Inner for S where
 {
 }
 
+/// What a layer wraps where there is another one below it.
+pub(crate) trait Layered:
+    Service<HttpRequest, Response = Answer, Error = Infallible, Future: Send + 'static> + Clone + Send + Sync + 'static
+{
+}
+
+impl<S> Layered for S where
+    S: Service<HttpRequest, Response = Answer, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// What becomes a response.
+pub(crate) type Responding = Pin<Box<dyn Future<Output = Result<HttpResponse, Infallible>> + Send>>;
+
 /// A service with the whole stack around it.
-pub(crate) type Stacked = BoxCloneSyncService<HttpRequest, HttpResponse, Infallible>;
+pub(crate) type Stacked = Arc<dyn Fn(HttpRequest) -> Responding + Send + Sync>;
 
 /// Puts the stack around the routes. A request passes it from the top down.
 pub(crate) fn stack<S: Inner>(routes: S, web: Paths, auth: Arc<dyn Authenticate>, in_flight_max: usize) -> Stacked {
-    let stack = tower::ServiceBuilder::new()
+    let stacked = tower::ServiceBuilder::new()
         .layer(observe::ObserveLayer::new(web.clone())) // even a refused request leaves a span and is counted
         .layer(identity::IdentityLayer::new(auth, web.clone())) // strangers take no slot, and are told nothing else
         .layer(deadline::DeadlineLayer::new(web.clone())) // waiting in line spends the caller's time
-        .layer(shed::ShedLayer::new(in_flight_max, web)); // no slot: say so now
-    BoxCloneSyncService::new(stack.service(routes))
+        .layer(shed::ShedLayer::new(in_flight_max, web)) // no slot: say so now
+        .service(routes);
+    // Every layer is always ready: what has no room refuses.
+    Arc::new(move |request| stacked.clone().call(request))
 }
 
 /// Health, reflection and metrics answer always: neither identity nor load stands before them.

@@ -13,7 +13,6 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::body::Body;
-use tower::Service as _;
 use tracing::debug;
 
 use super::Stacked;
@@ -153,11 +152,10 @@ async fn http(
     limits: Limits,
     stop: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    // Every layer is always ready: what has no room refuses.
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let mut service = service.clone();
+        let service = service.clone();
         // Not before it is polled: that is in the call's own task, and not in the connection's, which others share.
-        async move { service.call(request.map(Body::new)).await }
+        async move { service(request.map(Body::new)).await }
     });
     let connection = builder.serve_connection(TokioIo::new(io), service);
     tokio::pin!(connection);

@@ -5,11 +5,10 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::{Inner, Words};
-use crate::{Error, HttpRequest, HttpResponse, deadline, watched::Watched, web::Paths};
+use super::{Answer, Layered, Words};
+use crate::{Error, HttpRequest, deadline, web::Paths};
 
 /// Ends a call at its deadline, its answer's stream included, and lets the calls that it makes inherit what is left.
 #[derive(Debug, Clone)]
@@ -37,10 +36,10 @@ pub(crate) struct Deadline<S> {
     web: Paths,
 }
 
-impl<S: Inner> Service<HttpRequest> for Deadline<S> {
-    type Response = HttpResponse;
+impl<S: Layered> Service<HttpRequest> for Deadline<S> {
+    type Response = Answer;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -50,14 +49,14 @@ impl<S: Inner> Service<HttpRequest> for Deadline<S> {
         let words = Words::of(&request, &self.web);
         let deadline = match deadline::parse(request.headers()) {
             Ok(span) => span.map(|span| Instant::now() + span),
-            Err(error) => return Box::pin(std::future::ready(Ok(words.refuse(error)))),
+            Err(error) => return Box::pin(std::future::ready(Ok(words.refuse(error).into()))),
         };
         let answer = deadline::scope(deadline, self.inner.call(request));
         let Some(at) = deadline else { return Box::pin(answer) };
         Box::pin(async move {
             match tokio::time::timeout_at(at, answer).await {
-                Ok(response) => response.map(|answer| answer.map(|body| Body::new(Watched::new(body, Some(at), None)))),
-                Err(_) => Ok(words.refuse(Error::deadline())),
+                Ok(answer) => answer.map(|answer| answer.until(at)),
+                Err(_) => Ok(words.refuse(Error::deadline()).into()),
             }
         })
     }

@@ -9,8 +9,8 @@ use std::{
 use futures::future::Either;
 use tower::{Layer, Service};
 
-use super::{Inner, Words, is_open};
-use crate::{HttpRequest, HttpResponse, caller::Authenticate, web::Paths};
+use super::{Answer, Layered, Words, is_open};
+use crate::{HttpRequest, caller::Authenticate, web::Paths};
 
 /// Finds out who is calling, for the handlers ([`crate::Caller::of`]), and refuses strangers.
 #[derive(Clone)]
@@ -46,10 +46,10 @@ impl<S> fmt::Debug for Identity<S> {
     }
 }
 
-impl<S: Inner> Service<HttpRequest> for Identity<S> {
-    type Response = HttpResponse;
+impl<S: Layered> Service<HttpRequest> for Identity<S> {
+    type Response = Answer;
     type Error = Infallible;
-    type Future = Either<S::Future, Ready<Result<HttpResponse, Infallible>>>;
+    type Future = Either<S::Future, Ready<Result<Answer, Infallible>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -65,7 +65,7 @@ impl<S: Inner> Service<HttpRequest> for Identity<S> {
                     }
                     request.extensions_mut().insert(caller)
                 }
-                Err(error) => return Either::Right(ready(Ok(Words::of(&request, &self.web).refuse(error)))),
+                Err(error) => return Either::Right(ready(Ok(Words::of(&request, &self.web).refuse(error).into()))),
             };
         }
         Either::Left(self.inner.call(request))

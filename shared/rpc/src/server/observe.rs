@@ -2,20 +2,19 @@ use std::{
     any::Any,
     convert::Infallible,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     task::{Context, Poll},
     time::Instant,
 };
 
-use futures::FutureExt as _;
-use tonic::{Code, body::Body};
+use futures::{FutureExt as _, TryFutureExt as _};
+use tonic::Code;
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span, field, info_span};
 
-use super::{Inner, Words, count::Calls, is_grpc, is_open};
+use super::{Layered, Responding, Words, count::Calls, is_grpc, is_open};
 use crate::{
     Error, HttpRequest, HttpResponse, trace,
-    watched::{Watched, code},
+    watched::code,
     web::{self, Paths},
 };
 
@@ -51,10 +50,10 @@ pub(crate) struct Observe<S> {
     web: Paths,
 }
 
-impl<S: Inner> Service<HttpRequest> for Observe<S> {
+impl<S: Layered> Service<HttpRequest> for Observe<S> {
     type Response = HttpResponse;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Infallible>> + Send>>;
+    type Future = Responding;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -63,7 +62,7 @@ impl<S: Inner> Service<HttpRequest> for Observe<S> {
     fn call(&mut self, request: HttpRequest) -> Self::Future {
         let path = request.uri().path().to_owned();
         if is_open(&path) {
-            return Box::pin(self.inner.call(request));
+            return Box::pin(self.inner.call(request).map_ok(|answer| answer.watched(|_| {})));
         }
         let grpc = is_grpc(request.headers());
         let words = Words::of(&request, &self.web);
@@ -83,9 +82,9 @@ impl<S: Inner> Service<HttpRequest> for Observe<S> {
                 Ok(answer) => AssertUnwindSafe(answer).catch_unwind().await,
                 Err(panic) => Err(panic),
             };
-            let response = answer.unwrap_or_else(|panic| Ok(words.refuse(panicked(&*panic))))?;
-            let done = code(response.headers());
-            let status = web::code(response.status());
+            let answer = answer.unwrap_or_else(|panic| Ok(words.refuse(panicked(&*panic)).into()))?;
+            let done = code(answer.response.headers());
+            let status = web::code(answer.response.status());
             let end = move |code: Code| {
                 // Over plain HTTP the status says how it ended, unless the body breaks off.
                 let code = if grpc || code != Code::Ok { code } else { status };
@@ -99,9 +98,9 @@ impl<S: Inner> Service<HttpRequest> for Observe<S> {
             Ok(match done {
                 Some(code) => {
                     end(code);
-                    response
+                    answer.response
                 }
-                None => response.map(|body| Body::new(Watched::new(body, None, Some(Box::new(end))))),
+                None => answer.watched(end),
             })
         };
         Box::pin(standing.scope(call.instrument(span)))
@@ -146,13 +145,15 @@ mod tests {
     use std::future::Ready;
 
     use http::Request;
+    use tonic::body::Body;
     use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 
     use super::*;
+    use crate::server::Answer;
 
     #[tokio::test]
     async fn a_panic_before_there_is_anything_to_wait_for_stays_within_its_call() {
-        let broken = service_fn(|_: HttpRequest| -> Ready<Result<HttpResponse, Infallible>> { panic!("canary") });
+        let broken = service_fn(|_: HttpRequest| -> Ready<Result<Answer, Infallible>> { panic!("canary") });
         let service = ServiceBuilder::new().layer(ObserveLayer::new(Paths::default())).service(broken);
         let request = Request::builder().uri("/a.B/C").header("content-type", "application/grpc");
         let answer = service.oneshot(request.body(Body::empty()).expect("valid parts")).await.expect("it answers");

@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
+use futures::TryFutureExt as _;
 use tokio::sync::Semaphore;
-use tonic::{Code, body::Body};
 use tower::{Layer, Service};
 
-use super::{Inner, Words, is_open};
-use crate::{Error, HttpRequest, HttpResponse, watched::Watched, web::Paths};
+use super::{Answer, Inner, Words, is_open};
+use crate::{Error, HttpRequest, web::Paths};
 
 /// How long a caller without a slot is told to wait, at the least; up to twice that, so that callers do not return together.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -45,9 +45,9 @@ pub(crate) struct Shed<S> {
 }
 
 impl<S: Inner> Service<HttpRequest> for Shed<S> {
-    type Response = HttpResponse;
+    type Response = Answer;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -55,19 +55,14 @@ impl<S: Inner> Service<HttpRequest> for Shed<S> {
 
     fn call(&mut self, request: HttpRequest) -> Self::Future {
         if is_open(request.uri().path()) {
-            return Box::pin(self.inner.call(request));
+            return Box::pin(self.inner.call(request).map_ok(Answer::from));
         }
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
             let wait = RETRY_AFTER.mul_f64(1.0 + rand::random::<f64>());
             let error = Error::exhausted("this process serves as many calls as it may", wait);
-            return Box::pin(std::future::ready(Ok(Words::of(&request, &self.web).refuse(error))));
+            return Box::pin(std::future::ready(Ok(Words::of(&request, &self.web).refuse(error).into())));
         };
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let response = answer.await?;
-            // A stream keeps its slot until it ends.
-            let held = move |_: Code| drop(slot);
-            Ok(response.map(|body| Body::new(Watched::new(body, None, Some(Box::new(held))))))
-        })
+        // A stream keeps its slot until it ends.
+        Box::pin(self.inner.call(request).map_ok(|response| Answer::from(response).in_slot(slot)))
     }
 }
