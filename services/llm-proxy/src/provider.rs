@@ -26,7 +26,8 @@ pub(crate) struct Call<'c> {
     /// Most tokens to write, where anybody limits them.
     pub(crate) max_output_tokens: Option<u32>,
     pub(crate) key: Option<&'c Secret>,
-    /// Says whether the request may still be written; hears when it was, and when the response began.
+    /// Says whether the request may still be written; hears when it was, and when the response began, unless that is when the
+    /// whole answer is here.
     pub(crate) arrival: Arrival,
 }
 

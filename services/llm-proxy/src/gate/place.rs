@@ -93,9 +93,11 @@ impl Place {
         Arrival { shared, desk, grant: self.grant.clone(), hold: self.hold }
     }
 
-    /// The provider took the key: its answer begins.
+    /// The provider took the key: its answer begins. Heard once.
     pub(crate) fn taken(&mut self) {
-        self.begun = true;
+        if std::mem::replace(&mut self.begun, true) {
+            return;
+        }
         // Of a key that was refused since, a call from before says nothing.
         if self.hold.setbacks == self.desk.setbacks() {
             self.desk.gauges.taken();

@@ -262,7 +262,7 @@ impl<'a> Attempt<'a> {
         self.model.waits.waited(self.timing.waited);
         self.tell_passed();
         spans::landed(deployment, &self.timing);
-        flight.begins(self.charge.take())
+        flight.costs(self.charge.take())
     }
 
     /// Counts the deployments that were passed by for what answers now, and notes them in the trace.

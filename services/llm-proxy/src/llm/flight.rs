@@ -81,10 +81,14 @@ impl Flight {
         self.place.arrival()
     }
 
-    /// The provider answers: from here on it is this call that costs.
-    pub(super) fn begins(mut self, charge: Option<Charge>) -> Self {
-        self.place.taken();
+    /// The provider answers: it is this call that costs.
+    pub(super) fn costs(self, charge: Option<Charge>) -> Self {
         Self { charge, ..self }
+    }
+
+    /// The answer has begun, and goes on.
+    pub(super) fn begins(&mut self) {
+        self.place.taken();
     }
 
     /// Who answers, and how long it was waited for.

@@ -34,11 +34,12 @@ pub(crate) async fn open(llm: Arc<Llm>, who: Who, ask: Ask, ends: Option<Instant
     let model = llm.model(&ask.model)?;
     let mut attempt = llm.attempt(model, &who, &ask);
     let landed = attempt.land(|deployment, call| begin(deployment.house.provider.stream(call)).boxed()).await;
-    let ((begun, chunks), flight) = match landed {
+    let ((begun, chunks), mut flight) = match landed {
         Ok(landed) => landed,
         Err(error) => return attempt.without(error).map(fixed),
     };
     drop(attempt);
+    flight.begins();
     let (deployment, waited) = flight.so_far();
     let ends = ends.unwrap_or_else(|| Instant::now() + llm.answer_max);
     let mut flow = Flow::new(model, ask.form, (chunks, flight), ends, llm.stall_max);

@@ -25,7 +25,7 @@ pub(super) struct Settlement {
 
 impl Settlement {
     pub(super) fn settle(self) {
-        let Self { place, estimate, charge, deployment, took, used } = self;
+        let Self { mut place, estimate, charge, deployment, took, used } = self;
         if let Some(used) = used {
             deployment.estimator.observe(&estimate, used);
             deployment.estimates.was(estimate.need, used);
@@ -33,6 +33,7 @@ impl Settlement {
         if let Some(charge) = charge {
             charge.settle(used, (&deployment.house.name, place.key()));
         }
+        place.taken();
         place.finish(used);
         deployment.calls.answered(took);
     }

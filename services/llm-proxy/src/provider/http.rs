@@ -9,7 +9,7 @@ mod discreet;
 mod refusal;
 mod stream;
 
-use std::time::Duration;
+use std::{pin::pin, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture};
@@ -134,11 +134,12 @@ impl<P: Protocol> Http<P> {
         &self.protocol
     }
 
-    /// Sends the request and reads the response's head.
-    async fn send(&self, call: Call<'_>, streamed: bool) -> Result<Response<Incoming>, Failure> {
+    /// Sends the request and reads the response's head. A refusal says that the request arrived; with all else that is left
+    /// to the caller.
+    async fn send(&self, call: Call<'_>, streamed: bool) -> Result<(Response<Incoming>, Arrival), Failure> {
         let Call { ask, model, max_output_tokens, key, arrival } = call;
         let body = self.protocol.request(Question { ask, model, max_output_tokens, streamed })?;
-        let mut headers = HeaderMap::new();
+        let mut headers = self.http.headers();
         if let Some(key) = key {
             let (header, prefix) = self.protocol.auth();
             headers.insert(header, credential(prefix, key)?);
@@ -153,21 +154,28 @@ impl<P: Protocol> Http<P> {
             Failure::Unreachable
         })?;
         let response = self.http.post(uri, headers, body.into(), arrival.clone()).await?;
+        if response.status().is_success() {
+            return Ok((response, arrival));
+        }
         arrival.answered();
-        if response.status().is_success() { Ok(response) } else { Err(refusal::read(response).await) }
+        Err(refusal::read(response).await)
     }
 
     async fn answer(&self, call: Call<'_>) -> Result<Answer, Failure> {
         let form = call.ask.form;
-        let response = self.send(call, false).await?;
-        let body = client::read(response.into_body(), self.settings.answer_bytes_max).await?;
-        self.protocol.answer(body, form)
+        let (response, arrival) = self.send(call, false).await?;
+        let answer = async {
+            let body = client::read(response.into_body(), self.settings.answer_bytes_max).await?;
+            self.protocol.answer(body, form)
+        };
+        unless_here(answer, || arrival.answered()).await
     }
 
     async fn open(&self, call: Call<'_>) -> Result<Chunks, Failure> {
         let first_by = Instant::now() + self.settings.timeout;
         let reader = self.protocol.reader(call.ask.form);
-        let response = within(self.settings.timeout, self.send(call, true)).await?;
+        let (response, arrival) = within(self.settings.timeout, self.send(call, true)).await?;
+        arrival.answered();
         Ok(stream::chunks(response.into_body(), reader, first_by, &self.settings).boxed())
     }
 }
@@ -201,6 +209,42 @@ fn credential(prefix: &str, key: &Secret) -> Result<HeaderValue, Failure> {
     Ok(value)
 }
 
+/// Tells that an answer has begun, unless all of it is here together with its head: that it is over says the same.
+async fn unless_here<T>(answer: impl Future<Output = Result<T, Failure>>, begun: impl FnOnce()) -> Result<T, Failure> {
+    let mut answer = pin!(answer);
+    let here = futures::poll!(answer.as_mut());
+    if !matches!(here, Poll::Ready(Ok(_))) {
+        begun();
+    }
+    match here {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => answer.await,
+    }
+}
+
 async fn within<T>(time: Duration, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::time::timeout(time, call).await.unwrap_or(Err(Failure::Broken { how: "took too long" }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, future::ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_here_at_once_or_is_none_has_begun_all_the_same() {
+        let begun = Cell::new(0);
+        let tell = || begun.set(begun.get() + 1);
+        assert_eq!(unless_here(ready(Ok(1)), tell).await, Ok(1));
+        assert_eq!(begun.get(), 0, "it is over");
+        let broken = Failure::Broken { how: "broke off" };
+        assert_eq!(unless_here(ready(Err::<(), _>(broken.clone())), tell).await, Err(broken));
+        assert_eq!(begun.get(), 1);
+        let later = async {
+            tokio::task::yield_now().await;
+            Ok(begun.get())
+        };
+        assert_eq!(unless_here(later, tell).await, Ok(2), "and that before it is over");
+    }
 }

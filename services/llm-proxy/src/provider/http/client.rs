@@ -5,7 +5,7 @@ use std::{error::Error, time::Duration};
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, Uri,
-    header::{ACCEPT, CONTENT_TYPE, PROXY_AUTHORIZATION, USER_AGENT},
+    header::{ACCEPT, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION, USER_AGENT},
 };
 use http_body::Body;
 use http_body_util::BodyExt as _;
@@ -14,9 +14,10 @@ use hyper_util::{
     client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
+use url::Position;
 
 use super::{
-    Settings,
+    Settings, address,
     body::{Sender, WatchedBody, Withheld},
     connect::Connector,
 };
@@ -41,8 +42,9 @@ pub(super) struct Client {
 
 impl Client {
     /// # Errors
-    /// As [`Connector::new`].
+    /// As [`Connector::new`], or there is no host in the address.
     pub(super) fn new(mut headers: HeaderMap, settings: &Settings, direct: bool) -> Result<Self, String> {
+        headers.insert(HOST, host(settings)?);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(USER_AGENT, AGENT);
@@ -52,8 +54,14 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_MAX)
             .http1_max_buf_size(READ_MAX)
+            .set_host(false)
             .build(connector.clone());
         Ok(Self { http, connector, headers })
+    }
+
+    /// What goes with every request.
+    pub(super) fn headers(&self) -> HeaderMap {
+        self.headers.clone()
     }
 
     /// Sends a request, where its sender still wants it once there is a connection, and waits for the head of the response.
@@ -67,8 +75,7 @@ impl Client {
     ) -> Result<Response<Incoming>, Failure> {
         let mut request = Request::new(WatchedBody::new(body, Box::new(sender)));
         *request.method_mut() = Method::POST;
-        *request.headers_mut() = self.headers.clone();
-        request.headers_mut().extend(headers);
+        *request.headers_mut() = headers;
         if let Some(credential) = self.connector.shown_with(&uri) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, credential);
         }
@@ -83,6 +90,13 @@ impl Client {
             if unreached { Failure::Unreachable } else { Failure::Broken { how: "broke the connection" } }
         })
     }
+}
+
+/// How the provider's server is named in each request: all its addresses are there.
+fn host(settings: &Settings) -> Result<HeaderValue, String> {
+    let url = address(settings)?;
+    let host = &url[Position::BeforeHost..Position::AfterPort];
+    host.parse().map_err(|_| format!("is no address of a server: {host:?}"))
 }
 
 /// Whether it was its sender who did not let a request leave.
@@ -171,7 +185,7 @@ mod tests {
             trace: None,
         };
         let client = Client::new(HeaderMap::new(), &settings, true).expect("it can be used");
-        client.post(uri.clone(), HeaderMap::new(), Bytes::from_static(b"{}"), Arc::clone(door)).await
+        client.post(uri.clone(), client.headers(), Bytes::from_static(b"{}"), Arc::clone(door)).await
     }
 
     #[tokio::test]

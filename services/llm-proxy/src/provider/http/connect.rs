@@ -38,9 +38,12 @@ const UNANSWERED_MAX: Duration = Duration::from_secs(30);
 /// container's memory. Models write slower than this lets through, however far away they are.
 const UNREAD_MAX: usize = 128 << 10;
 
-/// Makes the connections to one provider.
+/// Makes the connections to one provider. The client clones it for each request, and needs it for few.
 #[derive(Debug, Clone)]
-pub(super) struct Connector {
+pub(super) struct Connector(Arc<Means>);
+
+#[derive(Debug)]
+struct Means {
     secured: HttpsConnector<Way>,
     proxies: Option<Arc<Matcher>>,
     timeout: Duration,
@@ -72,7 +75,8 @@ impl Connector {
         straight.set_tcp_user_timeout(Some(UNANSWERED_MAX));
         let to_proxy = HttpsConnector::from((straight.clone(), Arc::clone(&tls)));
         let way = Way { straight, to_proxy, proxies: proxies.clone() };
-        Ok(Self { secured: HttpsConnector::from((way, tls)), proxies, timeout: settings.connect_timeout })
+        let secured = HttpsConnector::from((way, tls));
+        Ok(Self(Arc::new(Means { secured, proxies, timeout: settings.connect_timeout })))
     }
 
     /// What a request itself shows a proxy: one without a tunnel through it.
@@ -80,7 +84,7 @@ impl Connector {
         if to.scheme() != Some(&Scheme::HTTP) {
             return None;
         }
-        self.proxies.as_ref()?.intercept(to)?.basic_auth().cloned()
+        self.0.proxies.as_ref()?.intercept(to)?.basic_auth().cloned()
     }
 }
 
@@ -94,7 +98,7 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, to: Uri) -> Self::Future {
-        let connected = timeout(self.timeout, self.secured.call(to));
+        let connected = timeout(self.0.timeout, self.0.secured.clone().call(to));
         async move { connected.await? }.boxed()
     }
 }
