@@ -11,6 +11,7 @@ use holdfast_proto::llm::v1::{
     GenerateRequest, GetCapacityRequest, ListModelsRequest, StreamGenerateRequest, WatchCapacityRequest,
 };
 use holdfast_rpc::{client, server::Limits, status};
+use http_body_util::BodyExt as _;
 use stand_in::{Mesh, Options};
 use tokio::time::timeout;
 use tonic::{Code, Request};
@@ -34,6 +35,15 @@ async fn a_call_ends_by_its_deadline_its_stream_included() {
     let status = stream.message().await.expect_err("it never says anything");
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert!(status::may_have_happened(&status));
+}
+
+#[tokio::test]
+async fn a_stream_ends_by_its_deadline_whoever_reads_it() {
+    let mesh = Mesh::start(Options::default()).await;
+    // A client that says when it must end, and does nothing about it.
+    let answer = mesh.raw("/holdfast.llm.v1.LlmService/StreamGenerate", &[("grpc-timeout", "50m")]).await;
+    let ended = timeout(Duration::from_secs(30), answer.into_body().collect()).await.expect("it ends").expect("well");
+    assert_eq!(ended.trailers().expect("a status")["grpc-status"], "4");
 }
 
 #[tokio::test]
