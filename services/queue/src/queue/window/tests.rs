@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    read::{CROWDED_OUT, keys},
+    *,
+};
 
 mod world;
 
