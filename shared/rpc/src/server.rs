@@ -25,37 +25,14 @@ use crate::{
     web::{Paths, Refusal},
 };
 
-/// What the layers wrap: it refuses what it has no room for, and is always ready.
-pub trait Inner:
-    Service<HttpRequest, Response = HttpResponse, Error = Infallible, Future: Send + 'static>
-    + Clone
-    + Send
-    + Sync
-    + 'static
+/// What a layer wraps: it refuses what it has no room for, and is always ready. The innermost answers with responses.
+pub trait Inner<A = HttpResponse>:
+    Service<HttpRequest, Response = A, Error = Infallible, Future: Send + 'static> + Clone + Send + Sync + 'static
 {
 }
 
-impl<S> Inner for S where
-    S: Service<HttpRequest, Response = HttpResponse, Error = Infallible, Future: Send + 'static>
-        + Clone
-        + Send
-        + Sync
-        + 'static
-{
-}
-
-/// What a layer wraps where there is another one below it.
-pub(crate) trait Layered:
-    Service<HttpRequest, Response = Answer, Error = Infallible, Future: Send + 'static> + Clone + Send + Sync + 'static
-{
-}
-
-impl<S> Layered for S where
-    S: Service<HttpRequest, Response = Answer, Error = Infallible, Future: Send + 'static>
-        + Clone
-        + Send
-        + Sync
-        + 'static
+impl<A, S> Inner<A> for S where
+    S: Service<HttpRequest, Response = A, Error = Infallible, Future: Send + 'static> + Clone + Send + Sync + 'static
 {
 }
 

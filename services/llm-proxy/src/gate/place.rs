@@ -93,7 +93,7 @@ impl Place {
         Arrival { shared, desk, grant: self.grant.clone(), hold: self.hold }
     }
 
-    /// The provider took the key: its answer begins. Heard once.
+    /// The provider took the key: its answer has begun. Heard once.
     pub(crate) fn taken(&mut self) {
         if std::mem::replace(&mut self.begun, true) {
             return;

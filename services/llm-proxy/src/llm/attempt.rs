@@ -214,6 +214,8 @@ impl<'a> Attempt<'a> {
 
     /// What the call does after a failure.
     fn failed(&mut self, visit: &mut Visit<'_>, flight: Flight, failure: Failure) -> Result<Next, Error> {
+        // What was answered before this speaks first.
+        self.llm.settle();
         let deployment = visit.deployment;
         let failure = visit.judge(&flight, failure);
         let (ticket, took) = flight.failed(&failure);

@@ -74,6 +74,7 @@ impl Flight {
     /// The deployment has begun to answer: that a probe's caller goes away now says nothing against it.
     pub(super) fn answers(&mut self) {
         self.permit.answers();
+        self.arrival().answered();
     }
 
     /// What hears of the request's arrival.

@@ -16,6 +16,7 @@ mod proxies;
 mod refusals;
 mod reload;
 mod restart;
+mod settled;
 mod sharing;
 mod slow;
 mod streams;

@@ -7,7 +7,7 @@ use std::{
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use super::{Answer, Layered, Words};
+use super::{Answer, Inner, Words};
 use crate::{Error, HttpRequest, deadline, web::Paths};
 
 /// Ends a call at its deadline, its answer's stream included, and lets the calls that it makes inherit what is left.
@@ -36,7 +36,7 @@ pub(crate) struct Deadline<S> {
     web: Paths,
 }
 
-impl<S: Layered> Service<HttpRequest> for Deadline<S> {
+impl<S: Inner<Answer>> Service<HttpRequest> for Deadline<S> {
     type Response = Answer;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;

@@ -9,7 +9,7 @@ use std::{
 use futures::future::Either;
 use tower::{Layer, Service};
 
-use super::{Answer, Layered, Words, is_open};
+use super::{Answer, Inner, Words, is_open};
 use crate::{HttpRequest, caller::Authenticate, web::Paths};
 
 /// Finds out who is calling, for the handlers ([`crate::Caller::of`]), and refuses strangers.
@@ -46,7 +46,7 @@ impl<S> fmt::Debug for Identity<S> {
     }
 }
 
-impl<S: Layered> Service<HttpRequest> for Identity<S> {
+impl<S: Inner<Answer>> Service<HttpRequest> for Identity<S> {
     type Response = Answer;
     type Error = Infallible;
     type Future = Either<S::Future, Ready<Result<Answer, Infallible>>>;

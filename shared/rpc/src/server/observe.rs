@@ -11,7 +11,7 @@ use tonic::Code;
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span, field, info_span};
 
-use super::{Layered, Responding, Words, count::Calls, is_grpc, is_open};
+use super::{Answer, Inner, Responding, Words, count::Calls, is_grpc, is_open};
 use crate::{
     Error, HttpRequest, HttpResponse, trace,
     watched::code,
@@ -50,7 +50,7 @@ pub(crate) struct Observe<S> {
     web: Paths,
 }
 
-impl<S: Layered> Service<HttpRequest> for Observe<S> {
+impl<S: Inner<Answer>> Service<HttpRequest> for Observe<S> {
     type Response = HttpResponse;
     type Error = Infallible;
     type Future = Responding;
@@ -149,7 +149,6 @@ mod tests {
     use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 
     use super::*;
-    use crate::server::Answer;
 
     #[tokio::test]
     async fn a_panic_before_there_is_anything_to_wait_for_stays_within_its_call() {

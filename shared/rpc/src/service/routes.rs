@@ -58,12 +58,12 @@ impl<S> Routes<S> {
 }
 
 /// Makes a router's answer one of ours.
-type Answer = fn(Response) -> HttpResponse;
+type Convert = fn(Response) -> HttpResponse;
 
 impl<S: Inner> Service<HttpRequest> for Routes<S> {
     type Response = HttpResponse;
     type Error = Infallible;
-    type Future = Either<S::Future, MapOk<RouteFuture<Infallible>, Answer>>;
+    type Future = Either<S::Future, MapOk<RouteFuture<Infallible>, Convert>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // A router always is.
@@ -74,8 +74,8 @@ impl<S: Inner> Service<HttpRequest> for Routes<S> {
         if self.is_own(request.uri().path()) {
             return Either::Left(self.service.call(request));
         }
-        let answer: Answer = |answer| answer.map(Body::new);
-        Either::Right(self.router.call(request).map_ok(answer))
+        let convert: Convert = |answer| answer.map(Body::new);
+        Either::Right(self.router.call(request).map_ok(convert))
     }
 }
 

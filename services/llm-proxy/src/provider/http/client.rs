@@ -159,6 +159,21 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    #[test]
+    fn a_server_is_named_as_its_address_has_it() {
+        for (base_url, named) in [
+            ("https://api.openai.com/v1", "api.openai.com"),
+            ("https://api.example:443/v1", "api.example"),
+            ("http://api.example:80", "api.example"),
+            ("http://api.example:443/v1", "api.example:443"),
+            ("http://[::1]:8000/v1", "[::1]:8000"),
+            ("https://user:secret@API.Example/v1", "api.example"),
+            ("https://bücher.example:8443/", "xn--bcher-kva.example:8443"),
+        ] {
+            assert_eq!(host(&settings(base_url)).expect("it has one"), named, "{base_url}");
+        }
+    }
+
     /// A server that reads a request's head and answers with this; what it had read when the connection ended.
     async fn server(answer: String) -> (Uri, JoinHandle<Vec<u8>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -173,9 +188,9 @@ mod tests {
         (url.parse().expect("a URI"), reading)
     }
 
-    async fn post(uri: &Uri, door: &Arc<Door>) -> Result<Response<Incoming>, Failure> {
-        let settings = Settings {
-            base_url: uri.to_string(),
+    fn settings(base_url: &str) -> Settings {
+        Settings {
+            base_url: base_url.to_owned(),
             authority: None,
             simulated: true,
             connect_timeout: 10 * SECOND,
@@ -183,8 +198,11 @@ mod tests {
             idle_timeout: 10 * SECOND,
             answer_bytes_max: 1_000,
             trace: None,
-        };
-        let client = Client::new(HeaderMap::new(), &settings, true).expect("it can be used");
+        }
+    }
+
+    async fn post(uri: &Uri, door: &Arc<Door>) -> Result<Response<Incoming>, Failure> {
+        let client = Client::new(HeaderMap::new(), &settings(&uri.to_string()), true).expect("it can be used");
         client.post(uri.clone(), client.headers(), Bytes::from_static(b"{}"), Arc::clone(door)).await
     }
 
