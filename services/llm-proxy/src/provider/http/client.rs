@@ -64,8 +64,9 @@ impl Client {
         self.headers.clone()
     }
 
-    /// Sends a request, where its sender still wants it once there is a connection, and waits for the head of the response.
-    /// What a connection did not take, because it was just being closed, goes to another one.
+    /// Sends a request, whose headers begin as [these](Self::headers), where its sender still wants it once there is a
+    /// connection, and waits for the head of the response. What a connection did not take, because it was just being closed,
+    /// goes to another one.
     pub(super) async fn post(
         &self,
         uri: Uri,
@@ -204,6 +205,15 @@ mod tests {
     async fn post(uri: &Uri, door: &Arc<Door>) -> Result<Response<Incoming>, Failure> {
         let client = Client::new(HeaderMap::new(), &settings(&uri.to_string()), true).expect("it can be used");
         client.post(uri.clone(), client.headers(), Bytes::from_static(b"{}"), Arc::clone(door)).await
+    }
+
+    #[tokio::test]
+    async fn a_request_names_its_server_and_its_sender_once() {
+        let (uri, reading) = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned()).await;
+        post(&uri, &Arc::new(Door::default())).await.expect("an answer");
+        let read = String::from_utf8(reading.await.expect("it ends")).expect("text");
+        let named = format!("\r\nhost: {}\r\n", uri.authority().expect("it has one"));
+        assert_eq!((read.matches(&named).count(), read.matches("\r\nuser-agent: holdfast/").count()), (1, 1), "{read}");
     }
 
     #[tokio::test]
