@@ -15,6 +15,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 pub(super) use self::sessions::Session;
+pub(super) use self::stand::ready_at;
 use super::super::{Keep, Note, ReadyKey, WriterId};
 use super::rows::LiveRow;
 use crate::domain::event::Report;

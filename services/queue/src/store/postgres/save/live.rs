@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::super::rows::LiveRow;
-use super::super::set::{Entry, Set};
+use super::super::set::{Entry, Set, ready_at};
 use super::statement::{Part, Statement, plain};
 use crate::domain::invocation::{Lease, Status};
 use crate::domain::record::Phase;
@@ -116,16 +116,12 @@ fn leased<A>(rows: &[&LiveRow], read: impl Fn(&Lease) -> A) -> Vec<Option<A>> {
 
 fn make_ready(statement: &mut Statement, ready: &mut [&LiveRow]) {
     ready.sort_by_key(|row| row.ready.map(|key| key.rank));
-    let ready_at = |row: &&LiveRow| match row.live.phase {
-        Phase::Queued { next_at: Some(at) } => at,
-        _ => row.facts.accepted_at,
-    };
     statement
         .part(include_str!("../insert_ready.sql"))
         .bind(column(ready, |row| row.ready.map(|key| key.writer)))
         .bind(column(ready, |row| row.ready.map(|key| key.rank)))
         .bind(column(ready, |row| row.at.id))
-        .bind(column(ready, ready_at))
+        .bind(column(ready, |row| ready_at(row)))
         .bind(column(ready, |row| row.facts.accepted_at))
         .bind(column(ready, |row| row.facts.bytes as i64))
         .bind(column(ready, |row| row.facts.priority))

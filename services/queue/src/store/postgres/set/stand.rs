@@ -38,15 +38,23 @@ impl Set {
     }
 }
 
+/// Since when it is ready: a time before its acceptance would put it before whatever was accepted since.
+pub(in super::super) fn ready_at(row: &LiveRow) -> Micros {
+    match row.live.phase {
+        Phase::Queued { next_at: Some(at) } => at.max(row.facts.accepted_at),
+        _ => row.facts.accepted_at,
+    }
+}
+
 /// As it stands in `ready`.
 pub(in super::super) fn candidate(row: &LiveRow) -> Option<Candidate> {
-    let Phase::Queued { next_at } = row.live.phase else { return None };
+    let Phase::Queued { .. } = row.live.phase else { return None };
     let facts = &row.facts;
     Some(Candidate {
         key: row.ready?,
         id: row.at.id,
         line: Line { agent: facts.agent.to_string(), tenant: facts.tenant.to_string(), priority: facts.priority },
-        ready_at: next_at.unwrap_or(facts.accepted_at),
+        ready_at: ready_at(row),
         accepted_at: facts.accepted_at,
         bytes: facts.bytes,
     })
