@@ -1,7 +1,7 @@
 //! Lists. Each is read from the narrowest tables that it has conditions for, in the order of ids, so that it ends when
 //! the page is full; which ones is decided here, and not by statistics.
 
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::super::Filter;
@@ -14,22 +14,22 @@ use crate::domain::time::Micros;
 const MINTED_WITHIN: Micros = 60_000_000;
 
 pub(super) async fn list(pool: &PgPool, filter: Filter) -> sqlx::Result<Vec<Record>> {
+    // One snapshot: what moves on between two statements is neither left out nor found twice, and a full page is full.
+    let mut snapshot = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
     let mut ids = Vec::new();
-    for source in sources(pool, &filter).await? {
-        ids.extend(source.ids(pool, &filter).await?);
+    for source in sources(&mut snapshot, &filter).await? {
+        ids.extend(source.ids(&mut snapshot, &filter).await?);
     }
     ids.sort_unstable();
     if !filter.oldest_first {
         ids.reverse();
     }
     ids.truncate(filter.limit);
-    let mut records = read::records(pool, ids, (false, false)).await?;
+    let mut records = read::records(&mut snapshot, ids, (false, false)).await?;
+    snapshot.commit().await?;
     if !filter.oldest_first {
         records.reverse();
     }
-    // One may have moved on since its id was read.
-    let fits = |record: &Record| filter.statuses.is_empty() || filter.statuses.contains(&record.standing.status());
-    records.retain(fits);
     Ok(records)
 }
 
@@ -49,7 +49,7 @@ enum Source {
     Everything(Vec<Status>),
 }
 
-async fn sources(pool: &PgPool, filter: &Filter) -> sqlx::Result<Vec<Source>> {
+async fn sources(connection: &mut PgConnection, filter: &Filter) -> sqlx::Result<Vec<Source>> {
     let Some(tenant) = &filter.tenant else { return Ok(vec![Source::Everything(filter.statuses.clone())]) };
     if !filter.labels.is_empty() {
         return Ok(vec![Source::Label]);
@@ -60,7 +60,7 @@ async fn sources(pool: &PgPool, filter: &Filter) -> sqlx::Result<Vec<Source>> {
     if filter.statuses.is_empty() || filter.statuses.contains(&Status::Succeeded) {
         let agents = match &filter.agent {
             Some(agent) => vec![agent.clone()],
-            None => sqlx::query_scalar(include_str!("agents.sql")).bind(tenant).fetch_all(pool).await?,
+            None => sqlx::query_scalar(include_str!("agents.sql")).bind(tenant).fetch_all(connection).await?,
         };
         return Ok(vec![Source::Agents(agents, filter.statuses.clone())]);
     }
@@ -75,7 +75,7 @@ async fn sources(pool: &PgPool, filter: &Filter) -> sqlx::Result<Vec<Source>> {
 
 impl Source {
     /// One text for each kind and direction, whatever is asked: each is planned once by each connection.
-    async fn ids(&self, pool: &PgPool, filter: &Filter) -> sqlx::Result<Vec<Uuid>> {
+    async fn ids(&self, connection: &mut PgConnection, filter: &Filter) -> sqlx::Result<Vec<Uuid>> {
         let (from, id, condition) = match self {
             Self::Label => (
                 "labels AS first JOIN invocations i ON i.id = first.id",
@@ -120,7 +120,7 @@ impl Source {
             .bind(filter.limit as i64)
             .bind(state)
             .bind(agents)
-            .fetch_all(pool)
+            .fetch_all(connection)
             .await
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, PgPool, Row};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
 use uuid::Uuid;
 
 use super::super::{History, Progress, Raise, RaiseScope, Window, WriterId};
@@ -26,13 +26,14 @@ pub(super) async fn record(
     tenant: Option<String>,
     (with_payload, with_result): (bool, bool),
 ) -> sqlx::Result<Option<Record>> {
-    let found = records(pool, vec![id], (with_payload, with_result)).await?;
+    let mut connection = pool.acquire().await?;
+    let found = records(&mut connection, vec![id], (with_payload, with_result)).await?;
     Ok(found.into_iter().find(|record| tenant.as_deref().is_none_or(|tenant| *tenant == *record.accepted.tenant)))
 }
 
 /// Invocations in the order of their ids.
 pub(super) async fn records(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     ids: Vec<Uuid>,
     (with_payload, with_result): (bool, bool),
 ) -> sqlx::Result<Vec<Record>> {
@@ -40,14 +41,14 @@ pub(super) async fn records(
     let sql = SQL.replace("{accepted}", rows::ACCEPTED).replace("{live}", rows::LIVE).replace("{ended}", rows::ENDED);
     let query = sqlx::query(AssertSqlSafe(sql)).bind(ids).bind(with_payload).bind(with_result);
     let (mut records, mut tried, mut redriven) = (Vec::new(), Vec::new(), Vec::new());
-    for row in query.fetch_all(pool).await? {
+    for row in query.fetch_all(&mut *connection).await? {
         let Some(record) = head(&row)? else { continue };
         let (any_tries, any_past): (bool, bool) = (row.try_get(RESULT_AT + 2)?, row.try_get(RESULT_AT + 3)?);
         tried.extend(any_tries.then_some(record.accepted.id));
         redriven.extend(any_past.then_some(record.accepted.id));
         records.push(record);
     }
-    histories(pool, &mut records, tried, redriven).await?;
+    histories(connection, &mut records, tried, redriven).await?;
     Ok(records)
 }
 
@@ -70,13 +71,17 @@ fn head(row: &PgRow) -> sqlx::Result<Option<Record>> {
     }))
 }
 
-async fn histories(pool: &PgPool, records: &mut [Record], tried: Vec<Uuid>, redriven: Vec<Uuid>) -> sqlx::Result<()> {
+async fn histories(
+    connection: &mut PgConnection,
+    records: &mut [Record],
+    tried: Vec<Uuid>,
+    redriven: Vec<Uuid>,
+) -> sqlx::Result<()> {
     if tried.is_empty() && redriven.is_empty() {
         return Ok(());
     }
-    let mut connection = pool.acquire().await?;
-    let mut tries = load::tries(&mut connection, tried).await?;
-    let mut past_ends = load::past_ends(&mut connection, redriven).await?;
+    let mut tries = load::tries(connection, tried).await?;
+    let mut past_ends = load::past_ends(connection, redriven).await?;
     for record in records {
         let last = last_event(&record.standing);
         record.tries = tries.remove(&record.accepted.id).unwrap_or_default();
