@@ -157,9 +157,13 @@ async fn load_members(tx: &mut PgConnection, set: &mut Set, members: &HashMap<Uu
 }
 
 fn member(set: &mut Set, row: &PgRow) -> Result<(), Trouble> {
-    let row = rows::live(row, 0)?;
+    let mut row = rows::live(row, 0)?;
     let Some(place) = row.at.place else { return Ok(()) };
     let Some(session) = set.sessions.get_mut(&place.session) else { return Ok(()) };
+    if session.head != place.order {
+        // Behind others nothing stands in `delayed`, whenever it may begin: it is put there once it is the first.
+        row.delayed = None;
+    }
     session.members.insert(place.order, row.at.id);
     if row.live.lease().is_some() {
         (session.held_before, session.holder) = (Some(row.at.id), Some(row.at.id));

@@ -107,7 +107,7 @@ pub(super) fn live(row: &PgRow, at: usize) -> sqlx::Result<LiveRow> {
             started_at: row.try_get(at + 16)?,
         },
         ready,
-        // Where others of its session come first there is no such row: then deleting it does nothing.
+        // As long as nothing of its session comes before it.
         delayed: next_at.filter(|_| ready.is_none()),
     })
 }

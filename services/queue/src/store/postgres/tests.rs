@@ -48,3 +48,4 @@ mod plans;
 mod several;
 mod sharing;
 mod speed;
+mod standing;

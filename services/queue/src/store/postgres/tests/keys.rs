@@ -34,7 +34,7 @@ impl Held {
 }
 
 /// Waits until so many sessions wait for a lock.
-async fn wait_for(server: &Shared, waiting: i64) {
+pub(super) async fn wait_for(server: &Shared, waiting: i64) {
     let mut watcher = PgConnection::connect(&server.0.url()).await.unwrap();
     let asked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
     while sqlx::query_scalar::<_, i64>(asked).fetch_one(&mut watcher).await.unwrap() < waiting {}
