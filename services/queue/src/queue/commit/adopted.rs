@@ -2,7 +2,7 @@
 
 use holdfast_storage::Failure;
 
-use crate::domain::leases::{Confines, Held, Origin};
+use crate::domain::leases::{Held, Origin};
 use crate::domain::time::Now;
 use crate::queue::Shared;
 use crate::queue::core::Core;
@@ -19,7 +19,7 @@ impl Shared {
     ) {
         let moved = match adopted {
             Ok(Some(kept)) => {
-                self.keep(core, *kept, tag.why, now);
+                self.keep(core, *kept, now);
                 Some(true)
             }
             Ok(None) => {
@@ -33,8 +33,9 @@ impl Shared {
         let _ = tag.reply.send(moved);
     }
 
-    /// This process times a lease from now on, for its full time.
-    fn keep(&self, core: &mut Core, kept: KeptLease, why: AdoptWhy, now: Now) {
+    /// This process times a lease from now on, for its full time. That the process which kept it is gone says nothing of its
+    /// worker: that one may be connected to it still, and needs its time to find out and to come.
+    fn keep(&self, core: &mut Core, kept: KeptLease, now: Now) {
         let (until, lease) = (now.moment.after(*self.config.lease_ttl), &kept.lease);
         if core.leases.get(lease.id).is_some() {
             match lease.stream {
@@ -55,13 +56,5 @@ impl Shared {
             origin: Origin::Unread,
         };
         core.leases.begin(lease.id, held, until);
-        // Its worker was connected to the process that is gone, and may come here. One that is connected here has other
-        // leases, which must not go with this one.
-        if let (AdoptWhy::Orphaned, Some(stream)) = (why, lease.stream)
-            && !core.takers.contains_key(&stream)
-        {
-            let grace = now.moment.after(*self.config.stream_grace);
-            core.leases.broke(stream, std::sync::Arc::clone(&lease.worker), Confines::Unknown, grace);
-        }
     }
 }

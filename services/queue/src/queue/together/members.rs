@@ -86,7 +86,7 @@ impl Shared {
         }
     }
 
-    /// Every lease of a process that is gone gets its full time here, and its workers their grace. Several processes may do
+    /// Every lease of a process that is gone gets its full time here. Several processes may do
     /// so at once: each lease is moved by one.
     async fn take_over_from(self: &Arc<Self>, writer: WriterId) -> Result<(), Failure> {
         let mut taken = 0;

@@ -10,16 +10,18 @@ use crate::worker::{Worker, hello};
 
 #[tokio::test]
 async fn killing_one_leaves_the_other_serving_and_what_it_kept_runs_there() {
-    let mut pair = Pair::with("stream_grace = \"200ms\"").await;
+    let mut pair = Pair::with("lease_ttl = \"2s\"\nstream_grace = \"200ms\"").await;
     let mut worker = Worker::open(pair.one.client(), 1).await;
     let running = pair.one.enqueue(spec()).await;
     let first = worker.lease().await;
     let waiting = pair.one.enqueue(spec()).await;
     pair.one.kill().await;
     drop(worker);
-    // Leases last ten seconds: its worker's stream has its grace once the process counts as gone.
-    let (one, two) = (pair.other.lease_one().await, pair.other.lease_one().await);
+    // Once the process counts as gone its leases have their whole time, which its worker does not use.
+    let one = pair.other.lease_one().await;
     assert_eq!(id_of(&one), waiting, "what nobody held is served at once");
+    pair.other.client().complete(CompleteRequest { token: one.token, ..Default::default() }).await.unwrap();
+    let two = pair.other.lease_one().await;
     assert_eq!(id_of(&two), running);
     assert!(two.fence > first.fence);
     let late = CompleteRequest { token: first.token, ..Default::default() };
@@ -43,9 +45,32 @@ async fn a_worker_of_a_killed_process_goes_on_at_the_other() {
     assert_eq!(pair.other.get(&id).await.lost_leases, 0);
 }
 
+/// That nobody heard of a worker since its process is gone is no sign that it is: it may hang on a connection to what is
+/// only paused, and find out by its next heartbeat.
+#[tokio::test]
+async fn a_worker_that_comes_late_finds_its_lease_where_it_was_taken_over() {
+    let mut pair = Pair::with("stream_grace = \"1ms\"").await;
+    let mut worker = Worker::open(pair.one.client(), 1).await;
+    let id = pair.one.enqueue(spec()).await;
+    let lease = worker.lease().await;
+    pair.one.kill().await;
+    while pair.postgres.query("SELECT count(DISTINCT writer) FROM holdfast_queue.processes WHERE NOT is_buried").await
+        != "1"
+    {}
+    // What would be free by now is leased before what is asked for after it.
+    let after = pair.other.enqueue(spec()).await;
+    assert_eq!(id_of(&pair.other.lease_one().await), after);
+    let moving = Hello { held_tokens: vec![lease.token.clone()], ..hello() };
+    let mut moved = Worker::open_with(pair.other.client(), moving).await;
+    assert_eq!(moved.welcome.adopted_tokens, std::slice::from_ref(&lease.token));
+    moved.complete(&lease, "done");
+    assert!(moved.settled().await.status.is_empty());
+    assert_eq!(pair.other.get(&id).await.lost_leases, 0);
+}
+
 #[tokio::test]
 async fn who_ends_in_order_leaves_nothing_to_wait_for() {
-    let mut pair = Pair::with("stream_grace = \"200ms\"").await;
+    let mut pair = Pair::with("lease_ttl = \"2s\"\nstream_grace = \"200ms\"").await;
     let mut worker = Worker::open(pair.one.client(), 1).await;
     let id = pair.one.enqueue(spec()).await;
     worker.lease().await;
