@@ -40,6 +40,11 @@ impl Gone {
         }
         gone
     }
+
+    /// Nobody could be seen: whoever is seen next may just not have been able to show itself either, and gets the whole time.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +84,22 @@ mod tests {
         assert!(gone.look(1, &[member(2, 7)], at(3_600_000)).is_empty(), "everything may have been paused");
         assert!(gone.look(1, &[member(2, 7)], at(3_600_500)).is_empty());
         assert!(gone.look(1, &[member(2, 8)], at(3_601_000)).is_empty(), "it beats again");
+    }
+
+    #[test]
+    fn what_was_seen_before_the_store_failed_says_nothing_after_it() {
+        let mut gone = Gone::default();
+        for look in 0..6 {
+            gone.look(1, &[member(2, 7)], at(look * 500));
+        }
+        gone.forget();
+        for look in 0..6 {
+            assert!(
+                gone.look(1, &[member(2, 7)], at(60_000 + look * 500)).is_empty(),
+                "its own circuit may close later"
+            );
+        }
+        assert_eq!(gone.look(1, &[member(2, 7)], at(63_000)), [2]);
     }
 
     #[test]

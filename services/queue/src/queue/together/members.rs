@@ -34,6 +34,7 @@ pub(super) async fn run(shared: Arc<Shared>, stop: Stop) {
             Ok(members) => members,
             Err(error) => {
                 tracing::debug!(%error, "this queue cannot show that it lives just now");
+                gone.forget();
                 continue;
             }
         };
