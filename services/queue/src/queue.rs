@@ -40,7 +40,7 @@ use holdfast_rpc::Error;
 use holdfast_rpc::lease::{LeaseKey, LeaseToken};
 use holdfast_storage::OpenError;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -99,6 +99,8 @@ pub(crate) struct Shared {
     together: Together,
     /// Idempotency keys of what has ended and was accepted before this are free again.
     keys_since: AtomicI64,
+    /// Room to ask the store whether what is refused was accepted before.
+    lookups: Semaphore,
     /// Room to read what a span needs that is not in memory.
     reading: Reading,
 }
@@ -173,6 +175,7 @@ impl Queue {
             asked: AtomicUsize::new(0),
             together: Together::new(),
             keys_since: AtomicI64::new(i64::MIN),
+            lookups: Semaphore::new(enqueue::LOOKUPS_MAX),
             reading: Reading::new(),
         });
         if shared.store.shared().is_some() {

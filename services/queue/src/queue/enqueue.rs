@@ -22,6 +22,9 @@ use crate::domain::time::Micros;
 use crate::metrics;
 use crate::store::{Accept, Command};
 
+/// Refused submissions under an idempotency key that are looked up at once.
+pub(super) const LOOKUPS_MAX: usize = 256;
+
 /// What is asked, checked.
 #[derive(Debug, Clone)]
 pub struct Submission {
@@ -152,7 +155,13 @@ impl Shared {
         tokio::spawn(async move {
             let (tenant, agent) = (Arc::clone(&accepted.tenant), Arc::clone(&accepted.agent));
             let since = shared.keys_since.load(Ordering::Relaxed);
-            let outcome = match shared.store.by_key(tenant, agent, key, digest, since).await {
+            // A repeat that is refused may come again: lookups that pile up would hold up what everybody reads.
+            let room = shared.lookups.try_acquire();
+            let found = match room {
+                Ok(_) => shared.store.by_key(tenant, agent, key, digest, since).await,
+                Err(_) => Ok(None),
+            };
+            let outcome = match found {
                 Ok(Some((id, true))) => Ok(Enqueued { id, created: false }),
                 Ok(Some((id, false))) => Err(key_reused(id)),
                 Ok(None) | Err(_) => Err(error),

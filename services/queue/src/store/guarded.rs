@@ -1,4 +1,5 @@
-//! The store behind circuit breakers, one for writes and one for reads: whatever it does, its user gets an answer.
+//! The store behind circuit breakers, one for writes, one for what callers read and one for what processes read of each
+//! other: whatever it does, its user gets an answer.
 //!
 //! Invariants:
 //! - While a breaker is open the store is not touched; the refusal says what is left of the open time. (Only what became
@@ -41,7 +42,10 @@ pub trait GiveUp: Send + 'static {
 /// What stands between a store and its user.
 pub struct Guard<T> {
     writes: Gate,
+    /// What callers read.
     reads: Gate,
+    /// What processes read of each other: what callers read too slowly must not stop it.
+    duties: Gate,
     rounds: Mutex<Rounds<T>>,
 }
 
@@ -52,6 +56,7 @@ impl<T: GiveUp> Guard<T> {
         Arc::new(Self {
             writes: gate("queue-database-writes", settings, patience),
             reads: gate("queue-database-reads", settings, patience),
+            duties: gate("queue-database-duties", settings, patience),
             rounds: Mutex::default(),
         })
     }
@@ -68,8 +73,8 @@ impl<T: GiveUp> Guard<T> {
     /// Puts the guard before its store. Needs the runtime, for whoever waits too long is told from there.
     pub fn over<S: Store<Slot>>(self: Arc<Self>, inner: S) -> Guarded<S, T> {
         tokio::spawn(keep_time(Arc::downgrade(&self)));
-        let (writes, reads) = (self.writes.calm(), self.reads.calm());
-        inner.heed(Arc::new(move || writes() && reads()));
+        let (writes, duties) = (self.writes.calm(), self.duties.calm());
+        inner.heed(Arc::new(move || writes() && duties()));
         Guarded { inner, guard: self }
     }
 
@@ -183,7 +188,7 @@ impl<S: Store<Slot>, T: GiveUp> Store<T> for Guarded<S, T> {
     }
 
     fn raises(&self, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<Raise>, Failure>> {
-        self.guard.reads.call(move || self.inner.raises(after, limit)).boxed()
+        self.guard.duties.call(move || self.inner.raises(after, limit)).boxed()
     }
 
     fn sweep(&self, sweep: Sweep) -> BoxFuture<'_, Result<Swept, Failure>> {

@@ -1,4 +1,4 @@
-//! What processes share, behind the same breakers. What shows or takes something is a write.
+//! What processes share, behind a breaker of its own. What shows or takes something is a write.
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -30,23 +30,23 @@ impl<S: Store<Slot>, T: GiveUp> Shared for Guarded<S, T> {
     }
 
     fn tail(&self, seen: Vec<ReadyKey>, limit: usize) -> BoxFuture<'_, Result<Vec<Candidate>, Failure>> {
-        self.guard.reads.call(move || self.inner_shared().tail(seen, limit)).boxed()
+        self.guard.duties.call(move || self.inner_shared().tail(seen, limit)).boxed()
     }
 
     fn line(&self, line: Line, after: Vec<ReadyKey>, limit: usize) -> BoxFuture<'_, Result<Vec<Candidate>, Failure>> {
-        self.guard.reads.call(move || self.inner_shared().line(line, after, limit)).boxed()
+        self.guard.duties.call(move || self.inner_shared().line(line, after, limit)).boxed()
     }
 
     fn lines(&self) -> BoxFuture<'_, Result<Vec<Line>, Failure>> {
-        self.guard.reads.call(move || self.inner_shared().lines()).boxed()
+        self.guard.duties.call(move || self.inner_shared().lines()).boxed()
     }
 
     fn counts(&self) -> BoxFuture<'_, Result<Vec<Count>, Failure>> {
-        self.guard.reads.call(move || self.inner_shared().counts()).boxed()
+        self.guard.duties.call(move || self.inner_shared().counts()).boxed()
     }
 
     fn due(&self, now: Micros, limit: usize) -> BoxFuture<'_, Result<Due, Failure>> {
-        self.guard.reads.call(move || self.inner_shared().due(now, limit)).boxed()
+        self.guard.duties.call(move || self.inner_shared().due(now, limit)).boxed()
     }
 
     fn notes(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Note>, Failure>> {
@@ -54,11 +54,11 @@ impl<S: Store<Slot>, T: GiveUp> Shared for Guarded<S, T> {
     }
 
     fn leases_of(&self, writer: WriterId, limit: usize) -> BoxFuture<'_, Result<Vec<KeptLease>, Failure>> {
-        self.guard.reads.call(move || self.inner_shared().leases_of(writer, limit)).boxed()
+        self.guard.duties.call(move || self.inner_shared().leases_of(writer, limit)).boxed()
     }
 
     fn progress(&self, ids: Vec<uuid::Uuid>) -> BoxFuture<'_, Result<Vec<Progress>, Failure>> {
-        self.guard.reads.call(move || self.inner_shared().progress(ids)).boxed()
+        self.guard.duties.call(move || self.inner_shared().progress(ids)).boxed()
     }
 
     fn leave(&self) -> BoxFuture<'_, Result<(), Failure>> {

@@ -241,6 +241,17 @@ async fn reads_have_a_circuit_of_their_own() {
 }
 
 #[tokio::test]
+async fn what_callers_read_too_slowly_stops_no_duty() {
+    let bench = Bench::start();
+    for _ in 0..3 {
+        assert_eq!(bench.read().await.unwrap_err().class(), Class::Silent);
+    }
+    *bench.puppet.0.read.lock() = Some(Ok(()));
+    bench.read().await.expect_err("the circuit of callers is open");
+    bench.store.raises(0, 1).await.expect("duties have one of their own");
+}
+
+#[tokio::test]
 async fn callers_with_less_patience_show_that_nobody_is_answered() {
     let bench = Bench::start();
     for _ in 0..3 {
