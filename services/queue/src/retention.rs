@@ -113,13 +113,17 @@ impl Round<'_> {
     async fn sweep(&self, litter: Litter, before: Micros, mut from: Option<i64>) -> Result<Option<i64>, Error> {
         let mut last = None;
         loop {
+            let started = Instant::now();
             let swept = self.queue.sweep(Sweep { litter, before, from, limit: LOOK }).await?;
             metrics::discarded(litter, swept.removed);
+            if swept.removed > 0 {
+                rest(started).await;
+            }
             for rows in swept.rows.chunks(REMOVE) {
                 let started = Instant::now();
                 let gone = self.queue.discard(Discard { litter, before, rows: rows.to_vec() }).await?;
                 metrics::discarded(litter, gone as u64);
-                tokio::time::sleep((started.elapsed() * REST).max(REST_MIN)).await;
+                rest(started).await;
             }
             last = swept.seen.or(last);
             from = match swept.next {
@@ -128,6 +132,11 @@ impl Round<'_> {
             };
         }
     }
+}
+
+/// Lets whoever works on the store have it, for so much longer than removing took.
+async fn rest(started: Instant) {
+    tokio::time::sleep((started.elapsed() * REST).max(REST_MIN)).await;
 }
 
 fn before(now: Micros, span: Duration) -> Micros {
