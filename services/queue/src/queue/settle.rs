@@ -57,7 +57,8 @@ impl Queue {
         let tag = Tag::Settle(SettleTag { id, to: SettleTo::Caller(reply) });
         self.shared.send(vec![(tag, Command::Settle(Box::new(settle)))]);
         answered(answer).await?;
-        self.get(tenant.as_deref(), id).await
+        // It is cancelled, whether or not it can be read.
+        self.get(tenant.as_deref(), id).await.map_err(Error::maybe_happened)
     }
 }
 
