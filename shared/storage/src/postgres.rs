@@ -28,6 +28,7 @@ const PREPARED_MAX: usize = 512;
 
 /// What every session is told. Plans must not depend on statistics: a plan made while a table was empty would stay for
 /// good, and be wrong by orders of magnitude once it is full. So there are generic plans only, and of index scans only.
+/// Whoever stops in the middle of a transaction loses it, and its locks, before others give up waiting for them.
 const SETTINGS: [(&str, &str); 11] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
@@ -38,7 +39,7 @@ const SETTINGS: [(&str, &str); 11] = [
     ("synchronous_commit", "on"),
     ("lock_timeout", "5s"),
     ("statement_timeout", "30s"),
-    ("idle_in_transaction_session_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "3s"),
     ("tcp_user_timeout", "10s"),
 ];
 

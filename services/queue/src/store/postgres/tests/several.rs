@@ -9,8 +9,8 @@ use super::Shared;
 use crate::domain::invocation::{Accepted, Status};
 use crate::domain::record::Standing;
 use crate::store::conformance::{
-    NOW, Port, accept, accept_command, accepted, batch, became, cancel, claim, claim_command, complete, fail,
-    in_session, leased, lose, one, settle, settle_command,
+    NOW, Port, accept, accept_command, accept_new, accepted, batch, became, cancel, claim, claim_command, complete,
+    fail, in_session, leased, lose, one, settle, settle_command,
 };
 use crate::store::{Acceptance, Adopt, AdoptFrom, Answer, Change, Command, Redrive, Settlement};
 
@@ -215,4 +215,15 @@ async fn what_was_redriven_does_not_expire_by_its_old_deadline() {
         assert!(matches!(settle(&port, late.id, Change::Expire).await, Settlement::Refused(_)));
         assert!(claim(&port, late.id).await.is_some());
     }
+}
+
+#[tokio::test]
+async fn who_stops_in_the_middle_of_a_transaction_fails_nobody_elses() {
+    let server = Shared::start().await;
+    let (stopped, other) = (server.process("s").await, server.process("s").await as Port);
+    let id = accept_new(&other).await;
+    let mut held = stopped.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM live FOR UPDATE").execute(&mut *held).await.unwrap();
+    assert!(claim(&other, id).await.is_some(), "the server ends what stands still");
+    held.commit().await.expect_err("it is over");
 }
