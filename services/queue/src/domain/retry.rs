@@ -51,13 +51,19 @@ impl RetryPolicy {
 /// Leases of an invocation that may be handed back one after another before it waits: a worker that takes and hands back
 /// must not keep the queue busy.
 pub const FREE_RELEASES: usize = 10;
-/// How long it waits then.
+/// How long it waits then, and twice as long after each further one: each stays in its history, which every claim reads.
 const RELEASE_PAUSE: Duration = Duration::from_secs(1);
+/// The longest such wait.
+const RELEASE_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How many of those handed back one after another make a difference.
+pub const RELEASES_COUNTED: usize = FREE_RELEASES + 6;
 
 /// When an invocation may be leased again that is handed back, after so many that were handed back just before.
 #[must_use]
 pub fn after_release(before: usize, now: Micros) -> Option<Micros> {
-    (before >= FREE_RELEASES).then(|| now.saturating_add(RELEASE_PAUSE.as_micros() as Micros))
+    let further = before.min(RELEASES_COUNTED).checked_sub(FREE_RELEASES)?;
+    let pause = (RELEASE_PAUSE * (1 << further)).min(RELEASE_PAUSE_MAX);
+    Some(now.saturating_add(pause.as_micros() as Micros))
 }
 
 #[cfg(test)]
@@ -89,6 +95,12 @@ mod tests {
         let busy = failure("BUSY", true);
         assert_eq!(policy().after(1, &busy, 0.0, 7), Verdict::Again { at: 7 });
         assert_eq!(policy().after(1, &busy, 0.25, 0), Verdict::Again { at: 250_000 });
+    }
+
+    #[test]
+    fn who_hands_back_again_and_again_waits_longer_and_longer() {
+        let waits = |before| after_release(before, 0).map(|at| at / 1_000_000);
+        assert_eq!([9, 10, 11, 15, 16, 1_000].map(waits), [None, Some(1), Some(2), Some(32), Some(60), Some(60)]);
     }
 
     #[test]

@@ -89,8 +89,8 @@ pub(crate) async fn releases_in_a_row_are_paced(store: Port) {
     for _ in 0..10 {
         assert_eq!(release().await, None);
     }
-    for _ in 0..2 {
-        assert_eq!(release().await, Some(NOW + 10 + 1_000_000), "it waits a while");
+    for seconds in [1, 2, 4] {
+        assert_eq!(release().await, Some(NOW + 10 + seconds * 1_000_000), "it waits longer and longer");
     }
     let failed = leased(&store, id).await;
     settle(&store, id, fail(failed)).await;

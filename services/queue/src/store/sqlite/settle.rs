@@ -9,7 +9,7 @@ use super::super::apply::At;
 use super::rows;
 use crate::domain::invocation::Usage;
 use crate::domain::record::{Ended, Outcome, Try, TryKind};
-use crate::domain::retry::{FREE_RELEASES, RetryPolicy};
+use crate::domain::retry::{RELEASES_COUNTED, RetryPolicy};
 
 static ENDED_BY_ID: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT {}, invocations.seq FROM invocations JOIN ended USING (seq) WHERE id = ?1", rows::ENDED)
@@ -78,7 +78,7 @@ pub(super) fn retry(tx: &Transaction<'_>, seq: i64) -> rusqlite::Result<RetryPol
 /// Leases handed back one after another until now, as far as it matters.
 pub(super) fn releases(tx: &Transaction<'_>, seq: i64) -> rusqlite::Result<usize> {
     let mut kinds = tx.prepare_cached("SELECT kind FROM tries WHERE seq = ?1 ORDER BY event DESC LIMIT ?2")?;
-    let kinds = kinds.query_map(params![seq, FREE_RELEASES as i64], |row| row.get(0))?;
+    let kinds = kinds.query_map(params![seq, RELEASES_COUNTED as i64], |row| row.get(0))?;
     let kinds: Vec<i64> = kinds.collect::<rusqlite::Result<_>>()?;
     Ok(kinds.into_iter().take_while(|kind| *kind == RELEASED).count())
 }

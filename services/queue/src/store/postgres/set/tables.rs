@@ -11,7 +11,7 @@ use super::super::rows::{self, Facts, LiveRow};
 use super::{Asked, Entry, Key, Keyed, New, Past, Set, Told, session_number};
 use crate::domain::invocation::{Accepted, Payload, Usage};
 use crate::domain::record::{Ended, Live, PastEnd, Phase, Try, TryKind};
-use crate::domain::retry::{FREE_RELEASES, RetryPolicy};
+use crate::domain::retry::{RELEASES_COUNTED, RetryPolicy};
 use crate::domain::schedule::Place;
 use crate::domain::time::Micros;
 
@@ -161,7 +161,7 @@ impl Tables for Set {
     fn releases(&mut self, at: &At) -> Result<usize, Failure> {
         let tries = self.tries.get(&at.id).map(Vec::as_slice).unwrap_or_default();
         let released = |tried: &&Try| tried.kind == TryKind::Released;
-        Ok(tries.iter().rev().take(FREE_RELEASES).take_while(released).count())
+        Ok(tries.iter().rev().take(RELEASES_COUNTED).take_while(released).count())
     }
 
     fn belongs_to(&mut self, id: Uuid, tenant: &str) -> Result<bool, Failure> {
