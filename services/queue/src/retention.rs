@@ -20,7 +20,7 @@ use crate::store::{Discard, Litter, Sweep};
 const LOOK: usize = 512;
 /// Invocations removed in one transaction.
 const REMOVE: usize = 32;
-/// How long the duty rests after a removal, in multiples of how long that took: commits of others come first.
+/// How long the duty rests after a look or a removal, in multiples of how long that took: commits of others come first.
 const REST: u32 = 4;
 /// The shortest rest.
 const REST_MIN: Duration = Duration::from_millis(5);
@@ -116,14 +116,13 @@ impl Round<'_> {
             let started = Instant::now();
             let swept = self.queue.sweep(Sweep { litter, before, from, limit: LOOK }).await?;
             metrics::discarded(litter, swept.removed);
-            if swept.removed > 0 {
-                rest(started).await;
-            }
+            // Looking alone may take long where much is kept.
+            rest(started, if swept.removed > 0 { REST_MIN } else { Duration::ZERO }).await;
             for rows in swept.rows.chunks(REMOVE) {
                 let started = Instant::now();
                 let gone = self.queue.discard(Discard { litter, before, rows: rows.to_vec() }).await?;
                 metrics::discarded(litter, gone as u64);
-                rest(started).await;
+                rest(started, REST_MIN).await;
             }
             last = swept.seen.or(last);
             from = match swept.next {
@@ -134,9 +133,9 @@ impl Round<'_> {
     }
 }
 
-/// Lets whoever works on the store have it, for so much longer than removing took.
-async fn rest(started: Instant) {
-    tokio::time::sleep((started.elapsed() * REST).max(REST_MIN)).await;
+/// Leaves the store to whoever works on it, for so much longer than this took.
+async fn rest(started: Instant, shortest: Duration) {
+    tokio::time::sleep((started.elapsed() * REST).max(shortest)).await;
 }
 
 fn before(now: Micros, span: Duration) -> Micros {
