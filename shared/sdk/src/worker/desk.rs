@@ -216,9 +216,9 @@ impl Desk {
                 entry.again = Some(now + pause);
                 None
             }
-            // The result itself was refused (too large, say): the invocation must not wait for it for ever.
-            Code::InvalidArgument | Code::OutOfRange if !report.is_failure() => {
-                report.refuse(refused.message());
+            // What it says was refused (too large, say): unless less is said, the work is done again, and refused again.
+            Code::InvalidArgument | Code::OutOfRange if report.refuse(refused.message()) => {
+                tracing::warn!(error = refused.message(), "the queue does not take a report: it is told less");
                 entry.send()
             }
             _ => {

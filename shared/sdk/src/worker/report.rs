@@ -20,17 +20,18 @@ pub(crate) enum Report {
 }
 
 impl Report {
-    pub(crate) fn is_failure(&self) -> bool {
-        matches!(self, Self::Fail { .. })
-    }
-
-    /// The queue will never take this result: the attempt fails instead, and so would every other.
-    pub(crate) fn refuse(&mut self, why: &str) {
-        let usage = match self {
-            Self::Complete { usage, .. } | Self::Fail { usage, .. } => *usage,
-            Self::Release => Usage::default(),
+    /// The queue will never take this: a result becomes a failure, as it would in every other attempt, and a failure one
+    /// that says no more than that. False where there is nothing less to say.
+    pub(crate) fn refuse(&mut self, why: &str) -> bool {
+        let (failure, usage) = match self {
+            Self::Complete { usage, .. } => (Failure::fatal("RESULT_REFUSED", why), *usage),
+            Self::Release => (Failure::fatal("RESULT_REFUSED", why), Usage::default()),
+            Self::Fail { failure, usage } => (least(failure.retryable), *usage),
         };
-        *self = Self::Fail { failure: Failure::fatal("RESULT_REFUSED", why), usage };
+        let less = Self::Fail { failure, usage };
+        let said = less == *self;
+        *self = less;
+        !said
     }
 
     pub(crate) fn to_wire(&self, token: &str) -> Up {
@@ -45,4 +46,10 @@ impl Report {
             Self::Release => Up::Release(pb::ReleaseRequest { token }),
         }
     }
+}
+
+/// Stands for a failure that the queue does not take.
+fn least(retryable: bool) -> Failure {
+    let message = "the queue does not take what the attempt failed with: the worker's log has its reason";
+    Failure { reason: "FAILURE_REFUSED".into(), message: message.into(), retryable }
 }

@@ -6,6 +6,7 @@ mod leases;
 mod locks;
 mod past;
 mod real;
+mod refused;
 mod served;
 mod shutdown;
 mod standin;

@@ -97,7 +97,33 @@ fn a_result_that_is_refused_becomes_a_failure() {
     let Some(Up::Fail(fail)) = desk.settled("a", &refused, now) else { panic!("it must not wait for ever") };
     assert_eq!(fail.failure.expect("why"), Failure::fatal("RESULT_REFUSED", "result: larger than 1 MiB").into());
 
-    // Refused again, there is nothing left to say.
+    // Refused again, no more is said than that; and then there is nothing left to say.
+    let Some(Up::Fail(least)) = desk.settled("a", &refused, now) else { panic!("it must not wait for ever") };
+    assert_eq!(
+        least.failure.map(|failure| (failure.reason, failure.retryable)),
+        Some(("FAILURE_REFUSED".into(), false))
+    );
+    assert_eq!(desk.settled("a", &refused, now), None);
+    assert!(desk.is_idle());
+}
+
+#[test]
+fn a_failure_that_is_refused_is_said_in_less_words_once() {
+    let now = Instant::now();
+    let mut desk = Desk::new(4, now);
+    desk.leased(lease("a"), now, WALL).expect("open");
+    let usage = Usage { input_tokens: 7, ..Usage::default() };
+    desk.finished("a", Some(Report::Fail { failure: Failure::retryable("ODD", "words"), usage }));
+    let refused = refusal(holdfast_rpc::Error::invalid("failure.reason", "is odd"));
+    let Some(Up::Fail(fail)) = desk.settled("a", &refused, now) else { panic!("the attempt must not be forgotten") };
+    let failure = fail.failure.expect("why");
+    assert_eq!(
+        (&*failure.reason, failure.retryable),
+        ("FAILURE_REFUSED", true),
+        "it is tried again as it would have been"
+    );
+    assert_eq!(fail.usage, Some(usage.into()), "what was used is still counted");
+
     assert_eq!(desk.settled("a", &refused, now), None);
     assert!(desk.is_idle());
 }
