@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::{FutureExt, Stream};
+use holdfast_config::Size;
 use holdfast_proto::queue::v1 as pb;
 use holdfast_rpc::service::Stop;
 use holdfast_rpc::{Error, time};
@@ -184,7 +185,7 @@ impl Stream for Answers {
                     if made_room {
                         self.queue.kick();
                     }
-                    Ok(pb::WorkResponse { message: Some(down(items)) })
+                    Ok(pb::WorkResponse { message: Some(down(items, self.queue.config().result_max)) })
                 }
                 Err(error) => Err(error.into()),
             })
@@ -198,7 +199,7 @@ impl Drop for Answers {
     }
 }
 
-fn down(items: Vec<Item>) -> Down {
+fn down(items: Vec<Item>, result_max: Size) -> Down {
     let mut leases = Vec::with_capacity(items.len());
     for item in items {
         let message = match item {
@@ -209,6 +210,7 @@ fn down(items: Vec<Item>) -> Down {
             Item::Welcome { adopted, heartbeat_interval } => Down::Welcome(Welcome {
                 adopted_tokens: adopted,
                 heartbeat_interval: Some(time::duration(heartbeat_interval)),
+                max_result_bytes: result_max.bytes() as u64,
             }),
             Item::Renewed(renewals) => Down::Heartbeat(convert::renewals(renewals)),
             Item::Settled { token, outcome } => {

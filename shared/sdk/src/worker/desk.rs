@@ -3,7 +3,9 @@
 //!
 //! Invariants: a lease stays here until its handler has ended *and* its report, if there is one, is settled or
 //! pointless; running handlers and credits together never exceed the capacity; nor do reports that wait, so memory is
-//! bounded while the queue is away.
+//! bounded while the queue is away; no result is sent that the queue has said it does not take.
+
+mod entry;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -17,6 +19,7 @@ use holdfast_rpc::{status, time};
 use tokio::time::Instant;
 use tonic::Code;
 
+use self::entry::Entry;
 use crate::{held::Held, worker::report::Report};
 
 /// Until the queue says how often it wants to hear from us.
@@ -40,18 +43,9 @@ pub(crate) struct Desk {
     beats: VecDeque<Instant>,
     interval: Duration,
     next_beat: Instant,
+    /// The largest result that the queue takes, where it has said so.
+    result_bytes_max: Option<u64>,
     closing: bool,
-}
-
-#[derive(Debug)]
-struct Entry {
-    held: Arc<Held>,
-    /// What the handler came to; `None` while it runs.
-    report: Option<Report>,
-    /// When the report goes out again, after a refusal that passes.
-    again: Option<Instant>,
-    /// Such refusals so far.
-    refusals: u32,
 }
 
 impl Desk {
@@ -64,6 +58,7 @@ impl Desk {
             beats: VecDeque::new(),
             interval: HEARTBEAT_AT_FIRST,
             next_beat: now + HEARTBEAT_AT_FIRST,
+            result_bytes_max: None,
             closing: false,
         }
     }
@@ -88,12 +83,14 @@ impl Desk {
         {
             self.interval = interval;
         }
+        self.result_bytes_max = Some(welcome.max_result_bytes).filter(|&max| max > 0);
         for (token, entry) in &self.leases {
             if entry.report.is_none() && !welcome.adopted_tokens.contains(token) {
                 entry.held.lose("LEASE_LOST");
             }
         }
-        let mut out: Vec<_> = self.leases.values_mut().filter_map(Entry::send).collect();
+        let max = self.result_bytes_max;
+        let mut out: Vec<_> = self.leases.values_mut().filter_map(|entry| entry.send(max)).collect();
         out.extend(self.heartbeat(now));
         out
     }
@@ -103,7 +100,7 @@ impl Desk {
         self.promised = self.promised.saturating_sub(1);
         let held = Arc::new(Held::new(lease, now, wall));
         let token = held.token.clone();
-        self.leases.insert(token.clone(), Entry { held: held.clone(), report: None, again: None, refusals: 0 });
+        self.leases.insert(token.clone(), Entry::new(held.clone()));
         match self.closing.then(|| self.finished(&token, Some(Report::Release))).flatten() {
             Some(release) => Err(release),
             None => Ok(held),
@@ -141,8 +138,9 @@ impl Desk {
 
     /// Sends what is due. `None` where the queue does not answer any more: the stream is dead.
     pub(crate) fn tick(&mut self, now: Instant) -> Option<Vec<Up>> {
+        let max = self.result_bytes_max;
         let due = |entry: &&mut Entry| entry.again.is_some_and(|at| at <= now);
-        let mut out: Vec<_> = self.leases.values_mut().filter(due).filter_map(Entry::send).collect();
+        let mut out: Vec<_> = self.leases.values_mut().filter(due).filter_map(|entry| entry.send(max)).collect();
         if self.next_beat <= now {
             if self.beats.len() >= UNANSWERED_MAX {
                 return None;
@@ -189,7 +187,7 @@ impl Desk {
         match report {
             Some(report) if !entry.held.is_gone() => {
                 self.owed += u32::from(entry.report.replace(report).is_none());
-                entry.send()
+                entry.send(self.result_bytes_max)
             }
             _ => {
                 self.remove(token);
@@ -219,7 +217,7 @@ impl Desk {
             // What it says was refused (too large, say): unless less is said, the work is done again, and refused again.
             Code::InvalidArgument | Code::OutOfRange if report.refuse(refused.message()) => {
                 tracing::warn!(error = refused.message(), "the queue does not take a report: it is told less");
-                entry.send()
+                entry.send(self.result_bytes_max)
             }
             _ => {
                 tracing::info!(reason = status::reason(&refused), error = refused.message(), "a report came too late");
@@ -236,17 +234,6 @@ impl Desk {
 
     pub(crate) fn is_idle(&self) -> bool {
         self.leases.is_empty()
-    }
-}
-
-impl Entry {
-    fn token(&self) -> String {
-        self.held.token.clone()
-    }
-
-    fn send(&mut self) -> Option<Up> {
-        self.again = None;
-        self.report.as_ref().map(|report| report.to_wire(&self.held.token))
     }
 }
 

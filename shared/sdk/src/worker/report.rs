@@ -34,6 +34,14 @@ impl Report {
         !said
     }
 
+    /// How large its result is, where it has one.
+    pub(crate) fn result_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Complete { output, .. } => Some(output.data.len() as u64),
+            Self::Fail { .. } | Self::Release => None,
+        }
+    }
+
     pub(crate) fn to_wire(&self, token: &str) -> Up {
         let token = token.to_owned();
         match self.clone() {

@@ -23,6 +23,9 @@ use tonic::Request;
 
 use crate::worker::Running;
 
+/// How long an invocation may take to end: well beyond a lease that is lost.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A queue and a state service.
 pub struct Mesh {
     pub common: Common,
@@ -80,7 +83,8 @@ impl Mesh {
     pub async fn ended(&self, id: &str) -> Invocation {
         let watch = WatchInvocationRequest { invocation_id: id.into(), from_offset: 0 };
         let mut events = self.client().watch_invocation(tenant(watch)).await.expect("there").into_inner();
-        while events.message().await.expect("the queue stays").is_some() {}
+        let read = async { while events.message().await.expect("the queue stays").is_some() {} };
+        tokio::time::timeout(PATIENCE, read).await.expect("it ends");
         let get = GetInvocationRequest { invocation_id: id.into() };
         self.client().get_invocation(tenant(get)).await.expect("there").into_inner().invocation.expect("there")
     }

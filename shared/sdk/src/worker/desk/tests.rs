@@ -22,7 +22,7 @@ fn hello(desk: &mut Desk) -> pb::work_request::Hello {
 }
 
 fn adopted(tokens: &[&str]) -> Welcome {
-    Welcome { adopted_tokens: tokens.iter().map(|token| (*token).into()).collect(), heartbeat_interval: None }
+    Welcome { adopted_tokens: tokens.iter().map(|token| (*token).into()).collect(), ..Welcome::default() }
 }
 
 fn refusal(error: holdfast_rpc::Error) -> Vec<u8> {
@@ -126,6 +126,28 @@ fn a_failure_that_is_refused_is_said_in_less_words_once() {
 
     assert_eq!(desk.settled("a", &refused, now), None);
     assert!(desk.is_idle());
+}
+
+#[test]
+fn a_result_that_is_too_large_is_never_sent() {
+    let now = Instant::now();
+    let mut desk = Desk::new(4, now);
+    for token in ["held over", "late", "fits"] {
+        desk.leased(lease(token), now, WALL).expect("open");
+    }
+    let result =
+        |bytes: usize| Some(Report::Complete { output: Output::text("x".repeat(bytes)), usage: Usage::default() });
+    let refused = |message: &Up| {
+        matches!(message, Up::Fail(fail)
+        if fail.failure.as_ref().is_some_and(|why| why.reason == "RESULT_REFUSED" && !why.retryable))
+    };
+
+    // It may have been sent once, and have broken the stream: the next queue says what it takes.
+    assert!(matches!(desk.finished("held over", result(11)), Some(Up::Complete(_))));
+    let again = desk.welcome(&Welcome { max_result_bytes: 10, ..adopted(&["late", "fits"]) }, now);
+    assert!(refused(&again[0]), "{again:?}");
+    assert!(desk.finished("late", result(11)).is_some_and(|message| refused(&message)));
+    assert!(matches!(desk.finished("fits", result(10)), Some(Up::Complete(_))));
 }
 
 #[test]

@@ -209,10 +209,9 @@ impl Queue {
                 worker.credits = hello.credits;
                 inner.hellos.push(hello);
                 let heartbeat_interval = Some(time::duration(inner.ttl() / 3));
-                inner.tell(
-                    stream,
-                    Down::Welcome(pb::work_response::Welcome { adopted_tokens: adopted, heartbeat_interval }),
-                );
+                let welcome =
+                    pb::work_response::Welcome { adopted_tokens: adopted, heartbeat_interval, ..Default::default() };
+                inner.tell(stream, Down::Welcome(welcome));
             }
             Up::Credits(more) => {
                 if let Some(worker) = inner.streams.iter_mut().find(|worker| worker.stream == stream) {
