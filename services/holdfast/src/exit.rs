@@ -113,7 +113,8 @@ fn refusal(error: &Error) -> String {
         Error::AlreadyExists { first_id: Some(first), message } if !message.contains(first.as_str()) => {
             format!("{message}: it is {first}")
         }
-        Error::Unavailable { may_have_happened: true, message, .. } => {
+        Error::Busy { may_have_happened: true, message, .. }
+        | Error::Unavailable { may_have_happened: true, message, .. } => {
             format!("{message}; it may have been done all the same")
         }
         other => match other.retry_after() {
@@ -132,6 +133,7 @@ mod tests {
         let busy = Error::Busy {
             reason: "RESOURCE_EXHAUSTED".into(),
             retry_after: Some(std::time::Duration::from_millis(1_500)),
+            may_have_happened: false,
             message: "full".into(),
         };
         let document = Failure::from(busy).document();

@@ -157,7 +157,10 @@ impl Caller {
 impl Error {
     /// The last attempt's error tells of the whole call: whether any attempt may have taken effect.
     fn or_earlier(mut self, earlier: bool) -> Self {
-        if let Self::Unavailable { may_have_happened, .. } | Self::Deadline { may_have_happened, .. } = &mut self {
+        if let Self::Busy { may_have_happened, .. }
+        | Self::Unavailable { may_have_happened, .. }
+        | Self::Deadline { may_have_happened, .. } = &mut self
+        {
             *may_have_happened |= earlier;
         }
         self

@@ -18,13 +18,15 @@ pub enum Error {
         /// `LEASE_LOST`, `CANCELLED`, `DEADLINE_PASSED` or `FENCED`.
         reason: String,
     },
-    /// Too much at once (`RESOURCE_EXHAUSTED`); nothing has happened.
+    /// Too much at once (`RESOURCE_EXHAUSTED`).
     #[error("{message}")]
     Busy {
         /// What is used up: `RESOURCE_EXHAUSTED`, or what the mesh calls it, such as `TENANT_BUDGET`.
         reason: String,
         /// When to come back.
         retry_after: Option<Duration>,
+        /// Whether the call may have taken effect all the same: an earlier attempt broke, or its answer was refused.
+        may_have_happened: bool,
         /// For people.
         message: String,
     },
@@ -102,6 +104,7 @@ impl Error {
         Self::Busy {
             reason: reason.unwrap_or_else(|| "RESOURCE_EXHAUSTED".into()),
             retry_after: status::retry_after(refused),
+            may_have_happened: status::may_have_happened(refused),
             message: refused.message().to_owned(),
         }
     }
@@ -132,9 +135,9 @@ impl Error {
     /// Whether the call may have taken effect although it did not succeed.
     pub fn may_have_happened(&self) -> bool {
         match self {
-            Self::Unavailable { may_have_happened, .. } | Self::Deadline { may_have_happened, .. } => {
-                *may_have_happened
-            }
+            Self::Busy { may_have_happened, .. }
+            | Self::Unavailable { may_have_happened, .. }
+            | Self::Deadline { may_have_happened, .. } => *may_have_happened,
             Self::Conflict(conflict) => conflict.may_have_happened,
             Self::Internal(_) => true,
             _ => false,

@@ -111,6 +111,25 @@ async fn what_is_full_is_no_failure_and_costs_no_budget() {
 }
 
 #[tokio::test]
+async fn what_is_full_did_nothing_unless_it_says_so_or_an_earlier_try_broke() {
+    let mesh = Mesh::start().await;
+    mesh.gateway.refuse.store(u32::MAX, Ordering::SeqCst);
+    mesh.gateway.retry_after_ms.store(60_000, Ordering::SeqCst);
+    let client = Client::connect(&mesh.url(), "").expect("well-formed").timeout(Duration::from_secs(30));
+    let happened = async || match client.submit(spec()).await {
+        Err(error @ Error::Busy { .. }) => error.may_have_happened(),
+        other => panic!("no room in time: {other:?}"),
+    };
+    assert!(!happened().await, "it was refused at the door");
+
+    mesh.gateway.lose_answers.store(1, Ordering::SeqCst);
+    assert!(happened().await, "the first try may have been taken");
+
+    mesh.gateway.refuse_answers.store(true, Ordering::SeqCst);
+    assert!(happened().await, "it was the answer that was refused");
+}
+
+#[tokio::test]
 async fn a_gateway_that_refuses_connections_is_left_for_the_next() {
     let (gone, mesh) = (Mesh::start().await, Mesh::start().await);
     gone.kill().await;

@@ -17,6 +17,7 @@ fn caller(mesh: &Mesh) -> Worker {
             let outcome = match first.outcome {
                 Outcome::Real => "real",
                 Outcome::Unavailable => "unavailable",
+                Outcome::Unknown => "unknown",
                 _ => "something else",
             };
             Ok(json!({ "outcome": outcome, "content": first.json(), "replayed": again.replayed }))
@@ -49,4 +50,15 @@ async fn a_tool_proxy_that_stays_away_is_told_to_the_agent() {
         (&answer["outcome"], &answer["content"]["error"]),
         (&json!("unavailable"), &json!("TOOL_PROXY_UNAVAILABLE"))
     );
+}
+
+#[tokio::test]
+async fn a_call_that_broke_before_the_tool_proxy_was_full_may_have_happened() {
+    let mesh = Mesh::start().await;
+    mesh.tools.lose_answers.store(1, Ordering::SeqCst);
+    mesh.tools.full.store(true, Ordering::SeqCst);
+    let _running = Running::start(caller(&mesh));
+    let id = mesh.queue.submit(Submission { agent: "call", input: "{}", ..Default::default() });
+    assert_eq!(answer(&mesh, &id).await["outcome"], "unknown", "the agent must not send it again");
+    assert_eq!(mesh.tools.sent.load(Ordering::SeqCst), 1);
 }

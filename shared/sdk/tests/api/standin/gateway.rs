@@ -21,7 +21,9 @@ pub struct Gateway {
     pub retry_after_ms: AtomicU64,
     /// Refusals say that something is gone, instead of full.
     pub away: AtomicBool,
-    /// So many submissions are taken, and their answers lost without a word.
+    /// Refusals say that it is the answer for which there is no room.
+    pub refuse_answers: AtomicBool,
+    /// So many submissions are taken first, and their answers lost without a word.
     pub lose_answers: AtomicU32,
     pub keys: Mutex<Vec<String>>,
     /// What callers showed.
@@ -58,15 +60,18 @@ impl InvocationService for Gateway {
         let take = |count: &AtomicU32| {
             count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
         };
+        if take(&self.lose_answers) {
+            return Err(Status::unavailable("broken"));
+        }
         if take(&self.refuse) {
             let retry_after = Duration::from_millis(self.retry_after_ms.load(Ordering::SeqCst));
             return Err(match self.away.load(Ordering::SeqCst) {
                 true => Error::unavailable("away", retry_after).into(),
+                false if self.refuse_answers.load(Ordering::SeqCst) => {
+                    Error::exhausted("the answer is too large", retry_after).maybe_happened().into()
+                }
                 false => Error::exhausted("full", retry_after).into(),
             });
-        }
-        if take(&self.lose_answers) {
-            return Err(Status::unavailable("broken"));
         }
         Ok(Response::new(pb::SubmitInvocationResponse { invocation_id: key, created: true }))
     }

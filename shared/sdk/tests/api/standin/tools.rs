@@ -17,6 +17,10 @@ pub struct Tools {
     pub sent: AtomicU32,
     /// Every call is answered "unavailable".
     pub away: AtomicBool,
+    /// So many calls are made first, and their answers lost without a word.
+    pub lose_answers: AtomicU32,
+    /// After these, every call is answered "full".
+    pub full: AtomicBool,
 }
 
 #[tonic::async_trait]
@@ -26,6 +30,14 @@ impl ToolService for Tools {
     async fn call_tool(&self, request: Request<pb::CallToolRequest>) -> Result<Response<pb::CallToolResponse>, Status> {
         if self.away.load(Ordering::SeqCst) {
             return Err(Error::unavailable("away", Duration::from_millis(10)).into());
+        }
+        let lost = &self.lose_answers;
+        if lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            self.sent.fetch_add(1, Ordering::SeqCst);
+            return Err(Status::unavailable("broken"));
+        }
+        if self.full.load(Ordering::SeqCst) {
+            return Err(Error::exhausted("full", Duration::from_millis(10)).into());
         }
         if request.metadata().get(lease::HEADER).is_none() {
             return Err(Error::precondition("LEASE_REQUIRED", "a worker's call needs its lease").into());
