@@ -31,10 +31,16 @@ const STAGES: [&[Peer]; 6] = [
 
 #[derive(Debug)]
 enum Phase {
-    Paused { until: Instant },
+    Paused {
+        until: Instant,
+    },
     Starting,
-    Ready { since: Instant },
+    Ready {
+        since: Instant,
+    },
     Draining,
+    /// Killed, and not known to be gone yet: there is nothing more to do than to wait for that.
+    Killed,
     Gone,
 }
 
@@ -136,8 +142,9 @@ impl Supervisor {
                 self.end(Outcome::Stopped, now, actions);
             }
             Mode::Ending { .. } => {
-                let alive = self.services.iter().filter(|service| service.is_alive());
-                actions.extend(alive.map(|service| Action::Kill(service.peer)));
+                for service in self.services.iter_mut().filter(|service| service.is_alive()) {
+                    actions.push(service.kill());
+                }
             }
             Mode::Over => {}
         }
@@ -154,9 +161,9 @@ impl Supervisor {
                 }
             }
             Mode::Ending { since, .. } if now.duration_since(since) >= DRAIN_WITHIN => {
-                for service in self.services.iter().filter(|service| matches!(service.phase, Phase::Draining)) {
+                for service in self.services.iter_mut().filter(|service| service.is_draining()) {
                     actions.push(Action::Say(Line::Overdue(service.peer)));
-                    actions.push(Action::Kill(service.peer));
+                    actions.push(service.kill());
                 }
             }
             Mode::Ending { .. } | Mode::Over => {}
@@ -175,7 +182,7 @@ impl Supervisor {
 
     fn drain(&mut self, stage: usize, actions: &mut Vec<Action>) {
         for service in &mut self.services {
-            if STAGES[stage].contains(&service.peer) && service.is_alive() {
+            if STAGES[stage].contains(&service.peer) && service.is_alive() && !matches!(service.phase, Phase::Killed) {
                 service.phase = Phase::Draining;
                 actions.push(Action::Drain(service.peer));
             }
@@ -209,7 +216,10 @@ impl Supervisor {
                 });
                 pauses.min()
             }
-            Mode::Ending { since, .. } => Some(since + DRAIN_WITHIN),
+            Mode::Ending { since, .. } => {
+                let waited_for = self.services.iter().any(Service::is_draining);
+                waited_for.then(|| since + DRAIN_WITHIN)
+            }
             Mode::Over => None,
         }
     }
@@ -222,6 +232,15 @@ impl Supervisor {
 impl Service {
     fn is_alive(&self) -> bool {
         !matches!(self.phase, Phase::Gone | Phase::Paused { .. })
+    }
+
+    fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Draining)
+    }
+
+    fn kill(&mut self) -> Action {
+        self.phase = Phase::Killed;
+        Action::Kill(self.peer)
     }
 }
 

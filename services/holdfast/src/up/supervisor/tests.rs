@@ -121,6 +121,22 @@ fn what_does_not_drain_is_killed_in_time() {
 }
 
 #[test]
+fn what_was_killed_is_waited_for_without_another_word() {
+    let mut run = Run::ready();
+    run.on(Event::Stop);
+    run.pass(DRAIN_WITHIN);
+    assert_eq!(run.supervisor.next_tick(), None, "only its exit can follow");
+    assert_eq!(run.pass(DRAIN_WITHIN), []);
+    assert_eq!(run.die(Peer::Gateway), [Action::Drain(Peer::Queue)]);
+    assert_eq!(run.supervisor.next_tick(), Some(run.now + DRAIN_WITHIN), "the next stage has its own time");
+
+    assert_eq!(run.on(Event::Stop), [Action::Kill(Peer::State), Action::Kill(Peer::Queue)]);
+    assert_eq!(run.supervisor.next_tick(), None);
+    assert_eq!(run.die(Peer::Queue), [], "who was killed is not asked to drain");
+    assert_eq!(run.die(Peer::State), [Action::End(Outcome::Stopped)]);
+}
+
+#[test]
 fn a_second_stop_kills_what_is_left() {
     let mut run = Run::ready();
     run.on(Event::Stop);
