@@ -92,14 +92,17 @@ pub(super) async fn get(gateway: &Gateway, id: &str, output: Output) -> Result<E
     Ok(Exit::Done)
 }
 
-/// Prints events as they come, to the end.
+/// Prints events as they come, to the end, or until nobody reads any more.
 pub(super) async fn watch(gateway: &Gateway, arguments: &Watch, output: Output) -> Result<Exit, Failure> {
     let client = gateway.client().await?;
     let mut events = client.watch(&arguments.id, arguments.from);
     let mut exit = Exit::Done;
     while let Some(event) = events.next().await? {
-        output.print(|| event_json(&event), || output::event(&event));
+        let read = output.print(|| event_json(&event), || output::event(&event));
         exit = exit_after(&event);
+        if !read {
+            break;
+        }
     }
     Ok(exit)
 }
@@ -125,7 +128,9 @@ pub(super) async fn list(gateway: &Gateway, arguments: &List, output: Output) ->
             })
             .await?;
         for invocation in page.invocations.iter().take(left) {
-            output.print(|| invocation_json(invocation), || output::row(invocation));
+            if !output.print(|| invocation_json(invocation), || output::row(invocation)) {
+                return Ok(Exit::Done);
+            }
         }
         left = left.saturating_sub(page.invocations.len());
         page_token = page.next_page_token;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use holdfast_proto::gateway::v1::RedriveInvocationsRequest;
+use holdfast_proto::gateway::v1::{RedriveInvocationsRequest, RedriveInvocationsResponse as Redriven};
 use holdfast_proto::queue::v1::redrive_invocations_request::Filter;
 use holdfast_proto::queue::v1::redrive_invocations_response::Refusal;
+use holdfast_sdk::{Client, Error};
 use serde_json::{Value, json};
 
 use super::gateway::Gateway;
@@ -18,40 +19,54 @@ const PAGE_MAX: usize = 1_000;
 /// Redrives what is named or what is like the filter, and prints what became of each.
 pub(super) async fn redrive(gateway: &Gateway, arguments: &Redrive, output: Output) -> Result<Exit, Failure> {
     let client = gateway.client().await?;
+    let mut done = Redriven::default();
+    let ended = pages(&client, arguments, &mut done).await;
+    let Redriven { invocation_ids: redriven, refusals, .. } = done;
+    // What was redriven before a page was refused runs: nothing else says which it is.
+    if ended.is_ok() || !redriven.is_empty() || !refusals.is_empty() {
+        output.print(
+            || document(&redriven, &refusals, arguments.dry_run),
+            || report(&redriven, &refusals, arguments.dry_run),
+        );
+    }
+    ended?;
+    Ok(if refusals.is_empty() { Exit::Done } else { Exit::Refused })
+}
+
+/// Goes through all pages, and keeps what became of each.
+async fn pages(client: &Client, arguments: &Redrive, done: &mut Redriven) -> Result<(), Error> {
     let mut request = RedriveInvocationsRequest {
         redrive_id: holdfast_rpc::id::new(),
         dry_run: arguments.dry_run,
         deadline: arguments.deadline.map(Into::into),
         ..Default::default()
     };
-    let (mut redriven, mut refusals) = (Vec::new(), Vec::new());
-    if arguments.ids.is_empty() {
-        request.filter = Some(filter(&arguments.filter));
-        let mut left = arguments.limit;
-        while left > 0 {
-            request.limit = left.min(PAGE_MAX) as u32;
-            let answer = client.redrive(request.clone()).await?;
-            left = left.saturating_sub(answer.invocation_ids.len() + answer.refusals.len());
-            redriven.extend(answer.invocation_ids);
-            refusals.extend(answer.refusals);
-            request.page_token = answer.next_page_token;
-            if request.page_token.is_empty() {
-                break;
-            }
-        }
-    } else {
-        for ids in arguments.ids.chunks(PAGE_MAX) {
-            request.invocation_ids = ids.to_vec();
-            let answer = client.redrive(request.clone()).await?;
-            redriven.extend(answer.invocation_ids);
-            refusals.extend(answer.refusals);
+    for ids in arguments.ids.chunks(PAGE_MAX) {
+        request.invocation_ids = ids.to_vec();
+        take(done, client.redrive(request.clone()).await?);
+    }
+    if !arguments.ids.is_empty() {
+        return Ok(());
+    }
+    request.filter = Some(filter(&arguments.filter));
+    let mut left = arguments.limit;
+    while left > 0 {
+        request.limit = left.min(PAGE_MAX) as u32;
+        let page = client.redrive(request.clone()).await?;
+        left = left.saturating_sub(page.invocation_ids.len() + page.refusals.len());
+        request.page_token = take(done, page);
+        if request.page_token.is_empty() {
+            break;
         }
     }
-    output.print(
-        || document(&redriven, &refusals, arguments.dry_run),
-        || report(&redriven, &refusals, arguments.dry_run),
-    );
-    Ok(if refusals.is_empty() { Exit::Done } else { Exit::Refused })
+    Ok(())
+}
+
+/// Keeps what became of a page, and says where the next begins.
+fn take(done: &mut Redriven, page: Redriven) -> String {
+    done.invocation_ids.extend(page.invocation_ids);
+    done.refusals.extend(page.refusals);
+    page.next_page_token
 }
 
 fn filter(arguments: &cli::Filter) -> Filter {

@@ -125,7 +125,9 @@ async fn list(gateway: &Gateway, arguments: StateList, output: Output) -> Result
         listing.page_size = left.min(PAGE_MAX) as u32;
         let page = state.list(listing.clone()).await?;
         for record in page.records.iter().take(left) {
-            output.print(|| output::record_json(record, None), || output::record_row(record));
+            if !output.print(|| output::record_json(record, None), || output::record_row(record)) {
+                return Ok(Exit::Done);
+            }
         }
         left = left.saturating_sub(page.records.len());
         if page.next.is_empty() {
@@ -143,7 +145,9 @@ async fn history(gateway: &Gateway, arguments: StateHistory, output: Output) -> 
     while left > 0 {
         let page = state.history(&address, left.min(PAGE_MAX) as u32, &token).await?;
         for edition in page.editions.iter().take(left) {
-            output.print(|| output::edition_json(edition), || output::edition_row(edition));
+            if !output.print(|| output::edition_json(edition), || output::edition_row(edition)) {
+                return Ok(Exit::Done);
+            }
         }
         left = left.saturating_sub(page.editions.len());
         token = page.next;
@@ -161,7 +165,9 @@ async fn locks(gateway: &Gateway, arguments: StateLocks, output: Output) -> Resu
         let size = left.min(PAGE_MAX) as u32;
         let page = state.locks(&arguments.namespace, &arguments.partition, size, &token).await?;
         for lock in page.locks.iter().take(left) {
-            output.print(|| output::lock_json(lock), || output::lock_row(lock));
+            if !output.print(|| output::lock_json(lock), || output::lock_row(lock)) {
+                return Ok(Exit::Done);
+            }
         }
         left = left.saturating_sub(page.locks.len());
         token = page.next;

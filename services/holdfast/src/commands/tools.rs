@@ -31,7 +31,9 @@ async fn list(gateway: &Gateway, arguments: ToolsList, output: Output) -> Result
         let page = client.list_tools(request.clone()).await.map_err(Error::from)?.into_inner();
         for tool in &page.tools {
             let circuit = circuits.as_ref().and_then(|circuits| circuits.get(&tool.name)).copied();
-            output.print(|| output::tool_json(tool, circuit), || output::tool_row(tool, circuit));
+            if !output.print(|| output::tool_json(tool, circuit), || output::tool_row(tool, circuit)) {
+                return Ok(Exit::Done);
+            }
         }
         if page.next_page_token.is_empty() {
             return Ok(Exit::Done);

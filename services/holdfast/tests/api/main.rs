@@ -5,6 +5,8 @@ mod circuits;
 mod client;
 mod deploy;
 mod harness;
+mod pages;
+mod standin;
 mod state;
 mod tools;
 mod top;
