@@ -25,6 +25,9 @@ const FIRST_SAVINGS: u32 = 10;
 /// Calls that may be asked again when their connection broke: one that breaks takes all of its calls along at once.
 const BROKEN_AT_ONCE: u32 = 256;
 
+/// Longer than any process lives.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
+
 /// Who calls, and therefore how long it goes on.
 #[derive(Debug, Clone)]
 pub(crate) enum Caller {
@@ -115,9 +118,9 @@ impl Caller {
             if let (Self::Holder(held), Error::LeaseGone { reason }) = (self, &error) {
                 held.lose(reason);
             }
-            let patient_until = *away.get_or_insert_with(Instant::now) + limits.patience;
+            let patient_until = later(*away.get_or_insert_with(Instant::now), limits.patience);
             let wait = match self.wait_after(&error, unanswered, failed, begun.elapsed() >= SERVED) {
-                Some(wait) if Instant::now() + wait < end.min(patient_until) => wait,
+                Some(wait) if later(Instant::now(), wait) < end.min(patient_until) => wait,
                 _ => return Err(error.or_earlier(may_have_happened)),
             };
             tracing::debug!(%error, wait_ms = wait.as_millis() as u64, "calling again");
@@ -170,7 +173,12 @@ impl Error {
 /// The end of a call that starts now: its own limit, or the deadline in force.
 pub(crate) fn end_of(whole: Duration) -> Instant {
     let left = deadline::remaining().map_or(whole, |left| left.min(whole));
-    Instant::now() + left
+    later(Instant::now(), left)
+}
+
+/// That long after a moment. A span that no clock can count to is meant as no limit, and ends far away.
+pub(crate) fn later(moment: Instant, span: Duration) -> Instant {
+    moment.checked_add(span).unwrap_or_else(|| moment + FAR)
 }
 
 /// One attempt, with a deadline of its own that travels with it.
@@ -178,7 +186,7 @@ async fn within<T, F>(limit: Duration, end: Instant, attempt: F) -> Result<tonic
 where
     F: Future<Output = Result<tonic::Response<T>, Status>>,
 {
-    let at = end.min(Instant::now() + limit);
+    let at = end.min(later(Instant::now(), limit));
     match tokio::time::timeout_at(at, deadline::scope(Some(at), attempt)).await {
         Ok(answer) => {
             answer.map_err(|status| Failed { unanswered: Unanswered::of(&status), error: Error::from(status) })

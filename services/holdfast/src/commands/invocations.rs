@@ -38,7 +38,7 @@ pub(super) async fn submit(gateway: &Gateway, arguments: &Submit, output: Output
         eprintln!("{}  accepted", accepted.invocation_id);
     }
     // The same key and input is the same invocation: this only waits.
-    let wait = arguments.deadline.map_or(WAIT_MAX, |span| span + AFTER_DEADLINE);
+    let wait = arguments.deadline.map_or(WAIT_MAX, |span| span.saturating_add(AFTER_DEADLINE));
     let ended = client.timeout(wait).run(spec).await?;
     output.print(|| invocation_json(&ended), || output::answer(&ended));
     Ok(exit_of(ended.state()))
@@ -53,7 +53,9 @@ fn answer_within(deadline: Option<Duration>, spent: Duration) -> Duration {
 /// What the command line asks for, checked as far as that can be done here.
 fn specification(arguments: &Submit) -> Result<InvocationSpec, Failure> {
     let text = input::json(&arguments.input)?;
-    let deadline = arguments.deadline.map(|span| SystemTime::now() + span);
+    let too_far = || Failure::Usage("--deadline is too far away".into());
+    let moment = |span| SystemTime::now().checked_add(span).ok_or_else(too_far);
+    let deadline = arguments.deadline.map(moment).transpose()?;
     let minted = || holdfast_rpc::id::new();
     Ok(InvocationSpec {
         agent: arguments.agent.clone(),

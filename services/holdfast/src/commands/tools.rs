@@ -62,8 +62,9 @@ async fn call(gateway: &Gateway, arguments: ToolsCall, output: Output) -> Result
         idempotency_key: arguments.idempotency_key.unwrap_or_default(),
         ..Default::default()
     };
+    let too_far = || Failure::Usage("--deadline is too far away".into());
+    let until = arguments.deadline.map(|span| Instant::now().checked_add(span).ok_or_else(too_far)).transpose()?;
     let mut client = ToolServiceClient::new(gateway.channel().await?);
-    let until = arguments.deadline.map(|span| Instant::now() + span);
     let answer = deadline::scope(until, client.call_tool(request)).await.map_err(Error::from)?.into_inner();
     output.print(|| output::tool_answer_json(&arguments.name, &answer), || output::tool_answer(&answer));
     Ok(match answer.outcome() {

@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     Error,
-    calls::Limits,
+    calls::{Limits, later},
     state::{Guard, State, record},
 };
 
@@ -125,9 +125,10 @@ impl State {
     /// [`Error::Precondition`] (`LOCK_HELD`) where the wait ends first, [`Error::LeaseGone`] where a newer lease works, and
     /// those of every call.
     pub async fn lock(&self, request: LockRequest) -> Result<Lock, Error> {
-        let until = Instant::now() + request.wait;
-        let limits = self.limits();
-        let limits = Limits { attempt: limits.attempt + request.wait, whole: limits.whole + request.wait, ..limits };
+        let until = later(Instant::now(), request.wait);
+        let Limits { attempt, whole, patience } = self.limits();
+        let longer = |limit: Duration| limit.saturating_add(request.wait);
+        let limits = Limits { attempt: longer(attempt), whole: longer(whole), patience };
         let mut sent = Instant::now();
         let answer = self
             .caller

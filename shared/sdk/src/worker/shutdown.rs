@@ -4,6 +4,8 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use tokio::time::Instant;
 
+use crate::calls::later;
+
 /// How long the queue may take, after the drain, to answer what was handed back.
 const SETTLE_MAX: Duration = Duration::from_secs(2);
 
@@ -50,10 +52,26 @@ impl<'a, F: Future<Output = ()>> Shutdown<'a, F> {
     /// Begins the next phase.
     pub(crate) fn advance(&mut self, now: Instant) -> Phase {
         self.phase = match self.phase {
-            Phase::Working => Phase::Draining(now + self.drain),
+            Phase::Working => Phase::Draining(later(now, self.drain)),
             Phase::Draining(_) => Phase::Settling(now + SETTLE_MAX),
             Phase::Settling(_) | Phase::Over => Phase::Over,
         };
         self.phase
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, pin::pin};
+
+    use super::*;
+
+    #[test]
+    fn a_drain_without_a_limit_ends_far_away() {
+        let (now, asked) = (Instant::now(), pin!(pending()));
+        let Phase::Draining(until) = Shutdown::new(asked, Duration::MAX).advance(now) else {
+            panic!("it drains first")
+        };
+        assert!(until > now + Duration::from_secs(365 * 24 * 3_600));
     }
 }

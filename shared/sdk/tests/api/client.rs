@@ -41,6 +41,14 @@ async fn a_redrive_whose_answer_is_lost_is_repeated_under_the_same_id() {
 }
 
 #[tokio::test]
+async fn a_client_without_a_limit_calls_and_retries_like_any_other() {
+    let mesh = Mesh::start().await;
+    mesh.gateway.lose_answers.store(1, Ordering::SeqCst);
+    let client = Client::connect(&mesh.url(), "").expect("well-formed").timeout(Duration::MAX);
+    client.submit(spec()).await.expect("the second try is answered");
+}
+
+#[tokio::test]
 async fn each_submission_mints_a_key_of_its_own() {
     let mesh = Mesh::start().await;
     let client = Client::connect(&mesh.url(), "").expect("well-formed");
