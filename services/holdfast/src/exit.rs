@@ -74,6 +74,9 @@ impl Failure {
         if let Self::Refused(refused) = self {
             error["retry_after_ms"] = json!(refused.retry_after().map(|span| span.as_millis() as u64));
             error["may_have_happened"] = json!(refused.may_have_happened());
+            if let Some(id) = refused.invocation_id() {
+                error["invocation_id"] = json!(id);
+            }
         }
         match self {
             Self::Refused(Error::AlreadyExists { first_id, .. }) => error["first_id"] = json!(first_id),
@@ -140,6 +143,13 @@ mod tests {
         let wanted = json!({"error": {"message": "full; try again in 1.5s", "reason": "RESOURCE_EXHAUSTED",
             "retry_after_ms": 1_500, "may_have_happened": false}});
         assert_eq!(document, wanted);
+    }
+
+    #[test]
+    fn a_wait_that_ended_names_what_goes_on() {
+        let invocation_id = Some("i-1".into());
+        let late = Error::Deadline { may_have_happened: true, invocation_id, message: "no answer in time".into() };
+        assert_eq!(Failure::from(late).document()["error"]["invocation_id"], json!("i-1"));
     }
 
     #[test]

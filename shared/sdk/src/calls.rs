@@ -105,7 +105,7 @@ impl Caller {
         }
         let mut failed = 0;
         let mut away = None;
-        let mut may_have_happened = false;
+        let mut earlier = Earlier::default();
         loop {
             self.ready(end).await?;
             let begun = Instant::now();
@@ -114,14 +114,14 @@ impl Caller {
                 Err(failed) => failed,
             };
             failed += 1;
-            may_have_happened |= error.may_have_happened();
+            earlier.add(&error);
             if let (Self::Holder(held), Error::LeaseGone { reason }) = (self, &error) {
                 held.lose(reason);
             }
             let patient_until = later(*away.get_or_insert_with(Instant::now), limits.patience);
             let wait = match self.wait_after(&error, unanswered, failed, begun.elapsed() >= SERVED) {
                 Some(wait) if later(Instant::now(), wait) < end.min(patient_until) => wait,
-                _ => return Err(error.or_earlier(may_have_happened)),
+                _ => return Err(earlier.with(error)),
             };
             tracing::debug!(%error, wait_ms = wait.as_millis() as u64, "calling again");
             tokio::time::sleep(wait).await;
@@ -132,9 +132,9 @@ impl Caller {
     pub(crate) async fn ready(&self, end: Instant) -> Result<(), Error> {
         match self {
             Self::Client(_) => Ok(()),
-            Self::Holder(held) => tokio::time::timeout_at(end, held.counts()).await.unwrap_or_else(|_| {
-                Err(Error::Deadline { may_have_happened: false, message: "waited for the lease to be renewed".into() })
-            }),
+            Self::Holder(held) => tokio::time::timeout_at(end, held.counts())
+                .await
+                .unwrap_or_else(|_| Err(late(false, "waited for the lease to be renewed"))),
         }
     }
 
@@ -157,17 +157,38 @@ impl Caller {
     }
 }
 
-impl Error {
-    /// The last attempt's error tells of the whole call: whether any attempt may have taken effect.
-    fn or_earlier(mut self, earlier: bool) -> Self {
-        if let Self::Busy { may_have_happened, .. }
-        | Self::Unavailable { may_have_happened, .. }
-        | Self::Deadline { may_have_happened, .. } = &mut self
-        {
-            *may_have_happened |= earlier;
+/// What earlier attempts of a call came to.
+#[derive(Debug, Default)]
+struct Earlier {
+    may_have_happened: bool,
+    invocation_id: Option<String>,
+}
+
+impl Earlier {
+    fn add(&mut self, error: &Error) {
+        self.may_have_happened |= error.may_have_happened();
+        if let Some(id) = error.invocation_id() {
+            self.invocation_id = Some(id.to_owned());
         }
-        self
     }
+
+    /// The last attempt's error tells of the whole call: whether any attempt may have taken effect, and what goes on.
+    fn with(self, mut last: Error) -> Error {
+        if let Error::Busy { may_have_happened, .. }
+        | Error::Unavailable { may_have_happened, .. }
+        | Error::Deadline { may_have_happened, .. } = &mut last
+        {
+            *may_have_happened |= self.may_have_happened;
+        }
+        if let Error::Unavailable { invocation_id, .. } | Error::Deadline { invocation_id, .. } = &mut last {
+            *invocation_id = self.invocation_id;
+        }
+        last
+    }
+}
+
+fn late(may_have_happened: bool, message: &str) -> Error {
+    Error::Deadline { may_have_happened, invocation_id: None, message: message.into() }
 }
 
 /// The end of a call that starts now: its own limit, or the deadline in force.
@@ -191,9 +212,6 @@ where
         Ok(answer) => {
             answer.map_err(|status| Failed { unanswered: Unanswered::of(&status), error: Error::from(status) })
         }
-        Err(_) => {
-            let error = Error::Deadline { may_have_happened: true, message: "no answer in time".into() };
-            Err(Failed { error, unanswered: None })
-        }
+        Err(_) => Err(Failed { error: late(true, "no answer in time"), unanswered: None }),
     }
 }

@@ -37,6 +37,8 @@ pub enum Error {
         retry_after: Option<Duration>,
         /// Whether the call may have taken effect all the same.
         may_have_happened: bool,
+        /// The invocation that goes on all the same, where the mesh said so of a wait that ended.
+        invocation_id: Option<String>,
         /// For people.
         message: String,
     },
@@ -75,6 +77,8 @@ pub enum Error {
     Deadline {
         /// Whether the call may have taken effect all the same.
         may_have_happened: bool,
+        /// The invocation that goes on all the same, where the mesh said so of a wait that ended.
+        invocation_id: Option<String>,
         /// For people.
         message: String,
     },
@@ -94,6 +98,15 @@ impl Error {
         Self::Unavailable {
             retry_after: status::retry_after(refused),
             may_have_happened: status::may_have_happened(refused),
+            invocation_id: status::id(refused),
+            message: refused.message().to_owned(),
+        }
+    }
+
+    fn deadline(refused: &Status) -> Self {
+        Self::Deadline {
+            may_have_happened: status::may_have_happened(refused),
+            invocation_id: status::id(refused),
             message: refused.message().to_owned(),
         }
     }
@@ -144,6 +157,14 @@ impl Error {
         }
     }
 
+    /// The invocation that goes on although nobody waits for it any more, where the mesh said which it is.
+    pub fn invocation_id(&self) -> Option<&str> {
+        match self {
+            Self::Unavailable { invocation_id, .. } | Self::Deadline { invocation_id, .. } => invocation_id.as_deref(),
+            _ => None,
+        }
+    }
+
     /// A short stable word for records, logs and spans.
     pub fn reason(&self) -> &str {
         match self {
@@ -177,7 +198,7 @@ impl From<Status> for Error {
             }
             Code::Aborted => match status::detail::<pb::Conflict>(&refused) {
                 Some(conflict) => Self::Conflict(Box::new(conflict.into())),
-                None => Self::Unavailable { retry_after: None, may_have_happened: false, message },
+                None => Self::Unavailable { retry_after: None, may_have_happened: false, invocation_id: None, message },
             },
             Code::DataLoss => Self::DataLoss(Box::new(status::detail::<pb::Loss>(&refused).unwrap_or_default().into())),
             Code::NotFound => Self::NotFound(message),
@@ -188,9 +209,7 @@ impl From<Status> for Error {
                 Some(reason) if LEASE_GONE.contains(&reason.as_str()) => Self::LeaseGone { reason },
                 _ => Self::precondition(&refused),
             },
-            Code::DeadlineExceeded => {
-                Self::Deadline { may_have_happened: status::may_have_happened(&refused), message }
-            }
+            Code::DeadlineExceeded => Self::deadline(&refused),
             Code::Unauthenticated | Code::PermissionDenied => Self::Denied(message),
             _ => Self::Internal(message),
         }
@@ -200,5 +219,16 @@ impl From<Status> for Error {
 impl From<serde_json::Error> for Error {
     fn from(error: serde_json::Error) -> Self {
         Self::Json(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_passed_names_what_goes_on() {
+        let passed = Error::from(Status::from(holdfast_rpc::Error::deadline().about("i-1")));
+        assert_eq!((passed.reason(), passed.invocation_id()), ("DEADLINE_EXCEEDED", Some("i-1")));
     }
 }

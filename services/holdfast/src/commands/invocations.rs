@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use holdfast_proto::gateway::v1::ListInvocationsRequest;
 use holdfast_proto::queue::v1::invocation_event::Event;
 use holdfast_proto::queue::v1::{Invocation, InvocationEvent, InvocationSpec, InvocationState, Payload, RetryPolicy};
+use holdfast_sdk::Error;
 use serde_json::json;
 
 use super::gateway::{ANSWER_WITHIN, Gateway};
@@ -39,9 +40,17 @@ pub(super) async fn submit(gateway: &Gateway, arguments: &Submit, output: Output
     }
     // The same key and input is the same invocation: this only waits.
     let wait = arguments.deadline.map_or(WAIT_MAX, |span| span.saturating_add(AFTER_DEADLINE));
-    let ended = client.timeout(wait).run(spec).await?;
+    let ended = client.timeout(wait).run(spec).await.map_err(|error| naming(error, &accepted.invocation_id))?;
     output.print(|| invocation_json(&ended), || output::answer(&ended));
     Ok(exit_of(ended.state()))
+}
+
+/// A wait that ended early names what goes on, also where the mesh had no time to say it.
+fn naming(mut error: Error, id: &str) -> Error {
+    if let Error::Deadline { invocation_id, .. } | Error::Unavailable { invocation_id, .. } = &mut error {
+        invocation_id.get_or_insert_with(|| id.to_owned());
+    }
+    error
 }
 
 /// How long a submission is tried for, once so much time is spent. What is not accepted by its deadline need not be:

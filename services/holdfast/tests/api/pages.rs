@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::harness::Place;
@@ -35,4 +36,14 @@ async fn what_was_redriven_is_told_although_the_next_page_is_refused() {
     assert_eq!(ended.code, 3, "{ended:?}");
     assert!(ended.out.contains("i-1  redriven"), "{ended:?}");
     assert!(ended.err.contains("the key was taken back"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_wait_that_ends_early_names_what_goes_on() {
+    let (place, address) = (Place::new(), standin::endless().await);
+    let submit = ["submit", "disputes", "{}", "--deadline", "5s", "--wait"];
+    let ended = place.run(&[&["--json", "--address", &address], submit.as_slice()].concat()).await;
+    let document: Value = serde_json::from_str(&ended.err).expect("one JSON document");
+    let error = &document["error"];
+    assert_eq!((&error["reason"], &error["invocation_id"]), (&json!("UNAVAILABLE"), &json!("i-1")), "{ended:?}");
 }

@@ -1,5 +1,7 @@
 //! A gateway whose answers never end, for what commands do on the way.
 
+use std::time::Duration;
+
 use futures::stream::{self, BoxStream, StreamExt as _};
 use holdfast_proto::gateway::v1 as pb;
 use holdfast_proto::queue::v1::invocation_event::{Event, Progress};
@@ -61,9 +63,9 @@ impl InvocationService for Endless {
         Ok(Response::new(pb::SubmitInvocationResponse { invocation_id: "i-1".into(), created: true }))
     }
 
-    /// The wait ends, and the invocation goes on.
+    /// The wait breaks, and cannot go on for long.
     async fn run_invocation(&self, _: Request<pb::RunInvocationRequest>) -> Answer<pb::RunInvocationResponse> {
-        Err(holdfast_rpc::Error::deadline().about("i-1").into())
+        Err(holdfast_rpc::Error::unavailable("the gateway drains", Duration::from_secs(3_600)).into())
     }
 
     async fn get_invocation(&self, _: Request<pb::GetInvocationRequest>) -> Answer<pb::GetInvocationResponse> {

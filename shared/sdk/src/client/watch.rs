@@ -103,7 +103,8 @@ impl Events {
             Some(error) if !error.is_retryable() || self.breaks > BREAKS_MAX => return Err(error),
             None if self.breaks > BREAKS_MAX => {
                 let message = "the stream of events ends again and again".into();
-                return Err(Error::Unavailable { retry_after: None, may_have_happened: false, message });
+                let invocation_id = Some(self.invocation_id.clone());
+                return Err(Error::Unavailable { retry_after: None, may_have_happened: false, invocation_id, message });
             }
             _ => {}
         }

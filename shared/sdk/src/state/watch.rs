@@ -158,7 +158,12 @@ impl Changes {
             Some(error) if !error.is_retryable() || self.breaks > BREAKS_MAX => return Err(error),
             None if self.breaks > BREAKS_MAX => {
                 let message = "the stream of changes ends again and again".into();
-                return Err(Error::Unavailable { retry_after: None, may_have_happened: false, message });
+                return Err(Error::Unavailable {
+                    retry_after: None,
+                    may_have_happened: false,
+                    invocation_id: None,
+                    message,
+                });
             }
             _ => {}
         }

@@ -5,7 +5,7 @@ use holdfast_sdk::{Client, Error, invocation};
 use serde_json::json;
 
 use crate::standin::Mesh;
-use crate::standin::gateway::{PAST_THE_END, REDRIVEN};
+use crate::standin::gateway::{GOES_ON, PAST_THE_END, REDRIVEN};
 
 fn spec() -> holdfast_sdk::proto::queue::v1::InvocationSpec {
     invocation("echo", &json!({})).expect("plain JSON")
@@ -135,6 +135,18 @@ async fn what_is_full_did_nothing_unless_it_says_so_or_an_earlier_try_broke() {
 
     mesh.gateway.refuse_answers.store(true, Ordering::SeqCst);
     assert!(happened().await, "it was the answer that was refused");
+}
+
+#[tokio::test]
+async fn a_wait_that_ends_names_the_invocation_although_the_last_try_could_not() {
+    let mesh = Mesh::start().await;
+    mesh.gateway.drains.store(1, Ordering::SeqCst);
+    mesh.gateway.refuse.store(1, Ordering::SeqCst);
+    mesh.gateway.retry_after_ms.store(60_000, Ordering::SeqCst);
+    let client = Client::connect(&mesh.url(), "").expect("well-formed").timeout(Duration::from_secs(30));
+    let ended = client.run(spec()).await.expect_err("the wait ends");
+    assert_eq!((ended.reason(), ended.invocation_id()), ("UNAVAILABLE", Some(GOES_ON)));
+    assert_eq!(mesh.gateway.refuse.load(Ordering::SeqCst), 0, "it was tried twice");
 }
 
 #[tokio::test]

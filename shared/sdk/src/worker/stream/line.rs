@@ -36,5 +36,5 @@ pub(crate) fn closed() -> Error {
 }
 
 fn broken(message: &str) -> Error {
-    Error::Unavailable { retry_after: None, may_have_happened: true, message: message.into() }
+    Error::Unavailable { retry_after: None, may_have_happened: true, invocation_id: None, message: message.into() }
 }

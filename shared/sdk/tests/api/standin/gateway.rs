@@ -25,6 +25,8 @@ pub struct Gateway {
     pub refuse_answers: AtomicBool,
     /// So many submissions are taken first, and their answers lost without a word.
     pub lose_answers: AtomicU32,
+    /// So many waits are ended first, with a word on what goes on.
+    pub drains: AtomicU32,
     pub keys: Mutex<Vec<String>>,
     /// What callers showed.
     pub shown: Mutex<Vec<Option<String>>>,
@@ -36,6 +38,14 @@ pub struct Gateway {
 pub const REDRIVEN: u64 = 100;
 /// After the last event.
 pub const PAST_THE_END: u64 = 1_000;
+
+/// The invocation whose wait a gateway that drains ends.
+pub const GOES_ON: &str = "goes-on";
+
+/// Whether there was one left of so many.
+fn take(count: &AtomicU32) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
 
 type Watched = Result<pb::WatchInvocationResponse, Status>;
 
@@ -57,9 +67,6 @@ impl InvocationService for Gateway {
         self.shown.lock().push(shown);
         let key = request.into_inner().spec.unwrap_or_default().idempotency_key;
         self.keys.lock().push(key.clone());
-        let take = |count: &AtomicU32| {
-            count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
-        };
         if take(&self.lose_answers) {
             return Err(Status::unavailable("broken"));
         }
@@ -106,6 +113,13 @@ impl InvocationService for Gateway {
         &self,
         _: Request<pb::RunInvocationRequest>,
     ) -> Result<Response<pb::RunInvocationResponse>, Status> {
+        if take(&self.drains) {
+            return Err(Error::unavailable("the gateway drains", Duration::from_millis(1)).about(GOES_ON).into());
+        }
+        if take(&self.refuse) {
+            let retry_after = Duration::from_millis(self.retry_after_ms.load(Ordering::SeqCst));
+            return Err(Error::unavailable("away", retry_after).into());
+        }
         Ok(Response::new(pb::RunInvocationResponse { invocation: Some(Invocation::default()) }))
     }
 
@@ -141,7 +155,7 @@ impl InvocationService for Gateway {
     ) -> Result<Response<pb::RedriveInvocationsResponse>, Status> {
         let pb::RedriveInvocationsRequest { redrive_id, invocation_ids, .. } = request.into_inner();
         self.keys.lock().push(redrive_id);
-        if self.lose_answers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+        if take(&self.lose_answers) {
             return Err(Status::unavailable("broken"));
         }
         Ok(Response::new(pb::RedriveInvocationsResponse { invocation_ids, ..Default::default() }))
