@@ -2,7 +2,8 @@
 //!
 //! What comes from a service behind is read at once, whoever it is for: one reader who stands still would fill the window
 //! of the connection that all share. So each answer has a buffer of its own, and all of them together an allowance. Who
-//! leaves more unread is dropped with a word, and what was buffered with it.
+//! leaves more unread is dropped with a word, and what was buffered with it; so is who takes nothing of what there is, since
+//! what one holds of the allowance is missing to all.
 
 mod pipe;
 
@@ -19,7 +20,7 @@ use crate::allowance::Allowance;
 pub(crate) enum Slow {
     /// It goes: a stream of events can be read on from any offset.
     Dropped,
-    /// It gets a time to take something: an answer that cannot be asked for again, or a worker with much to take over.
+    /// It gets the time that anybody may stand still: an answer that cannot be asked for again, or a worker with much to take over.
     WaitedFor,
 }
 
@@ -30,7 +31,7 @@ pub(crate) struct Outflow {
     unread_max: usize,
     /// What all of them may.
     all: Allowance,
-    /// How long one that is waited for may take nothing.
+    /// How long any of them may take nothing of what is unread.
     slow_max: Duration,
 }
 

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 use tonic::body::Body;
 
@@ -36,6 +36,8 @@ struct Pipe {
 struct Kept {
     frames: VecDeque<Frame<Bytes>>,
     unread: usize,
+    /// Since when nothing of what is unread was taken; meaningless while nothing is.
+    untaken_since: Option<Instant>,
     /// What stands behind the frames; `Some(None)` is an end without a word.
     end: Option<Option<Item>>,
     reader: Option<Waker>,
@@ -51,42 +53,65 @@ pub(super) struct Reading {
 
 pub(super) fn open(outflow: Outflow, body: Body, slow: Slow, place: Option<Place>) -> Reading {
     let pipe = Arc::new(Pipe { outflow, kept: Mutex::default(), taken: Notify::new() });
-    // Ends with the body, or with its reader.
-    tokio::spawn(fill(pipe.clone(), body, slow));
+    // Ends once all is read, or given up, or its reader has left.
+    tokio::spawn(carry(pipe.clone(), body, slow));
     Reading { pipe, over: false, _place: place }
 }
 
-async fn fill(pipe: Arc<Pipe>, mut body: Body, slow: Slow) {
+async fn carry(pipe: Arc<Pipe>, body: Body, slow: Slow) {
+    let kept = tokio::select! {
+        biased;
+        kept = pass(&pipe, body, slow) => kept,
+        () = pipe.stood_still() => false,
+    };
+    if !kept {
+        pipe.give_up(slow);
+    }
+}
+
+/// Until the reader has it all, or has left; false where no more can be kept for it.
+async fn pass(pipe: &Pipe, body: Body, slow: Slow) -> bool {
+    if !fill(pipe, body, slow).await {
+        return false;
+    }
+    // What is left unread counts after the service behind has said all, too.
+    while !pipe.is_read() {
+        pipe.taken.notified().await;
+    }
+    true
+}
+
+/// Until the body is over, or the reader has left.
+async fn fill(pipe: &Pipe, mut body: Body, slow: Slow) -> bool {
     loop {
         let next = tokio::select! {
             next = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)) => next,
             () = pipe.taken.notified() => {
                 if pipe.kept.lock().left {
-                    return;
+                    return true;
                 }
                 continue;
             }
         };
         let frame = match next {
             Some(Ok(frame)) => frame,
-            last => return pipe.end(last),
+            last => {
+                pipe.end(last);
+                return true;
+            }
         };
         while !pipe.has_room(bytes(&frame)) {
-            let waited = match slow {
-                Slow::Dropped => false,
-                Slow::WaitedFor => {
-                    timeout(pipe.outflow.slow_max, pipe.taken.notified()).await.is_ok() || pipe.has_room(bytes(&frame))
-                }
-            };
-            if pipe.kept.lock().left {
-                return;
+            match slow {
+                Slow::Dropped => return pipe.kept.lock().left,
+                // One that takes nothing at all stands still, and is seen to.
+                Slow::WaitedFor => pipe.taken.notified().await,
             }
-            if !waited {
-                return pipe.give_up(slow);
+            if pipe.kept.lock().left {
+                return true;
             }
         }
         if !pipe.put(frame) {
-            return pipe.give_up(slow);
+            return false;
         }
     }
 }
@@ -108,10 +133,33 @@ impl Pipe {
         if !self.outflow.all.take(more) {
             return false;
         }
+        if kept.unread == 0 {
+            kept.untaken_since = Some(Instant::now());
+        }
         kept.unread += more;
         kept.frames.push_back(frame);
         wake(&mut kept);
         true
+    }
+
+    fn is_read(&self) -> bool {
+        let kept = self.kept.lock();
+        kept.left || kept.unread == 0
+    }
+
+    /// Ends when something was left unread, and nothing of it was taken, for as long as a reader may stand still.
+    async fn stood_still(&self) {
+        loop {
+            let since = {
+                let kept = self.kept.lock();
+                kept.untaken_since.filter(|_| kept.unread > 0)
+            };
+            let limit = since.unwrap_or_else(Instant::now) + self.outflow.slow_max;
+            if limit <= Instant::now() {
+                return;
+            }
+            sleep_until(limit).await;
+        }
     }
 
     fn end(&self, last: Option<Item>) {
@@ -124,7 +172,8 @@ impl Pipe {
     fn give_up(&self, slow: Slow) {
         metrics::slow_reader();
         let told = Error::exhausted(
-            "more was left unread than may be (gateway.unread_max, gateway.unread_bytes_max); read faster, from where you are",
+            "more was left unread than may be, or for longer (gateway.unread_max, gateway.unread_bytes_max, gateway.slow_max); \
+             read faster, from where you are",
             RETRY_AFTER,
         );
         let told = if slow == Slow::WaitedFor { told.maybe_happened() } else { told };
@@ -161,6 +210,7 @@ impl http_body::Body for Reading {
         if let Some(frame) = kept.frames.pop_front() {
             let taken = bytes(&frame);
             kept.unread -= taken;
+            kept.untaken_since = Some(Instant::now());
             pipe.outflow.all.give_back(taken);
             drop(kept);
             pipe.taken.notify_one();

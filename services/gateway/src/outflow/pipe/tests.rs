@@ -124,6 +124,47 @@ async fn a_reader_that_is_waited_for_goes_only_when_it_takes_nothing_at_all() {
     assert!(status::may_have_happened(&told), "a worker's, or a write's answer");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_stands_still_gives_back_what_it_holds_however_little() {
+    for slow in [Slow::Dropped, Slow::WaitedFor] {
+        let mut answer = Answer::open(slow);
+        answer.say(40);
+        let began = Instant::now();
+        answer.feed.closed().await;
+        assert_eq!(began.elapsed().as_millis(), 300, "slow_max");
+        assert_eq!(answer.outflow.all.held(), 0);
+        assert_eq!(answer.ended().await.code(), Code::ResourceExhausted);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_unread_after_the_end_is_given_back_too() {
+    let mut answer = Answer::open(Slow::WaitedFor);
+    answer.say(40);
+    drop(answer.feed);
+    answer.feed = mpsc::unbounded_channel().0;
+    tokio::time::sleep(Duration::from_millis(301)).await;
+    assert_eq!(answer.outflow.all.held(), 0);
+    assert_eq!(answer.ended().await.code(), Code::ResourceExhausted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_takes_a_little_now_and_then_stays_and_so_does_one_with_nothing_to_read() {
+    let mut answer = Answer::open(Slow::Dropped);
+    (0..2).for_each(|_| answer.say(40));
+    for _ in 0..5 {
+        tokio::time::advance(Duration::from_millis(299)).await;
+        assert_eq!(bytes(&answer.read().await.expect("more").expect("no error")), 40);
+        answer.say(40);
+    }
+    for _ in 0..2 {
+        assert_eq!(bytes(&answer.read().await.expect("more").expect("no error")), 40);
+    }
+    tokio::time::advance(Duration::from_secs(60)).await;
+    answer.say(40);
+    assert_eq!(bytes(&answer.read().await.expect("more").expect("no error")), 40);
+}
+
 #[tokio::test]
 async fn a_reader_that_leaves_ends_everything() {
     let answer = Answer::open(Slow::WaitedFor);
