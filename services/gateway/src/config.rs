@@ -148,7 +148,12 @@ impl Config {
     /// What readers may leave unread.
     pub(crate) fn outflow(&self) -> Outflow {
         let (one, all) = (self.gateway.unread_max.bytes(), self.gateway.unread_bytes_max.bytes());
-        Outflow::new(one, all, *self.gateway.slow_max)
+        Outflow::new(one, all, self.slow_max())
+    }
+
+    /// How long a reader may take nothing.
+    pub(crate) fn slow_max(&self) -> std::time::Duration {
+        *self.gateway.slow_max
     }
 
     /// Hosts that MCP clients may mean, beside the names of this machine.

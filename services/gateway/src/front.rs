@@ -81,11 +81,10 @@ where
             if watches {
                 return Ok(response.map(|body| outflow.keep(body, Slow::Dropped, Some(place))));
             }
-            drop(place);
             if is_oversize(&response) {
                 return Ok(oversize(payload_bytes_max));
             }
-            Ok(response.map(|body| Body::new(Outgoing::new(body, outflow.allowance().clone()))))
+            Ok(response.map(|body| Body::new(Outgoing::new(body, outflow.allowance().clone(), place))))
         })
     }
 }

@@ -56,7 +56,9 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     let others = behind.routes(&common)?;
     let routes = Routes::new(front).route(|router| router.merge(others));
 
-    let mut host = host.with_limits(Limits { in_flight_max: config.calls_max(), ..Limits::default() });
+    // Whoever is let go for standing still has as long again to fetch the word that says so.
+    let slow_max = 2 * config.slow_max();
+    let mut host = host.with_limits(Limits { in_flight_max: config.calls_max(), slow_max, ..Limits::default() });
     for (site, hosts) in [(Site::MCP, config.mcp_hosts()), (Site::OPENAI, config.openai_hosts())] {
         let routes = behind.web(site, &common, hosts, host.is_loopback())?;
         host = host.with_web_as(site.prefix, routes, site.refusal);

@@ -6,6 +6,7 @@ mod count;
 mod deadline;
 mod identity;
 mod observe;
+mod reader;
 mod shed;
 
 use std::{convert::Infallible, pin::Pin, sync::Arc};
@@ -18,6 +19,7 @@ pub use accept::Limits;
 pub(crate) use accept::serve;
 pub(crate) use answer::Answer;
 pub(crate) use count::describe;
+pub(crate) use reader::Reader;
 
 use crate::{
     Error, HttpRequest, HttpResponse,

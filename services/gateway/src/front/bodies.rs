@@ -11,6 +11,7 @@ use http_body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
+use crate::admission::Place;
 use crate::allowance::Allowance;
 use crate::metrics;
 
@@ -71,16 +72,17 @@ impl Drop for Incoming {
     }
 }
 
-/// An answer: what is large in it counts until its caller has taken it.
+/// An answer: what is large in it counts until its caller has taken it, and so does the call.
 pub(super) struct Outgoing {
     inner: Body,
     allowance: Allowance,
     over: bool,
+    _place: Place,
 }
 
 impl Outgoing {
-    pub(super) fn new(inner: Body, allowance: Allowance) -> Self {
-        Self { inner, allowance, over: false }
+    pub(super) fn new(inner: Body, allowance: Allowance, place: Place) -> Self {
+        Self { inner, allowance, over: false, _place: place }
     }
 
     fn weigh(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {

@@ -1,13 +1,20 @@
 //! What one caller may leave with the gateway: unread answers, unfinished requests.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use holdfast_proto::gateway::v1 as gw;
 use holdfast_proto::queue::v1 as pb;
 use holdfast_rpc::{id, status};
+use http_body_util::Full;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status, Streaming};
 
-use crate::harness::{Harness, spec, submit};
+use crate::harness::{CALLER_KEY, Harness, KEY, KEYED, spec, submit};
 use crate::stand_in::Mode;
 
 /// Reads what there is, and gives the word with which it ends.
@@ -89,4 +96,56 @@ async fn requests_that_are_being_read_are_bounded_in_bytes() {
     drop(sender);
     first.await.expect("no panic").expect("the first is accepted");
     harness.invocations(None).submit_invocation(large()).await.expect("there is room again");
+}
+
+/// The answer of a call whose caller makes no room for it.
+async fn untaken(harness: &Harness) -> http::Response<hyper::body::Incoming> {
+    let stream = TcpStream::connect(harness.url.trim_start_matches("http://")).await.expect("it listens");
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(0)
+        .handshake(TokioIo::new(stream))
+        .await
+        .expect("it speaks HTTP/2");
+    tokio::spawn(connection);
+    let path = format!("{}/holdfast.gateway.v1.InvocationService/ListInvocations", harness.url);
+    let request = http::Request::post(path)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("authorization", format!("Bearer {CALLER_KEY}"));
+    // An empty message by gRPC's framing.
+    let body = Full::new(Bytes::from_static(&[0; 5]));
+    let answer = sender.send_request(request.body(body).expect("valid parts")).await.expect("an answer");
+    assert_eq!(answer.headers().get("grpc-status"), None, "it is no refusal: there is something to take");
+    answer
+}
+
+/// Submits until there is a place for it.
+async fn placed(harness: &Harness) {
+    let submitted = async {
+        while let Err(refused) = harness.invocations(Some(KEY)).submit_invocation(submit(spec("mail", ""))).await {
+            assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+        }
+    };
+    timeout(Duration::from_secs(10), submitted).await.expect("the place is free again");
+}
+
+#[tokio::test]
+async fn an_answer_holds_its_place_until_it_is_taken() {
+    let settings =
+        format!("[tenants.acme]\nconcurrency = 1\n{KEYED}").replace("[gateway]", "[gateway]\nslow_max = \"1h\"");
+    let harness = Harness::with(Mode::Accept, &settings).await;
+    let answer = untaken(&harness).await;
+    let refused = harness.invocations(Some(KEY)).submit_invocation(submit(spec("mail", ""))).await;
+    assert_eq!(refused.expect_err("the tenant's only place is taken").code(), Code::ResourceExhausted);
+    drop(answer);
+    placed(&harness).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_gives_its_place_back() {
+    let settings =
+        format!("[tenants.acme]\nconcurrency = 1\n{KEYED}").replace("[gateway]", "[gateway]\nslow_max = \"20ms\"");
+    let harness = Harness::with(Mode::Accept, &settings).await;
+    let _answer = untaken(&harness).await;
+    placed(&harness).await;
 }

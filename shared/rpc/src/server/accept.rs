@@ -2,7 +2,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
 use tokio::{
@@ -15,7 +15,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::body::Body;
 use tracing::debug;
 
-use super::Stacked;
+use super::{
+    Stacked,
+    reader::{self, Calls},
+};
 use crate::io::Socket;
 
 /// Bounds of one server. Every one has a name, so that none is forgotten.
@@ -27,6 +30,8 @@ pub struct Limits {
     pub streams_per_connection_max: u32,
     /// Bytes of one call's answer that wait to be written to a connection; then whoever makes them waits.
     pub send_buffer_max: usize,
+    /// A call whose reader takes nothing of its answer for this long is given up, and one past its deadline at once.
+    pub slow_max: Duration,
     /// Open connections; a further one waits to be accepted.
     pub connections_max: usize,
     /// A connection that stays silent this long is asked whether it lives.
@@ -49,6 +54,7 @@ impl Default for Limits {
             in_flight_max: 20_000,
             streams_per_connection_max: 10_000,
             send_buffer_max: 400 << 10,
+            slow_max: Duration::from_secs(60),
             connections_max: 10_000,
             keepalive_interval: Duration::from_secs(20),
             keepalive_timeout: Duration::from_secs(10),
@@ -110,8 +116,8 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-fn builder(limits: &Limits) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(limits: &Limits) -> Builder<Calls> {
+    let mut builder = Builder::new(Calls { slow_max: limits.slow_max });
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -130,7 +136,7 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
 async fn connection(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
-    builder: &Builder<TokioExecutor>,
+    builder: &Builder<Calls>,
     service: Stacked,
     limits: Limits,
     stop: CancellationToken,
@@ -147,7 +153,7 @@ async fn connection(
 
 async fn http(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    builder: &Builder<TokioExecutor>,
+    builder: &Builder<Calls>,
     service: Stacked,
     limits: Limits,
     stop: CancellationToken,
@@ -158,14 +164,18 @@ async fn http(
         async move { service(request.map(Body::new)).await }
     });
     let connection = builder.serve_connection(TokioIo::new(io), service);
-    tokio::pin!(connection);
-    let age = Instant::now() + limits.connection_age_max;
-    tokio::select! {
-        ended = connection.as_mut() => return ended,
-        () = stop.cancelled() => {}
-        () = tokio::time::sleep_until(age) => {}
-    }
-    // The client is told to open a new connection; the calls on this one end as they would.
-    connection.as_mut().graceful_shutdown();
-    connection.await
+    let aged = async {
+        let age = Instant::now() + limits.connection_age_max;
+        tokio::pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep_until(age) => {}
+        }
+        // The client is told to open a new connection; the calls on this one end as they would.
+        connection.as_mut().graceful_shutdown();
+        connection.await
+    };
+    // Over HTTP/1.1 the connection drives its calls itself.
+    reader::bounded(aged, limits.slow_max).await.unwrap_or_else(|| Err("nobody takes an answer".into()))
 }

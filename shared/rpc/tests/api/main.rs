@@ -1,6 +1,7 @@
 //! The stacks over real sockets, with a stand-in for a service.
 
 mod several;
+mod slow;
 mod stand_in;
 mod web;
 

@@ -122,14 +122,23 @@ impl Mesh {
 
     /// A gRPC request by hand, with headers that no client would send.
     pub async fn raw(&self, path: &str, headers: &[(&'static str, &str)]) -> http::Response<hyper::body::Incoming> {
+        self.raw_within(1 << 20, path, headers).await
+    }
+
+    /// The same from somebody who makes room for so many bytes of the answer, and for no more.
+    pub async fn raw_within(
+        &self,
+        window: u32,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> http::Response<hyper::body::Incoming> {
         let address = self.common.mesh.llm_proxy.trim_start_matches("http://");
         let stream = TcpStream::connect(address).await.expect("it listens");
-        let (mut sender, connection) = hyper::client::conn::http2::handshake(
-            hyper_util::rt::TokioExecutor::new(),
-            hyper_util::rt::TokioIo::new(stream),
-        )
-        .await
-        .expect("it speaks HTTP/2");
+        let (mut sender, connection) = hyper::client::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new())
+            .initial_stream_window_size(window)
+            .handshake(hyper_util::rt::TokioIo::new(stream))
+            .await
+            .expect("it speaks HTTP/2");
         tokio::spawn(connection);
         let mut request = http::Request::post(format!("http://{address}{path}"))
             .header("content-type", "application/grpc")

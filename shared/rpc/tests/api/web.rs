@@ -112,6 +112,10 @@ fn routes(stop: Stop) -> Router {
     let left = get(async || deadline::remaining().unwrap_or_default().as_millis().to_string());
     let echo = post(async |body: Bytes| body);
     let hang = get(async || std::future::pending::<()>().await);
+    let flood = get(async || {
+        let chunks = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 1 << 10])));
+        axum::body::Body::from_stream(chunks)
+    });
     // A stream that ends when the process drains, as every stream must.
     let stream = get(async move || {
         let frames = futures::stream::once(std::future::ready(Ok::<_, std::io::Error>(Bytes::from_static(b"first"))));
@@ -127,6 +131,7 @@ fn routes(stop: Stop) -> Router {
         .route("/web/echo", echo)
         .route("/web/hang", hang)
         .route("/web/stream", stream)
+        .route("/web/flood", flood)
         .route("/web/panic", get(async || -> () { panic!("canary") }))
 }
 
@@ -239,6 +244,16 @@ async fn a_connection_that_never_says_what_it_wants_is_closed() {
     // It may be told why; then it is over.
     let ended = tokio::time::timeout(Duration::from_secs(10), silent.read_to_end(&mut said)).await;
     assert!(ended.is_ok(), "the connection is still open");
+    web.end().await;
+}
+
+#[tokio::test]
+async fn a_reader_that_stands_still_over_http_1_gives_its_slot_back() {
+    let limits = Limits { in_flight_max: 1, slow_max: Duration::from_millis(50), ..Limits::default() };
+    let web = Web::start(Options { limits, ..Options::default() }).await;
+    let _answer = web.send(Version::HTTP_11, web.request("/web/flood", &[])).await;
+    let served = async { while web.get("/web", &[]).await.0 != 200 {} };
+    tokio::time::timeout(Duration::from_secs(10), served).await.expect("the slot is free again");
     web.end().await;
 }
 
