@@ -19,7 +19,7 @@ use super::{
     Stacked,
     reader::{self, Calls},
 };
-use crate::io::Socket;
+use crate::io::{Opened, Socket};
 
 /// Bounds of one server. Every one has a name, so that none is forgotten.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +40,8 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// A connection is asked to go after this long, so that load spreads over new processes.
     pub connection_age_max: Duration,
-    /// Over HTTP/1.1 the head of a next request comes within this long, or the connection is closed.
+    /// A new connection says within this long which HTTP it speaks, and over HTTP/1.1 the head of a next request comes within
+    /// this long, or it is closed.
     pub head_max: Duration,
     /// TLS handshakes end within this long.
     pub handshake_max: Duration,
@@ -158,6 +159,11 @@ async fn http(
     limits: Limits,
     stop: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    // Whoever serves a connection waits for these bytes without a clock.
+    let io = tokio::select! {
+        opened = tokio::time::timeout(limits.head_max, Opened::hear(io)) => opened??,
+        () = stop.cancelled() => return Ok(()),
+    };
     let service = service_fn(move |request: http::Request<Incoming>| {
         let service = service.clone();
         // Not before it is polled: that is in the call's own task, and not in the connection's, which others share.

@@ -25,6 +25,7 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsConnector,
+    client::TlsStream,
     rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
 };
 
@@ -156,20 +157,24 @@ fn certificate() -> (Tls, RootCertStore) {
     (Tls { certificate: Some(chain), key: Some(key), authority: None }, roots)
 }
 
+async fn secured(web: &Web, roots: &RootCertStore, alpn: &str) -> TlsStream<TcpStream> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("it has some")
+        .with_root_certificates(roots.clone())
+        .with_no_client_auth();
+    config.alpn_protocols = vec![alpn.into()];
+    let stream = TcpStream::connect(web.address).await.expect("it listens");
+    let name = ServerName::try_from("localhost").expect("a name");
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("it is trusted")
+}
+
 #[tokio::test]
 async fn behind_tls_a_client_gets_the_version_that_it_asks_for() {
     let (tls, roots) = certificate();
     let web = Web::start(Options { tls: Some(tls), ..Options::default() }).await;
     for (alpn, version) in [("h2", Version::HTTP_2), ("http/1.1", Version::HTTP_11)] {
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("it has some")
-            .with_root_certificates(roots.clone())
-            .with_no_client_auth();
-        config.alpn_protocols = vec![alpn.into()];
-        let stream = TcpStream::connect(web.address).await.expect("it listens");
-        let name = ServerName::try_from("localhost").expect("a name");
-        let secured = TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("it is trusted");
+        let secured = secured(&web, &roots, alpn).await;
         assert_eq!(secured.get_ref().1.alpn_protocol(), Some(alpn.as_bytes()));
         let answer = send(secured, version, web.request("/web", &[])).await;
         assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
@@ -238,10 +243,24 @@ async fn a_drain_ends_streams_and_serves_what_is_under_way() {
 async fn a_connection_that_never_says_what_it_wants_is_closed() {
     let limits = Limits { head_max: Duration::from_millis(50), ..Limits::default() };
     let web = Web::start(Options { limits, ..Options::default() }).await;
-    let mut silent = TcpStream::connect(web.address).await.expect("it listens");
-    tokio::io::AsyncWriteExt::write_all(&mut silent, b"GET /web HTTP/1.1\r\nhost: x\r\n").await.expect("it is read");
+    for begun in ["", "PRI ", "PRI * HTTP/2.0\r\n\r\nSM", "GET /web HTTP/1.1\r\nhost: x\r\n"] {
+        let mut silent = TcpStream::connect(web.address).await.expect("it listens");
+        tokio::io::AsyncWriteExt::write_all(&mut silent, begun.as_bytes()).await.expect("it is read");
+        let mut said = Vec::new();
+        // It may be told why; then it is over.
+        let ended = tokio::time::timeout(Duration::from_secs(10), silent.read_to_end(&mut said)).await;
+        assert!(ended.is_ok(), "the connection is still open after {begun:?}");
+    }
+    web.end().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_after_its_handshake_is_closed() {
+    let limits = Limits { head_max: Duration::from_millis(50), ..Limits::default() };
+    let (tls, roots) = certificate();
+    let web = Web::start(Options { limits, tls: Some(tls), ..Options::default() }).await;
+    let mut silent = secured(&web, &roots, "h2").await;
     let mut said = Vec::new();
-    // It may be told why; then it is over.
     let ended = tokio::time::timeout(Duration::from_secs(10), silent.read_to_end(&mut said)).await;
     assert!(ended.is_ok(), "the connection is still open");
     web.end().await;
