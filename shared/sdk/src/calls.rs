@@ -128,6 +128,18 @@ impl Caller {
         }
     }
 
+    /// One attempt and no more: whoever asks has a pace of its own.
+    pub(crate) async fn once<T>(
+        &self,
+        limits: Limits,
+        attempt: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    ) -> Result<T, Error> {
+        let end = end_of(limits.whole);
+        self.ready(end).await?;
+        let answer = within(limits.attempt, end, attempt).await.map_err(|failed| failed.error)?;
+        Ok(answer.into_inner())
+    }
+
     /// Returns once a new attempt may start.
     pub(crate) async fn ready(&self, end: Instant) -> Result<(), Error> {
         match self {

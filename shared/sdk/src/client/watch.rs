@@ -6,6 +6,7 @@ use holdfast_proto::{
 };
 use holdfast_resilience::Backoff;
 use std::time::Duration;
+use tokio::time::Instant;
 use tonic::Streaming;
 
 use crate::{Client, Error};
@@ -13,8 +14,8 @@ use crate::{Client, Error};
 /// Between one broken stream and the next.
 const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(2));
 
-/// Streams that may break one after another without an event between them.
-const BREAKS_MAX: u32 = 20;
+/// A stream that held for so long was a good one, though nothing happened.
+const HELD_WELL: Duration = Duration::from_secs(10);
 
 /// The events of one invocation, in order and without gaps or repeats, over as many connections as it takes. What the queue
 /// does not keep any more is one event that says so.
@@ -23,9 +24,12 @@ pub struct Events {
     client: Client,
     invocation_id: String,
     next: u64,
-    stream: Option<Streaming<WatchInvocationResponse>>,
+    stream: Option<(Streaming<WatchInvocationResponse>, Instant)>,
     breaks: u32,
+    /// Since when there is no good stream, where there was one before.
+    away: Option<Instant>,
     seen: bool,
+    opened: bool,
     /// The last state that was seen is an end. It is the last word only if the stream ends too: what was redriven goes on.
     settled: bool,
     ended: bool,
@@ -39,7 +43,9 @@ impl Events {
             next: from_offset,
             stream: None,
             breaks: 0,
+            away: None,
             seen: false,
+            opened: false,
             settled: false,
             ended: false,
         }
@@ -49,15 +55,22 @@ impl Events {
     /// terminal events stand in between too.
     ///
     /// # Errors
-    /// [`Error::NotFound`], and what a connection made anew cannot mend.
+    /// [`Error::NotFound`], and what a connection made anew cannot mend within the client's timeout.
     pub async fn next(&mut self) -> Result<Option<InvocationEvent>, Error> {
         while !self.ended {
             let stream = match &mut self.stream {
-                Some(stream) => stream,
-                None => {
-                    let opened = self.open().await?;
-                    self.stream.insert(opened)
-                }
+                Some((stream, _)) => stream,
+                None => match self.open().await {
+                    Ok(stream) => {
+                        self.opened = true;
+                        &mut self.stream.insert((stream, Instant::now())).0
+                    }
+                    Err(error) if self.opened => {
+                        self.broke(Some(error)).await?;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                },
             };
             match stream.message().await {
                 Ok(Some(WatchInvocationResponse { event: Some(event) })) => {
@@ -65,7 +78,7 @@ impl Events {
                         continue;
                     }
                     self.next = event.offset + 1;
-                    self.breaks = 0;
+                    (self.breaks, self.away) = (0, None);
                     self.seen = true;
                     self.settled = is_terminal(&event).unwrap_or(self.settled);
                     return Ok(Some(event));
@@ -92,25 +105,34 @@ impl Events {
             // The time to open it is limited, the stream itself is not.
             async move { holdfast_rpc::deadline::scope(None, gateway.watch_invocation(request)).await }
         };
+        if self.opened {
+            // It goes on with what it was served before, at a pace of its own: however many do so at once, none of them
+            // is a new load, and no budget must end them.
+            return self.client.caller.once(self.client.limits(), open()).await;
+        }
         self.client.caller.call(self.client.limits(), open).await
     }
 
     async fn broke(&mut self, error: Option<Error>) -> Result<(), Error> {
-        self.stream = None;
+        let held = self.stream.take().is_some_and(|(_, since)| since.elapsed() >= HELD_WELL);
+        if held {
+            (self.breaks, self.away) = (0, None);
+        }
         self.breaks += 1;
         let hint = error.as_ref().and_then(Error::retry_after).unwrap_or_default().min(BACKOFF.max);
-        match error {
-            Some(error) if !error.is_retryable() || self.breaks > BREAKS_MAX => return Err(error),
-            None if self.breaks > BREAKS_MAX => {
-                let message = "the stream of events ends again and again".into();
-                let invocation_id = Some(self.invocation_id.clone());
-                return Err(Error::Unavailable { retry_after: None, may_have_happened: false, invocation_id, message });
-            }
-            _ => {}
+        let away = self.away.get_or_insert_with(Instant::now).elapsed();
+        if error.as_ref().is_some_and(|error| !error.is_retryable()) || away >= self.client.limits().patience {
+            return Err(error.unwrap_or_else(|| self.ends_again_and_again()));
         }
         let pause = hint.max(BACKOFF.delay(self.breaks, &mut rand::rng()));
         tokio::time::sleep(pause).await;
         Ok(())
+    }
+
+    fn ends_again_and_again(&self) -> Error {
+        let message = "the stream of events ends again and again".into();
+        let invocation_id = Some(self.invocation_id.clone());
+        Error::Unavailable { retry_after: None, may_have_happened: false, invocation_id, message }
     }
 }
 

@@ -184,6 +184,23 @@ async fn a_watcher_misses_nothing_and_sees_nothing_twice_over_a_broken_stream() 
 }
 
 #[tokio::test]
+async fn however_many_watchers_one_client_has_all_go_on_after_an_outage() {
+    let mesh = Mesh::start().await;
+    mesh.gateway.refuse_watchers.store(3 * 40, Ordering::SeqCst);
+    let client = Client::connect(&mesh.url(), "").expect("well-formed");
+    let watch = async || {
+        let mut events = client.watch("some-invocation", 0);
+        let mut offsets = Vec::new();
+        while let Some(event) = events.next().await.expect("it goes on elsewhere") {
+            offsets.push(event.offset);
+        }
+        assert_eq!(offsets, [1, 2, 3]);
+    };
+    join_all((0..40).map(|_| watch())).await;
+    assert_eq!(mesh.gateway.refuse_watchers.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
 async fn a_watcher_goes_on_over_the_end_of_what_was_redriven() {
     let mesh = Mesh::start().await;
     let client = Client::connect(&mesh.url(), "").expect("well-formed");

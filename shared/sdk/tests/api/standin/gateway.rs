@@ -30,6 +30,8 @@ pub struct Gateway {
     pub keys: Mutex<Vec<String>>,
     /// What callers showed.
     pub shown: Mutex<Vec<Option<String>>>,
+    /// So many watchers that come back are refused first: what is behind is away.
+    pub refuse_watchers: AtomicU32,
     /// Where watchers began.
     pub watched_from: Mutex<Vec<u64>>,
 }
@@ -89,6 +91,9 @@ impl InvocationService for Gateway {
         request: Request<pb::WatchInvocationRequest>,
     ) -> Result<Response<Self::WatchInvocationStream>, Status> {
         let from = request.into_inner().from_offset;
+        if from == 3 && take(&self.refuse_watchers) {
+            return Err(Error::unavailable("away", Duration::from_millis(1)).into());
+        }
         self.watched_from.lock().push(from);
         let events = match from {
             0..=2 => vec![
