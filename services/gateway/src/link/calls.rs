@@ -28,9 +28,11 @@ enum Outgoing {
 }
 
 enum Connection {
-    /// `answered` once the queue has said anything on this stream.
+    /// `answered` once the queue has said anything on this stream. `asked_at` is when the first submission went out since it
+    /// last said anything: its answer is due whether its caller still waits or not.
     Up {
         heard_at: Instant,
+        asked_at: Option<Instant>,
         answered: bool,
     },
     Down {
@@ -148,13 +150,20 @@ impl Calls {
         };
         call.stage = Stage::Sent { at: now };
         let request = request?;
-        Some(if call.waits { Ask::EnqueueAndWait(request) } else { Ask::Enqueue(request) })
+        if call.waits {
+            // One that is forgotten at once may never be answered.
+            return Some(Ask::EnqueueAndWait(request));
+        }
+        if let Connection::Up { asked_at, .. } = &mut self.connection {
+            asked_at.get_or_insert(now);
+        }
+        Some(Ask::Enqueue(request))
     }
 
     /// Takes a message of the queue in.
     pub(crate) fn hear(&mut self, answers: Vec<WireAnswer>, now: Instant) {
-        if let Connection::Up { heard_at, answered } = &mut self.connection {
-            (*heard_at, *answered) = (now, true);
+        if matches!(self.connection, Connection::Up { .. }) {
+            self.connection = Connection::Up { heard_at: now, asked_at: None, answered: true };
         }
         for answer in answers {
             match answer.answer {
@@ -213,7 +222,7 @@ impl Calls {
 
     /// A stream is open: what the broken one left behind goes out first, in its old order.
     pub(crate) fn connected(&mut self, now: Instant) {
-        self.connection = Connection::Up { heard_at: now, answered: false };
+        self.connection = Connection::Up { heard_at: now, asked_at: None, answered: false };
         let mut ids: Vec<u64> = self.open.keys().copied().collect();
         ids.sort_unstable();
         self.outbox = ids.into_iter().map(Outgoing::Call).collect();
@@ -256,13 +265,15 @@ impl Calls {
         }
     }
 
-    /// True when calls wait for an answer and nothing at all has come for `limit`: the queue hangs.
+    /// True when an answer is due and nothing at all has come for `limit`: the queue hangs. Callers who leave earlier than
+    /// that do not hide it.
     pub(crate) fn stalled(&self, now: Instant, limit: Duration) -> bool {
-        let Connection::Up { heard_at, .. } = self.connection else {
+        let Connection::Up { heard_at, asked_at, .. } = self.connection else {
             return false;
         };
         let silent = |since: Instant| now.duration_since(since) >= limit;
-        silent(heard_at) && self.open.values().any(|call| matches!(call.stage, Stage::Sent { at } if silent(at)))
+        let waited_for = || self.open.values().any(|call| matches!(call.stage, Stage::Sent { at } if silent(at)));
+        asked_at.is_some_and(silent) || (silent(heard_at) && waited_for())
     }
 
     /// The invocation of a call that was accepted.

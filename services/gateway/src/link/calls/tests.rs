@@ -322,3 +322,43 @@ fn a_silent_queue_is_noticed_only_while_something_waits_for_it() {
     table.now += Duration::from_secs(60);
     assert!(!table.calls.stalled(table.now, limit), "a wait may be long");
 }
+
+#[test]
+fn a_queue_that_hangs_is_noticed_whoever_still_waits_for_it() {
+    let mut table = Table::connected();
+    let limit = Duration::from_secs(5);
+    let ask = |table: &mut Table| {
+        let (id, _outcome) = table.open("", false);
+        table.take();
+        table.now += Duration::from_secs(1);
+        // Its caller's deadline is here.
+        table.calls.close(id);
+    };
+    (0..4).for_each(|_| ask(&mut table));
+    assert!(!table.calls.stalled(table.now, limit), "not yet");
+    (0..2).for_each(|_| ask(&mut table));
+    assert!(table.calls.stalled(table.now, limit));
+
+    table.disconnect();
+    table.calls.connected(table.now);
+    ask(&mut table);
+    assert!(!table.calls.stalled(table.now, limit), "another stream begins anew");
+}
+
+#[test]
+fn a_queue_that_answered_what_is_due_may_be_quiet() {
+    let mut table = Table::connected();
+    let limit = Duration::from_secs(5);
+    let (id, _outcome) = table.open("", false);
+    table.take();
+    table.calls.close(id);
+    table.accept(id);
+    table.now += Duration::from_secs(60);
+    assert!(!table.calls.stalled(table.now, limit), "its caller had left, and it answered");
+    let (id, _outcome) = table.open("", true);
+    table.take();
+    table.calls.close(id);
+    table.take();
+    table.now += Duration::from_secs(60);
+    assert!(!table.calls.stalled(table.now, limit), "what was forgotten at once may have no answer");
+}
