@@ -69,6 +69,10 @@ impl<IO: AsyncRead + Unpin> Opened<IO> {
         }
         Ok(Self { said: Bytes::copy_from_slice(&said[..heard]), io })
     }
+
+    pub(crate) fn is_http_2(&self) -> bool {
+        *self.said == *HTTP_2
+    }
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Opened<IO> {

@@ -1,4 +1,4 @@
-use std::{io, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -86,7 +86,6 @@ pub(crate) async fn serve(
     limits: Limits,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let builder = Arc::new(builder(&limits));
     let connections = TaskTracker::new();
     loop {
         let stream = tokio::select! {
@@ -102,9 +101,9 @@ pub(crate) async fn serve(
             },
             () = tokio::time::sleep(Duration::from_millis(50)), if connections.len() >= limits.connections_max => continue,
         };
-        let (builder, service, tls, stop) = (builder.clone(), service.clone(), tls.clone(), stop.clone());
+        let (service, tls, stop) = (service.clone(), tls.clone(), stop.clone());
         connections.spawn(async move {
-            if let Err(error) = connection(stream, tls, &builder, service, limits, stop).await {
+            if let Err(error) = connection(stream, tls, service, limits, stop).await {
                 debug!(%error, "a connection ended early");
             }
         });
@@ -117,8 +116,8 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-fn builder(limits: &Limits) -> Builder<Calls> {
-    let mut builder = Builder::new(Calls { slow_max: limits.slow_max });
+fn builder(limits: &Limits, calls: Calls) -> Builder<Calls> {
+    let mut builder = Builder::new(calls);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -137,24 +136,22 @@ fn builder(limits: &Limits) -> Builder<Calls> {
 async fn connection(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
-    builder: &Builder<Calls>,
     service: Stacked,
     limits: Limits,
     stop: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let socket = Socket::new(stream)?;
     match tls {
-        None => http(socket, builder, service, limits, stop).await,
+        None => http(socket, service, limits, stop).await,
         Some(tls) => {
             let secured = tokio::time::timeout(limits.handshake_max, tls.accept(socket)).await??;
-            http(secured, builder, service, limits, stop).await
+            http(secured, service, limits, stop).await
         }
     }
 }
 
 async fn http(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    builder: &Builder<Calls>,
     service: Stacked,
     limits: Limits,
     stop: CancellationToken,
@@ -169,6 +166,8 @@ async fn http(
         // Not before it is polled: that is in the call's own task, and not in the connection's, which others share.
         async move { service(request.map(Body::new)).await }
     });
+    let (calls, is_http_2) = (Calls::new(limits.slow_max), io.is_http_2());
+    let builder = builder(&limits, calls.clone());
     let connection = builder.serve_connection(TokioIo::new(io), service);
     let aged = async {
         let age = Instant::now() + limits.connection_age_max;
@@ -180,7 +179,11 @@ async fn http(
         }
         // The client is told to open a new connection; the calls on this one end as they would.
         connection.as_mut().graceful_shutdown();
-        connection.await
+        tokio::select! {
+            ended = connection => ended,
+            // What then still lies there is what its peer made no room for.
+            () = calls.over(), if is_http_2 => Err("nobody takes what is left".into()),
+        }
     };
     // Over HTTP/1.1 the connection drives its calls itself.
     reader::bounded(aged, limits.slow_max).await.unwrap_or_else(|| Err("nobody takes an answer".into()))

@@ -11,7 +11,8 @@ use std::{
 
 use hyper::rt::Executor;
 use parking_lot::Mutex;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio_util::task::TaskTracker;
 
 tokio::task_local! {
     static READER: Arc<Reader>;
@@ -83,10 +84,29 @@ fn rings(alarm: &mut Option<Pin<Box<Sleep>>>, limit: Instant, cx: &mut Context<'
     alarm.as_mut().poll(cx)
 }
 
-/// Runs each call over HTTP/2 in a task of its own, held to its reader's time.
-#[derive(Debug, Clone, Copy)]
+/// The calls of one connection over HTTP/2, each in a task of its own and held to its reader's time.
+#[derive(Debug, Clone)]
 pub(super) struct Calls {
-    pub(super) slow_max: Duration,
+    slow_max: Duration,
+    open: TaskTracker,
+}
+
+impl Calls {
+    pub(super) fn new(slow_max: Duration) -> Self {
+        Self { slow_max, open: TaskTracker::new() }
+    }
+
+    /// Ends once all are over, and whoever reads has had its time for what the last of them left.
+    pub(super) async fn over(&self) {
+        self.open.close();
+        loop {
+            self.open.wait().await;
+            sleep(self.slow_max).await;
+            if self.open.is_empty() {
+                return;
+            }
+        }
+    }
 }
 
 impl<F> Executor<F> for Calls
@@ -96,7 +116,7 @@ where
     fn execute(&self, call: F) {
         let slow_max = self.slow_max;
         // Ends with the call. One that is given up is reset, and what lay there for its reader goes with it.
-        tokio::spawn(async move {
+        self.open.spawn(async move {
             if bounded(call, slow_max).await.is_none() {
                 tracing::debug!("a call was given up: nobody takes its answer");
             }

@@ -41,3 +41,23 @@ async fn an_answer_that_is_long_in_coming_is_no_fault_of_its_reader() {
     let ended = timeout(Duration::from_secs(10), answer.into_body().collect()).await.expect("it ends").expect("well");
     assert_eq!(ended.trailers().expect("a status")["grpc-status"], "4", "at its deadline");
 }
+
+#[tokio::test]
+async fn a_connection_that_was_told_to_go_is_not_kept_for_what_nobody_takes() {
+    let ms = Duration::from_millis;
+    let limits = Limits { connections_max: 1, connection_age_max: ms(500), slow_max: ms(50), ..Limits::default() };
+    let mesh = Mesh::start(Options { limits, ..Options::default() }).await;
+    // Its call is over: with room for one byte the connection has taken the whole of so small an answer.
+    let _answer = mesh.raw_within(1, LIST, &[]).await;
+    timeout(Duration::from_secs(10), mesh.until_served()).await.expect("there is room for another connection");
+}
+
+#[tokio::test]
+async fn a_stream_outlives_the_age_of_its_connection() {
+    let ms = Duration::from_millis;
+    let limits = Limits { connection_age_max: ms(500), slow_max: ms(10), ..Limits::default() };
+    let mesh = Mesh::start(Options { limits, ..Options::default() }).await;
+    let answer = mesh.raw(STREAM, &[("grpc-timeout", "1500m")]).await;
+    let ended = timeout(Duration::from_secs(10), answer.into_body().collect()).await.expect("it ends").expect("well");
+    assert_eq!(ended.trailers().expect("a status")["grpc-status"], "4", "at its deadline");
+}
