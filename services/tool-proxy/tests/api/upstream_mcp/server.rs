@@ -2,7 +2,7 @@
 //! can be killed and come back at the same place.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -78,7 +78,6 @@ impl McpServer {
 
     /// One that has a place, but is not there.
     pub(crate) async fn absent(era: Era, tools: Vec<Tool>) -> Self {
-        let place = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let script = Script {
             era,
             tools: Mutex::new(tools),
@@ -87,7 +86,9 @@ impl McpServer {
             changed: broadcast::channel(16).0,
             sessions: Mutex::default(),
         };
-        Self { script: Arc::new(script), address: place.local_addr().expect("it is bound"), running: None }
+        // Not one that the system gives away by itself: whoever looks for the server meanwhile could be given it.
+        let address = (Ipv4Addr::LOCALHOST, holdfast_testkit::free_ports(1)).into();
+        Self { script: Arc::new(script), address, running: None }
     }
 
     pub(crate) async fn come_back(&mut self) {
