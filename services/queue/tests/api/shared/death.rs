@@ -2,11 +2,21 @@
 
 use holdfast_proto::queue::v1::work_request::Hello;
 use holdfast_proto::queue::v1::work_response::Message as Down;
-use holdfast_proto::queue::v1::{CompleteRequest, InvocationState};
+use holdfast_proto::queue::v1::{CompleteRequest, InvocationState, Lease};
 
 use super::Pair;
 use crate::harness::{id_of, spec};
 use crate::worker::{Worker, hello};
+
+/// A worker comes with its lease, and ends its work.
+async fn goes_on_at_the_other(pair: &Pair, lease: &Lease, id: &str) {
+    let moving = Hello { held_tokens: vec![lease.token.clone()], ..hello() };
+    let mut moved = Worker::open_with(pair.other.client(), moving).await;
+    assert_eq!(moved.welcome.adopted_tokens, std::slice::from_ref(&lease.token));
+    moved.complete(lease, "done");
+    assert!(moved.settled().await.status.is_empty());
+    assert_eq!(pair.other.get(id).await.lost_leases, 0);
+}
 
 #[tokio::test]
 async fn killing_one_leaves_the_other_serving_and_what_it_kept_runs_there() {
@@ -37,12 +47,7 @@ async fn a_worker_of_a_killed_process_goes_on_at_the_other() {
     let id = pair.one.enqueue(spec()).await;
     let lease = worker.lease().await;
     pair.one.kill().await;
-    let moving = Hello { held_tokens: vec![lease.token.clone()], ..hello() };
-    let mut moved = Worker::open_with(pair.other.client(), moving).await;
-    assert_eq!(moved.welcome.adopted_tokens, std::slice::from_ref(&lease.token));
-    moved.complete(&lease, "done");
-    assert!(moved.settled().await.status.is_empty());
-    assert_eq!(pair.other.get(&id).await.lost_leases, 0);
+    goes_on_at_the_other(&pair, &lease, &id).await;
 }
 
 /// That nobody heard of a worker since its process is gone is no sign that it is: it may hang on a connection to what is
@@ -60,12 +65,7 @@ async fn a_worker_that_comes_late_finds_its_lease_where_it_was_taken_over() {
     // What would be free by now is leased before what is asked for after it.
     let after = pair.other.enqueue(spec()).await;
     assert_eq!(id_of(&pair.other.lease_one().await), after);
-    let moving = Hello { held_tokens: vec![lease.token.clone()], ..hello() };
-    let mut moved = Worker::open_with(pair.other.client(), moving).await;
-    assert_eq!(moved.welcome.adopted_tokens, std::slice::from_ref(&lease.token));
-    moved.complete(&lease, "done");
-    assert!(moved.settled().await.status.is_empty());
-    assert_eq!(pair.other.get(&id).await.lost_leases, 0);
+    goes_on_at_the_other(&pair, &lease, &id).await;
 }
 
 #[tokio::test]
