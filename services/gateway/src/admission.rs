@@ -1,5 +1,5 @@
-//! Who gets in, and how many: a rate and a number of calls for each tenant, and room of their own for those who wait and
-//! those who work, so that neither can take the callers' places.
+//! Who gets in, and how many: a rate and a number of calls for each tenant, and room of their own for those who wait, those who
+//! work and the calls of their work, so that none of them can take another one's places, and no tenant those of all.
 
 mod desk;
 mod pace;
@@ -67,6 +67,16 @@ impl Drop for Place {
 }
 
 #[cfg(test)]
+impl Place {
+    /// At a desk of its own.
+    pub(crate) fn of_nobody() -> Self {
+        let terms = Terms { rate: None, burst: 1, calls_max: 1, waits_max: 1, workers_max: 1, leased_max: 1 };
+        let room = Room { waits_max: 1, workers_max: 1 };
+        Admission::new(room, Agreed::same_for_all(terms)).admit("nobody", Kind::Call).expect("the first")
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use tonic::Code;
 
@@ -74,7 +84,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_call_gets_in_when_it_was_told_to_come_back() {
-        let terms = Terms { rate: Some(20.0), burst: 1, calls_max: 8, waits_max: 8 };
+        let terms = Terms { rate: Some(20.0), burst: 1, calls_max: 8, waits_max: 8, workers_max: 8, leased_max: 8 };
         let admission = Admission::new(Room { waits_max: 8, workers_max: 8 }, Agreed::same_for_all(terms));
         for _ in 0..5 {
             drop(admission.admit("acme", Kind::Call).expect("the bucket has a token"));

@@ -196,11 +196,14 @@ fn check_room(section: &Section) -> Result<(), Invalid> {
     if section.tenant_burst > 0 && section.tenant_rate().is_none() {
         return invalid("tenant_burst", "does nothing without gateway.tenant_rate");
     }
-    if section.tenant_concurrency == Some(0) {
-        return invalid("tenant_concurrency", "must be at least 1");
-    }
-    if section.tenant_waiting_max == Some(0) {
-        return invalid("tenant_waiting_max", "must be at least 1");
+    let of_a_tenant = [
+        ("tenant_concurrency", section.tenant_concurrency),
+        ("tenant_waiting_max", section.tenant_waiting_max),
+        ("tenant_workers_max", section.tenant_workers_max),
+        ("tenant_leased_max", section.tenant_leased_max),
+    ];
+    if let Some((key, _)) = of_a_tenant.iter().find(|(_, max)| *max == Some(0)) {
+        return invalid(key, "must be at least 1");
     }
     if section.unread_max.bytes() == 0 || section.unread_bytes_max < section.unread_max {
         return invalid("unread_max", "must be at least one byte and at most gateway.unread_bytes_max");

@@ -79,7 +79,7 @@ where
         Box::pin(async move {
             let response = answer.await?;
             if watches {
-                return Ok(response.map(|body| outflow.keep(body, Slow::Dropped, Some(place))));
+                return Ok(response.map(|body| outflow.keep(body, Slow::Dropped, place)));
             }
             if is_oversize(&response) {
                 return Ok(oversize(payload_bytes_max));

@@ -41,7 +41,7 @@ impl Outflow {
     }
 
     /// A body that is read as it comes and kept for its reader. `place` is held until it is over.
-    pub(crate) fn keep(&self, body: Body, slow: Slow, place: Option<Place>) -> Body {
+    pub(crate) fn keep(&self, body: Body, slow: Slow, place: Place) -> Body {
         match body.is_end_stream() {
             true => body,
             false => Body::new(pipe::open(self.clone(), body, slow, place)),

@@ -24,7 +24,6 @@ use crate::admission::{Admission, Kind, Place};
 use crate::outflow::Outflow;
 
 use body::{Passed, Upward};
-use methods::Load;
 
 pub(crate) use web::Site;
 
@@ -63,14 +62,10 @@ impl Passthrough {
         Ok(router)
     }
 
-    /// A place for a call, as far as it needs one: what brings running work on is no new load, and always gets through.
-    fn admit(&self, request: &Request, tenant: &str) -> Result<Option<Place>, Error> {
-        let kind = match methods::load(request.uri().path()) {
-            Load::Completes => return Ok(None),
-            Load::Kind(Kind::Call) if self.is_leased(request, tenant) => return Ok(None),
-            Load::Kind(kind) => kind,
-        };
-        self.admission.admit(tenant, kind).map(Some)
+    /// A place for a call of this kind, which may show a lease: what brings running work on is no new load.
+    fn admit(&self, request: &Request, tenant: &str, kind: Kind) -> Result<Place, Error> {
+        let is_leased = kind == Kind::Call && self.is_leased(request, tenant);
+        self.admission.admit(tenant, if is_leased { Kind::Leased } else { kind })
     }
 
     /// Whether a call comes from work under a lease: only the queue can have said so.
@@ -96,7 +91,7 @@ impl Way {
         }
         let caller = request.extensions().get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Error::unauthenticated("nobody said who is calling"))?;
-        let place = self.door.admit(&request, caller.tenant()?)?;
+        let place = self.door.admit(&request, caller.tenant()?, methods::kind(request.uri().path()))?;
         let slow = methods::slow(request.uri().path());
         let stop = methods::is_endless(request.uri().path()).then(|| self.door.stop.clone());
         let (parts, body) = request.into_parts();

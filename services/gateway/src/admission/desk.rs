@@ -22,6 +22,10 @@ pub(crate) enum Kind {
     Wait,
     /// A worker's stream, or its wait for a lease. Work that is under way is no new load: it has no rate.
     Worker,
+    /// Asked and answered under a lease. No new load either.
+    Leased,
+    /// Ends or renews a lease. To refuse it would only make more work, so that it has places which no other call can take.
+    Report,
 }
 
 /// What was reached.
@@ -30,6 +34,8 @@ pub(super) enum Limit {
     Rate,
     Calls,
     Waits,
+    Workers,
+    Leased,
     AllWaits,
     AllWorkers,
     Tenants,
@@ -42,6 +48,8 @@ impl Limit {
             Self::Rate => "tenant_rate",
             Self::Calls => "tenant_concurrency",
             Self::Waits => "tenant_waiting",
+            Self::Workers => "tenant_workers",
+            Self::Leased => "tenant_leased",
             Self::AllWaits => "waiting",
             Self::AllWorkers => "workers",
             Self::Tenants => "tenants",
@@ -54,6 +62,10 @@ impl Limit {
             Self::Rate => format!("{tenant} calls faster than was agreed (rate)"),
             Self::Calls => format!("{tenant} has as many calls in hand as were agreed (concurrency)"),
             Self::Waits => format!("{tenant} has as many waiting calls as one tenant may (gateway.tenant_waiting_max)"),
+            Self::Workers => {
+                format!("{tenant} has as many workers here as one tenant may (gateway.tenant_workers_max)")
+            }
+            Self::Leased => format!("{tenant}'s work has as many calls in hand as may be (gateway.tenant_leased_max)"),
             Self::AllWaits => "as many calls wait here as may (gateway.waiting_max)".into(),
             Self::AllWorkers => "as many workers are here as may be (gateway.workers_max)".into(),
             Self::Tenants => "too many tenants call at once".into(),
@@ -89,7 +101,9 @@ struct Tenant {
     bucket: Option<TokenBucket>,
     calls: Seats,
     waits: Seats,
-    workers: usize,
+    workers: Seats,
+    /// Calls under a lease, and reports.
+    leased: Seats,
 }
 
 /// Places of one kind.
@@ -120,17 +134,15 @@ impl Desk {
     pub(super) fn enter(&mut self, now: Duration, tenant: &str, kind: Kind) -> Result<Arc<str>, Refusal> {
         self.sweep(now);
         match kind {
-            Kind::Call => {}
             Kind::Wait => self.waits.room(self.room.waits_max, Limit::AllWaits)?,
             Kind::Worker => self.workers.room(self.room.workers_max, Limit::AllWorkers)?,
+            Kind::Call | Kind::Leased | Kind::Report => {}
         }
         let name = self.known(now, tenant)?;
         let Some(tenant) = self.tenants.get_mut(&name) else { unreachable!("it is known by now") };
         tenant.enter(now, kind)?;
-        match kind {
-            Kind::Call => {}
-            Kind::Wait => self.waits.taken += 1,
-            Kind::Worker => self.workers.taken += 1,
+        if let Some(all) = self.all(kind) {
+            all.taken += 1;
         }
         Ok(name)
     }
@@ -138,16 +150,18 @@ impl Desk {
     /// A call is over.
     pub(super) fn leave(&mut self, now: Duration, tenant: &str, kind: Kind) {
         let Some(tenant) = self.tenants.get_mut(tenant) else { return };
+        tenant.seats(kind).leave(now);
+        if let Some(all) = self.all(kind) {
+            all.leave(now);
+        }
+    }
+
+    /// The places that all tenants share, where this kind has some.
+    fn all(&mut self, kind: Kind) -> Option<&mut Seats> {
         match kind {
-            Kind::Call => tenant.calls.leave(now),
-            Kind::Wait => {
-                tenant.waits.leave(now);
-                self.waits.leave(now);
-            }
-            Kind::Worker => {
-                tenant.workers -= 1;
-                self.workers.leave(now);
-            }
+            Kind::Wait => Some(&mut self.waits),
+            Kind::Worker => Some(&mut self.workers),
+            Kind::Call | Kind::Leased | Kind::Report => None,
         }
     }
 
@@ -181,37 +195,43 @@ impl Tenant {
             // Its clock begins here.
             bucket.available(now);
         }
-        Self { terms, bucket, calls: Seats::default(), waits: Seats::default(), workers: 0 }
+        let (calls, waits, workers, leased) = Default::default();
+        Self { terms, bucket, calls, waits, workers, leased }
+    }
+
+    fn seats(&mut self, kind: Kind) -> &mut Seats {
+        match kind {
+            Kind::Call => &mut self.calls,
+            Kind::Wait => &mut self.waits,
+            Kind::Worker => &mut self.workers,
+            Kind::Leased | Kind::Report => &mut self.leased,
+        }
     }
 
     fn enter(&mut self, now: Duration, kind: Kind) -> Result<(), Refusal> {
-        let seats = match kind {
-            Kind::Worker => {
-                self.workers += 1;
-                return Ok(());
-            }
-            Kind::Call => {
-                self.calls.room(self.terms.calls_max, Limit::Calls)?;
-                &mut self.calls
-            }
-            Kind::Wait => {
-                self.waits.room(self.terms.waits_max, Limit::Waits)?;
-                &mut self.waits
-            }
+        let (max, limit) = match kind {
+            Kind::Call => (self.terms.calls_max, Limit::Calls),
+            Kind::Wait => (self.terms.waits_max, Limit::Waits),
+            Kind::Worker => (self.terms.workers_max, Limit::Workers),
+            Kind::Leased => (self.terms.leased_max, Limit::Leased),
+            Kind::Report => (self.terms.reports_max(), Limit::Leased),
         };
-        if let Some(bucket) = &mut self.bucket
+        self.seats(kind).room(max, limit)?;
+        let is_new_load = matches!(kind, Kind::Call | Kind::Wait);
+        if is_new_load
+            && let Some(bucket) = &mut self.bucket
             && let Err(bucket::Refusal::Wait(retry_after)) = bucket.try_take(now, 1)
         {
             return Err(Refusal { limit: Limit::Rate, retry_after });
         }
-        seats.taken += 1;
+        self.seats(kind).taken += 1;
         Ok(())
     }
 
     /// Forgetting it changes nothing: it has no calls, and its bucket is as full as a new one.
     fn is_idle(&mut self, now: Duration) -> bool {
         let burst = u64::from(self.terms.burst);
-        self.calls.taken + self.waits.taken + self.workers == 0
+        [&self.calls, &self.waits, &self.workers, &self.leased].iter().all(|seats| seats.taken == 0)
             && self.bucket.as_mut().is_none_or(|bucket| bucket.available(now) >= burst)
     }
 }

@@ -18,9 +18,18 @@ pub(crate) struct Terms {
     pub(crate) calls_max: usize,
     /// Calls that wait: for an invocation's end, or for events.
     pub(crate) waits_max: usize,
+    /// Workers' streams, and calls that wait for a lease.
+    pub(crate) workers_max: usize,
+    /// Calls under a lease in hand.
+    pub(crate) leased_max: usize,
 }
 
 impl Terms {
+    /// Calls under a lease, heartbeats and reports in hand: these go on where the others have taken all.
+    pub(super) fn reports_max(&self) -> usize {
+        self.leased_max.saturating_add(self.leased_max.div_ceil(8))
+    }
+
     pub(super) fn bucket(&self) -> Option<TokenBucket> {
         let refill = (self.rate? * PERIOD.as_secs_f64()).round().max(1.0);
         Some(TokenBucket::new(self.burst.into(), refill as u64, PERIOD))
@@ -97,7 +106,8 @@ mod tests {
 
     use super::*;
 
-    const DEFAULT: Terms = Terms { rate: None, burst: 1, calls_max: 100, waits_max: 10 };
+    const DEFAULT: Terms =
+        Terms { rate: None, burst: 1, calls_max: 100, waits_max: 10, workers_max: 10, leased_max: 100 };
 
     #[test]
     fn a_tenants_own_terms_stand_before_the_default() {

@@ -28,6 +28,10 @@ pub(super) struct Section {
     pub(super) tenant_concurrency: Option<usize>,
     /// Absent: half of `waiting_max`.
     pub(super) tenant_waiting_max: Option<usize>,
+    /// Absent: half of `workers_max`.
+    pub(super) tenant_workers_max: Option<usize>,
+    /// Absent: a quarter of `calls_max`.
+    pub(super) tenant_leased_max: Option<usize>,
     pub(super) unread_max: Size,
     pub(super) unread_bytes_max: Size,
     pub(super) slow_max: Span,
@@ -81,6 +85,8 @@ impl Default for Section {
             tenant_burst: 0,
             tenant_concurrency: None,
             tenant_waiting_max: None,
+            tenant_workers_max: None,
+            tenant_leased_max: None,
             unread_max: Size::from_mib(1),
             unread_bytes_max: Size::from_mib(64),
             slow_max: Span::from_secs(5),
@@ -115,6 +121,8 @@ impl Section {
             burst,
             calls_max: self.tenant_concurrency.unwrap_or(quarter),
             waits_max: self.tenant_waiting_max.unwrap_or((self.waiting_max / 2).max(1)),
+            workers_max: self.tenant_workers_max.unwrap_or((self.workers_max() / 2).max(1)),
+            leased_max: self.tenant_leased_max.unwrap_or(quarter),
         }
     }
 }

@@ -79,6 +79,7 @@ fn keys_that_would_not_protect_are_refused() {
 fn a_tenant_that_nobody_spoke_of_may_take_no_more_than_its_part() {
     let terms = load("").expect("defaults hold").gateway.terms();
     assert_eq!((terms.rate, terms.calls_max, terms.waits_max), (None, 5_000, 5_000));
+    assert_eq!((terms.workers_max, terms.leased_max), (2_500, 5_000));
     let terms = load("[gateway]\ntenant_rate = 2.5\n").expect("it holds").gateway.terms();
     assert_eq!((terms.rate, terms.burst), (Some(2.5), 3), "a burst of one second");
 }
@@ -95,6 +96,8 @@ fn limits_that_contradict_each_other_are_refused_by_name() {
         ("[gateway]\ntenant_burst = 5\n", "gateway.tenant_burst"),
         ("[gateway]\ntenant_concurrency = 0\n", "gateway.tenant_concurrency"),
         ("[gateway]\ntenant_waiting_max = 0\n", "gateway.tenant_waiting_max"),
+        ("[gateway]\ntenant_workers_max = 0\n", "gateway.tenant_workers_max"),
+        ("[gateway]\ntenant_leased_max = 0\n", "gateway.tenant_leased_max"),
         ("[gateway]\nunread_max = \"65MiB\"\n", "gateway.unread_max"),
         ("[gateway]\nslow_max = \"0s\"\n", "gateway.slow_max"),
         ("[tenants.a]\nburst = 5\n", "tenants.a.burst"),

@@ -48,10 +48,10 @@ struct Kept {
 pub(super) struct Reading {
     pipe: Arc<Pipe>,
     over: bool,
-    _place: Option<Place>,
+    _place: Place,
 }
 
-pub(super) fn open(outflow: Outflow, body: Body, slow: Slow, place: Option<Place>) -> Reading {
+pub(super) fn open(outflow: Outflow, body: Body, slow: Slow, place: Place) -> Reading {
     let pipe = Arc::new(Pipe { outflow, kept: Mutex::default(), taken: Notify::new() });
     // Ends once all is read, or given up, or its reader has left.
     tokio::spawn(carry(pipe.clone(), body, slow));

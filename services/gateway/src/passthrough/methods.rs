@@ -17,7 +17,7 @@ const EVENTS: [&str; 4] = [
 const LOCK: &str = "/holdfast.state.v1.StateService/AcquireLock";
 
 /// What ends or renews work that is under way: refusing it would only make more work.
-const COMPLETES: [&str; 8] = [
+const REPORTS: [&str; 8] = [
     "/holdfast.queue.v1.QueueService/Heartbeat",
     "/holdfast.queue.v1.QueueService/ReportProgress",
     "/holdfast.queue.v1.QueueService/Complete",
@@ -28,21 +28,13 @@ const COMPLETES: [&str; 8] = [
     "/holdfast.state.v1.StateService/ReleaseLock",
 ];
 
-/// How a call counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Load {
-    /// Against its tenant's terms.
-    Kind(Kind),
-    /// Against the limit on all calls, and no other.
-    Completes,
-}
-
-pub(super) fn load(path: &str) -> Load {
+/// How a call counts that shows no lease.
+pub(super) fn kind(path: &str) -> Kind {
     match path {
-        WORK | "/holdfast.queue.v1.QueueService/Lease" => Load::Kind(Kind::Worker),
-        path if path == LOCK || EVENTS.contains(&path) => Load::Kind(Kind::Wait),
-        path if COMPLETES.contains(&path) => Load::Completes,
-        _ => Load::Kind(Kind::Call),
+        WORK | "/holdfast.queue.v1.QueueService/Lease" => Kind::Worker,
+        path if path == LOCK || EVENTS.contains(&path) => Kind::Wait,
+        path if REPORTS.contains(&path) => Kind::Report,
+        _ => Kind::Call,
     }
 }
 
@@ -62,16 +54,16 @@ mod tests {
 
     #[test]
     fn every_method_that_is_named_here_is_one() {
-        for path in EVENTS.iter().chain(&COMPLETES).chain(&[WORK, LOCK]) {
+        for path in EVENTS.iter().chain(&REPORTS).chain(&[WORK, LOCK]) {
             assert!(access::access(path).is_some(), "{path}");
         }
     }
 
     #[test]
-    fn who_waits_is_no_call_and_a_completion_always_passes() {
-        assert_eq!(load(LOCK), Load::Kind(Kind::Wait));
-        assert_eq!(load("/holdfast.queue.v1.QueueService/Lease"), Load::Kind(Kind::Worker));
-        assert_eq!(load("/holdfast.queue.v1.QueueService/Complete"), Load::Completes);
-        assert_eq!(load("/holdfast.queue.v1.QueueService/GetInvocation"), Load::Kind(Kind::Call));
+    fn who_waits_is_no_call_and_a_completion_is_a_report() {
+        assert_eq!(kind(LOCK), Kind::Wait);
+        assert_eq!(kind("/holdfast.queue.v1.QueueService/Lease"), Kind::Worker);
+        assert_eq!(kind("/holdfast.queue.v1.QueueService/Complete"), Kind::Report);
+        assert_eq!(kind("/holdfast.queue.v1.QueueService/GetInvocation"), Kind::Call);
     }
 }

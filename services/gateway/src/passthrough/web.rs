@@ -73,9 +73,7 @@ impl Way {
         let caller = request.extensions().get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Error::unauthenticated("nobody said who is calling"))?;
         let waits = (site.waits)(request.method(), request.headers());
-        let kind = if waits { Kind::Wait } else { Kind::Call };
-        let free = kind == Kind::Call && self.door.is_leased(&request, caller.tenant()?);
-        let place = (!free).then(|| self.door.admission.admit(caller.tenant()?, kind)).transpose()?;
+        let place = self.door.admit(&request, caller.tenant()?, if waits { Kind::Wait } else { Kind::Call })?;
         let (parts, body) = request.into_parts();
         let said = |name: &HeaderName| parts.headers.get(name).map(|value| (name.clone(), value.clone()));
         let own = site.may_say.iter().map(|name| HeaderName::from_static(name));

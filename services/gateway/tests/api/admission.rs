@@ -63,30 +63,34 @@ async fn a_tenant_past_its_rate_still_finishes_its_work() {
     downward.message().await.expect("no error").expect("an answer");
 }
 
+/// A lease that the mesh's queue could have signed.
+fn lease(harness: &Harness, tenant: &str) -> String {
+    let token = LeaseToken {
+        tenant: tenant.into(),
+        session: String::new(),
+        invocation_id: id::new(),
+        attempt: 1,
+        lease_id: id::new(),
+        fence: 1,
+        agent: "mail".into(),
+    };
+    LeaseKey::load(&harness.common).expect("the mesh's key").sign(&token)
+}
+
+/// A read by work that shows this lease.
+fn get(token: &str) -> Request<pb::GetInvocationRequest> {
+    let ask = Request::new(pb::GetInvocationRequest { invocation_id: id::new() });
+    client::with_lease(ask, token).expect("plain")
+}
+
 #[tokio::test]
 async fn calls_under_a_lease_pass_the_rate_and_a_forged_lease_does_not_help() {
     let settings = format!("[tenants.umbrella]\nrate = 0.01\nburst = 1\n{KEYED}");
     let harness = Harness::with(Mode::Accept, &settings).await;
     spent(&harness, WORKER_KEY).await;
-    let signed = |tenant: &str| {
-        let token = LeaseToken {
-            tenant: tenant.into(),
-            session: String::new(),
-            invocation_id: id::new(),
-            attempt: 1,
-            lease_id: id::new(),
-            fence: 1,
-            agent: "mail".into(),
-        };
-        LeaseKey::load(&harness.common).expect("the mesh's key").sign(&token)
-    };
-    let get = |token: &str| {
-        let ask = Request::new(pb::GetInvocationRequest { invocation_id: id::new() });
-        client::with_lease(ask, token).expect("plain")
-    };
     let mut worker = harness.queue_through(Some(WORKER_KEY));
-    worker.get_invocation(get(&signed("umbrella"))).await.expect("work goes on");
-    for token in [signed("acme").as_str(), "forged.token"] {
+    worker.get_invocation(get(&lease(&harness, "umbrella"))).await.expect("work goes on");
+    for token in [lease(&harness, "acme").as_str(), "forged.token"] {
         let refused = worker.get_invocation(get(token)).await.expect_err("it is no work of this tenant");
         assert_eq!(refused.code(), Code::ResourceExhausted);
     }
@@ -112,6 +116,52 @@ async fn a_tenants_calls_in_hand_are_bounded_and_another_tenant_has_its_own() {
     while let Err(refused) = submitted(&harness, CALLER_KEY).await {
         tokio::time::sleep(status::retry_after(&refused).expect("when to come back")).await;
     }
+}
+
+#[tokio::test]
+async fn calls_under_a_lease_are_bounded_for_each_tenant_and_a_report_passes_where_they_have_taken_all() {
+    let settings = KEYED.replace("agents = \"any\"\n", "agents = \"any\"\ntenant_leased_max = 2\n");
+    let harness = Harness::with(Mode::Silent, &settings).await;
+    let under = |key, tenant| {
+        let (mut worker, token) = (harness.queue_through(Some(key)), lease(&harness, tenant));
+        async move { worker.get_invocation(get(&token)).await }
+    };
+    let hanging: Vec<_> = (0..2).map(|_| tokio::spawn(under(WORKER_KEY, "umbrella"))).collect();
+    harness.queue.came(2).await;
+    let refused = under(WORKER_KEY, "umbrella").await.expect_err("both places are taken");
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(status::retry_after(&refused).is_some());
+    let report = harness.queue_through(Some(WORKER_KEY)).complete(pb::CompleteRequest::default()).await;
+    assert_eq!(report.expect_err("not in the stand-in").code(), Code::Unimplemented, "it got there");
+    harness.queue.set(Mode::Accept);
+    under(KEY, "acme").await.expect("another tenant has its own");
+    hanging.iter().for_each(tokio::task::JoinHandle::abort);
+    while let Err(refused) = under(WORKER_KEY, "umbrella").await {
+        tokio::time::sleep(status::retry_after(&refused).expect("when to come back")).await;
+    }
+}
+
+#[tokio::test]
+async fn one_tenants_workers_leave_room_for_anothers() {
+    let settings = KEYED.replace("agents = \"any\"\n", "agents = \"any\"\nworkers_max = 2\n");
+    let harness = Harness::with(Mode::Accept, &settings).await;
+    let work = |key| {
+        let mut worker = harness.queue_through(Some(key));
+        async move {
+            let (upward, outbox) = tokio::sync::mpsc::channel(1);
+            worker.work(ReceiverStream::new(outbox)).await.map(|stream| (upward, stream))
+        }
+    };
+    let first = work(WORKER_KEY).await.expect("half of them is one");
+    let refused = work(WORKER_KEY).await.expect_err("that is taken");
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(status::retry_after(&refused).is_some());
+    let other = work(KEY).await.expect("another tenant's worker comes in");
+    drop(first);
+    while let Err(refused) = work(WORKER_KEY).await {
+        tokio::time::sleep(status::retry_after(&refused).expect("when to come back")).await;
+    }
+    drop(other);
 }
 
 #[tokio::test]

@@ -2,10 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TERMS: Terms = Terms { rate: Some(10.0), burst: 5, calls_max: 3, waits_max: 2 };
+const TERMS: Terms = Terms { rate: Some(10.0), burst: 5, calls_max: 3, waits_max: 2, workers_max: 2, leased_max: 4 };
 
 fn desk() -> Desk {
-    Desk::new(Room { waits_max: 4, workers_max: 2 }, Agreed::same_for_all(TERMS))
+    Desk::new(Room { waits_max: 4, workers_max: 3 }, Agreed::same_for_all(TERMS))
 }
 
 fn ms(ms: u64) -> Duration {
@@ -63,13 +63,32 @@ fn waiters_take_no_place_of_submitters_and_no_other_tenants_room() {
 }
 
 #[test]
-fn work_has_no_rate_and_room_of_its_own() {
+fn work_has_no_rate_and_room_of_its_own_of_which_no_tenant_takes_all() {
     let mut desk = desk();
     while pass(&mut desk, ms(0), "a").is_ok() {}
     for _ in 0..2 {
         desk.enter(ms(0), "a", Kind::Worker).expect("a tenant past its rate still works");
     }
-    assert_eq!(refused(&mut desk, ms(0), "b", Kind::Worker).limit, Limit::AllWorkers);
+    assert_eq!(refused(&mut desk, ms(0), "a", Kind::Worker).limit, Limit::Workers);
+    let other = desk.enter(ms(0), "b", Kind::Worker).expect("room for another tenant");
+    assert_eq!(refused(&mut desk, ms(0), "c", Kind::Worker).limit, Limit::AllWorkers);
+    desk.leave(ms(0), &other, Kind::Worker);
+    desk.enter(ms(0), "c", Kind::Worker).expect("a place is free");
+}
+
+#[test]
+fn calls_under_a_lease_are_bounded_for_each_tenant_and_a_report_passes_where_they_have_taken_all() {
+    let mut desk = desk();
+    while pass(&mut desk, ms(0), "a").is_ok() {}
+    for _ in 0..4 {
+        desk.enter(ms(0), "a", Kind::Leased).expect("a tenant past its rate finishes its work");
+    }
+    assert_eq!(refused(&mut desk, ms(0), "a", Kind::Leased).limit, Limit::Leased);
+    let report = desk.enter(ms(0), "a", Kind::Report).expect("a place that no other call can take");
+    assert_eq!(refused(&mut desk, ms(0), "a", Kind::Report).limit, Limit::Leased);
+    desk.leave(ms(0), &report, Kind::Report);
+    assert_eq!(refused(&mut desk, ms(0), "a", Kind::Leased).limit, Limit::Leased);
+    desk.enter(ms(0), "b", Kind::Leased).expect("another tenant has its own");
 }
 
 #[test]
@@ -113,20 +132,21 @@ fn the_table_is_bounded_by_those_who_are_there() {
 
 proptest! {
     #[test]
-    fn every_place_comes_back_whatever_happens(steps in prop::collection::vec((0..3_usize, 0..3_usize, 0..200_u64), 1..200)) {
+    fn every_place_comes_back_whatever_happens(steps in prop::collection::vec((0..3_usize, 0..5_usize, 0..200_u64), 1..200)) {
         let mut desk = desk();
         let (mut now, mut held) = (Duration::ZERO, Vec::new());
         for (tenant, kind, passed) in steps {
             now += ms(passed);
-            let kind = [Kind::Call, Kind::Wait, Kind::Worker][kind];
+            let kind = [Kind::Call, Kind::Wait, Kind::Worker, Kind::Leased, Kind::Report][kind];
             if let Ok(name) = desk.enter(now, ["a", "b", "c"][tenant], kind) {
                 held.push((name, kind));
             }
             if passed % 3 == 0 && let Some((name, kind)) = held.pop() {
                 desk.leave(now, &name, kind);
             }
-            prop_assert!(desk.waits.taken <= 4 && desk.workers.taken <= 2);
+            prop_assert!(desk.waits.taken <= 4 && desk.workers.taken <= 3);
             prop_assert!(desk.tenants.values().all(|t| t.calls.taken <= 3 && t.waits.taken <= 2));
+            prop_assert!(desk.tenants.values().all(|t| t.workers.taken <= 2 && t.leased.taken <= 5));
         }
         held.into_iter().for_each(|(name, kind)| desk.leave(now, &name, kind));
         pass(&mut desk, now + Duration::from_secs(60), "a").expect("in");

@@ -31,7 +31,7 @@ impl Answer {
 
     fn within(outflow: &Outflow, slow: Slow) -> Self {
         let (feed, fed) = mpsc::unbounded_channel();
-        let reading = open(outflow.clone(), Body::new(Fed(fed)), slow, None);
+        let reading = open(outflow.clone(), Body::new(Fed(fed)), slow, Place::of_nobody());
         Self { feed, reading, outflow: outflow.clone() }
     }
 
