@@ -94,7 +94,24 @@ impl Caller {
     }
 
     /// Calls until it succeeds, until it cannot, or until the limits. `attempt` must be safe to repeat.
-    pub(crate) async fn call<T, F, A>(&self, limits: Limits, mut attempt: A) -> Result<T, Error>
+    pub(crate) async fn call<T, F, A>(&self, limits: Limits, attempt: A) -> Result<T, Error>
+    where
+        A: FnMut() -> F,
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        self.go_on(limits, |_| true, attempt).await
+    }
+
+    /// The same for what is not safe to repeat: it goes on after attempts that surely did nothing.
+    pub(crate) async fn call_at_most_once<T, F, A>(&self, limits: Limits, attempt: A) -> Result<T, Error>
+    where
+        A: FnMut() -> F,
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        self.go_on(limits, |error| !error.may_have_happened(), attempt).await
+    }
+
+    async fn go_on<T, F, A>(&self, limits: Limits, is_safe: fn(&Error) -> bool, mut attempt: A) -> Result<T, Error>
     where
         A: FnMut() -> F,
         F: Future<Output = Result<tonic::Response<T>, Status>>,
@@ -120,7 +137,7 @@ impl Caller {
             }
             let patient_until = later(*away.get_or_insert_with(Instant::now), limits.patience);
             let wait = match self.wait_after(&error, unanswered, failed, begun.elapsed() >= SERVED) {
-                Some(wait) if later(Instant::now(), wait) < end.min(patient_until) => wait,
+                Some(wait) if is_safe(&error) && later(Instant::now(), wait) < end.min(patient_until) => wait,
                 _ => return Err(earlier.with(error)),
             };
             tracing::debug!(%error, wait_ms = wait.as_millis() as u64, "calling again");

@@ -22,6 +22,7 @@ use crate::{
     calls::{Caller, Limits},
     endpoints::{Link, Links},
     state::State,
+    tools::Tools,
 };
 
 /// How long a call goes on, retries and waits included, unless the client says otherwise.
@@ -68,6 +69,11 @@ impl Client {
     /// The tenant's state.
     pub fn state(&self) -> State {
         State::new(self.links.state.clone(), self.caller.clone())
+    }
+
+    /// The mesh's tools and circuits.
+    pub fn tools(&self) -> Tools {
+        Tools::new(self.links.tools.clone(), self.caller.clone(), self.timeout)
     }
 
     /// Submits an invocation; it is durable when this returns.

@@ -6,6 +6,7 @@ mod error;
 mod failure;
 mod output;
 pub mod state;
+mod tools;
 pub mod worker;
 
 mod calls;
@@ -21,4 +22,5 @@ pub use holdfast_proto as proto;
 pub use output::{Output, Usage};
 /// Inputs, outputs and the results of steps.
 pub use serde_json::Value as Json;
+pub use tools::Tools;
 pub use worker::Worker;

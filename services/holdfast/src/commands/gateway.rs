@@ -87,22 +87,11 @@ impl Gateway {
         Ok(client)
     }
 
-    /// A channel for the contracts that the client has no words for; to the first address.
-    pub(super) async fn channel(&self) -> Result<Channel, Failure> {
-        let address = self.addresses().next().unwrap_or_default();
-        let channel = self.channel_to(&[address])?;
-        self.reach().await?;
-        Ok(channel)
-    }
-
     /// A channel to all of the addresses, whether anybody answers or not.
     pub(crate) fn lazy_channel(&self) -> Result<Channel, Failure> {
-        self.channel_to(&self.addresses().collect::<Vec<_>>())
-    }
-
-    fn channel_to(&self, addresses: &[&str]) -> Result<Channel, Failure> {
         let key = self.key.as_ref().map(|key| key.reveal());
-        let channel = Channel::connect_any("gateway", addresses, key, self.authority());
+        let addresses: Vec<_> = self.addresses().collect();
+        let channel = Channel::connect_any("gateway", &addresses, key, self.authority());
         channel.map_err(|error| Failure::Usage(error.to_string()))
     }
 

@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 
-use holdfast_proto::tool::v1::tool_service_client::ToolServiceClient;
-use holdfast_proto::tool::v1::{CallToolRequest, CircuitState, ListCircuitsRequest, ListToolsRequest, Outcome};
-use holdfast_rpc::{Channel, deadline};
-use holdfast_sdk::Error;
+use holdfast_proto::tool::v1::{CallToolRequest, CircuitState, ListToolsRequest, Outcome};
+use holdfast_rpc::deadline;
+use holdfast_sdk::{Error, Tools};
 use tokio::time::Instant;
-use tonic::Code;
 
 use super::gateway::Gateway;
 use super::input;
@@ -24,11 +22,11 @@ pub(super) async fn run(command: ToolsCommand, gateway: &Gateway, output: Output
 }
 
 async fn list(gateway: &Gateway, arguments: ToolsList, output: Output) -> Result<Exit, Failure> {
-    let mut client = ToolServiceClient::new(gateway.channel().await?);
-    let circuits = circuits(&mut client).await?;
+    let tools = gateway.client().await?.tools();
+    let circuits = circuits(&tools).await?;
     let mut request = ListToolsRequest { names: arguments.names, ..Default::default() };
     loop {
-        let page = client.list_tools(request.clone()).await.map_err(Error::from)?.into_inner();
+        let page = tools.list(request.clone()).await?;
         for tool in &page.tools {
             let circuit = circuits.as_ref().and_then(|circuits| circuits.get(&tool.name)).copied();
             if !output.print(|| output::tool_json(tool, circuit), || output::tool_row(tool, circuit)) {
@@ -43,18 +41,15 @@ async fn list(gateway: &Gateway, arguments: ToolsList, output: Output) -> Result
 }
 
 /// Where the tools' circuits stand, by name; nothing for a key that may not know it.
-async fn circuits(client: &mut ToolServiceClient<Channel>) -> Result<Option<HashMap<String, CircuitState>>, Failure> {
-    match client.list_circuits(ListCircuitsRequest::default()).await {
-        Ok(answer) => {
-            let circuits = answer.into_inner().circuits.into_iter();
-            Ok(Some(circuits.map(|circuit| (circuit.name.clone(), circuit.state())).collect()))
-        }
-        Err(refused) if refused.code() == Code::PermissionDenied => Ok(None),
-        Err(refused) => Err(Error::from(refused).into()),
+async fn circuits(tools: &Tools) -> Result<Option<HashMap<String, CircuitState>>, Failure> {
+    match tools.circuits().await {
+        Ok(circuits) => Ok(Some(circuits.into_iter().map(|circuit| (circuit.name.clone(), circuit.state())).collect())),
+        Err(Error::Denied(_)) => Ok(None),
+        Err(refused) => Err(refused.into()),
     }
 }
 
-/// Asked once: whoever wants a call repeated in safety names a key for it.
+/// Whoever wants a lost answer asked for again names a key for the call.
 async fn call(gateway: &Gateway, arguments: ToolsCall, output: Output) -> Result<Exit, Failure> {
     let request = CallToolRequest {
         tool: arguments.name.clone(),
@@ -64,8 +59,8 @@ async fn call(gateway: &Gateway, arguments: ToolsCall, output: Output) -> Result
     };
     let too_far = || Failure::Usage("--deadline is too far away".into());
     let until = arguments.deadline.map(|span| Instant::now().checked_add(span).ok_or_else(too_far)).transpose()?;
-    let mut client = ToolServiceClient::new(gateway.channel().await?);
-    let answer = deadline::scope(until, client.call_tool(request)).await.map_err(Error::from)?.into_inner();
+    let tools = gateway.client().await?.tools();
+    let answer = deadline::scope(until, tools.call(request)).await?;
     output.print(|| output::tool_answer_json(&arguments.name, &answer), || output::tool_answer(&answer));
     Ok(match answer.outcome() {
         Outcome::Real | Outcome::Cached | Outcome::Degraded => Exit::Done,

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_proto::tool::v1::{self as pb, tool_service_client::ToolServiceClient};
+use holdfast_proto::tool::v1 as pb;
 use serde_json::{Value as Json, json};
 
-use crate::{Context, Error, calls::Limits};
-
-/// A call ends after this long, whatever the tool's own timeout and the deadline say.
-const CALL_MAX: Duration = Duration::from_secs(3_600);
-
-/// Largest answer taken from the tool-proxy, which has a limit for each tool.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
+use crate::{
+    Context, Error,
+    calls::Limits,
+    tools::{self, CALL_MAX},
+};
 
 /// Where a tool's answer comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +72,7 @@ impl Context {
             index,
             idempotency_key: String::new(),
         };
-        let client = ToolServiceClient::new(self.0.links.tools.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let client = tools::client(self.0.links.tools.clone());
         let limits = Limits { attempt: CALL_MAX, whole: CALL_MAX, patience: self.0.tool_patience };
         let called = self.0.caller.call(limits, || {
             let (request, mut client) = (request.clone(), client.clone());

@@ -19,8 +19,12 @@ pub struct Tools {
     pub away: AtomicBool,
     /// So many calls are made first, and their answers lost without a word.
     pub lose_answers: AtomicU32,
-    /// After these, every call is answered "full".
-    pub full: AtomicBool,
+    /// After these, so many calls are answered "full".
+    pub full: AtomicU32,
+}
+
+fn takes_one(left: &AtomicU32) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
 #[tonic::async_trait]
@@ -31,15 +35,14 @@ impl ToolService for Tools {
         if self.away.load(Ordering::SeqCst) {
             return Err(Error::unavailable("away", Duration::from_millis(10)).into());
         }
-        let lost = &self.lose_answers;
-        if lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+        if takes_one(&self.lose_answers) {
             self.sent.fetch_add(1, Ordering::SeqCst);
             return Err(Status::unavailable("broken"));
         }
-        if self.full.load(Ordering::SeqCst) {
+        if takes_one(&self.full) {
             return Err(Error::exhausted("full", Duration::from_millis(10)).into());
         }
-        if request.metadata().get(lease::HEADER).is_none() {
+        if request.get_ref().step > 0 && request.metadata().get(lease::HEADER).is_none() {
             return Err(Error::precondition("LEASE_REQUIRED", "a worker's call needs its lease").into());
         }
         let call = request.into_inner();
