@@ -12,10 +12,11 @@ use holdfast_rpc::Error;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::allowance::Account;
 use crate::metrics;
 
 pub(crate) use desk::Kind;
-use desk::{Desk, Refusal};
+use desk::{Desk, Member, Refusal};
 pub(crate) use terms::{Agreed, Room, Terms, burst_of};
 
 /// Added to a hint, at most this share of itself: those who were refused together do not return together.
@@ -42,7 +43,7 @@ impl Admission {
     /// RESOURCE_EXHAUSTED, with the time when there is a place again.
     pub(crate) fn admit(&self, tenant: &str, kind: Kind) -> Result<Place, Error> {
         match self.desk.lock().enter(self.origin.elapsed(), tenant, kind) {
-            Ok(tenant) => Ok(Place { admission: self.clone(), tenant, kind }),
+            Ok(member) => Ok(Place { admission: self.clone(), member, kind }),
             Err(Refusal { limit, retry_after }) => {
                 metrics::refused(limit.name());
                 let wait = retry_after.max(HINT_MIN).mul_f64(1.0 + HINT_JITTER * rand::random::<f64>());
@@ -55,24 +56,34 @@ impl Admission {
 /// A call that got in.
 pub(crate) struct Place {
     admission: Admission,
-    tenant: Arc<str>,
+    member: Arc<Member>,
     kind: Kind,
+}
+
+impl Place {
+    /// What its tenant's requests hold.
+    pub(crate) fn requests(&self) -> &Arc<Account> {
+        &self.member.requests
+    }
+
+    /// What its tenant's callers have not read.
+    pub(crate) fn unread(&self) -> &Arc<Account> {
+        &self.member.unread
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let now = self.admission.origin.elapsed();
-        self.admission.desk.lock().leave(now, &self.tenant, self.kind);
+        self.admission.desk.lock().leave(now, &self.member.name, self.kind);
     }
 }
 
 #[cfg(test)]
-impl Place {
-    /// At a desk of its own.
-    pub(crate) fn of_nobody() -> Self {
-        let terms = Terms { rate: None, burst: 1, calls_max: 1, waits_max: 1, workers_max: 1, leased_max: 1 };
-        let room = Room { waits_max: 1, workers_max: 1 };
-        Admission::new(room, Agreed::same_for_all(terms)).admit("nobody", Kind::Call).expect("the first")
+impl Admission {
+    /// With room for all, and these terms for each.
+    pub(crate) fn under(terms: Terms) -> Self {
+        Self::new(Room { waits_max: usize::MAX, workers_max: usize::MAX }, Agreed::same_for_all(terms))
     }
 }
 
@@ -84,8 +95,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_call_gets_in_when_it_was_told_to_come_back() {
-        let terms = Terms { rate: Some(20.0), burst: 1, calls_max: 8, waits_max: 8, workers_max: 8, leased_max: 8 };
-        let admission = Admission::new(Room { waits_max: 8, workers_max: 8 }, Agreed::same_for_all(terms));
+        let terms = Terms { rate: Some(20.0), ..Terms::WIDE };
+        let admission = Admission::under(terms);
         for _ in 0..5 {
             drop(admission.admit("acme", Kind::Call).expect("the bucket has a token"));
             let refused = admission.admit("acme", Kind::Call).map(drop).expect_err("it has no other");

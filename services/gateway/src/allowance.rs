@@ -1,46 +1,86 @@
+//! Bytes that many calls hold together, and of which no tenant holds more than its part.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-/// Bytes that many calls together may hold. Cloning it shares it.
-#[derive(Clone, Debug)]
-pub(crate) struct Allowance(Arc<Account>);
-
+/// How many bytes are held, and may be.
 #[derive(Debug)]
-struct Account {
+pub(crate) struct Account {
     held: AtomicUsize,
     max: usize,
 }
 
-impl Allowance {
-    pub(crate) fn new(max: usize) -> Self {
-        Self(Arc::new(Account { held: AtomicUsize::new(0), max }))
+impl Account {
+    pub(crate) fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { held: AtomicUsize::new(0), max })
     }
 
     /// Takes bytes, all or none.
     pub(crate) fn take(&self, bytes: usize) -> bool {
-        let more = |held: usize| held.checked_add(bytes).filter(|held| *held <= self.0.max);
-        self.0.held.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
+        let more = |held: usize| held.checked_add(bytes).filter(|held| *held <= self.max);
+        self.held.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
     }
 
     pub(crate) fn give_back(&self, bytes: usize) {
-        self.0.held.fetch_sub(bytes, Ordering::AcqRel);
+        self.held.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Acquire)
+    }
+}
+
+/// What counts for a tenant and for all.
+#[derive(Clone, Debug)]
+pub(crate) struct Share {
+    pub(crate) all: Arc<Account>,
+    pub(crate) own: Arc<Account>,
+}
+
+impl Share {
+    /// Takes bytes, all or none.
+    pub(crate) fn take(&self, bytes: usize) -> bool {
+        let taken = self.own.take(bytes);
+        if taken && !self.all.take(bytes) {
+            self.own.give_back(bytes);
+            return false;
+        }
+        taken
+    }
+
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.own.give_back(bytes);
+        self.all.give_back(bytes);
+    }
+
+    /// Takes bytes until the weight is dropped.
+    pub(crate) fn hold(&self, bytes: usize) -> Option<Weight> {
+        self.take(bytes).then(|| Weight { share: self.clone(), bytes })
     }
 
     /// Takes bytes, and gives them back when the last who holds them has let go: the connection, once they are sent.
     pub(crate) fn weigh(&self, bytes: Bytes) -> Option<Bytes> {
-        self.take(bytes.len()).then(|| Bytes::from_owner(Weighed { allowance: self.clone(), bytes }))
+        self.hold(bytes.len()).map(|weight| Bytes::from_owner(Weighed { _weight: weight, bytes }))
     }
+}
 
-    #[cfg(test)]
-    pub(crate) fn held(&self) -> usize {
-        self.0.held.load(Ordering::Acquire)
+/// Bytes that are held.
+#[derive(Debug)]
+pub(crate) struct Weight {
+    share: Share,
+    bytes: usize,
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.share.give_back(self.bytes);
     }
 }
 
 struct Weighed {
-    allowance: Allowance,
+    _weight: Weight,
     bytes: Bytes,
 }
 
@@ -50,25 +90,29 @@ impl AsRef<[u8]> for Weighed {
     }
 }
 
-impl Drop for Weighed {
-    fn drop(&mut self) {
-        self.allowance.give_back(self.bytes.len());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn bytes_count_until_the_last_who_holds_them_lets_go() {
-        let allowance = Allowance::new(10);
-        let first = allowance.weigh(Bytes::from_static(b"123456")).expect("there is room");
+        let share = Share { all: Account::new(10), own: Account::new(10) };
+        let first = share.weigh(Bytes::from_static(b"123456")).expect("there is room");
         let part = first.slice(2..3);
-        assert!(allowance.weigh(Bytes::from_static(b"12345")).is_none(), "not that much");
+        assert!(share.weigh(Bytes::from_static(b"12345")).is_none(), "not that much");
         drop(first);
-        assert_eq!(allowance.held(), 6);
+        assert_eq!((share.all.held(), share.own.held()), (6, 6));
         drop(part);
-        assert_eq!(allowance.held(), 0);
+        assert_eq!((share.all.held(), share.own.held()), (0, 0));
+    }
+
+    #[test]
+    fn a_tenant_leaves_room_for_another_and_what_is_refused_counts_for_nobody() {
+        let all = Account::new(10);
+        let [one, other] = [6, 6].map(|max| Share { all: all.clone(), own: Account::new(max) });
+        assert!(one.take(6) && !one.take(1), "its part");
+        assert!(!other.take(5), "all of it");
+        assert_eq!((all.held(), one.own.held(), other.own.held()), (6, 6, 0));
+        assert!(other.take(4));
     }
 }

@@ -3,6 +3,7 @@
 mod section;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use holdfast_config::{ConfigError, Document, Invalid, Size, Tenants};
 use holdfast_rpc::Role;
@@ -12,7 +13,7 @@ use serde::de::IgnoredAny;
 
 use crate::access::{Identity, Key, Keys};
 use crate::admission::{Admission, Agreed, Room};
-use crate::allowance::Allowance;
+use crate::allowance::Account;
 use crate::link::Limits;
 use crate::outflow::Outflow;
 use crate::submission::{Agents, is_agent_name};
@@ -66,8 +67,10 @@ impl Config {
                 format!("must be at least one byte and at most {PAYLOAD_MAX}"),
             ));
         }
-        if section.bytes_max < section.payload_max {
-            return Err(Invalid::new("gateway.bytes_max", "must hold at least one payload (gateway.payload_max)"));
+        let bytes = [("bytes_max", Some(section.bytes_max)), ("tenant_bytes_max", section.tenant_bytes_max)];
+        if let Some((key, _)) = bytes.iter().find(|(_, max)| max.is_some_and(|max| max < section.payload_max)) {
+            let why = "must hold at least one payload (gateway.payload_max)";
+            return Err(Invalid::new(format!("gateway.{key}"), why));
         }
         for (key, web) in [("gateway.mcp.hosts", &section.mcp), ("gateway.openai.hosts", &section.openai)] {
             if let Some(host) = web.hosts.iter().find(|host| !is_host(host)) {
@@ -141,8 +144,8 @@ impl Config {
     }
 
     /// Bytes of requests that are being read.
-    pub(crate) fn reading(&self) -> Allowance {
-        Allowance::new(self.gateway.bytes_max.bytes())
+    pub(crate) fn reading(&self) -> Arc<Account> {
+        Account::new(self.gateway.bytes_max.bytes())
     }
 
     /// What readers may leave unread.
@@ -207,6 +210,9 @@ fn check_room(section: &Section) -> Result<(), Invalid> {
     }
     if section.unread_max.bytes() == 0 || section.unread_bytes_max < section.unread_max {
         return invalid("unread_max", "must be at least one byte and at most gateway.unread_bytes_max");
+    }
+    if section.tenant_unread_bytes_max.is_some_and(|max| max < section.unread_max) {
+        return invalid("tenant_unread_bytes_max", "must be at least gateway.unread_max");
     }
     Ok(())
 }

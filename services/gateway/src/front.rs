@@ -5,6 +5,7 @@ mod bodies;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use holdfast_rpc::{Caller, Error, HttpRequest, HttpResponse};
@@ -13,7 +14,7 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use crate::admission::{Admission, Kind, Place};
-use crate::allowance::Allowance;
+use crate::allowance::{Account, Share};
 use crate::outflow::{Outflow, Slow};
 
 use bodies::{Incoming, Outgoing};
@@ -21,13 +22,17 @@ use bodies::{Incoming, Outgoing};
 const RUN: &str = "/holdfast.gateway.v1.InvocationService/RunInvocation";
 const WATCH: &str = "/holdfast.gateway.v1.InvocationService/WatchInvocation";
 
+/// Stands beside a request: what its tenant's requests hold.
+#[derive(Clone)]
+pub(crate) struct Requests(pub(crate) Arc<Account>);
+
 /// The callers' service behind its bounds.
 #[derive(Clone)]
 pub(crate) struct Front<S> {
     inner: S,
     admission: Admission,
     /// Bytes of requests that are being read.
-    reading: Allowance,
+    reading: Arc<Account>,
     outflow: Outflow,
     payload_bytes_max: usize,
 }
@@ -36,7 +41,7 @@ impl<S> Front<S> {
     pub(crate) fn new(
         inner: S,
         admission: Admission,
-        reading: Allowance,
+        reading: Arc<Account>,
         outflow: Outflow,
         payload_bytes_max: usize,
     ) -> Self {
@@ -68,13 +73,15 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: HttpRequest) -> Self::Future {
+    fn call(&mut self, mut request: HttpRequest) -> Self::Future {
         let place = match self.admit(&request) {
             Ok(place) => place,
             Err(refused) => return Box::pin(std::future::ready(Ok(Status::from(refused).into_http()))),
         };
         let watches = request.uri().path() == WATCH;
-        let answer = self.inner.call(request.map(|body| Body::new(Incoming::new(body, self.reading.clone()))));
+        request.extensions_mut().insert(Requests(place.requests().clone()));
+        let reading = Share { all: self.reading.clone(), own: place.requests().clone() };
+        let answer = self.inner.call(request.map(|body| Body::new(Incoming::new(body, reading))));
         let (outflow, payload_bytes_max) = (self.outflow.clone(), self.payload_bytes_max);
         Box::pin(async move {
             let response = answer.await?;
@@ -84,7 +91,7 @@ where
             if is_oversize(&response) {
                 return Ok(oversize(payload_bytes_max));
             }
-            Ok(response.map(|body| Body::new(Outgoing::new(body, outflow.allowance().clone(), place))))
+            Ok(response.map(|body| Body::new(Outgoing::new(body, outflow.share(&place), place))))
         })
     }
 }

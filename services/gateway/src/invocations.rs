@@ -14,6 +14,7 @@ use holdfast_rpc::{Caller, Channel, Error, client, id, trace};
 use pb::invocation_service_server::InvocationService;
 use tonic::{Request, Response, Status};
 
+use crate::front::Requests;
 use crate::link::{CallError, Lane, Reply, Ticket};
 use crate::metrics;
 use crate::submission::{self, Agents};
@@ -26,6 +27,9 @@ pub(crate) struct Invocations {
     pub(crate) payload_bytes_max: usize,
     pub(crate) stop: Stop,
 }
+
+/// What a request asks to be run.
+type SpecOf<T> = fn(T) -> Option<queue::InvocationSpec>;
 
 impl Invocations {
     /// What the queue is asked, once nothing is wrong with it.
@@ -43,8 +47,13 @@ impl Invocations {
         Ok(queue::EnqueueRequest { tenant, spec, traceparent: trace::outgoing().unwrap_or_default() })
     }
 
-    fn open(&self, request: queue::EnqueueRequest, waits: bool) -> Result<Ticket, Status> {
-        self.lane.open(request, waits).map_err(|error| {
+    fn open<T>(&self, request: Request<T>, waits: bool, spec: SpecOf<T>) -> Result<Ticket, Status> {
+        let Some(Requests(own)) = request.extensions().get().cloned() else {
+            return Err(Error::internal("nobody weighed the request").into());
+        };
+        let caller = Caller::of(&request).clone();
+        let request = self.enqueue(&caller, spec(request.into_inner()))?;
+        self.lane.open(request, waits, &own).map_err(|error| {
             metrics::refused(if matches!(error, CallError::Full { .. }) { "full" } else { "queue" });
             answers::status(error)
         })
@@ -82,9 +91,7 @@ impl InvocationService for Invocations {
         &self,
         request: Request<pb::SubmitInvocationRequest>,
     ) -> Result<Response<pb::SubmitInvocationResponse>, Status> {
-        let caller = Caller::of(&request).clone();
-        let request = self.enqueue(&caller, request.into_inner().spec)?;
-        match self.open(request, false)?.outcome().await {
+        match self.open(request, false, |asked| asked.spec)?.outcome().await {
             Ok(Reply::Accepted(queue::EnqueueResponse { invocation_id, created })) => {
                 Ok(Response::new(pb::SubmitInvocationResponse { invocation_id, created }))
             }
@@ -97,9 +104,7 @@ impl InvocationService for Invocations {
         &self,
         request: Request<pb::RunInvocationRequest>,
     ) -> Result<Response<pb::RunInvocationResponse>, Status> {
-        let caller = Caller::of(&request).clone();
-        let request = self.enqueue(&caller, request.into_inner().spec)?;
-        let mut ticket = self.open(request, true)?;
+        let mut ticket = self.open(request, true, |asked| asked.spec)?;
         let invocation = self.ended(&mut ticket).await?;
         Ok(Response::new(pb::RunInvocationResponse { invocation: Some(invocation) }))
     }

@@ -7,13 +7,14 @@
 
 mod pipe;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body::{Body as _, Frame};
 use tonic::body::Body;
 
 use crate::admission::Place;
-use crate::allowance::Allowance;
+use crate::allowance::{Account, Share};
 
 /// What becomes of a reader at the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +31,14 @@ pub(crate) struct Outflow {
     /// What one reader may leave unread.
     unread_max: usize,
     /// What all of them may.
-    all: Allowance,
+    all: Arc<Account>,
     /// How long any of them may take nothing of what is unread.
     slow_max: Duration,
 }
 
 impl Outflow {
     pub(crate) fn new(unread_max: usize, unread_bytes_max: usize, slow_max: Duration) -> Self {
-        Self { unread_max, all: Allowance::new(unread_bytes_max), slow_max }
+        Self { unread_max, all: Account::new(unread_bytes_max), slow_max }
     }
 
     /// A body that is read as it comes and kept for its reader. `place` is held until it is over.
@@ -48,9 +49,9 @@ impl Outflow {
         }
     }
 
-    /// What all answers together hold.
-    pub(crate) fn allowance(&self) -> &Allowance {
-        &self.all
+    /// What a call's tenant may leave unread, in all of its answers.
+    pub(crate) fn share(&self, place: &Place) -> Share {
+        Share { all: self.all.clone(), own: place.unread().clone() }
     }
 }
 

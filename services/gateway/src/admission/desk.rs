@@ -12,6 +12,7 @@ use holdfast_resilience::bucket;
 
 use super::pace::Pace;
 use super::terms::{Agreed, Room, Terms};
+use crate::allowance::Account;
 
 /// What a call is to the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +97,19 @@ pub(super) struct Desk {
     swept_at: Duration,
 }
 
+/// A tenant, to the calls that are in.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) name: Arc<str>,
+    /// Bytes of its requests: that are being read, or on their way to the queue.
+    pub(super) requests: Arc<Account>,
+    /// Bytes of answers that its callers have not read.
+    pub(super) unread: Arc<Account>,
+}
+
 struct Tenant {
     terms: Terms,
+    member: Arc<Member>,
     bucket: Option<TokenBucket>,
     calls: Seats,
     waits: Seats,
@@ -130,21 +142,21 @@ impl Desk {
         Self { room, agreed, tenants: HashMap::new(), waits, workers, swept_at: Duration::ZERO }
     }
 
-    /// Lets a call in, or says when to come back. Gives the tenant's name as it is kept here.
-    pub(super) fn enter(&mut self, now: Duration, tenant: &str, kind: Kind) -> Result<Arc<str>, Refusal> {
+    /// Lets a call in, or says when to come back.
+    pub(super) fn enter(&mut self, now: Duration, tenant: &str, kind: Kind) -> Result<Arc<Member>, Refusal> {
         self.sweep(now);
         match kind {
             Kind::Wait => self.waits.room(self.room.waits_max, Limit::AllWaits)?,
             Kind::Worker => self.workers.room(self.room.workers_max, Limit::AllWorkers)?,
             Kind::Call | Kind::Leased | Kind::Report => {}
         }
-        let name = self.known(now, tenant)?;
-        let Some(tenant) = self.tenants.get_mut(&name) else { unreachable!("it is known by now") };
+        let tenant = self.known(now, tenant)?;
         tenant.enter(now, kind)?;
+        let member = tenant.member.clone();
         if let Some(all) = self.all(kind) {
             all.taken += 1;
         }
-        Ok(name)
+        Ok(member)
     }
 
     /// A call is over.
@@ -165,19 +177,19 @@ impl Desk {
         }
     }
 
-    fn known(&mut self, now: Duration, tenant: &str) -> Result<Arc<str>, Refusal> {
-        if let Some((name, _)) = self.tenants.get_key_value(tenant) {
-            return Ok(name.clone());
-        }
-        if self.tenants.len() >= TENANTS_MAX {
-            self.tenants.retain(|_, tenant| !tenant.is_idle(now));
+    fn known(&mut self, now: Duration, tenant: &str) -> Result<&mut Tenant, Refusal> {
+        if !self.tenants.contains_key(tenant) {
+            if self.tenants.len() >= TENANTS_MAX {
+                self.tenants.retain(|_, tenant| !tenant.is_idle(now));
+            }
             if self.tenants.len() >= TENANTS_MAX {
                 return Err(Refusal { limit: Limit::Tenants, retry_after: SWEEP_EVERY });
             }
+            let new = Tenant::new(tenant, self.agreed.of(tenant), now);
+            self.tenants.insert(new.member.name.clone(), new);
         }
-        let name: Arc<str> = tenant.into();
-        self.tenants.insert(name.clone(), Tenant::new(self.agreed.of(tenant), now));
-        Ok(name)
+        let Some(tenant) = self.tenants.get_mut(tenant) else { unreachable!("it is known by now") };
+        Ok(tenant)
     }
 
     fn sweep(&mut self, now: Duration) {
@@ -189,14 +201,17 @@ impl Desk {
 }
 
 impl Tenant {
-    fn new(terms: Terms, now: Duration) -> Self {
+    fn new(name: &str, terms: Terms, now: Duration) -> Self {
         let mut bucket = terms.bucket();
         if let Some(bucket) = &mut bucket {
             // Its clock begins here.
             bucket.available(now);
         }
         let (calls, waits, workers, leased) = Default::default();
-        Self { terms, bucket, calls, waits, workers, leased }
+        let requests = Account::new(terms.request_bytes_max);
+        let unread = Account::new(terms.unread_bytes_max);
+        let member = Arc::new(Member { name: name.into(), requests, unread });
+        Self { terms, member, bucket, calls, waits, workers, leased }
     }
 
     fn seats(&mut self, kind: Kind) -> &mut Seats {
@@ -228,10 +243,11 @@ impl Tenant {
         Ok(())
     }
 
-    /// Forgetting it changes nothing: it has no calls, and its bucket is as full as a new one.
+    /// Forgetting it changes nothing: it has no calls, holds no bytes, and its bucket is as full as a new one.
     fn is_idle(&mut self, now: Duration) -> bool {
         let burst = u64::from(self.terms.burst);
         [&self.calls, &self.waits, &self.workers, &self.leased].iter().all(|seats| seats.taken == 0)
+            && self.member.requests.held() + self.member.unread.held() == 0
             && self.bucket.as_mut().is_none_or(|bucket| bucket.available(now) >= burst)
     }
 }

@@ -22,9 +22,26 @@ pub(crate) struct Terms {
     pub(crate) workers_max: usize,
     /// Calls under a lease in hand.
     pub(crate) leased_max: usize,
+    /// Bytes of requests that are being read, or on their way to the queue.
+    pub(crate) request_bytes_max: usize,
+    /// Bytes of answers that nobody has read yet.
+    pub(crate) unread_bytes_max: usize,
 }
 
 impl Terms {
+    /// Nothing is limited.
+    #[cfg(test)]
+    pub(crate) const WIDE: Self = Self {
+        rate: None,
+        burst: 1,
+        calls_max: usize::MAX,
+        waits_max: usize::MAX,
+        workers_max: usize::MAX,
+        leased_max: usize::MAX,
+        request_bytes_max: usize::MAX,
+        unread_bytes_max: usize::MAX,
+    };
+
     /// Calls under a lease, heartbeats and reports in hand: these go on where the others have taken all.
     pub(super) fn reports_max(&self) -> usize {
         self.leased_max.saturating_add(self.leased_max.div_ceil(8))
@@ -106,8 +123,7 @@ mod tests {
 
     use super::*;
 
-    const DEFAULT: Terms =
-        Terms { rate: None, burst: 1, calls_max: 100, waits_max: 10, workers_max: 10, leased_max: 100 };
+    const DEFAULT: Terms = Terms { calls_max: 100, waits_max: 10, ..Terms::WIDE };
 
     #[test]
     fn a_tenants_own_terms_stand_before_the_default() {

@@ -32,8 +32,12 @@ pub(super) struct Section {
     pub(super) tenant_workers_max: Option<usize>,
     /// Absent: a quarter of `calls_max`.
     pub(super) tenant_leased_max: Option<usize>,
+    /// Absent: half of `bytes_max`, and at least one payload.
+    pub(super) tenant_bytes_max: Option<Size>,
     pub(super) unread_max: Size,
     pub(super) unread_bytes_max: Size,
+    /// Absent: half of `unread_bytes_max`, and at least what one reader may leave.
+    pub(super) tenant_unread_bytes_max: Option<Size>,
     pub(super) slow_max: Span,
     pub(super) connect_within: Span,
     pub(super) answer_within: Span,
@@ -87,8 +91,10 @@ impl Default for Section {
             tenant_waiting_max: None,
             tenant_workers_max: None,
             tenant_leased_max: None,
+            tenant_bytes_max: None,
             unread_max: Size::from_mib(1),
             unread_bytes_max: Size::from_mib(64),
+            tenant_unread_bytes_max: None,
             slow_max: Span::from_secs(5),
             connect_within: Span::from_secs(1),
             answer_within: Span::from_secs(5),
@@ -123,6 +129,13 @@ impl Section {
             waits_max: self.tenant_waiting_max.unwrap_or((self.waiting_max / 2).max(1)),
             workers_max: self.tenant_workers_max.unwrap_or((self.workers_max() / 2).max(1)),
             leased_max: self.tenant_leased_max.unwrap_or(quarter),
+            request_bytes_max: part(self.tenant_bytes_max, self.bytes_max, self.payload_max),
+            unread_bytes_max: part(self.tenant_unread_bytes_max, self.unread_bytes_max, self.unread_max),
         }
     }
+}
+
+/// What a tenant may hold of all that there is: as it is said, or half of it and at least this much.
+fn part(said: Option<Size>, all: Size, least: Size) -> usize {
+    said.map_or_else(|| (all.bytes() / 2).max(least.bytes()), |said| said.bytes())
 }

@@ -80,6 +80,10 @@ fn a_tenant_that_nobody_spoke_of_may_take_no_more_than_its_part() {
     let terms = load("").expect("defaults hold").gateway.terms();
     assert_eq!((terms.rate, terms.calls_max, terms.waits_max), (None, 5_000, 5_000));
     assert_eq!((terms.workers_max, terms.leased_max), (2_500, 5_000));
+    assert_eq!((terms.request_bytes_max, terms.unread_bytes_max), (64 << 20, 32 << 20));
+    let small =
+        load("[gateway]\nbytes_max = \"1MiB\"\nunread_bytes_max = \"1MiB\"\n").expect("it holds").gateway.terms();
+    assert_eq!((small.request_bytes_max, small.unread_bytes_max), (1 << 20, 1 << 20), "one payload, and one reader");
     let terms = load("[gateway]\ntenant_rate = 2.5\n").expect("it holds").gateway.terms();
     assert_eq!((terms.rate, terms.burst), (Some(2.5), 3), "a burst of one second");
 }
@@ -89,6 +93,8 @@ fn limits_that_contradict_each_other_are_refused_by_name() {
     for (text, key) in [
         ("[gateway]\npayload_max = \"65MiB\"\n", "gateway.payload_max"),
         ("[gateway]\nbytes_max = \"1KiB\"\n", "gateway.bytes_max"),
+        ("[gateway]\ntenant_bytes_max = \"1KiB\"\n", "gateway.tenant_bytes_max"),
+        ("[gateway]\ntenant_unread_bytes_max = \"1KiB\"\n", "gateway.tenant_unread_bytes_max"),
         ("[gateway]\nwaiting_max = 30000\n", "gateway.waiting_max"),
         ("[gateway]\nwaiting_max = 0\n", "gateway.waiting_max"),
         ("[gateway]\nworkers_max = 10000\n", "gateway.workers_max"),

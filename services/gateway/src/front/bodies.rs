@@ -12,7 +12,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use crate::admission::Place;
-use crate::allowance::Allowance;
+use crate::allowance::Share;
 use crate::metrics;
 
 /// When there may be room again: bodies come and go within that.
@@ -23,21 +23,22 @@ const WEIGHED_FROM: usize = 32 << 10;
 
 type Item = Result<Frame<Bytes>, Status>;
 
-fn full(what: &str) -> Error {
+fn full(what: &str, limits: &str) -> Error {
     metrics::refused("bytes");
-    Error::exhausted(format!("too many bytes of {what} are in hand"), RETRY_AFTER.mul_f64(1.0 + rand::random::<f64>()))
+    let told = format!("too many bytes of {what} are in hand ({limits})");
+    Error::exhausted(told, RETRY_AFTER.mul_f64(1.0 + rand::random::<f64>()))
 }
 
 /// A request that is being read: its bytes count until the whole of it is there.
 pub(super) struct Incoming {
     inner: Body,
-    allowance: Allowance,
+    reading: Share,
     held: usize,
 }
 
 impl Incoming {
-    pub(super) fn new(inner: Body, allowance: Allowance) -> Self {
-        Self { inner, allowance, held: 0 }
+    pub(super) fn new(inner: Body, reading: Share) -> Self {
+        Self { inner, reading, held: 0 }
     }
 }
 
@@ -49,8 +50,9 @@ impl http_body::Body for Incoming {
         let next = Pin::new(&mut self.inner).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &next {
             let more = frame.data_ref().map_or(0, Bytes::len);
-            if !self.allowance.take(more) {
-                return Poll::Ready(Some(Err(full("requests").into())));
+            if !self.reading.take(more) {
+                let limits = "gateway.tenant_bytes_max, gateway.bytes_max";
+                return Poll::Ready(Some(Err(full("requests", limits).into())));
             }
             self.held += more;
         }
@@ -68,28 +70,29 @@ impl http_body::Body for Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        self.allowance.give_back(self.held);
+        self.reading.give_back(self.held);
     }
 }
 
 /// An answer: what is large in it counts until its caller has taken it, and so does the call.
 pub(super) struct Outgoing {
     inner: Body,
-    allowance: Allowance,
+    unread: Share,
     over: bool,
     _place: Place,
 }
 
 impl Outgoing {
-    pub(super) fn new(inner: Body, allowance: Allowance, place: Place) -> Self {
-        Self { inner, allowance, over: false, _place: place }
+    pub(super) fn new(inner: Body, unread: Share, place: Place) -> Self {
+        Self { inner, unread, over: false, _place: place }
     }
 
     fn weigh(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         match frame.into_data() {
             Ok(data) if data.len() >= WEIGHED_FROM => {
                 // It happened, whatever becomes of the answer.
-                self.allowance.weigh(data).map(Frame::data).ok_or_else(|| full("answers").maybe_happened())
+                let limits = "gateway.tenant_unread_bytes_max, gateway.unread_bytes_max";
+                self.unread.weigh(data).map(Frame::data).ok_or_else(|| full("answers", limits).maybe_happened())
             }
             Ok(data) => Ok(Frame::data(data)),
             Err(frame) => Ok(frame),

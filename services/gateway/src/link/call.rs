@@ -6,6 +6,8 @@ use bytes::Bytes;
 use holdfast_proto::queue::v1 as pb;
 use tokio::sync::oneshot;
 
+use crate::allowance::Weight;
+
 /// The bounds of the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -78,7 +80,8 @@ pub(super) struct Call {
     pub(super) tenant: String,
     /// What was asked, for as long as it may have to be sent (again).
     pub(super) request: Option<pb::EnqueueRequest>,
-    pub(super) bytes: usize,
+    /// Its bytes, for as long.
+    pub(super) weight: Option<Weight>,
     /// It was sent on a second stream; there is no third.
     pub(super) resent: bool,
     pub(super) reply: oneshot::Sender<Result<Reply, CallError>>,

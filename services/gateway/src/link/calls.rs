@@ -6,6 +6,7 @@
 //! call is only waited for, never sent again.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use tokio::sync::oneshot;
 use tonic::Code;
 
 use super::call::{Call, CallError, Limits, Reply, Stage};
+use crate::allowance::{Account, Share};
 
 enum Outgoing {
     Call(u64),
@@ -50,48 +52,53 @@ pub(crate) struct Calls {
     open: HashMap<u64, Call>,
     outbox: VecDeque<Outgoing>,
     waits: usize,
-    bytes: usize,
+    bytes: Arc<Account>,
 }
 
 impl Calls {
     /// An empty table; the queue counts as gone until [`Calls::connected`].
     pub(crate) fn new(limits: Limits, now: Instant) -> Self {
         Self {
+            bytes: Account::new(limits.bytes_max),
             limits,
             connection: Connection::Down { until: now },
             next_id: 1,
             open: HashMap::default(),
             outbox: VecDeque::new(),
             waits: 0,
-            bytes: 0,
         }
     }
 
-    /// Takes a call in, or says at once why not.
+    /// Takes a call in, or says at once why not. Its bytes count among `own`, its tenant's, too.
     pub(crate) fn open(
         &mut self,
         request: pb::EnqueueRequest,
         waits: bool,
+        own: &Arc<Account>,
         now: Instant,
         reply: oneshot::Sender<Result<Reply, CallError>>,
     ) -> Result<u64, CallError> {
         if let Connection::Down { until } = self.connection {
             return Err(unreachable(until, now, false));
         }
-        let bytes = request.encoded_len();
-        if let Some(what) = self.full(bytes, waits) {
+        if let Some(what) = self.full(waits) {
+            return Err(CallError::Full { what });
+        }
+        let share = Share { all: self.bytes.clone(), own: own.clone() };
+        let weight = share.hold(request.encoded_len());
+        if weight.is_none() {
+            let what = "bytes on their way to the queue (gateway.tenant_bytes_max, gateway.bytes_max)";
             return Err(CallError::Full { what });
         }
         let id = self.next_id;
         self.next_id += 1;
-        self.bytes += bytes;
         self.waits += usize::from(waits);
         let call = Call {
             stage: Stage::Ready,
             waits,
             tenant: request.tenant.clone(),
             request: Some(request),
-            bytes,
+            weight,
             resent: false,
             reply,
         };
@@ -100,14 +107,11 @@ impl Calls {
         Ok(id)
     }
 
-    fn full(&self, bytes: usize, waits: bool) -> Option<&'static str> {
+    fn full(&self, waits: bool) -> Option<&'static str> {
         if self.open.len() >= self.limits.calls_max {
             return Some("calls to the queue");
         }
-        if waits && self.waits >= self.limits.waits_max {
-            return Some("calls that wait for an invocation's end");
-        }
-        (self.bytes + bytes > self.limits.bytes_max).then_some("bytes on their way to the queue")
+        (waits && self.waits >= self.limits.waits_max).then_some("calls that wait for an invocation's end")
     }
 
     /// The next message for the stream: whatever waits, within the message's bounds.
@@ -145,7 +149,7 @@ impl Calls {
         let request = if call.may_be_resent() {
             call.request.clone()
         } else {
-            self.bytes -= std::mem::take(&mut call.bytes);
+            call.weight = None;
             call.request.take()
         };
         call.stage = Stage::Sent { at: now };
@@ -179,8 +183,7 @@ impl Calls {
         match self.open.get_mut(&id) {
             Some(call) if call.waits => {
                 call.stage = Stage::Accepted { invocation_id: accepted.invocation_id };
-                call.request = None;
-                self.bytes -= std::mem::take(&mut call.bytes);
+                (call.request, call.weight) = (None, None);
             }
             Some(_) => self.settle(id, Ok(Reply::Accepted(accepted))),
             None => {}
@@ -303,7 +306,6 @@ impl Calls {
 
     fn remove(&mut self, id: u64) -> Option<Call> {
         let call = self.open.remove(&id)?;
-        self.bytes -= call.bytes;
         self.waits -= usize::from(call.waits);
         Some(call)
     }

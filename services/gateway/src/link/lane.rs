@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::call::{CallError, Limits, Reply};
 use super::calls::Calls;
+use crate::allowance::Account;
 
 /// A cheap handle on the calls that are on their way to the queue.
 #[derive(Clone)]
@@ -35,11 +36,17 @@ impl Lane {
         Self { shared: Arc::new(Mutex::new(Shared { calls, stream: 0, waker: None })) }
     }
 
-    /// Puts a call in; it goes out with the next message. `waits` asks for the invocation's end too.
-    pub(crate) fn open(&self, request: pb::EnqueueRequest, waits: bool) -> Result<Ticket, CallError> {
+    /// Puts a call in; it goes out with the next message. `waits` asks for the invocation's end too, and `own` is what its
+    /// tenant's requests hold.
+    pub(crate) fn open(
+        &self,
+        request: pb::EnqueueRequest,
+        waits: bool,
+        own: &Arc<Account>,
+    ) -> Result<Ticket, CallError> {
         let (reply, outcome) = oneshot::channel();
         let now = Instant::now().into_std();
-        let id = self.change(|shared| shared.calls.open(request, waits, now, reply))?;
+        let id = self.change(|shared| shared.calls.open(request, waits, own, now, reply))?;
         Ok(Ticket { lane: self.clone(), id, outcome })
     }
 
@@ -190,8 +197,8 @@ mod tests {
         let count = || woken.0.load(Ordering::Relaxed);
         assert!(sleeps());
 
-        let answered = lane.open(pb::EnqueueRequest::default(), true).expect("there is room");
-        let left = lane.open(pb::EnqueueRequest::default(), true).expect("there is room");
+        let open = || lane.open(pb::EnqueueRequest::default(), true, &Account::new(0)).expect("there is room");
+        let (answered, left) = (open(), open());
         assert_eq!((count(), sleeps(), sleeps()), (1, false, true), "both go out");
         let answer = Answer { call_id: 1, answer: Some(What::Ended(Box::default())) };
         lane.hear(pb::EnqueueStreamResponse { answers: vec![answer] });

@@ -17,6 +17,7 @@ use tonic::body::Body;
 
 use super::{Outflow, Slow, bytes};
 use crate::admission::Place;
+use crate::allowance::Share;
 use crate::metrics;
 
 /// When a dropped reader may come back: at once, nearly; it is told to read faster.
@@ -27,6 +28,7 @@ type Item = Result<Frame<Bytes>, Status>;
 /// One answer between the service behind, whose frames are put in as they come, and its reader.
 struct Pipe {
     outflow: Outflow,
+    share: Share,
     kept: Mutex<Kept>,
     /// The reader took something, or left.
     taken: Notify,
@@ -52,7 +54,8 @@ pub(super) struct Reading {
 }
 
 pub(super) fn open(outflow: Outflow, body: Body, slow: Slow, place: Place) -> Reading {
-    let pipe = Arc::new(Pipe { outflow, kept: Mutex::default(), taken: Notify::new() });
+    let share = outflow.share(&place);
+    let pipe = Arc::new(Pipe { outflow, share, kept: Mutex::default(), taken: Notify::new() });
     // Ends once all is read, or given up, or its reader has left.
     tokio::spawn(carry(pipe.clone(), body, slow));
     Reading { pipe, over: false, _place: place }
@@ -123,14 +126,14 @@ impl Pipe {
         unread == 0 || unread + more <= self.outflow.unread_max
     }
 
-    /// False where all answers together hold too much.
+    /// False where its tenant's answers, or all of them, hold too much.
     fn put(&self, frame: Frame<Bytes>) -> bool {
         let more = bytes(&frame);
         let mut kept = self.kept.lock();
         if kept.left {
             return true;
         }
-        if !self.outflow.all.take(more) {
+        if !self.share.take(more) {
             return false;
         }
         if kept.unread == 0 {
@@ -172,8 +175,8 @@ impl Pipe {
     fn give_up(&self, slow: Slow) {
         metrics::slow_reader();
         let told = Error::exhausted(
-            "more was left unread than may be, or for longer (gateway.unread_max, gateway.unread_bytes_max, gateway.slow_max); \
-             read faster, from where you are",
+            "more was left unread than may be, or for longer (gateway.unread_max, gateway.tenant_unread_bytes_max, \
+             gateway.unread_bytes_max, gateway.slow_max); read faster, from where you are",
             RETRY_AFTER,
         );
         let told = if slow == Slow::WaitedFor { told.maybe_happened() } else { told };
@@ -186,7 +189,7 @@ impl Pipe {
     }
 
     fn forget(&self, kept: &mut Kept) {
-        self.outflow.all.give_back(std::mem::take(&mut kept.unread));
+        self.share.give_back(std::mem::take(&mut kept.unread));
         kept.frames.clear();
     }
 }
@@ -211,7 +214,7 @@ impl http_body::Body for Reading {
             let taken = bytes(&frame);
             kept.unread -= taken;
             kept.untaken_since = Some(Instant::now());
-            pipe.outflow.all.give_back(taken);
+            pipe.share.give_back(taken);
             drop(kept);
             pipe.taken.notify_one();
             return Poll::Ready(Some(Ok(frame)));

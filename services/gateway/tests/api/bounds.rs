@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status, Streaming};
 
-use crate::harness::{CALLER_KEY, Harness, KEY, KEYED, spec, submit};
+use crate::harness::{CALLER_KEY, Harness, KEY, KEYED, WORKER_KEY, spec, submit};
 use crate::stand_in::Mode;
 
 /// Reads what there is, and gives the word with which it ends.
@@ -57,6 +57,34 @@ async fn readers_that_stand_still_stop_nobody_else_on_the_way_to_the_same_servic
     }
 }
 
+fn large() -> gw::SubmitInvocationRequest {
+    let payload = pb::Payload { data: vec![b'1'; 700 << 10].into(), content_type: String::new() };
+    submit(pb::InvocationSpec { payload: Some(payload), ..spec("mail", &id::new()) })
+}
+
+#[tokio::test]
+async fn a_tenants_requests_in_hand_leave_room_for_anothers() {
+    let settings = KEYED.replace("[gateway]\n", "[gateway]\ntenant_bytes_max = \"1MiB\"\n");
+    let harness = Harness::with(Mode::Silent, &settings).await;
+    let submitted = |key| {
+        let mut caller = harness.invocations(Some(key));
+        async move { caller.submit_invocation(large()).await }
+    };
+    let hanging = tokio::spawn(submitted(CALLER_KEY));
+    harness.queue.came(1).await;
+    harness.queue.set(Mode::Accept);
+    // It was read long ago, and may have to be sent again.
+    let refused = submitted(KEY).await.expect_err("both keys are of one tenant");
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(status::retry_after(&refused).is_some() && refused.message().contains("tenant_bytes_max"), "{refused}");
+    assert!(!status::may_have_happened(&refused));
+    submitted(WORKER_KEY).await.expect("another tenant has its own");
+    hanging.abort();
+    while let Err(refused) = submitted(KEY).await {
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    }
+}
+
 /// A submission whose end never comes, until the sender is dropped.
 fn unfinished(harness: &Harness, bytes: usize) -> (mpsc::Sender<gw::SubmitInvocationRequest>, Submitting) {
     let (sender, messages) = mpsc::channel(1);
@@ -80,10 +108,6 @@ type Submitting = tokio::task::JoinHandle<Result<(), Status>>;
 async fn requests_that_are_being_read_are_bounded_in_bytes() {
     let harness = Harness::with(Mode::Accept, "[gateway]\nbytes_max = \"1MiB\"\n").await;
     let (sender, first) = unfinished(&harness, 700 << 10);
-    let large = || {
-        let payload = pb::Payload { data: vec![b'1'; 700 << 10].into(), content_type: String::new() };
-        submit(pb::InvocationSpec { payload: Some(payload), ..spec("mail", "") })
-    };
     // Until the first is in: then the second does not fit beside it.
     let refused = loop {
         if let Err(refused) = harness.invocations(None).submit_invocation(large()).await {

@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TERMS: Terms = Terms { rate: Some(10.0), burst: 5, calls_max: 3, waits_max: 2, workers_max: 2, leased_max: 4 };
+const TERMS: Terms =
+    Terms { rate: Some(10.0), burst: 5, calls_max: 3, waits_max: 2, workers_max: 2, leased_max: 4, ..Terms::WIDE };
 
 fn desk() -> Desk {
     Desk::new(Room { waits_max: 4, workers_max: 3 }, Agreed::same_for_all(TERMS))
@@ -18,8 +19,8 @@ fn refused(desk: &mut Desk, now: Duration, tenant: &str, kind: Kind) -> Refusal 
 
 /// A call that is over at once.
 fn pass(desk: &mut Desk, now: Duration, tenant: &str) -> Result<(), Refusal> {
-    let name = desk.enter(now, tenant, Kind::Call)?;
-    desk.leave(now, &name, Kind::Call);
+    let member = desk.enter(now, tenant, Kind::Call)?;
+    desk.leave(now, &member.name, Kind::Call);
     Ok(())
 }
 
@@ -41,7 +42,7 @@ fn a_tenants_calls_in_hand_are_bounded_and_a_refused_one_takes_no_token() {
     for _ in 0..10 {
         assert_eq!(refused(&mut desk, ms(0), "a", Kind::Call).limit, Limit::Calls);
     }
-    calls.iter().for_each(|name| desk.leave(ms(0), name, Kind::Call));
+    calls.iter().for_each(|member| desk.leave(ms(0), &member.name, Kind::Call));
     for _ in 0..2 {
         pass(&mut desk, ms(0), "a").expect("two of five tokens are left");
     }
@@ -72,7 +73,7 @@ fn work_has_no_rate_and_room_of_its_own_of_which_no_tenant_takes_all() {
     assert_eq!(refused(&mut desk, ms(0), "a", Kind::Worker).limit, Limit::Workers);
     let other = desk.enter(ms(0), "b", Kind::Worker).expect("room for another tenant");
     assert_eq!(refused(&mut desk, ms(0), "c", Kind::Worker).limit, Limit::AllWorkers);
-    desk.leave(ms(0), &other, Kind::Worker);
+    desk.leave(ms(0), &other.name, Kind::Worker);
     desk.enter(ms(0), "c", Kind::Worker).expect("a place is free");
 }
 
@@ -86,7 +87,7 @@ fn calls_under_a_lease_are_bounded_for_each_tenant_and_a_report_passes_where_the
     assert_eq!(refused(&mut desk, ms(0), "a", Kind::Leased).limit, Limit::Leased);
     let report = desk.enter(ms(0), "a", Kind::Report).expect("a place that no other call can take");
     assert_eq!(refused(&mut desk, ms(0), "a", Kind::Report).limit, Limit::Leased);
-    desk.leave(ms(0), &report, Kind::Report);
+    desk.leave(ms(0), &report.name, Kind::Report);
     assert_eq!(refused(&mut desk, ms(0), "a", Kind::Leased).limit, Limit::Leased);
     desk.enter(ms(0), "b", Kind::Leased).expect("another tenant has its own");
 }
@@ -95,8 +96,8 @@ fn calls_under_a_lease_are_bounded_for_each_tenant_and_a_report_passes_where_the
 fn a_full_table_tells_at_what_pace_places_become_free() {
     let mut desk = desk();
     let waits: Vec<_> = (0..2).map(|_| desk.enter(ms(0), "a", Kind::Wait).expect("room")).collect();
-    desk.leave(ms(0), &waits[0], Kind::Wait);
-    desk.leave(ms(400), &waits[1], Kind::Wait);
+    desk.leave(ms(0), &waits[0].name, Kind::Wait);
+    desk.leave(ms(400), &waits[1].name, Kind::Wait);
     (0..2).for_each(|_| drop(desk.enter(ms(400), "a", Kind::Wait).expect("room")));
     assert_eq!(refused(&mut desk, ms(400), "a", Kind::Wait).retry_after, ms(400));
 }
@@ -113,7 +114,7 @@ fn tenants_that_are_gone_are_forgotten_and_lose_nothing_by_it() {
     pass(&mut desk, ms(10_000), "x").expect("in");
     assert_eq!(desk.tenants.len(), 3, "those with calls, and those with an empty bucket");
     assert!(pass(&mut desk, ms(10_000), "spent").is_err(), "it is known");
-    desk.leave(ms(10_000), &kept, Kind::Worker);
+    desk.leave(ms(10_000), &kept.name, Kind::Worker);
     pass(&mut desk, ms(30_000), "x").expect("in");
     assert_eq!(desk.tenants.len(), 1);
 }
@@ -138,17 +139,17 @@ proptest! {
         for (tenant, kind, passed) in steps {
             now += ms(passed);
             let kind = [Kind::Call, Kind::Wait, Kind::Worker, Kind::Leased, Kind::Report][kind];
-            if let Ok(name) = desk.enter(now, ["a", "b", "c"][tenant], kind) {
-                held.push((name, kind));
+            if let Ok(member) = desk.enter(now, ["a", "b", "c"][tenant], kind) {
+                held.push((member, kind));
             }
-            if passed % 3 == 0 && let Some((name, kind)) = held.pop() {
-                desk.leave(now, &name, kind);
+            if passed % 3 == 0 && let Some((member, kind)) = held.pop() {
+                desk.leave(now, &member.name, kind);
             }
             prop_assert!(desk.waits.taken <= 4 && desk.workers.taken <= 3);
             prop_assert!(desk.tenants.values().all(|t| t.calls.taken <= 3 && t.waits.taken <= 2));
             prop_assert!(desk.tenants.values().all(|t| t.workers.taken <= 2 && t.leased.taken <= 5));
         }
-        held.into_iter().for_each(|(name, kind)| desk.leave(now, &name, kind));
+        held.into_iter().for_each(|(member, kind)| desk.leave(now, &member.name, kind));
         pass(&mut desk, now + Duration::from_secs(60), "a").expect("in");
         prop_assert_eq!((desk.waits.taken, desk.workers.taken, desk.tenants.len()), (0, 0, 1));
     }

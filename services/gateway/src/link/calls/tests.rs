@@ -21,6 +21,7 @@ type Outcome = oneshot::Receiver<Result<Reply, CallError>>;
 
 struct Table {
     calls: Calls,
+    tenant: Arc<Account>,
     now: Instant,
 }
 
@@ -29,7 +30,7 @@ impl Table {
         let now = Instant::now();
         let mut calls = Calls::new(LIMITS, now);
         calls.connected(now);
-        Self { calls, now }
+        Self { calls, tenant: Account::new(usize::MAX), now }
     }
 
     fn open(&mut self, idempotency_key: &str, waits: bool) -> (u64, Outcome) {
@@ -45,7 +46,7 @@ impl Table {
         };
         let request = pb::EnqueueRequest { tenant: "default".into(), spec: Some(spec), traceparent: String::new() };
         let (reply, outcome) = oneshot::channel();
-        Ok((self.calls.open(request, waits, self.now, reply)?, outcome))
+        Ok((self.calls.open(request, waits, &self.tenant, self.now, reply)?, outcome))
     }
 
     fn take(&mut self) -> Vec<(u64, Ask)> {
@@ -110,7 +111,7 @@ fn answers_find_their_calls_in_any_order() {
     table.accept(first);
     assert!(first_outcome.try_recv().is_ok());
     assert_eq!(table.calls.len(), 0);
-    assert_eq!(table.calls.bytes, 0);
+    assert_eq!(table.calls.bytes.held(), 0);
 }
 
 #[test]
@@ -295,7 +296,7 @@ fn a_caller_that_leaves_takes_its_call_along() {
     table.accept(waiting);
     table.calls.close(waiting);
     assert_eq!(table.take(), vec![(waiting, Ask::Forget(Forget {}))]);
-    assert_eq!((table.calls.len(), table.calls.waits, table.calls.bytes), (0, 0, 0));
+    assert_eq!((table.calls.len(), table.calls.waits, table.calls.bytes.held()), (0, 0, 0));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use tokio::sync::mpsc;
 use tonic::Code;
 
 use super::*;
+use crate::admission::{Admission, Kind, Terms};
 
 /// A body that gives what is sent to it.
 struct Fed(mpsc::UnboundedReceiver<Frame<Bytes>>);
@@ -30,8 +31,13 @@ impl Answer {
     }
 
     fn within(outflow: &Outflow, slow: Slow) -> Self {
+        Self::of(&Admission::under(Terms::WIDE), outflow, slow)
+    }
+
+    fn of(admission: &Admission, outflow: &Outflow, slow: Slow) -> Self {
         let (feed, fed) = mpsc::unbounded_channel();
-        let reading = open(outflow.clone(), Body::new(Fed(fed)), slow, Place::of_nobody());
+        let place = admission.admit("a", Kind::Wait).expect("there is room");
+        let reading = open(outflow.clone(), Body::new(Fed(fed)), slow, place);
         Self { feed, reading, outflow: outflow.clone() }
     }
 
@@ -108,6 +114,22 @@ async fn all_readers_together_have_a_bound_too() {
     let mut third = Answer::within(&outflow, Slow::Dropped);
     third.say(100);
     assert!(third.read().await.is_some_and(|frame| frame.is_ok()), "there is room again");
+}
+
+#[tokio::test]
+async fn one_tenants_readers_leave_room_for_anothers() {
+    let outflow = Outflow::new(100, 150, Duration::from_secs(5));
+    let admission = Admission::under(Terms { unread_bytes_max: 100, ..Terms::WIDE });
+    let first = Answer::of(&admission, &outflow, Slow::Dropped);
+    first.say(60);
+    kept(&outflow, 60).await;
+    let mut second = Answer::of(&admission, &outflow, Slow::Dropped);
+    second.say(50);
+    let told = second.ended().await;
+    assert!(told.message().contains("tenant_unread_bytes_max"), "{told}");
+    let mut other = Answer::within(&outflow, Slow::Dropped);
+    other.say(90);
+    assert_eq!(bytes(&other.read().await.expect("there is room").expect("no error")), 90);
 }
 
 #[tokio::test]
