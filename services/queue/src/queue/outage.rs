@@ -1,6 +1,7 @@
 //! The store goes away and comes back: callers are told, nothing is lost, and nobody has to help.
 
 mod postgres;
+mod reads;
 
 use std::sync::Arc;
 use std::time::Duration;

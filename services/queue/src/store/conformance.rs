@@ -36,6 +36,7 @@ macro_rules! conformance {
         $crate::store::conformance::conformance!(each: $open, reading: what_has_not_ended_is_found_at_a_start);
         $crate::store::conformance::conformance!(each: $open, retaining:
             a_redriven_invocation_is_as_old_as_its_last_end
+            what_a_clock_that_was_ahead_accepted_keeps_nothing_from_going
         );
     };
     ($mode:ident: $open:path) => {

@@ -98,6 +98,9 @@ pub enum Litter {
 pub struct Sweep {
     /// Of what.
     pub litter: Litter,
+    /// What the wall clock says. What was accepted later than that was accepted by a clock that was ahead, and tells nothing
+    /// of those behind it.
+    pub now: Micros,
     /// Before this time.
     pub before: Micros,
     /// Where the piece before ended; none at the beginning.

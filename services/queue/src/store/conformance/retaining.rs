@@ -9,9 +9,13 @@ const T0: Micros = 1_750_000_000_000_000;
 
 /// Sweeps until nothing is left to be found; how many went.
 async fn clean(store: &Port, litter: Litter, before: Micros) -> u64 {
+    clean_at(store, litter, Micros::MAX, before).await
+}
+
+async fn clean_at(store: &Port, litter: Litter, now: Micros, before: Micros) -> u64 {
     let (mut gone, mut from) = (0, None);
     loop {
-        let swept = store.sweep(Sweep { litter, before, from, limit: 3 }).await.unwrap();
+        let swept = store.sweep(Sweep { litter, now, before, from, limit: 3 }).await.unwrap();
         gone += swept.removed;
         for rows in swept.rows.chunks(2) {
             match one(store, Command::Discard(Discard { litter, before, rows: rows.to_vec() })).await {
@@ -72,11 +76,27 @@ pub(crate) async fn old_ends_go_with_all_that_belongs_to_them(store: Port) {
     assert!(matches!(accept(&store, &Accepted { id: Uuid::now_v7(), ..full }).await, Acceptance::Created { .. }));
 }
 
+pub(crate) async fn what_a_clock_that_was_ahead_accepted_keeps_nothing_from_going(store: Port) {
+    let [ahead, old, young] = [T0 + 9_000 * HOUR, T0, T0 + 2 * HOUR].map(|at| Accepted { at, ..accepted() });
+    for accepted in [&ahead, &old, &young] {
+        accept(&store, accepted).await;
+    }
+    end_at(&store, ahead.id, ahead.at + 1).await;
+    end_at(&store, old.id, T0 + HOUR).await;
+    end_at(&store, young.id, T0 + 2 * HOUR + 1).await;
+    assert_eq!(clean_at(&store, Litter::Invocations, T0 + 3 * HOUR, T0 + 2 * HOUR).await, 1);
+    assert!(!is_there(&store, old.id).await);
+    assert!(is_there(&store, ahead.id).await && is_there(&store, young.id).await);
+    assert_eq!(clean(&store, Litter::Invocations, T0 + 9_999 * HOUR).await, 2, "its time has come, too");
+}
+
 pub(crate) async fn a_redriven_invocation_is_as_old_as_its_last_end(store: Port) {
     let accepted = Accepted { at: T0, ..accepted() };
     accept(&store, &accepted).await;
     end_at(&store, accepted.id, T0 + HOUR).await;
-    let found = store.sweep(Sweep { litter: Litter::Invocations, before: T0 + 2 * HOUR, from: None, limit: 9 }).await;
+    let found = store
+        .sweep(Sweep { litter: Litter::Invocations, now: Micros::MAX, before: T0 + 2 * HOUR, from: None, limit: 9 })
+        .await;
     let redrive = crate::store::Redrive {
         id: accepted.id,
         tenant: None,

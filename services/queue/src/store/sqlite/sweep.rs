@@ -1,15 +1,17 @@
 //! What has had its time: found by a reader, removed by the writer, in small pieces.
 //!
 //! Everything is found by walking in the order of acceptance up to what cannot be old enough yet, for what ended before a
-//! time was accepted before it. So no index has to be kept for this, and nothing is paid until it comes.
+//! time was accepted before it. So no index has to be kept for this, and nothing is paid until it comes. What was accepted by a
+//! clock that was ahead stands in the way of nothing: it is passed over until its time has come.
 
 use rusqlite::{Connection, Transaction, params};
 
 use super::super::{Discard, Litter, Sweep, Swept};
+use crate::domain::time::Micros;
 
-/// What is found, and how to see that it still holds: both by the row's number (?1) and the time (?2).
+/// What is found, and how to see that it still holds: both by a row's number (?1) and the time before which it ended (?2).
 struct Kind {
-    /// Rows from ?3 on, at most ?4: number, whether it may go, whether all later ones are too young.
+    /// Rows behind a number (?1), at most ?3: number, whether it may go, and when it was accepted, where that is their order.
     find: &'static str,
     /// Whether a row may go.
     holds: &'static str,
@@ -18,7 +20,7 @@ struct Kind {
 }
 
 const INVOCATIONS: Kind = Kind {
-    find: "SELECT i.seq, coalesce(ended.at < ?2, false), i.accepted_at >= ?2
+    find: "SELECT i.seq, coalesce(ended.at < ?2, false), i.accepted_at
            FROM invocations i LEFT JOIN ended ON ended.seq = i.seq WHERE i.seq > ?1 ORDER BY i.seq LIMIT ?3",
     holds: "SELECT 1 FROM ended WHERE seq = ?1 AND at < ?2",
     remove: &[
@@ -42,7 +44,7 @@ const REPORTS: Kind = Kind {
                SELECT min(seq) FROM reports WHERE seq > ?1
                UNION ALL SELECT (SELECT min(seq) FROM reports WHERE seq > told.seq) FROM told WHERE told.seq IS NOT NULL
            )
-           SELECT i.seq, coalesce(ended.at < ?2, false), i.accepted_at >= ?2
+           SELECT i.seq, coalesce(ended.at < ?2, false), i.accepted_at
            FROM told CROSS JOIN invocations i ON i.seq = told.seq LEFT JOIN ended ON ended.seq = i.seq LIMIT ?3",
     holds: INVOCATIONS.holds,
     remove: &["DELETE FROM reports WHERE seq = ?1"],
@@ -50,7 +52,7 @@ const REPORTS: Kind = Kind {
 
 const KEYS: Kind = Kind {
     find: "SELECT i.seq, i.idempotency_key IS NOT NULL AND ended.at IS NOT NULL AND i.accepted_at < ?2,
-               i.accepted_at >= ?2
+               i.accepted_at
            FROM invocations i LEFT JOIN ended ON ended.seq = i.seq WHERE i.seq > ?1 ORDER BY i.seq LIMIT ?3",
     holds: "SELECT 1 FROM invocations i JOIN ended USING (seq) WHERE i.seq = ?1 AND i.accepted_at < ?2",
     remove: &["DELETE FROM idempotency_keys WHERE (tenant, agent, key, id) = (
@@ -59,7 +61,7 @@ const KEYS: Kind = Kind {
 
 /// A fence is the time at which it was given, or a little later.
 const SESSIONS: Kind = Kind {
-    find: "SELECT session, fence < ?2 AND NOT EXISTS (SELECT 1 FROM live WHERE live.session = sessions.session), false
+    find: "SELECT session, fence < ?2 AND NOT EXISTS (SELECT 1 FROM live WHERE live.session = sessions.session), NULL
            FROM sessions WHERE session > ?1 ORDER BY session LIMIT ?3",
     holds: "SELECT 1 FROM sessions WHERE session = ?1 AND fence < ?2
                 AND NOT EXISTS (SELECT 1 FROM live WHERE live.session = ?1)",
@@ -84,8 +86,9 @@ pub(super) fn sweep(connection: &Connection, sweep: &Sweep) -> rusqlite::Result<
     let mut rows = statement.query(params![sweep.from.unwrap_or(i64::MIN), sweep.before, sweep.limit as i64])?;
     let (mut swept, mut seen) = (Swept::default(), 0);
     while let Some(row) = rows.next()? {
-        let (number, may_go, too_young): (i64, bool, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        if too_young || number > up_to {
+        let (number, may_go, accepted): (i64, bool, Option<Micros>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let too_young = |at| (sweep.before..=sweep.now).contains(&at);
+        if accepted.is_some_and(too_young) || number > up_to {
             return Ok(Swept { next: None, ..swept });
         }
         seen += 1;

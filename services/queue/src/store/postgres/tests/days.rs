@@ -32,7 +32,7 @@ async fn a_day_whose_work_has_ended_is_dropped_and_what_has_not_moves_aside() {
     let ends = all[..18].iter().map(|one| end(one.id, start + DAY)).collect();
     batch(&port, ends).await;
     batch(&port, vec![end(all[18].id, start + 9 * DAY)]).await;
-    let sweep = |before| Sweep { litter: Litter::Invocations, before, from: None, limit: 1 };
+    let sweep = |before| Sweep { litter: Litter::Invocations, now: i64::MAX, before, from: None, limit: 1 };
     let partition = "SELECT to_regclass('public.invocations_day_20500') IS NOT NULL";
 
     let ahead = format!("SELECT to_regclass('public.invocations_day_{}') IS NOT NULL", today() + 3);
@@ -63,6 +63,6 @@ async fn a_long_read_keeps_no_process_from_starting_and_days_are_made_after_it()
     assert_eq!(server.0.query(&there).await, "f");
     accept(&port, &accepted()).await;
     sqlx::raw_sql("COMMIT").execute(&mut reader).await.unwrap();
-    port.sweep(Sweep { litter: Litter::Invocations, before: 0, from: None, limit: 1 }).await.unwrap();
+    port.sweep(Sweep { litter: Litter::Invocations, now: 0, before: 0, from: None, limit: 1 }).await.unwrap();
     assert_eq!(server.0.query(&there).await, "t");
 }

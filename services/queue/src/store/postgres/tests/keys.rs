@@ -64,7 +64,7 @@ async fn a_key_that_is_given_anew_is_not_swept_away_with_its_old_invocation() {
     let sweep = async {
         // Behind the one that takes the key.
         wait_for(&server, 1).await;
-        theirs.sweep(Sweep { litter: Litter::Keys, before: NOW + 5, from: None, limit: 9 }).await.unwrap()
+        theirs.sweep(Sweep { litter: Litter::Keys, now: NOW + 5, before: NOW + 5, from: None, limit: 9 }).await.unwrap()
     };
     let let_go = async {
         wait_for(&server, 2).await;
