@@ -40,6 +40,7 @@ pub fn migrations() -> Migrations<'static> {
         M::up(include_str!("../../migrations/sqlite/1_invocations.sql")),
         M::up(include_str!("../../migrations/sqlite/2_deadlines.sql")),
         M::up(include_str!("../../migrations/sqlite/3_lifecycle.sql")),
+        M::up(include_str!("../../migrations/sqlite/4_checks.sql")),
     ])
 }
 

@@ -35,6 +35,24 @@ fn states_that_make_sense_are_taken() {
 }
 
 #[test]
+fn no_row_is_checked_by_a_table_that_is_made_for_it() {
+    let connection = database();
+    for sql in [
+        include_str!("insert_invocation.sql"),
+        include_str!("insert_live.sql"),
+        include_str!("insert_ended.sql"),
+        include_str!("insert_try.sql"),
+        include_str!("update_live.sql"),
+        "DELETE FROM live WHERE id = ?1",
+    ] {
+        let mut explained = connection.prepare(&format!("EXPLAIN {sql}")).unwrap();
+        let opcodes = explained.raw_query().mapped(|row| row.get("opcode"));
+        let opcodes: Vec<String> = opcodes.collect::<Result<_, _>>().unwrap();
+        assert!(opcodes.len() > 10 && !opcodes.iter().any(|opcode| opcode == "OpenEphemeral"), "{sql}");
+    }
+}
+
+#[test]
 fn sql_refuses_illegal_states() {
     let connection = database();
     for (why, sql) in [
@@ -61,6 +79,10 @@ fn sql_refuses_illegal_states() {
         (
             "a session without a place",
             live("zeroblob(16), 1, 5, NULL, 1, 0, 0, 1, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL"),
+        ),
+        (
+            "an end that is none",
+            ended("2, 7, 9, 0, 0, 2, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 'CANCELLED', '', 0, NULL, NULL"),
         ),
         (
             "a success without a lease",
