@@ -1,2 +1,2 @@
-DELETE FROM ready USING unnest(?::bigint[], ?::bigint[]) AS taken (writer, rank)
+DELETE FROM ready USING (SELECT unnest(?::bigint[]) AS writer, unnest(?::bigint[]) AS rank) AS taken
 WHERE ready.writer = taken.writer AND ready.rank = taken.rank

@@ -1,1 +1,1 @@
-INSERT INTO delayed (at, id) SELECT * FROM unnest(?::bigint[], ?::uuid[])
+INSERT INTO delayed (at, id) SELECT unnest(?::bigint[]), unnest(?::uuid[])

@@ -1,4 +1,4 @@
 INSERT INTO idempotency_keys (tenant, agent, key, id, digest)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::bytea[])
+SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::uuid[]), unnest($5::bytea[])
 ON CONFLICT (tenant, agent, key) DO NOTHING
 RETURNING id

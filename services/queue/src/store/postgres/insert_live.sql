@@ -3,9 +3,10 @@ INSERT INTO live (
     leased_at, lease_event, lease, stream, worker, accepted_at, bytes, deadline, session, session_order, awaited_by,
     priority, redrives, tenant, agent, session_name
 )
-SELECT * FROM unnest(
-    ?::uuid[], ?::integer[], ?::integer[], ?::integer[], ?::integer[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[],
-    ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::uuid[], ?::uuid[], ?::text[],
-    ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::integer[], ?::integer[], ?::text[],
-    ?::text[], ?::text[]
-)
+SELECT
+    unnest(?::uuid[]), unnest(?::integer[]), unnest(?::integer[]), unnest(?::integer[]), unnest(?::integer[]),
+    unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::bigint[]),
+    unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::uuid[]),
+    unnest(?::uuid[]), unnest(?::text[]), unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::bigint[]),
+    unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::integer[]), unnest(?::integer[]), unnest(?::text[]), unnest(?::text[]),
+    unnest(?::text[])

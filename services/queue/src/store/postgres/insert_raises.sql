@@ -1,2 +1,2 @@
 INSERT INTO fence_raises (tenant, session, invocation, fence)
-SELECT * FROM unnest(?::text[], ?::text[], ?::uuid[], ?::bigint[])
+SELECT unnest(?::text[]), unnest(?::text[]), unnest(?::uuid[]), unnest(?::bigint[])

@@ -1,4 +1,4 @@
 INSERT INTO ready (writer, rank, id, ready_at, accepted_at, bytes, priority, agent, tenant)
-SELECT * FROM unnest(
-    ?::bigint[], ?::bigint[], ?::uuid[], ?::bigint[], ?::bigint[], ?::bigint[], ?::integer[], ?::text[], ?::text[]
-)
+SELECT
+    unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::uuid[]), unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::bigint[]),
+    unnest(?::integer[]), unnest(?::text[]), unnest(?::text[])

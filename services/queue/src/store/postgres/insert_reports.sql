@@ -1,4 +1,4 @@
 INSERT INTO reports (id, event, at, bytes, fraction, attempt, message, chunk)
-SELECT * FROM unnest(
-    ?::uuid[], ?::bigint[], ?::bigint[], ?::bigint[], ?::double precision[], ?::integer[], ?::text[], ?::bytea[]
-)
+SELECT
+    unnest(?::uuid[]), unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::double precision[]),
+    unnest(?::integer[]), unnest(?::text[]), unnest(?::bytea[])

@@ -1,1 +1,1 @@
-INSERT INTO session_leases (session, id) SELECT * FROM unnest(?::bigint[], ?::uuid[])
+INSERT INTO session_leases (session, id) SELECT unnest(?::bigint[]), unnest(?::uuid[])

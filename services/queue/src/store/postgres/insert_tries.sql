@@ -2,7 +2,7 @@ INSERT INTO tries (
     id, event, fence, leased_at, lease_event, ended_at, next_at, attempt, kind, became, retryable, lease, stream, worker,
     reason, message
 )
-SELECT * FROM unnest(
-    ?::uuid[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[], ?::integer[], ?::integer[],
-    ?::integer[], ?::boolean[], ?::uuid[], ?::uuid[], ?::text[], ?::text[], ?::text[]
-)
+SELECT
+    unnest(?::uuid[]), unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::bigint[]), unnest(?::bigint[]),
+    unnest(?::bigint[]), unnest(?::integer[]), unnest(?::integer[]), unnest(?::integer[]), unnest(?::boolean[]),
+    unnest(?::uuid[]), unnest(?::uuid[]), unnest(?::text[]), unnest(?::text[]), unnest(?::text[])

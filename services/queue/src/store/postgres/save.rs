@@ -2,6 +2,9 @@
 //!
 //! Each row is in at most one part, as its last command left it; so the order in which the server runs the parts does not
 //! matter.
+//!
+//! Columns come as arrays and are unnested side by side in a select list. (As arguments of one `FROM unnest(…)` each of them
+//! would be stored and read again, which takes almost three times as long.)
 
 mod beside;
 mod ends;

@@ -1,13 +1,13 @@
 -- Under the locks of the shards' rows. A record's row is replaced only where it is the one that the write was judged by; where
 -- there is none it is made, also after a tombstone, which may have been forgotten meanwhile. Where one is not as expected the
--- counts do not match, and the caller undoes all of it.
+-- counts do not match, and the caller undoes all of it. Arrays are unnested in select lists: as arguments of one table function
+-- each would be stored and read again.
 WITH given AS MATERIALIZED (
-    SELECT * FROM unnest(
-        $1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
-        $9::bigint[], $10::bigint[]
-    ) WITH ORDINALITY AS given (
-        shard, tenant, namespace, partition, key, expected, head, revision, deleted_at, expires, place
-    )
+    SELECT
+        unnest($1::integer[]) AS shard, unnest($2::text[]) AS tenant, unnest($3::text[]) AS namespace,
+        unnest($4::text[]) AS partition, unnest($5::text[]) AS key, unnest($6::bigint[]) AS expected,
+        unnest($7::bigint[]) AS head, unnest($8::bigint[]) AS revision, unnest($9::bigint[]) AS deleted_at,
+        unnest($10::bigint[]) AS expires, generate_subscripts($1::integer[], 1) AS place
 ), changed AS (
     UPDATE records SET
         head = given.head, revision = given.revision, deleted_at = given.deleted_at, expires = given.expires
@@ -36,12 +36,14 @@ WITH given AS MATERIALIZED (
     )
     SELECT shard, seq, (SELECT ids FROM numbers)[record], previous, revision, time, expires, write_id, blind, vector,
         invocation, content_type, value
-    FROM unnest(
-        $11::integer[], $12::bigint[], $13::integer[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[],
-        $18::uuid[], $19::boolean[], $20::bytea[], $21::text[], $22::text[], $23::bytea[]
-    ) AS written (
-        shard, seq, record, previous, revision, time, expires, write_id, blind, vector, invocation, content_type, value
-    )
+    FROM (
+        SELECT
+            unnest($11::integer[]) AS shard, unnest($12::bigint[]) AS seq, unnest($13::integer[]) AS record,
+            unnest($14::bigint[]) AS previous, unnest($15::bigint[]) AS revision, unnest($16::bigint[]) AS time,
+            unnest($17::bigint[]) AS expires, unnest($18::uuid[]) AS write_id, unnest($19::boolean[]) AS blind,
+            unnest($20::bytea[]) AS vector, unnest($21::text[]) AS invocation, unnest($22::text[]) AS content_type,
+            unnest($23::bytea[]) AS value
+    ) AS written
     WHERE (SELECT cardinality(ids) FROM numbers) = cardinality($1)
 ), advanced AS (
     UPDATE shards SET position = given.until
