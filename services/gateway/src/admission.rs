@@ -61,9 +61,14 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// What its tenant's requests hold.
-    pub(crate) fn requests(&self) -> &Arc<Account> {
-        &self.member.requests
+    /// What its tenant's requests hold that are being read.
+    pub(crate) fn reading(&self) -> &Arc<Account> {
+        &self.member.reading
+    }
+
+    /// And those on their way to the queue.
+    pub(crate) fn sending(&self) -> &Arc<Account> {
+        &self.member.sending
     }
 
     /// What its tenant's callers have not read.

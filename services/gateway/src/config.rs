@@ -68,8 +68,9 @@ impl Config {
             ));
         }
         let bytes = [("bytes_max", Some(section.bytes_max)), ("tenant_bytes_max", section.tenant_bytes_max)];
-        if let Some((key, _)) = bytes.iter().find(|(_, max)| max.is_some_and(|max| max < section.payload_max)) {
-            let why = "must hold at least one payload (gateway.payload_max)";
+        let too_few = |max: Option<Size>| max.is_some_and(|max| max.bytes() < section.request_bytes_max());
+        if let Some((key, _)) = bytes.iter().find(|(_, max)| too_few(*max)) {
+            let why = "must hold the largest request: gateway.payload_max and 256 KiB beside it";
             return Err(Invalid::new(format!("gateway.{key}"), why));
         }
         for (key, web) in [("gateway.mcp.hosts", &section.mcp), ("gateway.openai.hosts", &section.openai)] {
@@ -100,6 +101,11 @@ impl Config {
     /// The same in bytes.
     pub(crate) fn payload_bytes_max(&self) -> usize {
         self.gateway.payload_max.bytes()
+    }
+
+    /// The largest request that is read.
+    pub(crate) fn request_bytes_max(&self) -> usize {
+        self.gateway.request_bytes_max()
     }
 
     pub(crate) fn keys(&self) -> Keys {
@@ -200,19 +206,25 @@ fn check_room(section: &Section) -> Result<(), Invalid> {
         return invalid("tenant_burst", "does nothing without gateway.tenant_rate");
     }
     let of_a_tenant = [
-        ("tenant_concurrency", section.tenant_concurrency),
-        ("tenant_waiting_max", section.tenant_waiting_max),
-        ("tenant_workers_max", section.tenant_workers_max),
-        ("tenant_leased_max", section.tenant_leased_max),
+        ("tenant_concurrency", section.tenant_concurrency, "calls_max", section.calls_max),
+        ("tenant_waiting_max", section.tenant_waiting_max, "waiting_max", section.waiting_max),
+        ("tenant_workers_max", section.tenant_workers_max, "workers_max", section.workers_max()),
+        ("tenant_leased_max", section.tenant_leased_max, "calls_max", section.calls_max),
     ];
-    if let Some((key, _)) = of_a_tenant.iter().find(|(_, max)| *max == Some(0)) {
-        return invalid(key, "must be at least 1");
+    for (key, part, all, max) in of_a_tenant {
+        if part.is_some_and(|part| part == 0 || part > max) {
+            return invalid(key, &format!("must be at least 1 and at most gateway.{all}"));
+        }
+    }
+    if section.tenant_bytes_max.is_some_and(|part| part > section.bytes_max) {
+        return invalid("tenant_bytes_max", "must be at most gateway.bytes_max");
     }
     if section.unread_max.bytes() == 0 || section.unread_bytes_max < section.unread_max {
         return invalid("unread_max", "must be at least one byte and at most gateway.unread_bytes_max");
     }
-    if section.tenant_unread_bytes_max.is_some_and(|max| max < section.unread_max) {
-        return invalid("tenant_unread_bytes_max", "must be at least gateway.unread_max");
+    let unread = section.unread_max..=section.unread_bytes_max;
+    if section.tenant_unread_bytes_max.is_some_and(|part| !unread.contains(&part)) {
+        return invalid("tenant_unread_bytes_max", "must be from gateway.unread_max to gateway.unread_bytes_max");
     }
     Ok(())
 }

@@ -22,9 +22,9 @@ use bodies::{Incoming, Outgoing};
 const RUN: &str = "/holdfast.gateway.v1.InvocationService/RunInvocation";
 const WATCH: &str = "/holdfast.gateway.v1.InvocationService/WatchInvocation";
 
-/// Stands beside a request: what its tenant's requests hold.
+/// Stands beside a request: what its tenant's requests hold that are on their way to the queue.
 #[derive(Clone)]
-pub(crate) struct Requests(pub(crate) Arc<Account>);
+pub(crate) struct Sending(pub(crate) Arc<Account>);
 
 /// The callers' service behind its bounds.
 #[derive(Clone)]
@@ -79,8 +79,8 @@ where
             Err(refused) => return Box::pin(std::future::ready(Ok(Status::from(refused).into_http()))),
         };
         let watches = request.uri().path() == WATCH;
-        request.extensions_mut().insert(Requests(place.requests().clone()));
-        let reading = Share { all: self.reading.clone(), own: place.requests().clone() };
+        request.extensions_mut().insert(Sending(place.sending().clone()));
+        let reading = Share { all: self.reading.clone(), own: place.reading().clone() };
         let answer = self.inner.call(request.map(|body| Body::new(Incoming::new(body, reading))));
         let (outflow, payload_bytes_max) = (self.outflow.clone(), self.payload_bytes_max);
         Box::pin(async move {

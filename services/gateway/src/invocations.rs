@@ -14,7 +14,8 @@ use holdfast_rpc::{Caller, Channel, Error, client, id, trace};
 use pb::invocation_service_server::InvocationService;
 use tonic::{Request, Response, Status};
 
-use crate::front::Requests;
+use crate::allowance::Account;
+use crate::front::Sending;
 use crate::link::{CallError, Lane, Reply, Ticket};
 use crate::metrics;
 use crate::submission::{self, Agents};
@@ -27,9 +28,6 @@ pub(crate) struct Invocations {
     pub(crate) payload_bytes_max: usize,
     pub(crate) stop: Stop,
 }
-
-/// What a request asks to be run.
-type SpecOf<T> = fn(T) -> Option<queue::InvocationSpec>;
 
 impl Invocations {
     /// What the queue is asked, once nothing is wrong with it.
@@ -47,13 +45,8 @@ impl Invocations {
         Ok(queue::EnqueueRequest { tenant, spec, traceparent: trace::outgoing().unwrap_or_default() })
     }
 
-    fn open<T>(&self, request: Request<T>, waits: bool, spec: SpecOf<T>) -> Result<Ticket, Status> {
-        let Some(Requests(own)) = request.extensions().get().cloned() else {
-            return Err(Error::internal("nobody weighed the request").into());
-        };
-        let caller = Caller::of(&request).clone();
-        let request = self.enqueue(&caller, spec(request.into_inner()))?;
-        self.lane.open(request, waits, &own).map_err(|error| {
+    fn open(&self, request: queue::EnqueueRequest, waits: bool, own: &Arc<Account>) -> Result<Ticket, Status> {
+        self.lane.open(request, waits, own).map_err(|error| {
             metrics::refused(if matches!(error, CallError::Full { .. }) { "full" } else { "queue" });
             answers::status(error)
         })
@@ -91,7 +84,9 @@ impl InvocationService for Invocations {
         &self,
         request: Request<pb::SubmitInvocationRequest>,
     ) -> Result<Response<pb::SubmitInvocationResponse>, Status> {
-        match self.open(request, false, |asked| asked.spec)?.outcome().await {
+        let (caller, own) = (Caller::of(&request).clone(), sending(&request)?);
+        let request = self.enqueue(&caller, request.into_inner().spec)?;
+        match self.open(request, false, &own)?.outcome().await {
             Ok(Reply::Accepted(queue::EnqueueResponse { invocation_id, created })) => {
                 Ok(Response::new(pb::SubmitInvocationResponse { invocation_id, created }))
             }
@@ -104,7 +99,9 @@ impl InvocationService for Invocations {
         &self,
         request: Request<pb::RunInvocationRequest>,
     ) -> Result<Response<pb::RunInvocationResponse>, Status> {
-        let mut ticket = self.open(request, true, |asked| asked.spec)?;
+        let (caller, own) = (Caller::of(&request).clone(), sending(&request)?);
+        let request = self.enqueue(&caller, request.into_inner().spec)?;
+        let mut ticket = self.open(request, true, &own)?;
         let invocation = self.ended(&mut ticket).await?;
         Ok(Response::new(pb::RunInvocationResponse { invocation: Some(invocation) }))
     }
@@ -163,6 +160,13 @@ impl InvocationService for Invocations {
             self.queue.clone().redrive_invocations(client::on_behalf(Request::new(ask), &caller, None)?).await?;
         Ok(Response::new(carried::redriven(answer.into_inner())))
     }
+}
+
+/// What the tenant's requests hold that are on their way to the queue.
+fn sending<T>(request: &Request<T>) -> Result<Arc<Account>, Error> {
+    let Sending(own) =
+        request.extensions().get().ok_or_else(|| Error::internal("nobody said whose bytes these are"))?;
+    Ok(Arc::clone(own))
 }
 
 /// An invocation's id, where it can be one.

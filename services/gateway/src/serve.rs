@@ -16,8 +16,6 @@ use crate::link::{Lane, Link};
 use crate::passthrough::{Passthrough, Site};
 use crate::{front::Front, metrics};
 
-/// What a message may have beside its payload: names, labels, the retry policy.
-const BESIDE_PAYLOAD_BYTES: usize = 256 << 10;
 /// An invocation of the queue holds its payload and its result; a page of them holds neither.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 
@@ -48,8 +46,7 @@ pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), Ser
     let stop = host.stop();
     let invocations =
         Invocations { lane, queue, agents: Arc::new(config.agents()), payload_bytes_max, stop: stop.clone() };
-    let invocations =
-        InvocationServiceServer::new(invocations).max_decoding_message_size(payload_bytes_max + BESIDE_PAYLOAD_BYTES);
+    let invocations = InvocationServiceServer::new(invocations).max_decoding_message_size(config.request_bytes_max());
     let (admission, outflow) = (config.admission(), config.outflow());
     let front = Front::new(invocations, admission.clone(), config.reading(), outflow.clone(), payload_bytes_max);
     let behind = Arc::new(Passthrough { admission, outflow, lease_key: host.lease_key(), stop });

@@ -58,7 +58,7 @@ async fn keep(queue: &Queue) {
         let now = queue.now();
         let at = clock.read(now);
         warned = warn(&clock, now, warned);
-        let pause = match round.go(now.wall, at).await {
+        let pause = match round.go(at).await {
             Ok(()) => round_every(queue.config()),
             Err(error) => {
                 tracing::warn!(%error, "what is old could not be removed; it will be");
@@ -96,31 +96,25 @@ struct Round<'q> {
 }
 
 impl Round<'_> {
-    /// By the wall clock, and by the time that is believed.
-    async fn go(&mut self, wall: Micros, now: Micros) -> Result<(), Error> {
+    async fn go(&mut self, now: Micros) -> Result<(), Error> {
         let config = self.queue.config();
         let (retention, reports, keys) = (*config.retention, *config.report_ttl, *config.idempotency_ttl);
         let keep = config.retention_max;
         self.queue.free_keys_before(before(now, keys));
-        self.keys = self.sweep(Litter::Keys, wall, before(now, keys), self.keys).await?.or(self.keys);
-        self.sweep(Litter::Reports, wall, before(now, reports), None).await?;
-        self.sweep(Litter::Invocations, wall, before(now, retention), None).await?;
-        self.sweep(Litter::Excess { keep }, wall, before(now, RECENT), None).await?;
-        self.sweep(Litter::Sessions, wall, before(now, FENCES), None).await?;
+        self.keys = self.sweep(Litter::Keys, before(now, keys), self.keys).await?.or(self.keys);
+        self.sweep(Litter::Reports, before(now, reports), None).await?;
+        self.sweep(Litter::Invocations, before(now, retention), None).await?;
+        self.sweep(Litter::Excess { keep }, before(now, RECENT), None).await?;
+        self.sweep(Litter::Sessions, before(now, FENCES), None).await?;
         Ok(())
     }
 
-    /// Removes all that there is of one kind; where it ended.
-    async fn sweep(
-        &self,
-        litter: Litter,
-        now: Micros,
-        before: Micros,
-        mut from: Option<i64>,
-    ) -> Result<Option<i64>, Error> {
-        let mut last = None;
+    /// Removes all that there is of one kind; up to where a later sweep has nothing to look for.
+    async fn sweep(&self, litter: Litter, before: Micros, mut from: Option<i64>) -> Result<Option<i64>, Error> {
+        let (mut last, mut unbroken) = (None, true);
         loop {
             let started = Instant::now();
+            let now = self.queue.now().wall;
             let swept = self.queue.sweep(Sweep { litter, now, before, from, limit: LOOK }).await?;
             metrics::discarded(litter, swept.removed);
             // Looking alone may take long where much is kept.
@@ -131,7 +125,10 @@ impl Round<'_> {
                 metrics::discarded(litter, gone as u64);
                 rest(started, REST_MIN).await;
             }
-            last = swept.seen.or(last);
+            if unbroken {
+                last = swept.seen.or(last);
+            }
+            unbroken &= swept.seen == swept.next;
             from = match swept.next {
                 Some(next) => Some(next),
                 None => return Ok(last),

@@ -135,9 +135,10 @@ impl Caller {
             if let (Self::Holder(held), Error::LeaseGone { reason }) = (self, &error) {
                 held.lose(reason);
             }
+            let served = begun.elapsed() >= SERVED;
             let patient_until = later(*away.get_or_insert_with(Instant::now), limits.patience);
-            let wait = match self.wait_after(&error, unanswered, failed, begun.elapsed() >= SERVED) {
-                Some(wait) if is_safe(&error) && later(Instant::now(), wait) < end.min(patient_until) => wait,
+            let wait = match is_safe(&error).then(|| self.wait_after(&error, unanswered, failed, served)).flatten() {
+                Some(wait) if later(Instant::now(), wait) < end.min(patient_until) => wait,
                 _ => return Err(earlier.with(error)),
             };
             tracing::debug!(%error, wait_ms = wait.as_millis() as u64, "calling again");

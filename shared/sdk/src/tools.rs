@@ -96,7 +96,8 @@ impl Tools {
         self.caller.call(self.limits(), attempt).await
     }
 
-    /// Opens or closes a circuit by hand, or leaves it to itself again; gives it as it stands then.
+    /// Opens or closes a circuit by hand, or leaves it to itself again; gives it as it stands then. Said once: a word that is
+    /// said again could take back what somebody else said in between.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], and those of every call.
@@ -105,7 +106,7 @@ impl Tools {
             let (request, mut client) = (request.clone(), self.client.clone());
             async move { client.set_circuit(request).await }
         };
-        Ok(self.caller.call(self.limits(), attempt).await?.circuit.unwrap_or_default())
+        Ok(self.caller.call_at_most_once(self.limits(), attempt).await?.circuit.unwrap_or_default())
     }
 
     fn limits(&self) -> Limits {

@@ -101,10 +101,18 @@ pub(super) struct Desk {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) name: Arc<str>,
-    /// Bytes of its requests: that are being read, or on their way to the queue.
-    pub(super) requests: Arc<Account>,
+    /// Bytes of its requests that are being read.
+    pub(super) reading: Arc<Account>,
+    /// And of those on their way to the queue.
+    pub(super) sending: Arc<Account>,
     /// Bytes of answers that its callers have not read.
     pub(super) unread: Arc<Account>,
+}
+
+impl Member {
+    fn holds_nothing(&self) -> bool {
+        [&self.reading, &self.sending, &self.unread].iter().all(|account| account.held() == 0)
+    }
 }
 
 struct Tenant {
@@ -207,11 +215,14 @@ impl Tenant {
             // Its clock begins here.
             bucket.available(now);
         }
-        let (calls, waits, workers, leased) = Default::default();
-        let requests = Account::new(terms.request_bytes_max);
-        let unread = Account::new(terms.unread_bytes_max);
-        let member = Arc::new(Member { name: name.into(), requests, unread });
-        Self { terms, member, bucket, calls, waits, workers, leased }
+        let member = Member {
+            name: name.into(),
+            reading: Account::new(terms.request_bytes_max),
+            sending: Account::new(terms.request_bytes_max),
+            unread: Account::new(terms.unread_bytes_max),
+        };
+        let [calls, waits, workers, leased] = std::array::from_fn(|_| Seats::default());
+        Self { terms, member: Arc::new(member), bucket, calls, waits, workers, leased }
     }
 
     fn seats(&mut self, kind: Kind) -> &mut Seats {
@@ -247,7 +258,7 @@ impl Tenant {
     fn is_idle(&mut self, now: Duration) -> bool {
         let burst = u64::from(self.terms.burst);
         [&self.calls, &self.waits, &self.workers, &self.leased].iter().all(|seats| seats.taken == 0)
-            && self.member.requests.held() + self.member.unread.held() == 0
+            && self.member.holds_nothing()
             && self.bucket.as_mut().is_none_or(|bucket| bucket.available(now) >= burst)
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Terms {
     pub(crate) workers_max: usize,
     /// Calls under a lease in hand.
     pub(crate) leased_max: usize,
-    /// Bytes of requests that are being read, or on their way to the queue.
+    /// Bytes of requests that are being read; and again, of those on their way to the queue.
     pub(crate) request_bytes_max: usize,
     /// Bytes of answers that nobody has read yet.
     pub(crate) unread_bytes_max: usize,

@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use crate::admission::{Terms, burst_of};
 
+/// What a message may have beside its payload: names, labels, the retry policy.
+const BESIDE_PAYLOAD_BYTES: usize = 256 << 10;
+
 /// `[gateway]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -28,11 +31,11 @@ pub(super) struct Section {
     pub(super) tenant_concurrency: Option<usize>,
     /// Absent: half of `waiting_max`.
     pub(super) tenant_waiting_max: Option<usize>,
-    /// Absent: half of `workers_max`.
+    /// Absent: half of `workers_max`, or all where there is one tenant alone; so it is with the next ones.
     pub(super) tenant_workers_max: Option<usize>,
     /// Absent: a quarter of `calls_max`.
     pub(super) tenant_leased_max: Option<usize>,
-    /// Absent: half of `bytes_max`, and at least one payload.
+    /// Absent: half of `bytes_max`, and at least one request.
     pub(super) tenant_bytes_max: Option<Size>,
     pub(super) unread_max: Size,
     pub(super) unread_bytes_max: Size,
@@ -114,6 +117,11 @@ impl Section {
         Some(self.tenant_rate).filter(|rate| *rate > 0.0)
     }
 
+    /// The largest request that is read.
+    pub(super) fn request_bytes_max(&self) -> usize {
+        self.payload_max.bytes() + BESIDE_PAYLOAD_BYTES
+    }
+
     /// What a tenant may do where nothing else is agreed with it.
     pub(super) fn terms(&self) -> Terms {
         let rate = self.tenant_rate();
@@ -122,20 +130,21 @@ impl Section {
             (burst, _) => burst.max(1),
         };
         let quarter = (self.calls_max / 4).max(1);
+        // Who is alone has nobody to leave room for.
+        let alone = self.keys.iter().all(|key| key.tenant == self.keys[0].tenant);
+        let part = |all: usize, of: usize, least: usize| if alone { all } else { (all / of).max(least) };
+        let bytes = |said: Option<Size>, all: Size, least: usize| {
+            said.map_or_else(|| part(all.bytes(), 2, least), |said| said.bytes())
+        };
         Terms {
             rate,
             burst,
             calls_max: self.tenant_concurrency.unwrap_or(quarter),
             waits_max: self.tenant_waiting_max.unwrap_or((self.waiting_max / 2).max(1)),
-            workers_max: self.tenant_workers_max.unwrap_or((self.workers_max() / 2).max(1)),
-            leased_max: self.tenant_leased_max.unwrap_or(quarter),
-            request_bytes_max: part(self.tenant_bytes_max, self.bytes_max, self.payload_max),
-            unread_bytes_max: part(self.tenant_unread_bytes_max, self.unread_bytes_max, self.unread_max),
+            workers_max: self.tenant_workers_max.unwrap_or_else(|| part(self.workers_max(), 2, 1)),
+            leased_max: self.tenant_leased_max.unwrap_or_else(|| part(self.calls_max, 4, 1)),
+            request_bytes_max: bytes(self.tenant_bytes_max, self.bytes_max, self.request_bytes_max()),
+            unread_bytes_max: bytes(self.tenant_unread_bytes_max, self.unread_bytes_max, self.unread_max.bytes()),
         }
     }
-}
-
-/// What a tenant may hold of all that there is: as it is said, or half of it and at least this much.
-fn part(said: Option<Size>, all: Size, least: Size) -> usize {
-    said.map_or_else(|| (all.bytes() / 2).max(least.bytes()), |said| said.bytes())
 }

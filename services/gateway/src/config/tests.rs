@@ -1,4 +1,5 @@
 use super::*;
+use crate::admission::Terms;
 
 fn load(text: &str) -> Result<Config, ConfigError> {
     Config::from_document(&Document::parse("t.toml", text, []).expect("it is TOML"))
@@ -79,11 +80,22 @@ fn keys_that_would_not_protect_are_refused() {
 fn a_tenant_that_nobody_spoke_of_may_take_no_more_than_its_part() {
     let terms = load("").expect("defaults hold").gateway.terms();
     assert_eq!((terms.rate, terms.calls_max, terms.waits_max), (None, 5_000, 5_000));
-    assert_eq!((terms.workers_max, terms.leased_max), (2_500, 5_000));
-    assert_eq!((terms.request_bytes_max, terms.unread_bytes_max), (64 << 20, 32 << 20));
-    let small =
-        load("[gateway]\nbytes_max = \"1MiB\"\nunread_bytes_max = \"1MiB\"\n").expect("it holds").gateway.terms();
-    assert_eq!((small.request_bytes_max, small.unread_bytes_max), (1 << 20, 1 << 20), "one payload, and one reader");
+    let whole = (5_000, 20_000, 128 << 20, 64 << 20);
+    let shares = |terms: Terms| (terms.workers_max, terms.leased_max, terms.request_bytes_max, terms.unread_bytes_max);
+    assert_eq!(shares(terms), whole, "who is alone leaves room for nobody");
+    let key = |name, tenant| (name, if name == "shop" { LONG } else { "fedcba9876543210" }, tenant, "caller");
+    let terms = load(&keys(&[key("shop", "acme"), key("other", "acme")])).expect("it holds").gateway.terms();
+    assert_eq!(shares(terms), whole);
+    let two = keys(&[key("shop", "acme"), key("other", "umbrella")]);
+    let terms = load(&two).expect("it holds").gateway.terms();
+    assert_eq!(shares(terms), (2_500, 5_000, 64 << 20, 32 << 20));
+    let small = format!("[gateway]\npayload_max = \"2MiB\"\nbytes_max = \"3MiB\"\nunread_bytes_max = \"1MiB\"\n{two}");
+    let terms = load(&small).expect("it holds").gateway.terms();
+    assert_eq!(
+        (terms.request_bytes_max, terms.unread_bytes_max),
+        ((2 << 20) + (256 << 10), 1 << 20),
+        "one of each fits"
+    );
     let terms = load("[gateway]\ntenant_rate = 2.5\n").expect("it holds").gateway.terms();
     assert_eq!((terms.rate, terms.burst), (Some(2.5), 3), "a burst of one second");
 }
@@ -92,9 +104,11 @@ fn a_tenant_that_nobody_spoke_of_may_take_no_more_than_its_part() {
 fn limits_that_contradict_each_other_are_refused_by_name() {
     for (text, key) in [
         ("[gateway]\npayload_max = \"65MiB\"\n", "gateway.payload_max"),
-        ("[gateway]\nbytes_max = \"1KiB\"\n", "gateway.bytes_max"),
-        ("[gateway]\ntenant_bytes_max = \"1KiB\"\n", "gateway.tenant_bytes_max"),
+        ("[gateway]\nbytes_max = \"1MiB\"\n", "gateway.bytes_max"),
+        ("[gateway]\ntenant_bytes_max = \"1MiB\"\n", "gateway.tenant_bytes_max"),
+        ("[gateway]\ntenant_bytes_max = \"129MiB\"\n", "gateway.tenant_bytes_max"),
         ("[gateway]\ntenant_unread_bytes_max = \"1KiB\"\n", "gateway.tenant_unread_bytes_max"),
+        ("[gateway]\ntenant_unread_bytes_max = \"65MiB\"\n", "gateway.tenant_unread_bytes_max"),
         ("[gateway]\nwaiting_max = 30000\n", "gateway.waiting_max"),
         ("[gateway]\nwaiting_max = 0\n", "gateway.waiting_max"),
         ("[gateway]\nworkers_max = 10000\n", "gateway.workers_max"),
@@ -104,6 +118,8 @@ fn limits_that_contradict_each_other_are_refused_by_name() {
         ("[gateway]\ntenant_waiting_max = 0\n", "gateway.tenant_waiting_max"),
         ("[gateway]\ntenant_workers_max = 0\n", "gateway.tenant_workers_max"),
         ("[gateway]\ntenant_leased_max = 0\n", "gateway.tenant_leased_max"),
+        ("[gateway]\ntenant_leased_max = 20001\n", "gateway.tenant_leased_max"),
+        ("[gateway]\ntenant_workers_max = 5001\n", "gateway.tenant_workers_max"),
         ("[gateway]\nunread_max = \"65MiB\"\n", "gateway.unread_max"),
         ("[gateway]\nslow_max = \"0s\"\n", "gateway.slow_max"),
         ("[tenants.a]\nburst = 5\n", "tenants.a.burst"),

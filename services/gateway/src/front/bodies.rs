@@ -12,7 +12,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use crate::admission::Place;
-use crate::allowance::Share;
+use crate::allowance::{Share, Used};
 use crate::metrics;
 
 /// When there may be room again: bodies come and go within that.
@@ -23,9 +23,17 @@ const WEIGHED_FROM: usize = 32 << 10;
 
 type Item = Result<Frame<Bytes>, Status>;
 
-fn full(what: &str, limits: &str) -> Error {
-    metrics::refused("bytes");
-    let told = format!("too many bytes of {what} are in hand ({limits})");
+fn full(what: &str, used: Used, part: &str, all: &str) -> Error {
+    let told = match used {
+        Used::Part => {
+            metrics::refused("tenant_bytes");
+            format!("its tenant has as many bytes of {what} in hand as one may ({part})")
+        }
+        Used::All => {
+            metrics::refused("bytes");
+            format!("too many bytes of {what} are in hand ({all})")
+        }
+    };
     Error::exhausted(told, RETRY_AFTER.mul_f64(1.0 + rand::random::<f64>()))
 }
 
@@ -50,9 +58,9 @@ impl http_body::Body for Incoming {
         let next = Pin::new(&mut self.inner).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &next {
             let more = frame.data_ref().map_or(0, Bytes::len);
-            if !self.reading.take(more) {
-                let limits = "gateway.tenant_bytes_max, gateway.bytes_max";
-                return Poll::Ready(Some(Err(full("requests", limits).into())));
+            if let Err(used) = self.reading.take(more) {
+                let refused = full("requests", used, "gateway.tenant_bytes_max", "gateway.bytes_max");
+                return Poll::Ready(Some(Err(refused.into())));
             }
             self.held += more;
         }
@@ -91,8 +99,11 @@ impl Outgoing {
         match frame.into_data() {
             Ok(data) if data.len() >= WEIGHED_FROM => {
                 // It happened, whatever becomes of the answer.
-                let limits = "gateway.tenant_unread_bytes_max, gateway.unread_bytes_max";
-                self.unread.weigh(data).map(Frame::data).ok_or_else(|| full("answers", limits).maybe_happened())
+                let (part, all) = ("gateway.tenant_unread_bytes_max", "gateway.unread_bytes_max");
+                self.unread
+                    .weigh(data)
+                    .map(Frame::data)
+                    .map_err(|used| full("answers", used, part, all).maybe_happened())
             }
             Ok(data) => Ok(Frame::data(data)),
             Err(frame) => Ok(frame),

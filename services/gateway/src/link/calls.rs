@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tonic::Code;
 
 use super::call::{Call, CallError, Limits, Reply, Stage};
-use crate::allowance::{Account, Share};
+use crate::allowance::{Account, Share, Used};
 
 enum Outgoing {
     Call(u64),
@@ -85,11 +85,12 @@ impl Calls {
             return Err(CallError::Full { what });
         }
         let share = Share { all: self.bytes.clone(), own: own.clone() };
-        let weight = share.hold(request.encoded_len());
-        if weight.is_none() {
-            let what = "bytes on their way to the queue (gateway.tenant_bytes_max, gateway.bytes_max)";
-            return Err(CallError::Full { what });
-        }
+        let weight = share.hold(request.encoded_len()).map_err(|used| CallError::Full {
+            what: match used {
+                Used::Part => "bytes of one tenant on their way to the queue (gateway.tenant_bytes_max)",
+                Used::All => "bytes on their way to the queue (gateway.bytes_max)",
+            },
+        })?;
         let id = self.next_id;
         self.next_id += 1;
         self.waits += usize::from(waits);
@@ -98,7 +99,7 @@ impl Calls {
             waits,
             tenant: request.tenant.clone(),
             request: Some(request),
-            weight,
+            weight: Some(weight),
             resent: false,
             reply,
         };

@@ -133,7 +133,7 @@ impl Pipe {
         if kept.left {
             return true;
         }
-        if !self.share.take(more) {
+        if self.share.take(more).is_err() {
             return false;
         }
         if kept.unread == 0 {

@@ -64,7 +64,7 @@ fn large() -> gw::SubmitInvocationRequest {
 
 #[tokio::test]
 async fn a_tenants_requests_in_hand_leave_room_for_anothers() {
-    let settings = KEYED.replace("[gateway]\n", "[gateway]\ntenant_bytes_max = \"1MiB\"\n");
+    let settings = KEYED.replace("[gateway]\n", "[gateway]\npayload_max = \"750KiB\"\ntenant_bytes_max = \"1MiB\"\n");
     let harness = Harness::with(Mode::Silent, &settings).await;
     let submitted = |key| {
         let mut caller = harness.invocations(Some(key));
@@ -106,7 +106,7 @@ type Submitting = tokio::task::JoinHandle<Result<(), Status>>;
 
 #[tokio::test]
 async fn requests_that_are_being_read_are_bounded_in_bytes() {
-    let harness = Harness::with(Mode::Accept, "[gateway]\nbytes_max = \"1MiB\"\n").await;
+    let harness = Harness::with(Mode::Accept, "[gateway]\npayload_max = \"750KiB\"\nbytes_max = \"1MiB\"\n").await;
     let (sender, first) = unfinished(&harness, 700 << 10);
     // Until the first is in: then the second does not fit beside it.
     let refused = loop {

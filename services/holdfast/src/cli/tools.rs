@@ -36,7 +36,7 @@ pub(crate) struct ToolsCall {
     /// Record the call: the same key and arguments get the first answer, and an effect happens once
     #[arg(long, value_name = "K")]
     pub(crate) idempotency_key: Option<String>,
-    /// Give up after so long, such as 500ms or 5s; without it, the tool's own limits count
+    /// Give up after so long, such as 500ms or 5s; without it, the tool's own limits count, and an hour at most
     #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
     pub(crate) deadline: Option<Duration>,
 }

@@ -37,6 +37,7 @@ macro_rules! conformance {
         $crate::store::conformance::conformance!(each: $open, retaining:
             a_redriven_invocation_is_as_old_as_its_last_end
             what_a_clock_that_was_ahead_accepted_keeps_nothing_from_going
+            a_key_that_a_clock_ahead_accepted_is_looked_for_again
         );
     };
     ($mode:ident: $open:path) => {

@@ -118,7 +118,7 @@ pub struct Swept {
     pub removed: u64,
     /// Where to go on; none at the end.
     pub next: Option<i64>,
-    /// The last row that was old enough to be looked at: a later sweep may go on behind it.
+    /// The last row before the first that is too young, or that a clock ahead accepted: a later sweep may go on behind it.
     pub seen: Option<i64>,
 }
 

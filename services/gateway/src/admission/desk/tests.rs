@@ -109,12 +109,16 @@ fn tenants_that_are_gone_are_forgotten_and_lose_nothing_by_it() {
         pass(&mut desk, ms(0), &tenant.to_string()).expect("in");
     }
     let kept = desk.enter(ms(0), "kept", Kind::Worker).expect("in");
+    let unread = desk.enter(ms(0), "unread", Kind::Call).expect("in");
+    assert!(unread.unread.take(1), "a connection holds its answer");
+    desk.leave(ms(0), "unread", Kind::Call);
     // Before its bucket is full again, forgetting a tenant would give it a second burst.
     (0..5).for_each(|_| pass(&mut desk, ms(9_999), "spent").expect("the burst"));
     pass(&mut desk, ms(10_000), "x").expect("in");
-    assert_eq!(desk.tenants.len(), 3, "those with calls, and those with an empty bucket");
+    assert_eq!(desk.tenants.len(), 4, "those with calls, with bytes, and with an empty bucket");
     assert!(pass(&mut desk, ms(10_000), "spent").is_err(), "it is known");
     desk.leave(ms(10_000), &kept.name, Kind::Worker);
+    unread.unread.give_back(1);
     pass(&mut desk, ms(30_000), "x").expect("in");
     assert_eq!(desk.tenants.len(), 1);
 }

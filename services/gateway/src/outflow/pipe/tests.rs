@@ -31,12 +31,12 @@ impl Answer {
     }
 
     fn within(outflow: &Outflow, slow: Slow) -> Self {
-        Self::of(&Admission::under(Terms::WIDE), outflow, slow)
+        Self::of("a", &Admission::under(Terms::WIDE), outflow, slow)
     }
 
-    fn of(admission: &Admission, outflow: &Outflow, slow: Slow) -> Self {
+    fn of(tenant: &str, admission: &Admission, outflow: &Outflow, slow: Slow) -> Self {
         let (feed, fed) = mpsc::unbounded_channel();
-        let place = admission.admit("a", Kind::Wait).expect("there is room");
+        let place = admission.admit(tenant, Kind::Wait).expect("there is room");
         let reading = open(outflow.clone(), Body::new(Fed(fed)), slow, place);
         Self { feed, reading, outflow: outflow.clone() }
     }
@@ -120,14 +120,14 @@ async fn all_readers_together_have_a_bound_too() {
 async fn one_tenants_readers_leave_room_for_anothers() {
     let outflow = Outflow::new(100, 150, Duration::from_secs(5));
     let admission = Admission::under(Terms { unread_bytes_max: 100, ..Terms::WIDE });
-    let first = Answer::of(&admission, &outflow, Slow::Dropped);
+    let first = Answer::of("a", &admission, &outflow, Slow::Dropped);
     first.say(60);
     kept(&outflow, 60).await;
-    let mut second = Answer::of(&admission, &outflow, Slow::Dropped);
+    let mut second = Answer::of("a", &admission, &outflow, Slow::Dropped);
     second.say(50);
     let told = second.ended().await;
     assert!(told.message().contains("tenant_unread_bytes_max"), "{told}");
-    let mut other = Answer::within(&outflow, Slow::Dropped);
+    let mut other = Answer::of("b", &admission, &outflow, Slow::Dropped);
     other.say(90);
     assert_eq!(bytes(&other.read().await.expect("there is room").expect("no error")), 90);
 }

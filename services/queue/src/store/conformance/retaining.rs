@@ -77,17 +77,30 @@ pub(crate) async fn old_ends_go_with_all_that_belongs_to_them(store: Port) {
 }
 
 pub(crate) async fn what_a_clock_that_was_ahead_accepted_keeps_nothing_from_going(store: Port) {
-    let [ahead, old, young] = [T0 + 9_000 * HOUR, T0, T0 + 2 * HOUR].map(|at| Accepted { at, ..accepted() });
-    for accepted in [&ahead, &old, &young] {
+    // The first by a year, the second by so little that its time has come.
+    let [ahead, just, old, young] = [9_000, 2, 0, 2].map(|hours| Accepted { at: T0 + hours * HOUR, ..accepted() });
+    for accepted in [&ahead, &just, &old, &young] {
         accept(&store, accepted).await;
+        end_at(&store, accepted.id, accepted.at + 1).await;
     }
-    end_at(&store, ahead.id, ahead.at + 1).await;
-    end_at(&store, old.id, T0 + HOUR).await;
-    end_at(&store, young.id, T0 + 2 * HOUR + 1).await;
-    assert_eq!(clean_at(&store, Litter::Invocations, T0 + 3 * HOUR, T0 + 2 * HOUR).await, 1);
+    assert_eq!(clean_at(&store, Litter::Invocations, T0 + 3 * HOUR, T0 + HOUR).await, 1);
     assert!(!is_there(&store, old.id).await);
-    assert!(is_there(&store, ahead.id).await && is_there(&store, young.id).await);
-    assert_eq!(clean(&store, Litter::Invocations, T0 + 9_999 * HOUR).await, 2, "its time has come, too");
+    for kept in [&ahead, &just, &young] {
+        assert!(is_there(&store, kept.id).await);
+    }
+    assert_eq!(clean(&store, Litter::Invocations, T0 + 9_999 * HOUR).await, 3, "their time has come, too");
+}
+
+pub(crate) async fn a_key_that_a_clock_ahead_accepted_is_looked_for_again(store: Port) {
+    for (key, at) in [("a", T0), ("b", T0 + 9_000 * HOUR), ("c", T0)] {
+        let keyed = Accepted { at, idempotency_key: Some(key.into()), ..accepted() };
+        accept(&store, &keyed).await;
+        end_at(&store, keyed.id, at + 1).await;
+    }
+    let sweep = Sweep { litter: Litter::Keys, now: T0 + 3 * HOUR, before: T0 + HOUR, from: None, limit: 9 };
+    let swept = store.sweep(sweep).await.unwrap();
+    let [first, third] = swept.rows[..] else { panic!("two of them are old: {swept:?}") };
+    assert!(first < third && swept.seen == Some(first), "a later sweep begins before the second: {swept:?}");
 }
 
 pub(crate) async fn a_redriven_invocation_is_as_old_as_its_last_end(store: Port) {

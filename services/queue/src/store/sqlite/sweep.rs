@@ -1,8 +1,9 @@
 //! What has had its time: found by a reader, removed by the writer, in small pieces.
 //!
 //! Everything is found by walking in the order of acceptance up to what cannot be old enough yet, for what ended before a
-//! time was accepted before it. So no index has to be kept for this, and nothing is paid until it comes. What was accepted by a
-//! clock that was ahead stands in the way of nothing: it is passed over until its time has come.
+//! time was accepted before it. So no index has to be kept for this, and nothing is paid until it comes. It ends where all of a
+//! look are too young: what a clock that was ahead for a while accepted among the others is passed over, and does not keep those
+//! behind it.
 
 use rusqlite::{Connection, Transaction, params};
 
@@ -84,21 +85,26 @@ pub(super) fn sweep(connection: &Connection, sweep: &Sweep) -> rusqlite::Result<
     };
     let mut statement = connection.prepare_cached(kind(sweep.litter).find)?;
     let mut rows = statement.query(params![sweep.from.unwrap_or(i64::MIN), sweep.before, sweep.limit as i64])?;
-    let (mut swept, mut seen) = (Swept::default(), 0);
+    let (mut swept, mut looked, mut old, mut young) = (Swept::default(), 0, 0, 0);
     while let Some(row) = rows.next()? {
         let (number, may_go, accepted): (i64, bool, Option<Micros>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let too_young = |at| (sweep.before..=sweep.now).contains(&at);
-        if accepted.is_some_and(too_young) || number > up_to {
+        if number > up_to {
             return Ok(Swept { next: None, ..swept });
         }
-        seen += 1;
         swept.next = Some(number);
-        swept.seen = swept.next;
+        let is_old = accepted.is_none_or(|at| at < sweep.before);
+        if is_old && old == looked {
+            // None before it is of another age.
+            swept.seen = Some(number);
+        }
+        looked += 1;
+        old += usize::from(is_old);
+        young += usize::from(accepted.is_some_and(|at| (sweep.before..=sweep.now).contains(&at)));
         if may_go {
             swept.rows.push(number);
         }
     }
-    if seen < sweep.limit {
+    if looked < sweep.limit || young == looked {
         swept.next = None;
     }
     Ok(swept)
