@@ -42,9 +42,10 @@ impl Desk {
         Self { place, up }
     }
 
+    /// At the first of the two addresses nobody is.
     async fn run(&self, words: &[&str]) -> Ended {
-        let address = self.up.gateway();
-        self.place.run(&[&["--address", &address, "tools"], words].concat()).await
+        let addresses = format!("http://127.0.0.1:1,{}", self.up.gateway());
+        self.place.run(&[&["--address", &addresses, "tools"], words].concat()).await
     }
 
     /// What was printed, one document a line, and the exit code.

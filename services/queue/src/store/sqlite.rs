@@ -2,6 +2,7 @@
 
 mod accept;
 mod claim;
+mod hot;
 mod journal;
 mod list;
 mod read;

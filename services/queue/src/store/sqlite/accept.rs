@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::super::Accept;
 use super::super::apply::{At, Row};
+use super::hot::Hot;
 use super::rows;
 use crate::domain::invocation::Accepted;
 use crate::domain::record::Live;
@@ -30,9 +31,9 @@ pub(super) fn take_key(
 }
 
 /// Keeps what is asked, at the end of its session. Where it stands is kept apart.
-pub(super) fn create(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<Row> {
+pub(super) fn create(tx: &Transaction<'_>, insert: &mut Hot<'_>, accept: &Accept) -> rusqlite::Result<Row> {
     let accepted = &*accept.accepted;
-    let seq = insert_invocation(tx, accept)?;
+    let seq = insert_invocation(insert, accept)?;
     let place = accepted.session.as_deref().map(|session| next_place(tx, &accepted.tenant, session)).transpose()?;
     for (name, value) in &accepted.labels {
         tx.prepare_cached("INSERT INTO labels (tenant, name, value, id) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
@@ -67,10 +68,11 @@ pub(super) fn by_key(
     .optional()
 }
 
-fn insert_invocation(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<i64> {
+/// Gives its number.
+fn insert_invocation(insert: &mut Hot<'_>, accept: &Accept) -> rusqlite::Result<i64> {
     let accepted = &*accept.accepted;
     let labels = (!accepted.labels.is_empty()).then(|| rows::json(&accepted.labels)).transpose()?;
-    tx.prepare_cached(include_str!("insert_invocation.sql"))?.execute(params![
+    insert.get()?.insert(params![
         accepted.id.as_bytes(),
         &*accepted.tenant,
         &*accepted.agent,
@@ -87,8 +89,7 @@ fn insert_invocation(tx: &Transaction<'_>, accept: &Accept) -> rusqlite::Result<
         accept.payload.content_type,
         accept.payload.data.len() as i64,
         &accept.payload.data[..],
-    ])?;
-    Ok(tx.last_insert_rowid())
+    ])
 }
 
 /// Raises the session's counter in the accepting transaction: neither ids nor clocks decide the order.

@@ -8,20 +8,19 @@ use uuid::Uuid;
 
 use super::super::KeptLease;
 use super::super::apply::{At, Row};
+use super::hot::Hot;
 use super::rows;
 use crate::domain::invocation::{Accepted, Payload};
 use crate::domain::record::Live;
 use crate::domain::schedule::Place;
 
-/// Put together once: every transition reads by it.
-static LIVE_BY_ID: LazyLock<String> =
-    LazyLock::new(|| format!("SELECT {}, live.deadline FROM live WHERE id = ?1", rows::LIVE));
+/// Put together once.
 static INPUT_BY_SEQ: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {}, payload FROM invocations WHERE seq = ?1", rows::ACCEPTED));
 
 /// Where an invocation stands that has not ended.
-pub(super) fn live(tx: &Transaction<'_>, id: Uuid) -> rusqlite::Result<Option<Row>> {
-    tx.prepare_cached(&LIVE_BY_ID)?.query_row([id.as_bytes()], |row| rows::row(row, id)).optional()
+pub(super) fn live(select: &mut Hot<'_>, id: Uuid) -> rusqlite::Result<Option<Row>> {
+    select.get()?.query_row([id.as_bytes()], |row| rows::row(row, id)).optional()
 }
 
 /// A lease and whose it is.

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::super::Redrive;
 use super::super::apply::{At, Revived, Row};
 use super::accept::next_place;
+use super::hot::Hot;
 use super::rows;
 use crate::domain::record::{Ended, Live, PastEnd};
 
@@ -31,6 +32,7 @@ pub(super) fn past_ends(tx: &Transaction<'_>, seq: i64) -> rusqlite::Result<Vec<
 /// Moves an invocation from what has ended to what has not, at the end of its session.
 pub(super) fn revive(
     tx: &Transaction<'_>,
+    insert: &mut Hot<'_>,
     redrive: &Redrive,
     seq: i64,
     ended: &Ended,
@@ -45,7 +47,7 @@ pub(super) fn revive(
     forget_end(tx, &accepted.tenant, redrive.id, ended)?;
     let place = accepted.session.as_deref().map(|session| next_place(tx, &accepted.tenant, session)).transpose()?;
     let at = At { id: redrive.id, seq, place, deadline: accepted.deadline, keeper: None };
-    rows::insert_live(tx, &Row { at, live: live.clone() })?;
+    rows::insert_live(insert, &Row { at, live: live.clone() })?;
     Ok(Revived { accepted: accepted.into(), place, ready: None })
 }
 

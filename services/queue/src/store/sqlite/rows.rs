@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::super::apply::{self, At};
+use super::hot::Hot;
 use crate::domain::invocation::{Accepted, Failure, Lease, Payload, Status, Usage};
 use crate::domain::record::{Ended, Live, Outcome, Phase, Try, TryKind};
 use crate::domain::retry::RetryPolicy;
@@ -77,10 +78,10 @@ pub(super) fn row(row: &Row<'_>, id: Uuid) -> rusqlite::Result<apply::Row> {
 }
 
 /// Keeps where an invocation stands from now on.
-pub(super) fn insert_live(tx: &Transaction<'_>, row: &apply::Row) -> rusqlite::Result<()> {
+pub(super) fn insert_live(insert: &mut Hot<'_>, row: &apply::Row) -> rusqlite::Result<()> {
     let apply::Row { at, live } = row;
     let (state, next_at, lease) = phase(live);
-    tx.prepare_cached(include_str!("insert_live.sql"))?.execute(params![
+    insert.get()?.execute(params![
         at.id.as_bytes(),
         at.seq,
         at.place.map(|place| place.session),

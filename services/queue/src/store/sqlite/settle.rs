@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use uuid::Uuid;
 
 use super::super::apply::At;
+use super::hot::Hot;
 use super::rows;
 use crate::domain::invocation::Usage;
 use crate::domain::record::{Ended, Outcome, Try, TryKind};
@@ -30,12 +31,13 @@ pub(super) fn forget_raises(tx: &Transaction<'_>, raises: &[i64]) -> rusqlite::R
 /// Moves an invocation to what has ended; it does not stand among what has not any more.
 pub(super) fn end(
     tx: &Transaction<'_>,
+    insert: &mut Hot<'_>,
     at: &At,
     ended: &Ended,
     tried: Option<&Try>,
     raise: Option<u64>,
 ) -> rusqlite::Result<()> {
-    insert_ended(tx, at.seq, ended)?;
+    insert_ended(insert, at.seq, ended)?;
     if ended.outcome.failure().is_some() {
         tx.prepare_cached(
             "INSERT INTO unsuccessful (tenant, state, id) SELECT tenant, ?2, id FROM invocations WHERE seq = ?1",
@@ -120,14 +122,14 @@ pub(super) fn insert_try(tx: &Transaction<'_>, seq: i64, tried: &Try) -> rusqlit
     Ok(())
 }
 
-fn insert_ended(tx: &Transaction<'_>, seq: i64, ended: &Ended) -> rusqlite::Result<()> {
+fn insert_ended(insert: &mut Hot<'_>, seq: i64, ended: &Ended) -> rusqlite::Result<()> {
     let lease = ended.lease.as_ref();
     let failure = ended.outcome.failure();
     let result = match &ended.outcome {
         Outcome::Succeeded(result) => Some(result),
         _ => None,
     };
-    tx.prepare_cached(include_str!("insert_ended.sql"))?.execute(params![
+    insert.get()?.execute(params![
         seq,
         ended.outcome.status().number(),
         ended.at,

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::super::apply::{At, Created, Revived, Row, Tables};
 use super::super::{Accept, Candidate, Discard, KeptLease, ReadyKey, Redrive, Tell};
+use super::hot::Statements;
 use super::{accept, claim, redrive, rows, settle, sweep, tell};
 use crate::domain::invocation::{Accepted, Payload, Usage};
 use crate::domain::record::{Ended, Live, PastEnd, Try};
@@ -21,6 +22,7 @@ use crate::domain::time::Micros;
 /// The tables, within one transaction.
 pub(super) struct Working<'t> {
     tx: &'t Transaction<'t>,
+    hot: Statements<'t>,
     /// Made in this transaction and not stored yet, in the order of their ids. None has a place in a session: places are
     /// asked for by statements.
     fresh: BTreeMap<Uuid, Row>,
@@ -29,14 +31,15 @@ pub(super) struct Working<'t> {
 }
 
 impl<'t> Working<'t> {
-    pub(super) const fn new(tx: &'t Transaction<'t>) -> Self {
-        Self { tx, fresh: BTreeMap::new(), keyed_since: Micros::MAX }
+    pub(super) fn new(tx: &'t Transaction<'t>) -> Self {
+        Self { tx, hot: Statements::new(tx), fresh: BTreeMap::new(), keyed_since: Micros::MAX }
     }
 
     /// Stores what is left to be stored.
     pub(super) fn store(&mut self) -> rusqlite::Result<()> {
         self.keyed_since = Micros::MAX;
-        std::mem::take(&mut self.fresh).values().try_for_each(|row| rows::insert_live(self.tx, row))
+        let insert = &mut self.hot.insert_live;
+        std::mem::take(&mut self.fresh).values().try_for_each(|row| rows::insert_live(insert, row))
     }
 
     fn stands(&mut self, at: &At, live: &Live) -> rusqlite::Result<()> {
@@ -66,10 +69,10 @@ impl Tables for Working<'_> {
     }
 
     fn create(&mut self, accept: &Accept) -> rusqlite::Result<Created> {
-        let row = accept::create(self.tx, accept)?;
+        let row = accept::create(self.tx, &mut self.hot.insert_invocation, accept)?;
         let At { seq, place, id, .. } = row.at;
         if place.is_some() {
-            rows::insert_live(self.tx, &row)?;
+            rows::insert_live(&mut self.hot.insert_live, &row)?;
         } else {
             if accept.accepted.idempotency_key.is_some() {
                 self.keyed_since = self.keyed_since.min(accept.accepted.at);
@@ -82,7 +85,7 @@ impl Tables for Working<'_> {
     fn live(&mut self, id: Uuid) -> rusqlite::Result<Option<Row>> {
         match self.fresh.get(&id) {
             Some(row) => Ok(Some(row.clone())),
-            None => claim::live(self.tx, id),
+            None => claim::live(&mut self.hot.select_live, id),
         }
     }
 
@@ -147,9 +150,9 @@ impl Tables for Working<'_> {
         raise: Option<u64>,
     ) -> rusqlite::Result<Vec<Candidate>> {
         if self.fresh.remove(&at.id).is_none() {
-            self.tx.prepare_cached("DELETE FROM live WHERE id = ?1")?.execute([at.id.as_bytes()])?;
+            self.hot.delete_live.get()?.execute([at.id.as_bytes()])?;
         }
-        settle::end(self.tx, at, ended, tried, raise)?;
+        settle::end(self.tx, &mut self.hot.insert_ended, at, ended, tried, raise)?;
         Ok(Vec::new())
     }
 
@@ -180,7 +183,7 @@ impl Tables for Working<'_> {
     }
 
     fn revive(&mut self, redrive: &Redrive, seq: i64, ended: &Ended, live: &Live) -> rusqlite::Result<Revived> {
-        redrive::revive(self.tx, redrive, seq, ended, live)
+        redrive::revive(self.tx, &mut self.hot.insert_live, redrive, seq, ended, live)
     }
 
     fn discard(&mut self, discard: &Discard) -> rusqlite::Result<usize> {
