@@ -13,7 +13,7 @@ use crate::output::{record_json, version};
 pub(crate) enum Exit {
     /// Done.
     Done,
-    /// The invocation failed, or the tool did.
+    /// The invocation failed, or the tool did, or a rehearsal's promise is broken.
     Failed,
     /// The command line or the configuration does not hold.
     Usage,
