@@ -30,18 +30,18 @@ impl Plan {
     /// All that is wrong with it.
     pub(crate) fn make(arguments: &Up, source: Source) -> Result<Self, Failure> {
         let mut overrides = Overrides::new();
-        let document = source.load(&overrides)?;
+        let configured = source.load(&overrides)?;
         let data = match &arguments.data {
             Some(data) => data.clone(),
-            None => Common::from_document(&document)?.data.dir,
+            None => Common::from_document(&configured)?.data.dir,
         };
         // The children and a later reader of `ps` shall mean the same directory.
         let data = std::path::absolute(&data).unwrap_or(data);
         overrides.insert("HOLDFAST_DATA__DIR".into(), data.display().to_string());
         if let Some(base) = arguments.port_base {
-            overrides.extend(ports(&document, base)?);
+            overrides.extend(ports(&configured, base)?);
         }
-        if !document.has_section("telemetry") {
+        if !configured.has_section("telemetry") {
             // The lines of `up` are for people; the services speak when something is wrong.
             overrides.insert("HOLDFAST_TELEMETRY__LOG".into(), "warn".into());
             overrides.insert("HOLDFAST_TELEMETRY__LOG_FORMAT".into(), "text".into());
@@ -51,7 +51,8 @@ impl Plan {
         if !problems.is_empty() {
             return Err(Failure::Config(problems));
         }
-        let simulates = names_simulator(&document)?;
+        // The ports of `--port-base` name every service, also one that nobody wants.
+        let simulates = names_simulator(&configured)?;
         let wanted = Peer::ALL.into_iter().filter(|peer| *peer != Peer::Simulator || simulates);
         let services = wanted.map(|peer| Ok((peer, address(peer, &document)?))).collect::<Result<_, ConfigError>>()?;
         Ok(Self { common: Common::from_document(&document)?, source, overrides, services, data })
@@ -162,6 +163,19 @@ mod tests {
         ] {
             let document = Document::parse("t.toml", text, []).expect("it is TOML");
             assert_eq!(names_simulator(&document), Ok(wanted), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_ports_start_no_simulator_for_which_nothing_stands() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("holdfast.toml");
+        for (text, wanted) in [("", false), ("[simulator]\n", true)] {
+            std::fs::write(&path, text).expect("it can be written");
+            for port_base in [None, Some(9_000)] {
+                let plan = Plan::make(&Up { data: None, port_base }, Source::File(path.clone())).expect("it holds");
+                assert_eq!(plan.simulates(), wanted, "{text:?} from port {port_base:?} on");
+            }
         }
     }
 }
