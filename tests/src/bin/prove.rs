@@ -29,6 +29,15 @@ impl From<Findings> for Verdict {
     }
 }
 
+/// The proofs that are no part of this executable: `tests/prove` starts them by itself.
+const ELSEWHERE: [(&str, &str); 5] = [
+    ("fresh_clone", "the README's first command in a fresh clone and an empty environment"),
+    ("simulation", "10,000 seeds of the queue's core, or as many as are named after it"),
+    ("state_simulation", "3,000 seeds of several state processes that share a Redis, likewise"),
+    ("model_simulation", "10,000 seeds of the llm-proxy's line and its limits, likewise"),
+    ("sharing_simulation", "1,000 seeds of several llm-proxies that share a limit, likewise"),
+];
+
 const PROOFS: [(&str, &str); 24] = [
     ("accounts", "12,000 invocations that read, think and write one of 50 shared records: conditionally, and blindly"),
     ("backlog", "leases with a million waiting, beside a thousand, on both stores; or --embedded, or --postgres"),
@@ -111,9 +120,7 @@ async fn main() -> ExitCode {
         "trace_toll" => toll::run(size()).await.into(),
         "traces" => storm::run(size()).await.into(),
         _ => {
-            println!("{:16} the README's first command in a fresh clone and an empty environment", "fresh_clone");
-            println!("{:16} 10,000 seeds of the queue's core, or as many as are named after it", "simulation");
-            PROOFS.iter().for_each(|(name, what)| println!("{name:16} {what}"));
+            ELSEWHERE.iter().chain(&PROOFS).for_each(|(name, what)| println!("{name:18} {what}"));
             return ExitCode::from(2);
         }
     };
