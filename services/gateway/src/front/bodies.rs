@@ -141,3 +141,38 @@ impl http_body::Body for Outgoing {
         SizeHint::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use holdfast_rpc::status;
+    use http_body_util::{BodyExt as _, Full};
+    use tonic::Code;
+
+    use super::*;
+    use crate::admission::{Admission, Kind, Terms};
+    use crate::allowance::Account;
+
+    const ANSWER: usize = 40 << 10;
+
+    /// The first frame of an answer to a tenant's call.
+    async fn first(unread: &Share) -> Frame<Bytes> {
+        let place = Admission::under(Terms::WIDE).admit("a", Kind::Call).expect("there is room");
+        let body = Body::new(Full::new(Bytes::from(vec![1; ANSWER])).map_err(|never| match never {}));
+        Outgoing::new(body, unread.clone(), place).frame().await.expect("a frame").expect("no error")
+    }
+
+    #[tokio::test]
+    async fn one_tenants_answers_leave_room_for_anothers() {
+        let all = Account::new(2 * ANSWER);
+        let [one, other] = [3 * ANSWER / 2; 2].map(|max| Share { all: all.clone(), own: Account::new(max) });
+        let held = first(&one).await;
+        assert_eq!(held.data_ref().map(Bytes::len), Some(ANSWER));
+        let refused = first(&one).await;
+        let told = Status::from_header_map(refused.trailers_ref().expect("its end")).expect("a status");
+        assert_eq!(told.code(), Code::ResourceExhausted);
+        assert!(told.message().contains("tenant_unread_bytes_max") && status::may_have_happened(&told), "{told}");
+        assert!(first(&other).await.is_data(), "another tenant has its own");
+        drop(held);
+        assert!(first(&one).await.is_data(), "there is room again");
+    }
+}
