@@ -31,7 +31,7 @@ pub(super) struct Section {
     pub(super) tenant_concurrency: Option<usize>,
     /// Absent: half of `waiting_max`.
     pub(super) tenant_waiting_max: Option<usize>,
-    /// Absent: half of `workers_max`, or all where there is one tenant alone; so it is with the next ones.
+    /// Absent: half of `workers_max`. Where keys are of one tenant alone, this and the other parts are the whole.
     pub(super) tenant_workers_max: Option<usize>,
     /// Absent: a quarter of `calls_max`.
     pub(super) tenant_leased_max: Option<usize>,
