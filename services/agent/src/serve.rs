@@ -5,7 +5,7 @@ use std::sync::Arc;
 use holdfast_config::{Common, Peer};
 use holdfast_rpc::{
     Channel,
-    service::{Host, Routes, ServeError, Stop},
+    service::{Host, Routes, ServeError, Serving, Stop},
 };
 use holdfast_sdk::{Context, Endpoints, Json, Worker};
 
@@ -15,7 +15,11 @@ use crate::{agent::Runner, catalog::Catalog, config::Config, metrics, tools::bui
 ///
 /// # Errors
 /// A peer's URL is not one, the queue will not have this worker, or the listener broke.
-pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
+pub fn serve(common: Common, config: Config, host: Host) -> Serving {
+    Box::pin(run(common, config, host))
+}
+
+async fn run(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
     metrics::describe();
     config.agents.keys().for_each(|agent| metrics::declare(agent));
     let stop = host.stop();

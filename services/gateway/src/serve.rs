@@ -7,7 +7,7 @@ use holdfast_proto::gateway::v1::invocation_service_server::InvocationServiceSer
 use holdfast_proto::queue::v1::queue_service_client::QueueServiceClient;
 use holdfast_rpc::Channel;
 use holdfast_rpc::server::Limits;
-use holdfast_rpc::service::{Host, Routes, ServeError};
+use holdfast_rpc::service::{Host, Routes, ServeError, Serving};
 
 use crate::access::Door;
 use crate::config::Config;
@@ -23,7 +23,11 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 ///
 /// # Errors
 /// The address is not loopback and there are no keys, a peer's URL is not one, or the listener broke.
-pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
+pub fn serve(common: Common, config: Config, host: Host) -> Serving {
+    Box::pin(run(common, config, host))
+}
+
+async fn run(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
     let keys = config.keys();
     if keys.are_open() && !host.is_loopback() {
         let address = host.address().to_string();

@@ -5,7 +5,7 @@ use holdfast_proto::llm::v1::llm_service_server::LlmServiceServer;
 use holdfast_resilience::{Breaker, breaker::State};
 use holdfast_rpc::{
     server::Limits,
-    service::{Host, Routes, ServeError},
+    service::{Host, Routes, ServeError, Serving},
     web::{Guard, openai},
 };
 use parking_lot::RwLock;
@@ -34,7 +34,11 @@ use crate::{
 ///
 /// # Errors
 /// The data directory or an authority cannot be used; the listener broke.
-pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
+pub fn serve(common: Common, config: Config, host: Host) -> Serving {
+    Box::pin(run(common, config, host))
+}
+
+async fn run(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
     metrics::describe();
     let dir = common.data.dir.join("llm-proxy");
     let unusable = |why: std::io::Error| ServeError::Data { path: dir.clone(), why: why.to_string() };

@@ -4,7 +4,7 @@ use holdfast_config::{Common, Peer};
 use holdfast_proto::queue::v1::queue_service_server::QueueServiceServer;
 use holdfast_proto::state::v1::state_service_client::StateServiceClient;
 use holdfast_rpc::Channel;
-use holdfast_rpc::service::{Host, Routes, ServeError};
+use holdfast_rpc::service::{Host, Routes, ServeError, Serving};
 
 use crate::config::Config;
 use crate::grpc::Service;
@@ -18,7 +18,11 @@ const BESIDE_PAYLOAD_BYTES: usize = 4 << 20;
 ///
 /// # Errors
 /// The data directory or the database cannot be used, a peer's URL is not one, or the listener broke.
-pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
+pub fn serve(common: Common, config: Config, host: Host) -> Serving {
+    Box::pin(run(common, config, host))
+}
+
+async fn run(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
     metrics::describe();
     let message_bytes_max = config.payload_max.bytes().max(config.result_max.bytes()) + BESIDE_PAYLOAD_BYTES;
     let queue = match &common.database.url {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use holdfast_config::Common;
 use holdfast_proto::state::v1::state_service_server::StateServiceServer;
 use holdfast_rpc::{
-    service::{Host, Routes, ServeError, Stop},
+    service::{Host, Routes, ServeError, Serving, Stop},
     time::now_micros,
 };
 use tokio::task::JoinHandle;
@@ -31,7 +31,11 @@ const SETTLES: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The data directory or the database cannot be used, or the listener broke.
-pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
+pub fn serve(common: Common, config: Config, host: Host) -> Serving {
+    Box::pin(run(common, config, host))
+}
+
+async fn run(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
     // The duties end with the drain's end, not with its beginning: calls under way may need the flusher.
     let drained = Stop::new();
     let (decider, duties) = decide(&common, &config, &drained).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use holdfast_config::{Common, Peer};
 use holdfast_proto::tool::v1::tool_service_server::ToolServiceServer;
 use holdfast_rpc::Channel;
-use holdfast_rpc::service::{Host, Routes, ServeError};
+use holdfast_rpc::service::{Host, Routes, ServeError, Serving};
 use reqwest::dns::Resolve;
 
 use crate::calls::{Calls, Limits};
@@ -26,28 +26,26 @@ const ENVELOPE_BYTES_MAX: usize = 64 << 10;
 ///
 /// # Errors
 /// The configuration cannot be carried out, or the listener broke.
-pub async fn serve(common: Common, config: Config, host: Host) -> Result<(), ServeError> {
-    let egress = Egress::new(&config.tool_proxy.egress).map_err(ServeError::other)?;
-    run(common, config, host, egress).await
+pub fn serve(common: Common, config: Config, host: Host) -> Serving {
+    Box::pin(run(common, config, host, None))
 }
 
 /// The same, with a resolver of the caller's own for the names of tools. What it answers is guarded all the same.
 ///
 /// # Errors
 /// As [`serve`].
-pub async fn serve_with_names(
-    common: Common,
-    config: Config,
-    host: Host,
-    names: Arc<dyn Resolve>,
-) -> Result<(), ServeError> {
-    let egress = Egress::new(&config.tool_proxy.egress).map_err(ServeError::other)?;
-    run(common, config, host, egress.with_names(names)).await
+pub fn serve_with_names(common: Common, config: Config, host: Host, names: Arc<dyn Resolve>) -> Serving {
+    Box::pin(run(common, config, host, Some(names)))
 }
 
-async fn run(common: Common, config: Config, host: Host, egress: Egress) -> Result<(), ServeError> {
+async fn run(common: Common, config: Config, host: Host, names: Option<Arc<dyn Resolve>>) -> Result<(), ServeError> {
     metrics::describe();
     let settings = &config.tool_proxy;
+    let egress = Egress::new(&settings.egress).map_err(ServeError::other)?;
+    let egress = match names {
+        Some(names) => egress.with_names(names),
+        None => egress,
+    };
     let keeper = Keeper::new(Channel::to(&common, Peer::State)?, *settings.state_timeout);
     let circuits = Circuits::new(settings.host_breaker.settings(), keeper, Sharing::new(&common.redis));
     let circuits = Arc::new(circuits);

@@ -7,6 +7,7 @@ mod routes;
 use std::{io::Read as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+use futures::future::BoxFuture;
 use holdfast_config::{Common, ConfigError, Document, Peer};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
@@ -39,6 +40,10 @@ pub trait Settings: Sized {
     fn address(&self) -> &str;
 }
 
+/// A service at work, until its host is told to stop. Boxed, so that it is compiled in its own crate, once, and not again by
+/// each executable and each test that runs it.
+pub type Serving = BoxFuture<'static, Result<(), ServeError>>;
+
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -48,12 +53,7 @@ struct Arguments {
 }
 
 /// The whole `main` of a service that ships alone.
-pub fn main<C, F, R>(peer: Peer, serve: F) -> ExitCode
-where
-    C: Settings,
-    F: FnOnce(Common, C, Host) -> R,
-    R: Future<Output = Result<(), ServeError>>,
-{
+pub fn main<C: Settings>(peer: Peer, serve: fn(Common, C, Host) -> Serving) -> ExitCode {
     let arguments = Arguments::parse();
     let file = arguments.config.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
     let document = match file {
@@ -67,12 +67,7 @@ where
 }
 
 /// Runs a service until SIGTERM, SIGINT, or the end of its parent; then drains it. A second signal ends it at once.
-pub fn run<C, F, R>(peer: Peer, document: &Document, serve: F) -> ExitCode
-where
-    C: Settings,
-    F: FnOnce(Common, C, Host) -> R,
-    R: Future<Output = Result<(), ServeError>>,
-{
+pub fn run<C: Settings>(peer: Peer, document: &Document, serve: fn(Common, C, Host) -> Serving) -> ExitCode {
     // One thread a service: the stores have threads of their own, and small services are a quarter faster so.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -84,12 +79,11 @@ where
     }
 }
 
-async fn live<C, F, R>(peer: Peer, document: &Document, serve: F) -> Result<(), ServeError>
-where
-    C: Settings,
-    F: FnOnce(Common, C, Host) -> R,
-    R: Future<Output = Result<(), ServeError>>,
-{
+async fn live<C: Settings>(
+    peer: Peer,
+    document: &Document,
+    serve: fn(Common, C, Host) -> Serving,
+) -> Result<(), ServeError> {
     let common = Common::from_document(document)?;
     let settings = C::from_document(document)?;
     let telemetry = holdfast_telemetry::init(peer.name(), &common.telemetry, Some(&common.data.dir.join("spans")))?;

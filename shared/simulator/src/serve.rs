@@ -2,7 +2,7 @@ use holdfast_config::{Common, ConfigError, Document};
 use holdfast_rpc::{
     Caller, Error, Role,
     caller::{Authenticate, DEFAULT_TENANT},
-    service::{Host, Routes, ServeError, Settings},
+    service::{Host, Routes, ServeError, Serving, Settings},
 };
 
 use crate::{Config, Simulator};
@@ -11,7 +11,11 @@ use crate::{Config, Simulator};
 ///
 /// # Errors
 /// The listener broke.
-pub async fn serve(_: Common, config: Config, host: Host) -> Result<(), ServeError> {
+pub fn serve(_: Common, config: Config, host: Host) -> Serving {
+    Box::pin(run(config, host))
+}
+
+async fn run(config: Config, host: Host) -> Result<(), ServeError> {
     let simulator = Simulator::new(&config);
     tracing::warn!("models and tools here are simulated: nothing that they say or do is real");
     let routes = Routes::default().route(|_| simulator.router());
