@@ -1,6 +1,5 @@
 //! Runs the executable in a directory of the test's own.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -168,9 +167,7 @@ pub fn is_alive(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
-/// The first of seven neighbouring free ports, below those that the system gives away by itself.
+/// The first of as many neighbouring ports as a mesh needs.
 pub fn free_ports() -> u16 {
-    let start = 20_000 + (std::process::id() % 1_000) as u16 * 10;
-    let free = |base: u16| (base..base + 7).all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok());
-    (start..32_000).chain(20_000..start).step_by(10).find(|base| free(*base)).expect("the machine has free ports")
+    holdfast_testkit::free_ports(7)
 }
