@@ -107,7 +107,7 @@ pub async fn run(seeds: Range<u64>, lanes: usize) -> Report {
     let mut running = JoinSet::new();
     for _ in 0..lanes {
         let (seeds, report) = (Arc::clone(&seeds), Arc::clone(&report));
-        // One after another: a mesh looks for free ports, and takes them a moment later.
+        // One after another: a mesh that starts loads the machine.
         let mut stage = Stage::start().await;
         running.spawn(async move {
             loop {

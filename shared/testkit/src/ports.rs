@@ -6,8 +6,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Below the range from which the system gives ports away by itself, so that nothing else takes one in between.
-const PORTS: Range<u16> = 12_000..32_000;
+/// Below the range from which the system gives ports away by itself, so that nothing else takes one in between; and below
+/// what rehearsals take.
+const PORTS: Range<u16> = 12_000..22_000;
 
 /// What one process takes at once. The first port of each is its guard: whoever listens there has the others for himself.
 const BLOCK: u16 = 40;

@@ -22,16 +22,16 @@ async fn call(url: String, more: &str) -> (Harness, CallToolResponse) {
     (mesh, answer)
 }
 
-async fn refused_port() -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    format!("http://{}/", listener.local_addr().expect("it is bound"))
+/// Where nobody listens, nor will.
+fn refused_port() -> String {
+    format!("http://127.0.0.1:{}/", holdfast_testkit::free_ports(1))
 }
 
 #[tokio::test]
 async fn what_never_connected_was_not_sent_and_says_why() {
     let silent = RawServer::start(Says::Nothing).await;
     let no_tls = RawServer::start(Says::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".into())).await;
-    let refusing = refused_port().await;
+    let refusing = refused_port();
     let refused = refusing.replace("http://", "host:").replace('/', "");
     let cases = [
         (refusing, refused, "CONNECT"),

@@ -1,12 +1,13 @@
 use std::net::{Ipv4Addr, TcpListener};
 
-/// Below the range from which systems give ports away by themselves, so that nothing else takes one in between.
-const PORTS: std::ops::Range<u16> = 14_000..31_900;
+/// Below the range from which systems give ports away by themselves, so that nothing else takes one in between; and above what
+/// tests take.
+const PORTS: std::ops::Range<u16> = 22_000..31_900;
 
 /// The first of so many neighbouring ports that were free a moment ago. The start depends on the process, so that rehearsals
 /// beside each other rarely try the same.
 pub(crate) fn free_range(count: u16) -> Option<u16> {
-    let start = PORTS.start + (std::process::id() % 1_400) as u16 * 10;
+    let start = PORTS.start + (std::process::id() % 90) as u16 * 110;
     (start..PORTS.end)
         .chain(PORTS.start..start)
         .step_by(usize::from(count))
