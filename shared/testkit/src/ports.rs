@@ -34,16 +34,11 @@ pub(crate) fn free() -> u16 {
 pub fn free_range(count: u16) -> u16 {
     assert!(count < BLOCK, "{count} neighbouring ports are more than a block has");
     let mut blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(base) = blocks.iter_mut().find_map(|block| block.take(count)) {
-        return base;
-    }
     loop {
-        let mut block = Block::claim();
-        let taken = block.take(count);
-        blocks.push(block);
-        if let Some(base) = taken {
+        if let Some(base) = blocks.iter_mut().find_map(|block| block.take(count)) {
             return base;
         }
+        blocks.push(Block::claim());
     }
 }
 
