@@ -219,6 +219,18 @@ impl Mesh {
         assert!(ended.expect("it drains").success(), "{} ends well", peer.name());
     }
 
+    /// Asks all services to end, those in front first, and waits until they have done so in good order.
+    ///
+    /// # Panics
+    /// Where one does not.
+    pub async fn end(mut self) {
+        for peer in Peer::ALL.into_iter().rev() {
+            if self.processes.contains_key(peer.name()) {
+                self.drain(peer).await;
+            }
+        }
+    }
+
     /// Starts a service that was killed, asked to end, or left out, and waits until it is healthy.
     pub async fn restart(&mut self, peer: Peer) {
         self.spawn(peer);

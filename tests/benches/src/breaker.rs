@@ -115,6 +115,7 @@ async fn open_circuit(figures: &mut Figures) {
             add("rtts", median(&rounds, |(echo, ours)| ours.p50.as_secs_f64() / echo.p50.as_secs_f64()));
         }
     }
+    mesh.end().await;
 }
 
 /// The first call finds nobody, and that opens the circuit for an hour.

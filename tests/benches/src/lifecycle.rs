@@ -58,6 +58,7 @@ async fn measure(store: &str, postgres: Option<&Postgres>, figures: &mut Figures
     let start = start::load(&mesh, STARTERS).await;
     figures.insert(format!("{store}_ack_to_start_us_p50"), figure(micros(start.p50)));
     figures.insert(format!("{store}_ack_to_start_us_p99"), figure(micros(start.p99)));
+    mesh.end().await;
 }
 
 async fn load(mesh: &Mesh, callers: usize) -> Load {

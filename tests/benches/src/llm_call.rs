@@ -17,7 +17,9 @@ use crate::{
 pub(crate) async fn bench() -> Figures {
     let collector = Again::start("serve-collector").await;
     let mesh = mesh::start_traced(&collector.url(), &[Peer::Simulator, Peer::State, Peer::LlmProxy]).await;
-    added(|callers| direct(&mesh, callers), |callers| proxied(&mesh, callers)).await
+    let figures = added(|callers| direct(&mesh, callers), |callers| proxied(&mesh, callers)).await;
+    mesh.end().await;
+    figures
 }
 
 async fn direct(mesh: &Mesh, callers: usize) -> Load {

@@ -53,6 +53,7 @@ pub(crate) async fn bench() -> Figures {
         }
         let rounds = pairs(|| baseline.load(64), || hot(&mesh)).await;
         add(&mut figures, &format!("hot_{name}_ratio_64"), &rounds);
+        mesh.end().await;
     }
     figures
 }

@@ -33,6 +33,7 @@ pub(crate) async fn bench() -> Figures {
             let of_bare = median(&rounds, |(bare, ours)| ours.rate / bare.rate);
             figures.insert("redis_postgres_of_bare_redis_64".into(), figure(of_bare));
         }
+        mesh.end().await;
     }
     figures
 }

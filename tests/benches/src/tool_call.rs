@@ -20,6 +20,7 @@ pub(crate) async fn bench() -> Figures {
     figures.extend(
         effectful.into_iter().map(|(name, figure)| (format!("effectful_{}", name.replace("direct_", "")), figure)),
     );
+    mesh.end().await;
     figures
 }
 
