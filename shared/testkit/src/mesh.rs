@@ -219,13 +219,15 @@ impl Mesh {
         assert!(ended.expect("it drains").success(), "{} ends well", peer.name());
     }
 
-    /// Asks all services to end, those in front first, and waits until they have done so in good order.
+    /// Asks the services that run to end, those in front first, and waits until they have done so in good order. Of several
+    /// processes the first is asked.
     ///
     /// # Panics
     /// Where one does not.
     pub async fn end(mut self) {
         for peer in Peer::ALL.into_iter().rev() {
-            if self.processes.contains_key(peer.name()) {
+            let process = self.processes.get_mut(peer.name());
+            if process.is_some_and(|process| process.ended().is_none()) {
                 self.drain(peer).await;
             }
         }

@@ -1,4 +1,4 @@
-//! The services under measurement: real processes of the same build profile.
+//! The services under measurement: real processes, of the build that ships.
 
 use holdfast_config::Peer;
 use holdfast_testkit::{Mesh, MeshBuilder, Postgres, Redis};

@@ -186,7 +186,7 @@ fn every_container_that_keeps_files_has_a_volume_for_them() {
 #[test]
 fn the_image_runs_the_executable_that_it_builds() {
     let file = read("Dockerfile");
-    assert!(
-        file.contains("cargo build --profile dist --locked -p holdfast") && file.contains("ENTRYPOINT [\"holdfast\"]")
-    );
+    assert!(file.contains("deploy/build && cp target/dist/holdfast ") && file.contains("ENTRYPOINT [\"holdfast\"]"));
+    let build = read("build");
+    assert!(build.contains("cargo build --profile dist --locked -p holdfast") && build.contains("-Cprofile-use="));
 }
