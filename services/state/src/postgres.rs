@@ -74,6 +74,8 @@ pub struct Postgres {
     fences: Lane<FenceOrder, FenceAnswer>,
     reader: Reader,
     reads: Arc<Gate>,
+    /// What may take long to find: slow pages say nothing about a single record.
+    lists: Arc<Gate>,
     window: Arc<Window>,
     news: Arc<News>,
     notes: Arc<Notes>,
@@ -107,6 +109,7 @@ impl Postgres {
         let unusable = |failure| OpenError::Server { server: "the database".into(), failure };
         let known = Arc::new(Known::read(store.clone(), metrics.clone()).await.map_err(unusable)?);
         let (writes, reads) = (gate("state-database-writes"), gate("state-database-reads"));
+        let lists = gate("state-database-lists");
         let (news, notes, end) = (Arc::<News>::default(), Arc::<Notes>::default(), CancellationToken::new());
         #[cfg(feature = "planted-faults")]
         let faults = Arc::<crate::faults::FaultPlan>::default();
@@ -143,6 +146,7 @@ impl Postgres {
             fences,
             reader,
             reads,
+            lists,
             window,
             news,
             notes,

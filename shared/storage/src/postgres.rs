@@ -48,6 +48,7 @@ const SETTINGS: [(&str, &str); 11] = [
 pub struct Postgres {
     options: PgConnectOptions,
     reads: PgPool,
+    lists: PgPool,
     duties: PgPool,
 }
 
@@ -62,6 +63,8 @@ pub struct PostgresOptions<'a> {
     pub name: &'a str,
     /// Connections for reads.
     pub reads_max: u32,
+    /// Connections for reads that may take long.
+    pub lists_max: u32,
     /// Connections for what the process does of its own accord.
     pub duties_max: u32,
 }
@@ -87,14 +90,20 @@ impl Postgres {
                 .idle_timeout(IDLE_FOR)
                 .connect_lazy_with(options.clone())
         };
-        let (reads, duties) = (pool(wanted.reads_max), pool(wanted.duties_max));
-        Ok(Self { options, reads, duties })
+        let (reads, lists, duties) = (pool(wanted.reads_max), pool(wanted.lists_max), pool(wanted.duties_max));
+        Ok(Self { options, reads, lists, duties })
     }
 
     /// Connections for what callers read.
     #[must_use]
     pub fn reads(&self) -> &PgPool {
         &self.reads
+    }
+
+    /// Connections for reads that may take long: however many are under way, what is found at once does not wait behind them.
+    #[must_use]
+    pub fn lists(&self) -> &PgPool {
+        &self.lists
     }
 
     /// Connections for what the process does of its own accord: however much callers read, it does not wait behind that.

@@ -1,5 +1,5 @@
-//! The store behind circuit breakers, one for writes, one for what callers read and one for what processes read of each
-//! other: whatever it does, its user gets an answer.
+//! The store behind circuit breakers, one for writes, one for what callers read, one for what may take long to find and one
+//! for what processes read of each other: whatever it does, its user gets an answer.
 //!
 //! Invariants:
 //! - While a breaker is open the store is not touched; the refusal says what is left of the open time. (Only what became
@@ -44,6 +44,8 @@ pub struct Guard<T> {
     writes: Gate,
     /// What callers read.
     reads: Gate,
+    /// What may take long to find: somebody's slow lists say nothing about a single invocation.
+    lists: Gate,
     /// What processes read of each other: what callers read too slowly must not stop it.
     duties: Gate,
     rounds: Mutex<Rounds<T>>,
@@ -56,6 +58,7 @@ impl<T: GiveUp> Guard<T> {
         Arc::new(Self {
             writes: gate("queue-database-writes", settings, patience),
             reads: gate("queue-database-reads", settings, patience),
+            lists: gate("queue-database-lists", settings, patience),
             duties: gate("queue-database-duties", settings, patience),
             rounds: Mutex::default(),
         })
@@ -158,7 +161,7 @@ impl<S: Store<Slot>, T: GiveUp> Store<T> for Guarded<S, T> {
     }
 
     fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<Record>, Failure>> {
-        self.guard.reads.call(move || self.inner.list(filter)).boxed()
+        self.guard.lists.call(move || self.inner.list(filter)).boxed()
     }
 
     fn history(
@@ -192,7 +195,7 @@ impl<S: Store<Slot>, T: GiveUp> Store<T> for Guarded<S, T> {
     }
 
     fn sweep(&self, sweep: Sweep) -> BoxFuture<'_, Result<Swept, Failure>> {
-        self.guard.reads.call(move || self.inner.sweep(sweep)).boxed()
+        self.guard.lists.call(move || self.inner.sweep(sweep)).boxed()
     }
 
     fn shared(&self) -> Option<&dyn super::Shared> {

@@ -43,6 +43,8 @@ use crate::domain::time::Micros;
 pub const SCHEMA: &str = "holdfast_queue";
 /// Connections for what callers read.
 const READS_MAX: u32 = 5;
+/// Connections for lists, and for retention, which looks for long: nobody waits behind them for a single invocation.
+const LISTS_MAX: u32 = 3;
 /// Connections for beats, notes, ready rows and announcements, the listener's included: a process that waited for them behind
 /// its callers' reads would let work lie, and be taken for dead.
 const DUTIES_MAX: u32 = 4;
@@ -53,7 +55,8 @@ const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("../../migrations/postgre
 /// The queue in a database that processes share.
 pub struct Postgres<T> {
     writer: Writer<T, Command>,
-    pool: PgPool,
+    reads: PgPool,
+    lists: PgPool,
     duties: PgPool,
     id: WriterId,
     beats: AtomicI64,
@@ -81,11 +84,18 @@ impl<T: Send + 'static> Postgres<T> {
         schema: &str,
         deliver: impl FnMut(Batch<T>) + Send + 'static,
     ) -> Result<Self, OpenError> {
-        let wanted =
-            PostgresOptions { url, schema, name: "holdfast-queue", reads_max: READS_MAX, duties_max: DUTIES_MAX };
+        let wanted = PostgresOptions {
+            url,
+            schema,
+            name: "holdfast-queue",
+            reads_max: READS_MAX,
+            lists_max: LISTS_MAX,
+            duties_max: DUTIES_MAX,
+        };
         let database = Database::open(wanted, &MIGRATIONS).await?;
         let unusable = |failure| OpenError::Server { server: schema.to_owned(), failure };
-        let (pool, duties) = (database.reads().clone(), database.duties().clone());
+        let (reads, lists) = (database.reads().clone(), database.lists().clone());
+        let duties = database.duties().clone();
         let id = members::register(&duties).await.map_err(unusable)?;
         partitions::make_ahead(&duties).await.map_err(|error| unusable(error.into()))?;
         let announcer = Announcer::default();
@@ -96,7 +106,7 @@ impl<T: Send + 'static> Postgres<T> {
         let ledger = QueueLedger::new(counters, Arc::clone(&last_rank), Arc::clone(&forgotten), announcer.clone());
         let writer = Writer::start_on_postgres(WRITER, &database, ledger, deliver)?;
         let (beats, looked) = (AtomicI64::new(0), Looked::default());
-        Ok(Self { writer, pool, duties, id, beats, last_rank, forgotten, looked, announcer, wire })
+        Ok(Self { writer, reads, lists, duties, id, beats, last_rank, forgotten, looked, announcer, wire })
     }
 }
 
@@ -111,11 +121,11 @@ impl<T: Send + 'static> Store<T> for Postgres<T> {
         tenant: Option<String>,
         with_payload: bool,
     ) -> BoxFuture<'_, Result<Option<Record>, Failure>> {
-        read::record(&self.pool, id, tenant, (with_payload, true)).map(said).boxed()
+        read::record(&self.reads, id, tenant, (with_payload, true)).map(said).boxed()
     }
 
     fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<Record>, Failure>> {
-        list::list(&self.pool, filter).map(said).boxed()
+        list::list(&self.lists, filter).map(said).boxed()
     }
 
     fn history(
@@ -125,7 +135,7 @@ impl<T: Send + 'static> Store<T> for Postgres<T> {
         from: u64,
         window: Window,
     ) -> BoxFuture<'_, Result<Option<History>, Failure>> {
-        read::history(&self.pool, id, tenant, from, window).map(said).boxed()
+        read::history(&self.reads, id, tenant, from, window).map(said).boxed()
     }
 
     fn by_key(
@@ -136,7 +146,7 @@ impl<T: Send + 'static> Store<T> for Postgres<T> {
         digest: [u8; 32],
         since: Micros,
     ) -> BoxFuture<'_, Result<Option<(Uuid, bool)>, Failure>> {
-        read::by_key(&self.pool, tenant, agent, key, digest, since).map(said).boxed()
+        read::by_key(&self.reads, tenant, agent, key, digest, since).map(said).boxed()
     }
 
     fn waiting(&self) -> BoxFuture<'_, Result<Vec<Waiting>, Failure>> {
@@ -148,7 +158,7 @@ impl<T: Send + 'static> Store<T> for Postgres<T> {
     }
 
     fn sweep(&self, sweep: Sweep) -> BoxFuture<'_, Result<Swept, Failure>> {
-        sweep::sweep(&self.pool, sweep).map(said).boxed()
+        sweep::sweep(&self.lists, sweep).map(said).boxed()
     }
 
     fn heed(&self, calm: Calm) {

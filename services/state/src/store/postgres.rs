@@ -22,7 +22,9 @@ use deciding::Deciding;
 /// The schema, so that other services can share the database.
 pub const SCHEMA: &str = "holdfast_state";
 /// Connections for what callers read.
-const READS_MAX: u32 = 8;
+const READS_MAX: u32 = 6;
+/// Connections for pages, histories and changes: nobody waits behind one for a single record.
+const LISTS_MAX: u32 = 4;
 /// Connections for what the process does of its own accord.
 const DUTIES_MAX: u32 = 4;
 
@@ -47,8 +49,14 @@ impl Store {
 
     /// The same in another schema: each test has one of its own.
     pub(crate) async fn open_in(url: &str, schema: &str, now: Micros) -> Result<Self, OpenError> {
-        let wanted =
-            PostgresOptions { url, schema, name: "holdfast-state", reads_max: READS_MAX, duties_max: DUTIES_MAX };
+        let wanted = PostgresOptions {
+            url,
+            schema,
+            name: "holdfast-state",
+            reads_max: READS_MAX,
+            lists_max: LISTS_MAX,
+            duties_max: DUTIES_MAX,
+        };
         let database = Postgres::open(wanted, &MIGRATIONS).await?;
         let store = Self { database };
         open::begin(&store, now).await.map_err(|failure| OpenError::Server { server: schema.to_owned(), failure })?;
@@ -89,7 +97,7 @@ impl Shelf for Store {
     }
 
     fn page(&self, query: PageQuery) -> BoxFuture<'_, Result<Page, Failure>> {
-        shelf::page(self.database.reads(), query).map(said).boxed()
+        shelf::page(self.database.lists(), query).map(said).boxed()
     }
 
     fn fence(&self, scope: FenceScope) -> BoxFuture<'_, Result<Option<Fence>, Failure>> {
@@ -101,15 +109,15 @@ impl Shelf for Store {
     }
 
     fn history(&self, query: HistoryQuery) -> BoxFuture<'_, Result<Vec<Edition>, Failure>> {
-        shelf::history(self.database.reads(), query).map(said).boxed()
+        shelf::history(self.database.lists(), query).map(said).boxed()
     }
 
     fn edition_at(&self, address: Address, vector: Vector) -> BoxFuture<'_, Result<Option<Edition>, Failure>> {
-        shelf::edition_at(self.database.reads(), address, vector).map(said).boxed()
+        shelf::edition_at(self.database.lists(), address, vector).map(said).boxed()
     }
 
     fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes, Failure>> {
-        shelf::changes(self.database.reads(), query).map(said).boxed()
+        shelf::changes(self.database.lists(), query).map(said).boxed()
     }
 
     fn expired(&self, now: Micros, most: usize) -> BoxFuture<'_, Result<Vec<(Address, Vector)>, Failure>> {

@@ -80,7 +80,8 @@ mod tests {
     async fn a_number_that_another_transaction_has_got_is_no_proof() {
         let server = holdfast_testkit::Postgres::start().await;
         let url = server.url();
-        let options = PostgresOptions { url: &url, schema: "doubts", name: "doubts", reads_max: 1, duties_max: 1 };
+        let options =
+            PostgresOptions { url: &url, schema: "doubts", name: "doubts", reads_max: 1, lists_max: 1, duties_max: 1 };
         let mut connection = Postgres::open(options, &[]).await.unwrap().connect().await.unwrap();
         let number: String =
             sqlx::query_scalar("SELECT pg_current_xact_id()::text").fetch_one(&mut connection).await.unwrap();

@@ -43,8 +43,11 @@ impl Ledger for Numbers {
 type Writer = holdfast_storage::Writer<Waiter<usize>, i64>;
 
 async fn open(url: &str, migrations: &[(i64, &'static str)]) -> Result<Postgres, OpenError> {
-    Postgres::open(PostgresOptions { url, schema: "numbers", name: "test", reads_max: 2, duties_max: 2 }, migrations)
-        .await
+    Postgres::open(
+        PostgresOptions { url, schema: "numbers", name: "test", reads_max: 2, lists_max: 2, duties_max: 2 },
+        migrations,
+    )
+    .await
 }
 
 fn start(database: &Postgres, ledger: Numbers) -> Writer {

@@ -137,6 +137,10 @@ impl Bench {
     async fn read(&self) -> Result<(), Failure> {
         self.store.get(Uuid::nil(), None, false).await.map(|_| ())
     }
+
+    async fn list(&self) -> Result<(), Failure> {
+        self.store.list(Filter::default()).await.map(|_| ())
+    }
 }
 
 fn full() -> Result<(), Failure> {
@@ -249,6 +253,17 @@ async fn what_callers_read_too_slowly_stops_no_duty() {
     *bench.puppet.0.read.lock() = Some(Ok(()));
     bench.read().await.expect_err("the circuit of callers is open");
     bench.store.raises(0, 1).await.expect("duties have one of their own");
+}
+
+#[tokio::test]
+async fn lists_that_take_too_long_keep_nobody_from_a_single_invocation() {
+    let bench = Bench::start();
+    for _ in 0..3 {
+        assert_eq!(bench.list().await.unwrap_err().class(), Class::Silent);
+    }
+    *bench.puppet.0.read.lock() = Some(Ok(()));
+    bench.list().await.expect_err("the circuit of lists is open");
+    bench.read().await.expect("a single invocation is found by another way");
 }
 
 #[tokio::test]

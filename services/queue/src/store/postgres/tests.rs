@@ -41,6 +41,7 @@ mod conforms {
     conformance!(together: Shared);
 }
 
+mod connections;
 mod days;
 mod doubt;
 mod keys;

@@ -222,7 +222,7 @@ async fn who_stops_in_the_middle_of_a_transaction_fails_nobody_elses() {
     let server = Shared::start().await;
     let (stopped, other) = (server.process("s").await, server.process("s").await as Port);
     let id = accept_new(&other).await;
-    let mut held = stopped.pool.begin().await.unwrap();
+    let mut held = stopped.reads.begin().await.unwrap();
     sqlx::query("SELECT FROM live FOR UPDATE").execute(&mut *held).await.unwrap();
     assert!(claim(&other, id).await.is_some(), "the server ends what stands still");
     held.commit().await.expect_err("it is over");

@@ -51,21 +51,6 @@ async fn whoever_remembers_the_last_rank_misses_nothing_and_reads_nothing_twice(
 }
 
 #[tokio::test]
-async fn no_flood_of_reads_keeps_a_process_from_showing_that_it_lives_and_from_seeing_what_is_ready() {
-    let server = Shared::start().await;
-    let (ours, theirs) = (server.process("s").await, server.process("s").await);
-    let mut flood = Vec::new();
-    for _ in 0..super::super::READS_MAX {
-        flood.push(ours.pool.acquire().await.unwrap());
-    }
-    let (ours, theirs): (Port, Port) = (ours, theirs);
-    let ready = accepted();
-    made_ready(&theirs, &ready).await;
-    shared(&ours).beat(0.0).await.expect("it lives");
-    assert_eq!(ids(&shared(&ours).tail(Vec::new(), 10).await.unwrap()), [ready.id]);
-}
-
-#[tokio::test]
 async fn a_line_is_read_from_its_cursor_and_all_lines_are_found() {
     let server = Shared::start().await;
     let (ours, theirs): (Port, Port) = (server.process("s").await, server.process("s").await);
