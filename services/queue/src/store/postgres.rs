@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 use self::announce::{Announcer, Wire};
 use self::due::Looked;
-use self::ledger::QueueLedger;
+use self::ledger::{Listeners, QueueLedger};
 use self::set::Counters;
 use super::{
     Batch, Calm, Candidate, Command, Count, Due, Filter, History, KeptLease, Line, Member, Note, Progress, Raise,
@@ -63,7 +63,7 @@ pub struct Postgres<T> {
     last_rank: Arc<AtomicI64>,
     /// Others have forgotten this process, and it came back.
     forgotten: Arc<AtomicBool>,
-    looked: Looked,
+    looked: Arc<Looked>,
     announcer: Announcer,
     wire: Wire,
 }
@@ -103,9 +103,16 @@ impl<T: Send + 'static> Postgres<T> {
         let last_rank = Arc::new(AtomicI64::new(0));
         let counters = Counters { writer: id, rank: 0, seq: 0 };
         let forgotten = Arc::new(AtomicBool::new(false));
-        let ledger = QueueLedger::new(counters, Arc::clone(&last_rank), Arc::clone(&forgotten), announcer.clone());
+        let looked = Arc::<Looked>::default();
+        let listeners = Listeners {
+            last_rank: Arc::clone(&last_rank),
+            forgotten: Arc::clone(&forgotten),
+            looked: Arc::clone(&looked),
+            announcer: announcer.clone(),
+        };
+        let ledger = QueueLedger::new(counters, listeners);
         let writer = Writer::start_on_postgres(WRITER, &database, ledger, deliver)?;
-        let (beats, looked) = (AtomicI64::new(0), Looked::default());
+        let beats = AtomicI64::new(0);
         Ok(Self { writer, reads, lists, duties, id, beats, last_rank, forgotten, looked, announcer, wire })
     }
 }

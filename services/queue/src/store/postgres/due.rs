@@ -1,5 +1,6 @@
 //! What time has done: deadlines and delays, looked for often. What ended otherwise stands in their indexes for as long as
-//! somebody reads an old state, so a look begins where the one before found nothing older any more.
+//! somebody reads an old state, so a look begins where the one before found nothing older any more. What is accepted with a
+//! deadline of before that is looked for by the process that accepted it.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,16 @@ const WHOLE_SHARE: u32 = 50;
 /// Where the next look begins.
 #[derive(Debug, Default)]
 pub(super) struct Looked {
-    at: Mutex<Option<Whole>>,
+    at: Mutex<At>,
+}
+
+#[derive(Debug, Default)]
+struct At {
+    whole: Option<Whole>,
+    /// The earliest deadline that had passed already when it was given, until a look finds nothing there any more.
+    given: Option<Micros>,
+    /// How often one was given.
+    times: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -34,29 +44,52 @@ struct Whole {
     floor: Micros,
 }
 
+/// What one look reads.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    began: Instant,
+    /// None for as far back as there is something.
+    from: Option<Micros>,
+    times: u64,
+}
+
 impl Looked {
-    /// None where it must be as far back as there is something.
-    fn floor(&self) -> Option<Micros> {
-        let whole = (*self.at.lock())?;
-        let rest = whole.took.saturating_mul(WHOLE_SHARE).max(WHOLE_EVERY);
-        (whole.began.elapsed() < rest).then_some(whole.floor)
+    /// This process has stored a deadline: one that no look would come to any more is come back to.
+    pub(super) fn given(&self, deadline: Micros) {
+        let mut at = self.at.lock();
+        if at.whole.is_none_or(|whole| deadline <= whole.floor.saturating_add(MARGIN)) {
+            at.given = Some(at.given.map_or(deadline, |given| given.min(deadline)));
+            at.times += 1;
+        }
+    }
+
+    fn begin(&self) -> Look {
+        let at = self.at.lock();
+        let young = |whole: &Whole| whole.began.elapsed() < whole.took.saturating_mul(WHOLE_SHARE).max(WHOLE_EVERY);
+        // What is looked for is later than this.
+        let given = at.given.map_or(Micros::MAX, |given| given.saturating_sub(1));
+        let from = at.whole.filter(young).map(|whole| whole.floor.min(given));
+        Look { began: Instant::now(), from, times: at.times }
     }
 
     /// A look found nothing older than this.
-    fn found(&self, from: Option<Micros>, began: Instant, oldest: Micros) {
+    fn end(&self, look: Look, oldest: Micros) {
         let mut at = self.at.lock();
+        if at.times == look.times && at.whole.is_none_or(|whole| oldest > whole.floor) {
+            at.given = None;
+        }
         let floor = oldest.saturating_sub(MARGIN);
-        match (&mut *at, from) {
+        match (&mut at.whole, look.from) {
             (Some(whole), Some(_)) => whole.floor = floor.max(whole.floor),
-            (at, _) => *at = Some(Whole { began, took: began.elapsed(), floor }),
+            (whole, _) => *whole = Some(Whole { began: look.began, took: look.began.elapsed(), floor }),
         }
     }
 }
 
 /// What time has done by now, by the server's clock where this process's is ahead of it.
 pub(super) async fn due(pool: &PgPool, looked: &Looked, now: Micros, limit: usize) -> sqlx::Result<Due> {
-    let (from, began) = (looked.floor(), Instant::now());
-    let query = sqlx::query(DUE).bind(now).bind(limit as i64).bind(from.unwrap_or(Micros::MIN)).bind(SOON);
+    let look = looked.begin();
+    let query = sqlx::query(DUE).bind(now).bind(limit as i64).bind(look.from.unwrap_or(Micros::MIN)).bind(SOON);
     let mut due = Due::default();
     let mut oldest = Micros::MAX;
     for row in &query.fetch_all(pool).await? {
@@ -73,6 +106,6 @@ pub(super) async fn due(pool: &PgPool, looked: &Looked, now: Micros, limit: usiz
         // What is found may be found again: whoever asked may fail at it.
         oldest = at.min(oldest);
     }
-    looked.found(from, began, oldest);
+    looked.end(look, oldest);
     Ok(due)
 }

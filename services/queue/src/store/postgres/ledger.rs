@@ -9,32 +9,38 @@ use sqlx::PgConnection;
 use super::super::apply::apply;
 use super::super::{Answer, Command};
 use super::announce::Announcer;
+use super::due::Looked;
 use super::load::load;
 use super::save::{Saved, save};
 use super::set::Counters;
+use crate::domain::time::Micros;
+
+/// Who hears what has been committed.
+pub(super) struct Listeners {
+    /// The last rank that is committed, for whoever asks.
+    pub(super) last_rank: Arc<AtomicI64>,
+    /// Others have forgotten this process, and it came back.
+    pub(super) forgotten: Arc<AtomicBool>,
+    /// Looks for what is due.
+    pub(super) looked: Arc<Looked>,
+    pub(super) announcer: Announcer,
+}
 
 /// Keeps nothing in memory but what this process counts.
 pub(super) struct QueueLedger {
     counters: Counters,
     /// As the batch in hand leaves them.
     next: Counters,
-    /// The last rank that is committed, for whoever asks.
-    last_rank: Arc<AtomicI64>,
-    /// Others have forgotten this process, and it came back.
-    forgotten: Arc<AtomicBool>,
     /// Whether the batch in hand leaves notes for other processes.
     noted: bool,
-    announcer: Announcer,
+    /// The earliest deadline that the batch in hand gives.
+    deadline: Option<Micros>,
+    listeners: Listeners,
 }
 
 impl QueueLedger {
-    pub(super) fn new(
-        counters: Counters,
-        last_rank: Arc<AtomicI64>,
-        forgotten: Arc<AtomicBool>,
-        announcer: Announcer,
-    ) -> Self {
-        Self { counters, next: counters, last_rank, forgotten, noted: false, announcer }
+    pub(super) fn new(counters: Counters, listeners: Listeners) -> Self {
+        Self { counters, next: counters, noted: false, deadline: None, listeners }
     }
 
     async fn register(&self, tx: &mut PgConnection) -> Result<(), Trouble> {
@@ -60,18 +66,21 @@ impl Ledger for QueueLedger {
         let answers = commands.iter().map(|command| apply(&mut set, command)).collect::<Result<Vec<_>, Failure>>()?;
         let Saved { transaction, is_forgotten } = save(tx, &set).await?;
         if is_forgotten {
-            self.forgotten.store(true, Ordering::Relaxed);
+            self.listeners.forgotten.store(true, Ordering::Relaxed);
             self.register(tx).await?;
         }
-        (self.next, self.noted) = (set.counters, !set.news.notes.is_empty());
+        (self.next, self.noted, self.deadline) = (set.counters, !set.news.notes.is_empty(), set.news.deadline());
         Ok(Applied { answers, transaction })
     }
 
     fn committed(&mut self) {
         self.counters = self.next;
-        self.last_rank.store(self.counters.rank, Ordering::Relaxed);
+        self.listeners.last_rank.store(self.counters.rank, Ordering::Relaxed);
+        if let Some(deadline) = self.deadline.take() {
+            self.listeners.looked.given(deadline);
+        }
         if std::mem::take(&mut self.noted) {
-            self.announcer.announce();
+            self.listeners.announcer.announce();
         }
     }
 }

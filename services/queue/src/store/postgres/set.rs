@@ -161,6 +161,14 @@ pub(super) struct News {
     pub(super) raises_told: Vec<i64>,
 }
 
+impl News {
+    /// The earliest deadline that is given, to what is new or to what was redriven.
+    pub(super) fn deadline(&self) -> Option<Micros> {
+        let new = self.invocations.iter().filter_map(|new| new.accepted.deadline);
+        new.chain(self.past.iter().filter_map(|past| past.deadline)).min()
+    }
+}
+
 /// The working set.
 #[derive(Debug)]
 pub(super) struct Set {

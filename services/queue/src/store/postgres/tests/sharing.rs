@@ -222,17 +222,25 @@ async fn a_clock_that_is_ahead_expires_nothing_early() {
 async fn what_is_due_is_found_until_it_is_done_and_long_ended_work_is_not_walked_over() {
     let server = Shared::start().await;
     let port: Port = server.process("s").await;
+    let other: Port = server.process("s").await;
     let second = 1_000_000;
     let late = |at| Accepted { deadline: Some(NOW + at * second), ..accepted() };
-    let (old, new) = (late(0), late(100));
+    let due = async |port: &Port| shared(port).due(NOW + 100 * second, 10).await.unwrap().expired;
+    let (old, new, far) = (late(0), late(100), late(0));
     accept(&port, &old).await;
     for _ in 0..2 {
-        assert_eq!(shared(&port).due(NOW + 100 * second, 10).await.unwrap().expired, [old.id], "nobody ended it");
+        assert_eq!(due(&port).await, [old.id], "nobody ended it");
     }
     settle(&port, old.id, crate::store::Change::Expire).await;
-    assert!(shared(&port).due(NOW + 100 * second, 10).await.unwrap().expired.is_empty());
+    for port in [&port, &other] {
+        assert!(due(port).await.is_empty());
+    }
     accept(&port, &new).await;
-    accept(&port, &late(2)).await;
-    let due = shared(&port).due(NOW + 100 * second, 10).await.unwrap();
-    assert_eq!(due.expired, [new.id], "what is far behind is left to the next whole look");
+    accept(&other, &far).await;
+    assert_eq!(due(&port).await, [new.id], "what is far behind is left to who accepted it, and to the next whole look");
+    for _ in 0..2 {
+        assert_eq!(due(&other).await, [far.id, new.id], "who accepted what had passed already looks for it");
+    }
+    settle(&other, far.id, crate::store::Change::Expire).await;
+    assert_eq!(due(&other).await, [new.id]);
 }
