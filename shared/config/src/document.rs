@@ -1,3 +1,7 @@
+//! A configuration text, and what the environment says over it.
+
+mod overrides;
+
 use std::{
     env, fs,
     ops::Range,
@@ -10,6 +14,7 @@ use toml::{
     de::{DeTable, DeValue, Deserializer},
 };
 
+use self::overrides::{Override, overrides};
 use crate::{ConfigError, Invalid};
 
 /// Every section that a `holdfast.toml` may have.
@@ -43,14 +48,6 @@ pub struct Document {
     path: Option<PathBuf>,
     text: String,
     overrides: Vec<Override>,
-}
-
-/// One `HOLDFAST_<SECTION>__<KEY>` variable.
-#[derive(Debug, Clone)]
-struct Override {
-    variable: String,
-    path: Vec<String>,
-    value: String,
 }
 
 impl Document {
@@ -197,40 +194,6 @@ impl Document {
     }
 }
 
-impl Override {
-    /// Puts the value at its place. What reads as a TOML value is one; anything else is a string.
-    fn apply<'i>(&'i self, table: &mut DeTable<'i>) -> Result<(), String> {
-        let (last, parents) = self.path[1..].split_last().ok_or("names a section, and no key in it")?;
-        let mut table = table;
-        for parent in parents {
-            let entry = table
-                .entry(Spanned::new(0..0, parent.as_str().into()))
-                .or_insert_with(|| Spanned::new(0..0, DeValue::Table(DeTable::new())));
-            match entry.get_mut() {
-                DeValue::Table(inner) => table = inner,
-                _ => return Err(format!("{parent} is not a table")),
-            }
-        }
-        let value = match DeValue::parse(&self.value) {
-            Ok(value) => Spanned::new(0..0, value.into_inner()),
-            Err(_) => Spanned::new(0..0, DeValue::String(self.value.as_str().into())),
-        };
-        // A key is equal by its name alone, but an entry keeps its first key: take the old one out.
-        table.remove(last.as_str());
-        table.insert(Spanned::new(0..0, last.as_str().into()), value);
-        Ok(())
-    }
-
-    fn error(&self, why: &str) -> ConfigError {
-        ConfigError {
-            origin: self.variable.clone(),
-            line: None,
-            key: Some(self.path.join(".")),
-            why: why.trim().replace('\n', " "),
-        }
-    }
-}
-
 fn text(path: &Path) -> Result<String, ConfigError> {
     fs::read_to_string(path).map_err(|error| ConfigError {
         origin: path.display().to_string(),
@@ -240,112 +203,9 @@ fn text(path: &Path) -> Result<String, ConfigError> {
     })
 }
 
-fn overrides(environment: impl IntoIterator<Item = (String, String)>) -> Vec<Override> {
-    let mut found: Vec<_> = environment
-        .into_iter()
-        .filter_map(|(variable, value)| {
-            let path = variable.strip_prefix("HOLDFAST_")?.to_lowercase();
-            path.contains("__").then(|| Override {
-                path: path.split("__").map(Into::into).collect(),
-                variable: variable.clone(),
-                value,
-            })
-        })
-        .collect();
-    found.sort_by(|a, b| a.variable.cmp(&b.variable));
-    found
-}
-
 fn unknown_section() -> String {
     format!("there is no such section; there are {}", SECTIONS.join(", "))
 }
 
 #[cfg(test)]
-mod tests {
-    use serde::Deserialize;
-
-    use super::*;
-    use crate::Span;
-
-    #[derive(Debug, PartialEq, Deserialize)]
-    #[serde(default, deny_unknown_fields)]
-    struct Queue {
-        lease: Span,
-        depth: usize,
-    }
-
-    impl Default for Queue {
-        fn default() -> Self {
-            Self { lease: Span::from_secs(10), depth: 7 }
-        }
-    }
-
-    fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Document, ConfigError> {
-        Document::parse("t.toml", text, environment.iter().map(|(k, v)| ((*k).into(), (*v).into())))
-    }
-
-    #[test]
-    fn every_key_has_a_default() {
-        let queue: Queue = parse("", &[]).expect("empty is fine").section("queue").expect("defaults");
-        assert_eq!(queue, Queue::default());
-    }
-
-    #[test]
-    fn an_unknown_key_names_file_line_and_key() {
-        let document = parse("[queue]\nlease = \"3s\"\nlaese = \"3s\"\n", &[]).expect("it is TOML");
-        let error = document.section::<Queue>("queue").expect_err("no such key");
-        assert!(error.to_string().starts_with("t.toml:3: queue.laese: unknown field"), "{error}");
-    }
-
-    #[test]
-    fn an_unknown_section_names_its_line() {
-        let error = parse("\n[quue]\n", &[]).expect_err("no such section");
-        assert!(error.to_string().starts_with("t.toml:2: quue: there is no such section"), "{error}");
-    }
-
-    #[test]
-    fn a_wrong_value_names_its_line() {
-        let document = parse("[queue]\n\nlease = 3\n", &[]).expect("it is TOML");
-        let error = document.section::<Queue>("queue").expect_err("a number has no unit");
-        assert!(error.to_string().starts_with("t.toml:3: queue.lease: "), "{error}");
-        assert!(error.to_string().contains("250ms"), "{error}");
-    }
-
-    #[test]
-    fn the_environment_overrides_the_file() {
-        let environment =
-            [("HOLDFAST_QUEUE__LEASE", "4s"), ("HOLDFAST_QUEUE__DEPTH", "9"), ("HOLDFAST_TEST_DATA", "x")];
-        let document = parse("[queue]\nlease = \"3s\"\n", &environment).expect("it is TOML");
-        let queue: Queue = document.section("queue").expect("both hold");
-        assert_eq!(queue, Queue { lease: Span::from_secs(4), depth: 9 });
-    }
-
-    #[test]
-    fn a_wrong_override_names_the_variable() {
-        let document = parse("", &[("HOLDFAST_QUEUE__DEPTH", "many")]).expect("it is TOML");
-        let error = document.section::<Queue>("queue").expect_err("not a number");
-        assert!(error.to_string().starts_with("HOLDFAST_QUEUE__DEPTH: queue.depth: "), "{error}");
-    }
-
-    #[test]
-    fn a_file_that_is_read_again_stands_under_the_environment_of_its_first_reading() {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let path = dir.path().join("holdfast.toml");
-        fs::write(&path, "[queue]\nlease = \"3s\"\n").expect("it is written");
-        let environment = [("HOLDFAST_QUEUE__DEPTH".to_owned(), "9".to_owned())];
-        let document = Document::read(&path, environment).expect("it is TOML");
-        fs::write(&path, "[queue]\nlease = \"4s\"\n").expect("it is written");
-        let queue: Queue = document.reread().expect("it is TOML").section("queue").expect("both hold");
-        assert_eq!(queue, Queue { lease: Span::from_secs(4), depth: 9 });
-        fs::write(&path, "[quue]\n").expect("it is written");
-        let error = document.reread().expect_err("no such section").to_string();
-        assert!(error.contains(":1: quue: there is no such section"), "{error}");
-    }
-
-    #[test]
-    fn a_failed_check_is_found_in_the_file() {
-        let document = parse("[tools.a]\n[tools.b]\nx = 1\n", &[]).expect("it is TOML");
-        let error = document.locate(Invalid::new("tools.b.fallback", "is missing"));
-        assert_eq!(error.to_string(), "t.toml:2: tools.b.fallback: is missing");
-    }
-}
+mod tests;
