@@ -33,6 +33,7 @@ use self::announce::{Announcer, Wire};
 use self::due::Looked;
 use self::ledger::{Listeners, QueueLedger};
 use self::set::Counters;
+use self::sweep::excess::Excess;
 use super::{
     Batch, Calm, Candidate, Command, Count, Due, Filter, History, KeptLease, Line, Member, Note, Progress, Raise,
     ReadyKey, Record, Shared, Store, Sweep, Swept, WRITER, Waiting, Window, WriterId,
@@ -64,6 +65,7 @@ pub struct Postgres<T> {
     /// Others have forgotten this process, and it came back.
     forgotten: Arc<AtomicBool>,
     looked: Arc<Looked>,
+    excess: Excess,
     announcer: Announcer,
     wire: Wire,
 }
@@ -112,8 +114,8 @@ impl<T: Send + 'static> Postgres<T> {
         };
         let ledger = QueueLedger::new(counters, listeners);
         let writer = Writer::start_on_postgres(WRITER, &database, ledger, deliver)?;
-        let beats = AtomicI64::new(0);
-        Ok(Self { writer, reads, lists, duties, id, beats, last_rank, forgotten, looked, announcer, wire })
+        let (beats, excess) = (AtomicI64::new(0), Excess::default());
+        Ok(Self { writer, reads, lists, duties, id, beats, last_rank, forgotten, looked, excess, announcer, wire })
     }
 }
 
@@ -165,7 +167,7 @@ impl<T: Send + 'static> Store<T> for Postgres<T> {
     }
 
     fn sweep(&self, sweep: Sweep) -> BoxFuture<'_, Result<Swept, Failure>> {
-        sweep::sweep(&self.lists, sweep).map(said).boxed()
+        sweep::sweep(&self.lists, &self.excess, sweep).map(said).boxed()
     }
 
     fn heed(&self, calm: Calm) {

@@ -2,16 +2,18 @@
 //! partitions are dropped, which leaves nothing to vacuum.
 
 mod days;
+pub(super) mod excess;
 
 use sqlx::{AssertSqlSafe, PgPool, Row};
 use uuid::Uuid;
 
+use self::excess::{Excess, Step};
 use super::super::{Litter, Sweep, Swept};
 use super::partitions;
 use crate::domain::time::Micros;
 
 /// Removes one piece.
-pub(super) async fn sweep(pool: &PgPool, sweep: Sweep) -> sqlx::Result<Swept> {
+pub(super) async fn sweep(pool: &PgPool, excess: &Excess, sweep: Sweep) -> sqlx::Result<Swept> {
     match sweep.litter {
         Litter::Invocations => {
             let dropped = match sweep.from {
@@ -25,14 +27,11 @@ pub(super) async fn sweep(pool: &PgPool, sweep: Sweep) -> sqlx::Result<Swept> {
             let swept = piece(pool, &sweep, "invocations", include_str!("delete_invocations.sql"), None).await?;
             Ok(Swept { removed: swept.removed + dropped, ..swept })
         }
-        Litter::Excess { keep } => {
-            let below = sqlx::query_scalar("SELECT id FROM invocations ORDER BY id DESC OFFSET $1 LIMIT 1")
-                .bind(i64::try_from(keep).unwrap_or(i64::MAX))
-                .fetch_optional(pool)
-                .await?;
-            let Some(last) = below else { return Ok(Swept::default()) };
-            piece(pool, &sweep, "invocations", include_str!("delete_invocations.sql"), Some(last)).await
-        }
+        Litter::Excess { keep } => match excess.step(pool, keep, sweep.from.is_none(), sweep.limit).await? {
+            Step::Goes => Ok(Swept { next: Some(0), ..Swept::default() }),
+            Step::Found(None) => Ok(Swept::default()),
+            Step::Found(last) => piece(pool, &sweep, "invocations", include_str!("delete_invocations.sql"), last).await,
+        },
         Litter::Reports => piece(pool, &sweep, "reports", include_str!("delete_reports.sql"), None).await,
         Litter::Keys => piece(pool, &sweep, "idempotency_keys", include_str!("delete_keys.sql"), None).await,
         Litter::Sessions => sessions(pool, &sweep).await,

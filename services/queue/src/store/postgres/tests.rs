@@ -44,6 +44,7 @@ mod conforms {
 mod connections;
 mod days;
 mod doubt;
+mod excess;
 mod keys;
 mod plans;
 mod several;

@@ -1,8 +1,10 @@
 //! Plans are of index scans, whatever the statistics say: on empty tables, on fresh ones, on large ones.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use uuid::Uuid;
 
 use super::Shared;
+use crate::store::postgres::sweep::excess;
 use crate::store::postgres::{due, load, ready, rows};
 
 /// With the settings that the store gives to its sessions.
@@ -34,6 +36,7 @@ async fn assert_plans(connection: &mut PgConnection, state: &str) {
         ("line", ready::LINE, format!("{none}, 10, 'a', 't', 0"), &["ready_lines"]),
         ("lines", ready::LINES, String::new(), &["ready_lines"]),
         ("keys", load::READ_KEYS, "'{}', '{}', '{}'".to_owned(), &["idempotency_keys_pkey", "live_pkey"]),
+        ("excess", excess::COUNT, format!("'{}', 9", Uuid::max()), &["Index Only Scan Backward"]),
         ("due", due::DUE, "1, 10, 0, 5".to_owned(), &["live_deadlines", "delayed_pkey"]),
     ];
     for (name, sql, arguments, indexes) in cases {
