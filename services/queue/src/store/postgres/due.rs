@@ -30,10 +30,10 @@ pub(super) struct Looked {
 #[derive(Debug, Default)]
 struct At {
     whole: Option<Whole>,
-    /// The earliest deadline that had passed already when it was given, until a look finds nothing there any more.
+    /// The earliest deadline that was given since the last look began.
+    fresh: Option<Micros>,
+    /// The earliest that may lie further back than looks go, until one finds nothing there any more.
     given: Option<Micros>,
-    /// How often one was given.
-    times: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,40 +48,36 @@ struct Whole {
 #[derive(Debug, Clone, Copy)]
 struct Look {
     began: Instant,
-    /// None for as far back as there is something.
+    /// What comes up later than this; none for as far back as there is something.
     from: Option<Micros>,
-    times: u64,
 }
 
 impl Looked {
-    /// This process has stored a deadline: one that no look would come to any more is come back to.
+    /// This process has stored a deadline. It may have passed, long enough for no look to come to it any more.
     pub(super) fn given(&self, deadline: Micros) {
         let mut at = self.at.lock();
-        if at.whole.is_none_or(|whole| deadline <= whole.floor.saturating_add(MARGIN)) {
-            at.given = Some(at.given.map_or(deadline, |given| given.min(deadline)));
-            at.times += 1;
-        }
+        at.fresh = Some(at.fresh.map_or(deadline, |fresh| fresh.min(deadline)));
     }
 
     fn begin(&self) -> Look {
-        let at = self.at.lock();
+        let mut at = self.at.lock();
+        at.given = at.given.into_iter().chain(at.fresh.take()).min();
         let young = |whole: &Whole| whole.began.elapsed() < whole.took.saturating_mul(WHOLE_SHARE).max(WHOLE_EVERY);
-        // What is looked for is later than this.
         let given = at.given.map_or(Micros::MAX, |given| given.saturating_sub(1));
-        let from = at.whole.filter(young).map(|whole| whole.floor.min(given));
-        Look { began: Instant::now(), from, times: at.times }
+        Look { began: Instant::now(), from: at.whole.filter(young).map(|whole| whole.floor.min(given)) }
     }
 
     /// A look found nothing older than this.
     fn end(&self, look: Look, oldest: Micros) {
         let mut at = self.at.lock();
-        if at.times == look.times && at.whole.is_none_or(|whole| oldest > whole.floor) {
-            at.given = None;
-        }
         let floor = oldest.saturating_sub(MARGIN);
-        match (&mut at.whole, look.from) {
-            (Some(whole), Some(_)) => whole.floor = floor.max(whole.floor),
-            (whole, _) => *whole = Some(Whole { began: look.began, took: look.began.elapsed(), floor }),
+        at.given = None;
+        match (at.whole, look.from) {
+            (Some(whole), Some(_)) => {
+                at.given = (oldest <= whole.floor).then_some(oldest);
+                at.whole = Some(Whole { floor: floor.max(whole.floor), ..whole });
+            }
+            _ => at.whole = Some(Whole { began: look.began, took: look.began.elapsed(), floor }),
         }
     }
 }
@@ -108,4 +104,41 @@ pub(super) async fn due(pool: &PgPool, looked: &Looked, now: Micros, limit: usiz
     }
     looked.end(look, oldest);
     Ok(due)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Micros = 1_000 * MARGIN;
+
+    #[test]
+    fn a_deadline_that_is_given_during_a_look_is_found_by_the_next_and_until_it_is_done() {
+        let looked = Looked::default();
+        let whole = looked.begin();
+        assert_eq!(whole.from, None);
+        looked.end(whole, NOW);
+        // Nobody could look for long; meanwhile something is given that has passed by now.
+        let look = looked.begin();
+        let (passed, later) = (NOW + MARGIN, NOW + 60 * MARGIN);
+        looked.given(passed);
+        looked.end(look, later);
+        for _ in 0..2 {
+            let look = looked.begin();
+            assert_eq!(look.from, Some(passed - 1));
+            looked.end(look, passed);
+        }
+        let look = looked.begin();
+        looked.end(look, later);
+        assert_eq!(looked.begin().from, Some(later - MARGIN), "it has ended, and is not walked to again");
+    }
+
+    #[test]
+    fn a_look_that_fails_leaves_the_next_one_where_it_was() {
+        let looked = Looked::default();
+        let whole = looked.begin();
+        looked.end(whole, NOW);
+        looked.given(1);
+        assert_eq!([looked.begin().from, looked.begin().from], [Some(0); 2]);
+    }
 }
