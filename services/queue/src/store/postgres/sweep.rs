@@ -25,12 +25,18 @@ pub(super) async fn sweep(pool: &PgPool, excess: &Excess, sweep: Sweep) -> sqlx:
                 Some(_) => 0,
             };
             let swept = piece(pool, &sweep, "invocations", include_str!("delete_invocations.sql"), None).await?;
-            Ok(Swept { removed: swept.removed + dropped, ..swept })
+            let removed = swept.removed + dropped;
+            if removed > 0 {
+                excess.forget();
+            }
+            Ok(Swept { removed, ..swept })
         }
         Litter::Excess { keep } => match excess.step(pool, keep, sweep.from.is_none(), sweep.limit).await? {
-            Step::Goes => Ok(Swept { next: Some(0), ..Swept::default() }),
-            Step::Found(None) => Ok(Swept::default()),
-            Step::Found(last) => piece(pool, &sweep, "invocations", include_str!("delete_invocations.sql"), last).await,
+            Step::Counting => Ok(Swept { next: Some(0), ..Swept::default() }),
+            Step::Counted(None) => Ok(Swept::default()),
+            Step::Counted(last) => {
+                piece(pool, &sweep, "invocations", include_str!("delete_invocations.sql"), last).await
+            }
         },
         Litter::Reports => piece(pool, &sweep, "reports", include_str!("delete_reports.sql"), None).await,
         Litter::Keys => piece(pool, &sweep, "idempotency_keys", include_str!("delete_keys.sql"), None).await,

@@ -1,5 +1,8 @@
 //! How many there are is not known before they are counted: from the newest on, a piece at a time, and not again before
 //! many times as long as that took.
+//!
+//! What is counted stays true for as long as nothing newer goes. What this process removes for its age makes it count anew;
+//! for what another one removes, an answer is off by at most as long as it is kept.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +14,12 @@ use uuid::Uuid;
 pub(in super::super) const COUNT: &str = "SELECT id FROM invocations WHERE id < $1 ORDER BY id DESC OFFSET $2 LIMIT 1";
 /// As many ids are counted as cost what one row costs that is looked at.
 const IDS: u64 = 32;
-/// Counting takes no more than this share of the time.
-const SHARE: u32 = 20;
+/// An answer is kept for so many times as long as counting took...
+const KEPT: u32 = 20;
+/// ... and no longer than this.
+const KEPT_MAX: Duration = Duration::from_secs(300);
 
-/// The newest of what is too much: this one and all that are older may go.
+/// Where counting stands.
 #[derive(Debug, Default)]
 pub(in super::super) struct Excess {
     stand: Mutex<Stand>,
@@ -26,7 +31,7 @@ enum Stand {
     New,
     /// So many are newer than this one, or are it.
     Counting { oldest: Uuid, counted: u64, spent: Duration },
-    /// None where there is no more than what is kept.
+    /// This one and all that are older are too much; none where there is no more than what is kept.
     Counted { last: Option<Uuid>, until: Instant },
 }
 
@@ -34,27 +39,36 @@ enum Stand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// There is more to be counted.
-    Goes,
+    Counting,
     /// The newest of what is too much.
-    Found(Option<Uuid>),
+    Counted(Option<Uuid>),
 }
 
 impl Excess {
+    /// What is newer than the answer has become fewer: it may be too much no more.
+    pub(super) fn forget(&self) {
+        *self.stand.lock() = Stand::New;
+    }
+
     /// Counts on, or from the newest where a round begins; an answer that is young is given again.
     pub(super) async fn step(&self, pool: &PgPool, keep: u64, begins: bool, limit: usize) -> sqlx::Result<Step> {
         let (oldest, counted, spent) = match *self.stand.lock() {
-            Stand::Counted { last, until } if !begins || Instant::now() < until => return Ok(Step::Found(last)),
+            Stand::Counted { last, until } if !begins || Instant::now() < until => return Ok(Step::Counted(last)),
             Stand::Counting { oldest, counted, spent } if !begins => (oldest, counted, spent),
             _ => (Uuid::max(), 0, Duration::ZERO),
         };
         let piece = keep.saturating_add(1).saturating_sub(counted).min(IDS * limit as u64);
+        let mut connection = pool.acquire().await?;
         let began = Instant::now();
         let query = sqlx::query_scalar(COUNT).bind(oldest).bind(piece.saturating_sub(1) as i64);
-        let found: Option<Uuid> = query.fetch_optional(pool).await?;
+        let found: Option<Uuid> = query.fetch_optional(&mut *connection).await?;
         let (counted, spent) = (counted + piece, spent + began.elapsed());
         let (stand, step) = match found {
-            Some(oldest) if counted <= keep => (Stand::Counting { oldest, counted, spent }, Step::Goes),
-            last => (Stand::Counted { last, until: Instant::now() + spent * SHARE }, Step::Found(last)),
+            Some(oldest) if counted <= keep => (Stand::Counting { oldest, counted, spent }, Step::Counting),
+            last => {
+                let until = Instant::now() + spent.saturating_mul(KEPT).min(KEPT_MAX);
+                (Stand::Counted { last, until }, Step::Counted(last))
+            }
         };
         *self.stand.lock() = stand;
         Ok(step)
