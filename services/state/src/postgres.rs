@@ -74,8 +74,6 @@ pub struct Postgres {
     fences: Lane<FenceOrder, FenceAnswer>,
     reader: Reader,
     reads: Arc<Gate>,
-    /// What may take long to find: slow pages say nothing about a single record.
-    lists: Arc<Gate>,
     window: Arc<Window>,
     news: Arc<News>,
     notes: Arc<Notes>,
@@ -109,7 +107,6 @@ impl Postgres {
         let unusable = |failure| OpenError::Server { server: "the database".into(), failure };
         let known = Arc::new(Known::read(store.clone(), metrics.clone()).await.map_err(unusable)?);
         let (writes, reads) = (gate("state-database-writes"), gate("state-database-reads"));
-        let lists = gate("state-database-lists");
         let (news, notes, end) = (Arc::<News>::default(), Arc::<Notes>::default(), CancellationToken::new());
         #[cfg(feature = "planted-faults")]
         let faults = Arc::<crate::faults::FaultPlan>::default();
@@ -146,7 +143,6 @@ impl Postgres {
             fences,
             reader,
             reads,
-            lists,
             window,
             news,
             notes,

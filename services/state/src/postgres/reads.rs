@@ -51,7 +51,7 @@ impl Postgres {
     ) -> Result<R, Failed> {
         for _ in 0..TRIES {
             let epoch = self.known.get().epoch;
-            let found = self.lists.call(|| read(&self.store)).await?;
+            let found = self.reads.call(|| read(&self.store)).await?;
             // Who decides may have changed back since: an epoch comes only once.
             if matches!(self.reader.ask(Ask::Confirm(shard)).await?, Found::Confirmed(now) if now == epoch) {
                 return Ok(found);

@@ -22,8 +22,8 @@ use deciding::Deciding;
 /// The schema, so that other services can share the database.
 pub const SCHEMA: &str = "holdfast_state";
 /// Connections for what callers read.
-const READS_MAX: u32 = 6;
-/// Connections for pages, histories and changes: nobody waits behind one for a single record.
+const READS_MAX: u32 = 8;
+/// Connections for pages and histories: nobody waits behind one for a single record, and no watch does.
 const LISTS_MAX: u32 = 4;
 /// Connections for what the process does of its own accord.
 const DUTIES_MAX: u32 = 4;
@@ -113,11 +113,11 @@ impl Shelf for Store {
     }
 
     fn edition_at(&self, address: Address, vector: Vector) -> BoxFuture<'_, Result<Option<Edition>, Failure>> {
-        shelf::edition_at(self.database.lists(), address, vector).map(said).boxed()
+        shelf::edition_at(self.database.reads(), address, vector).map(said).boxed()
     }
 
     fn changes(&self, query: ChangesQuery) -> BoxFuture<'_, Result<Changes, Failure>> {
-        shelf::changes(self.database.lists(), query).map(said).boxed()
+        shelf::changes(self.database.reads(), query).map(said).boxed()
     }
 
     fn expired(&self, now: Micros, most: usize) -> BoxFuture<'_, Result<Vec<(Address, Vector)>, Failure>> {
