@@ -27,7 +27,7 @@ pub(super) async fn sweep(pool: &PgPool, excess: &Excess, sweep: Sweep) -> sqlx:
             let swept = piece(pool, &sweep, "invocations", include_str!("delete_invocations.sql"), None).await?;
             let removed = swept.removed + dropped;
             if removed > 0 {
-                excess.forget();
+                excess.fewer();
             }
             Ok(Swept { removed, ..swept })
         }

@@ -45,9 +45,12 @@ pub(super) enum Step {
 }
 
 impl Excess {
-    /// What is newer than the answer has become fewer: it may be too much no more.
-    pub(super) fn forget(&self) {
-        *self.stand.lock() = Stand::New;
+    /// There are fewer now: what was too much may be so no more. Where nothing was, nothing is.
+    pub(super) fn fewer(&self) {
+        let mut stand = self.stand.lock();
+        if matches!(*stand, Stand::Counted { last: Some(_), .. }) {
+            *stand = Stand::New;
+        }
     }
 
     /// Counts on, or from the newest where a round begins; an answer that is young is given again.
@@ -72,5 +75,37 @@ impl Excess {
         };
         *self.stand.lock() = stand;
         Ok(step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::postgres::PgPoolOptions;
+
+    use super::*;
+
+    fn counted(last: Option<Uuid>, until: Instant) -> Excess {
+        Excess { stand: Mutex::new(Stand::Counted { last, until }) }
+    }
+
+    #[tokio::test]
+    async fn a_round_counts_anew_only_when_the_answer_is_old() {
+        let wait = Duration::from_millis(10);
+        let nowhere = PgPoolOptions::new().acquire_timeout(wait).connect_lazy("postgres://127.0.0.1:1/none").unwrap();
+        let last = Some(Uuid::max());
+        let young = counted(last, Instant::now() + KEPT_MAX);
+        assert_eq!(young.step(&nowhere, 5, true, 1).await.unwrap(), Step::Counted(last));
+        let old = counted(last, Instant::now());
+        assert_eq!(old.step(&nowhere, 5, false, 1).await.unwrap(), Step::Counted(last), "a round goes on with its own");
+        old.step(&nowhere, 5, true, 1).await.expect_err("there is no server to count");
+    }
+
+    #[test]
+    fn an_answer_is_forgotten_where_something_was_too_much() {
+        for last in [None, Some(Uuid::max())] {
+            let excess = counted(last, Instant::now() + KEPT_MAX);
+            excess.fewer();
+            assert_eq!(matches!(*excess.stand.lock(), Stand::New), last.is_some());
+        }
     }
 }
