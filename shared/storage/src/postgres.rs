@@ -3,6 +3,7 @@
 
 mod doubt;
 mod failure;
+mod ledger;
 mod migrate;
 mod session;
 mod writer;
@@ -14,8 +15,9 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use crate::{Class, Failure, OpenError};
+pub use doubt::Witness;
 pub use failure::Trouble;
-pub use writer::{Applied, Ledger, TransactionId};
+pub use ledger::{Applied, Ledger, TransactionId, Wrote};
 
 /// How long a new connection may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);

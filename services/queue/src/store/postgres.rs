@@ -1,7 +1,7 @@
 //! The shared store: any number of queue processes on one PostgreSQL.
 //!
-//! No process owns an invocation. Whatever is decided is decided on rows that the deciding transaction has locked; memory
-//! holds hints only.
+//! No process owns an invocation. Whatever is decided is decided on rows that the deciding transaction has locked, or that
+//! it proves to be as this process left them; memory holds hints only.
 
 mod announce;
 mod due;
@@ -12,6 +12,7 @@ mod members;
 mod partitions;
 mod read;
 mod ready;
+mod remembered;
 mod rows;
 mod save;
 mod set;

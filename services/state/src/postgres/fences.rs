@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use holdfast_storage::{Applied, Class, Failure, Ledger, Trouble};
+use holdfast_storage::{Applied, Class, Failure, Ledger, Trouble, Witness, Wrote};
 use sqlx::PgConnection;
 
 use super::{PAUSE, Postgres, known::Known, lane::Seat};
@@ -73,7 +73,12 @@ impl Ledger for FenceLedger {
     type Command = FenceOrder;
     type Answer = FenceAnswer;
 
-    async fn apply(&mut self, tx: &mut PgConnection, orders: &[FenceOrder]) -> Result<Applied<FenceAnswer>, Trouble> {
+    async fn apply(
+        &mut self,
+        tx: &mut PgConnection,
+        orders: &[FenceOrder],
+        _: Witness,
+    ) -> Result<Applied<FenceAnswer>, Trouble> {
         let known = self.0.get();
         let transaction = match known.who {
             Who::Postgres => tables::share_decider(tx, &known).await?,
@@ -81,7 +86,7 @@ impl Ledger for FenceLedger {
         };
         let Some(transaction) = transaction else {
             let answers = orders.iter().map(|_| FenceAnswer::Stale(Arc::clone(&known))).collect();
-            return Ok(Applied { answers, transaction: None });
+            return Ok(Applied { answers, wrote: Wrote::Nothing });
         };
         let changes: Vec<_> = orders.iter().map(FenceOrder::change).collect();
         let mut stand = hold(tx, &changes).await?;
@@ -98,7 +103,7 @@ impl Ledger for FenceLedger {
             Some(Tried::Here(fence)) => order.judge(fence.as_ref(), found.floor),
             Some(Tried::Busy) | None => FenceAnswer::Skipped,
         });
-        Ok(Applied { answers: answers.collect(), transaction: Some(transaction) })
+        Ok(Applied { answers: answers.collect(), wrote: Wrote::Rows(transaction) })
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use holdfast_storage::{Applied, Class, Ledger, Trouble};
+use holdfast_storage::{Applied, Class, Ledger, Trouble, Witness, Wrote};
 use sqlx::PgConnection;
 
 use super::{
@@ -53,7 +53,7 @@ impl Ledger for LaneLedger {
         order.command.bytes()
     }
 
-    async fn apply(&mut self, tx: &mut PgConnection, orders: &[Order]) -> Result<Applied<Answer>, Trouble> {
+    async fn apply(&mut self, tx: &mut PgConnection, orders: &[Order], _: Witness) -> Result<Applied<Answer>, Trouble> {
         self.advanced.clear();
         self.seen.clear();
         let known = self.known.get();
@@ -69,11 +69,11 @@ impl Ledger for LaneLedger {
         self.seen.extend(set.in_hand().map(|(epoch, shard, edition)| (epoch, shard, Arc::clone(edition))));
         let advances: Vec<_> = set.advances().map(|(shard, from, to)| Advance { shard, from, to }).collect();
         if advances.is_empty() {
-            return Ok(Applied { answers, transaction: None });
+            return Ok(Applied { answers, wrote: Wrote::Nothing });
         }
         let transaction = tables::store(tx, set.changes(), &advances).await?;
         self.advanced.extend(advances.iter().map(|advance| (advance.shard, advance.to)));
-        Ok(Applied { answers, transaction: Some(transaction) })
+        Ok(Applied { answers, wrote: Wrote::Rows(transaction) })
     }
 
     fn committed(&mut self) {

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use sqlx::PgConnection;
 
-use super::writer::TransactionId;
+use super::TransactionId;
 use crate::Failure;
 
 /// The server's code for a transaction number that it has not given yet.
@@ -23,11 +23,13 @@ pub(super) enum Fate {
     Open,
 }
 
-/// A writer, and the number of one of its commits.
+/// A writer, and the number of one of its commits: what a transaction leaves, to tell later whether it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Witness {
-    pub(super) writer: i64,
-    pub(super) number: i64,
+pub struct Witness {
+    /// A random number.
+    pub writer: i64,
+    /// Rises by one with each transaction that is tried.
+    pub number: i64,
 }
 
 impl Witness {
@@ -38,13 +40,14 @@ impl Witness {
         Self { writer, number: 0 }
     }
 
-    /// What leaves it, to be said just before the commit.
+    /// What leaves it: the writer stands for the first `?`, the number for the second.
+    pub const LEAVE: &str = "INSERT INTO writers (writer, number, at) VALUES (?, ?, now()) \
+         ON CONFLICT (writer) DO UPDATE SET number = excluded.number, at = excluded.at";
+
+    /// The same with its numbers, to be said just before the commit.
     pub(super) fn statement(self) -> String {
         let Self { writer, number } = self;
-        format!(
-            "INSERT INTO writers (writer, number, at) VALUES ({writer}, {number}, now()) \
-             ON CONFLICT (writer) DO UPDATE SET number = excluded.number, at = excluded.at; "
-        )
+        Self::LEAVE.replacen('?', &writer.to_string(), 1).replacen('?', &number.to_string(), 1) + "; "
     }
 }
 

@@ -20,20 +20,22 @@ pub(super) struct Session {
     connection: Option<PgConnection>,
     /// A transaction has begun on it already: the last commit was chained to it.
     begun: bool,
+    /// It was made since somebody last asked whether it is new.
+    is_new: bool,
     pause: Duration,
     refused: Option<(Instant, Failure)>,
 }
 
 impl Session {
     pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options, connection: None, begun: false, pause: FIRST_PAUSE, refused: None }
+        Self { options, connection: None, begun: false, is_new: false, pause: FIRST_PAUSE, refused: None }
     }
 
     /// Begins a transaction. A connection that was left alone for long may have died unnoticed: nothing has been asked of
     /// it yet, so another one takes its place.
-    pub(super) async fn begin(&mut self) -> Result<&mut PgConnection, Failure> {
+    pub(super) async fn begin(&mut self) -> Result<(), Failure> {
         if std::mem::take(&mut self.begun) {
-            return self.connection().await;
+            return Ok(());
         }
         let was_open = self.connection.is_some();
         if let Err(failure) = self.say("BEGIN").await {
@@ -43,7 +45,12 @@ impl Session {
             }
             self.say("BEGIN").await.inspect_err(|_| self.forget())?;
         }
-        self.connection().await
+        Ok(())
+    }
+
+    /// Whether another connection is in use than when this was asked last.
+    pub(super) fn is_new(&mut self) -> bool {
+        std::mem::take(&mut self.is_new)
     }
 
     /// Commits; where more is to be done at once, the next transaction begins on the way.
@@ -89,7 +96,7 @@ impl Session {
                 }
                 match connect(&self.options).await {
                     Ok(connected) => {
-                        (self.pause, self.refused) = (FIRST_PAUSE, None);
+                        (self.pause, self.refused, self.is_new) = (FIRST_PAUSE, None, true);
                         Ok(gone.insert(connected))
                     }
                     Err(failure) => {

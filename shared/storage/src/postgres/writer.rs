@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::PgConnection;
 use tokio::time::timeout;
 
 use super::doubt::{Fate, Witness, fate};
 use super::session::Session;
-use super::{Postgres, Trouble};
+use super::{Applied, Ledger, Postgres, TransactionId, Trouble, Wrote};
 use crate::inbox::{CloseOnDrop, Inbox};
 use crate::{Batch, Class, Failure, OpenError, Writer, WriterOptions};
 
@@ -20,48 +19,6 @@ const HEALING: Duration = Duration::from_millis(100);
 const TRIES: u32 = 10;
 /// What a try waits longer than the one before the last; the first is made again almost at once.
 const PAUSE: Duration = Duration::from_millis(1);
-
-/// What a store does with a batch of commands.
-pub trait Ledger: Send + 'static {
-    /// What is asked.
-    type Command: Send + 'static;
-    /// What became of it. Refusals that are no fault of the database belong in here.
-    type Answer: Send + 'static;
-
-    /// Applies the commands in their order within the transaction, one answer each. An error undoes all of them.
-    ///
-    /// # Errors
-    /// What PostgreSQL says, and whether another try may pass.
-    fn apply(
-        &mut self,
-        tx: &mut PgConnection,
-        commands: &[Self::Command],
-    ) -> impl Future<Output = Result<Applied<Self::Answer>, Trouble>>;
-
-    /// Bytes that a command takes while it waits, roughly.
-    fn size(_command: &Self::Command) -> usize {
-        0
-    }
-
-    /// What was applied last is stored.
-    fn committed(&mut self) {}
-
-    /// It is not.
-    fn rolled_back(&mut self) {}
-}
-
-/// What a ledger made of a batch.
-#[derive(Debug)]
-pub struct Applied<A> {
-    /// One for each command.
-    pub answers: Vec<A>,
-    /// The transaction; none where it has written nothing.
-    pub transaction: Option<TransactionId>,
-}
-
-/// A transaction as `pg_current_xact_id()` names it: by it the server says later what became of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TransactionId(pub String);
 
 impl<T: Send + 'static, C: Send + 'static> Writer<T, C> {
     /// Starts the thread of a store on PostgreSQL. `deliver` is called on it once for each batch, after the commit: hand the batch over in one
@@ -103,7 +60,7 @@ struct Worker<L: Ledger, T, D> {
     inbox: Arc<Inbox<(T, L::Command)>>,
     batch_max: usize,
     session: Session,
-    /// The last commit that was tried.
+    /// Of the last transaction that was tried.
     witness: Witness,
     ledger: L,
     deliver: D,
@@ -169,19 +126,22 @@ impl<L: Ledger, T, D: FnMut(Batch<T, L::Answer>)> Worker<L, T, D> {
     }
 
     async fn transaction(&mut self, commands: &[L::Command], more: bool) -> Result<Vec<L::Answer>, Trouble> {
-        let began = within_patience(self.session.begin()).await;
-        let tx = match began {
-            Ok(tx) => tx,
-            Err(failure) => {
-                self.session.forget();
-                return Err(failure.into());
-            }
-        };
-        let applied = match timeout(PATIENCE, self.ledger.apply(tx, commands)).await {
+        if let Err(failure) = within_patience(self.session.begin()).await {
+            self.session.forget();
+            return Err(failure.into());
+        }
+        if self.session.is_new() {
+            // What was served by the connection before may still hold the witness's row, or be of another server.
+            self.witness = Witness::new();
+            self.ledger.rolled_back();
+        }
+        self.witness.number += 1;
+        let tx = self.session.connection().await?;
+        let applied = match timeout(PATIENCE, self.ledger.apply(tx, commands, self.witness)).await {
             Ok(applied) => applied,
             Err(_) => Err(silent().into()),
         };
-        let Applied { answers, transaction } = match applied {
+        let Applied { answers, wrote } = match applied {
             Ok(applied) => applied,
             Err(trouble) => {
                 if trouble.failure().spoils_connection() || trouble.failure().class() == Class::Silent {
@@ -195,10 +155,11 @@ impl<L: Ledger, T, D: FnMut(Batch<T, L::Answer>)> Worker<L, T, D> {
         assert_eq!(answers.len(), commands.len(), "one answer for each command");
         // More may have come since the batch was taken.
         let more = more || self.inbox.waiting() > 0;
-        let witness = transaction.is_some().then(|| {
-            self.witness.number += 1;
-            self.witness
-        });
+        let (transaction, witness) = match wrote {
+            Wrote::Nothing => (None, None),
+            Wrote::Rows(transaction) => (Some(transaction), Some(self.witness)),
+            Wrote::RowsAndWitness(transaction) => (Some(transaction), None),
+        };
         let failed = match timeout(PATIENCE, self.session.commit(witness, more)).await {
             Ok(Ok(())) => return Ok(answers),
             Ok(Err(error)) => Trouble::from(error),

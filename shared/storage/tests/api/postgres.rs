@@ -1,8 +1,11 @@
 //! The promises of the shared store, over a real server.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use holdfast_storage::{
-    Applied, Class, Failure, Ledger, OpenError, Postgres, PostgresOptions, TransactionId, Trouble, Waiter,
-    WriterOptions, waiters,
+    Applied, Class, Failure, Ledger, OpenError, Postgres, PostgresOptions, TransactionId, Trouble, Waiter, Witness,
+    WriterOptions, Wrote, waiters,
 };
 use holdfast_testkit::Postgres as Server;
 use sqlx::PgConnection;
@@ -17,13 +20,15 @@ const OPTIONS: WriterOptions =
 struct Numbers {
     /// Batches that others come in between of.
     disturbed: usize,
+    /// How often what it knows of rows was no longer sure.
+    unsure: Arc<AtomicUsize>,
 }
 
 impl Ledger for Numbers {
     type Command = i64;
     type Answer = usize;
 
-    async fn apply(&mut self, tx: &mut PgConnection, numbers: &[i64]) -> Result<Applied<usize>, Trouble> {
+    async fn apply(&mut self, tx: &mut PgConnection, numbers: &[i64], _: Witness) -> Result<Applied<usize>, Trouble> {
         let stored: String = sqlx::query_scalar(
             "WITH stored AS (INSERT INTO numbers SELECT unnest($1::bigint[])) SELECT pg_current_xact_id()::text",
         )
@@ -35,8 +40,12 @@ impl Ledger for Numbers {
             let conflict = "DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$";
             sqlx::raw_sql(conflict).execute(&mut *tx).await?;
         }
-        let transaction = Some(TransactionId(stored));
-        Ok(Applied { answers: vec![numbers.len(); numbers.len()], transaction })
+        let wrote = Wrote::Rows(TransactionId(stored));
+        Ok(Applied { answers: vec![numbers.len(); numbers.len()], wrote })
+    }
+
+    fn rolled_back(&mut self) {
+        self.unsure.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -81,7 +90,7 @@ async fn stored(database: &Postgres) -> Result<Vec<i64>, Failure> {
 async fn what_is_submitted_together_is_stored_together_and_one_bad_command_fails_alone() {
     let server = Server::start().await;
     let database = open(&server.url(), &MIGRATIONS).await.unwrap();
-    let writer = start(&database, Numbers { disturbed: 3 });
+    let writer = start(&database, Numbers { disturbed: 3, ..Numbers::default() });
     let answers = insert(&writer, &[1, 2, 3]).await;
     assert!(answers.iter().all(|answer| matches!(answer, Ok(3))), "a conflict with others is tried again: {answers:?}");
     let answers = insert(&writer, &[4, 13, 5]).await;
@@ -102,6 +111,27 @@ async fn a_server_that_is_gone_is_a_failure_that_heals() {
     while insert(&writer, &[3]).await.remove(0).is_err() {}
     // Reads find their connections dead, and others in their place.
     assert_eq!(stored(&database).await.unwrap(), [1, 3]);
+}
+
+/// Whoever is behind another connection may know nothing of what was stored last.
+#[tokio::test]
+async fn a_ledger_learns_that_its_transactions_go_to_another_connection() {
+    let server = Server::start().await;
+    let database = open(&server.url(), &MIGRATIONS).await.unwrap();
+    let numbers = Numbers::default();
+    let unsure = Arc::clone(&numbers.unsure);
+    let writer = start(&database, numbers);
+    let mut learnt = Vec::new();
+    for number in 1..=3 {
+        if number == 3 {
+            let others = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+                WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+            server.query(others).await;
+        }
+        insert(&writer, &[number]).await.remove(0).expect("nobody notices");
+        learnt.push(unsure.load(Ordering::Relaxed));
+    }
+    assert_eq!(learnt, [1, 1, 2]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use holdfast_storage::{Applied, Failure, Ledger, Trouble};
+use holdfast_storage::{Applied, Class, Failure, Ledger, Trouble, Witness, Wrote};
 use sqlx::PgConnection;
 
 use super::super::apply::apply;
@@ -11,8 +11,9 @@ use super::super::{Answer, Command};
 use super::announce::Announcer;
 use super::due::Looked;
 use super::load::load;
+use super::remembered::{Left, Remembered};
 use super::save::{Saved, save};
-use super::set::Counters;
+use super::set::{Counters, Entry};
 use crate::domain::time::Micros;
 
 /// Who hears what has been committed.
@@ -26,21 +27,31 @@ pub(super) struct Listeners {
     pub(super) announcer: Announcer,
 }
 
-/// Keeps nothing in memory but what this process counts.
+/// Keeps in memory what this process counts, and what it knows of the leases that it gave.
 pub(super) struct QueueLedger {
-    counters: Counters,
+    pub(super) counters: Counters,
     /// As the batch in hand leaves them.
     next: Counters,
     /// Whether the batch in hand leaves notes for other processes.
     noted: bool,
     /// The earliest deadline that the batch in hand gives.
     deadline: Option<Micros>,
+    pub(super) remembered: Remembered,
+    left: Left,
     listeners: Listeners,
 }
 
 impl QueueLedger {
     pub(super) fn new(counters: Counters, listeners: Listeners) -> Self {
-        Self { counters, next: counters, noted: false, deadline: None, listeners }
+        Self {
+            counters,
+            next: counters,
+            noted: false,
+            deadline: None,
+            remembered: Remembered::default(),
+            left: Left::default(),
+            listeners,
+        }
     }
 
     async fn register(&self, tx: &mut PgConnection) -> Result<(), Trouble> {
@@ -61,20 +72,32 @@ impl Ledger for QueueLedger {
         command.size()
     }
 
-    async fn apply(&mut self, tx: &mut PgConnection, commands: &[Command]) -> Result<Applied<Answer>, Trouble> {
-        let mut set = load(tx, self.counters, commands).await?;
+    async fn apply(
+        &mut self,
+        tx: &mut PgConnection,
+        commands: &[Command],
+        witness: Witness,
+    ) -> Result<Applied<Answer>, Trouble> {
+        let mut set = load(tx, self.counters, &self.remembered, commands).await?;
         let answers = commands.iter().map(|command| apply(&mut set, command)).collect::<Result<Vec<_>, Failure>>()?;
-        let Saved { transaction, is_forgotten } = save(tx, &set).await?;
+        if set.entries.values().any(Entry::is_unproven) {
+            return Err(out_of_date());
+        }
+        let is_read = set.entries.values().all(Entry::is_read);
+        let saved = save(tx, &set, witness).await;
+        let Saved { transaction, is_forgotten } = if is_read { saved? } else { saved.map_err(again)? };
         if is_forgotten {
             self.listeners.forgotten.store(true, Ordering::Relaxed);
             self.register(tx).await?;
         }
         (self.next, self.noted, self.deadline) = (set.counters, !set.news.notes.is_empty(), set.news.deadline());
-        Ok(Applied { answers, transaction })
+        self.left = Left::by(set, transaction.as_ref());
+        Ok(Applied { answers, wrote: transaction.map_or(Wrote::Nothing, Wrote::RowsAndWitness) })
     }
 
     fn committed(&mut self) {
         self.counters = self.next;
+        self.remembered.take_in(std::mem::take(&mut self.left));
         self.listeners.last_rank.store(self.counters.rank, Ordering::Relaxed);
         if let Some(deadline) = self.deadline.take() {
             self.listeners.looked.given(deadline);
@@ -82,5 +105,23 @@ impl Ledger for QueueLedger {
         if std::mem::take(&mut self.noted) {
             self.listeners.announcer.announce();
         }
+    }
+
+    fn rolled_back(&mut self) {
+        self.left = Left::default();
+        self.remembered.forget();
+    }
+}
+
+/// What was remembered is not so any more: another try reads it.
+pub(super) fn out_of_date() -> Trouble {
+    Trouble::Again(Failure::new(Class::Busy, "another process has changed an invocation of this batch"))
+}
+
+/// What was decided by what was remembered may have met what others left meanwhile.
+fn again(trouble: Trouble) -> Trouble {
+    match trouble {
+        Trouble::Failed(failure) if failure.class() == Class::Statement => Trouble::Again(failure),
+        other => other,
     }
 }

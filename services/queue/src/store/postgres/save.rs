@@ -1,7 +1,8 @@
 //! What a batch leaves, stored by one statement: a part for each table that changes, and none for those that do not.
 //!
 //! Each row is in at most one part, as its last command left it; so the order in which the server runs the parts does not
-//! matter.
+//! matter, but for one: the part whose rows are counted runs first, because the answer asks for their number. So rows that
+//! were not read are locked before their ends are inserted, as they are by whoever reads them.
 //!
 //! Columns come as arrays and are unnested side by side in a select list. (As arguments of one `FROM unnest(…)` each of them
 //! would be stored and read again, which takes almost three times as long.)
@@ -11,10 +12,13 @@ mod ends;
 mod live;
 mod statement;
 
-use holdfast_storage::{TransactionId, Trouble};
+use holdfast_storage::{TransactionId, Trouble, Witness};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
+#[cfg(test)]
+pub(super) use self::live::DELETE_REMEMBERED;
 use self::statement::Statement;
+use super::ledger::out_of_date;
 use super::set::{Set, Told};
 
 /// What storing came to.
@@ -27,7 +31,7 @@ pub(super) struct Saved {
 }
 
 /// Stores what has changed.
-pub(super) async fn save(tx: &mut PgConnection, set: &Set) -> Result<Saved, Trouble> {
+pub(super) async fn save(tx: &mut PgConnection, set: &Set, witness: Witness) -> Result<Saved, Trouble> {
     let mut statement = Statement::default();
     live::entries(&mut statement, set);
     live::sessions(&mut statement, set);
@@ -37,11 +41,14 @@ pub(super) async fn save(tx: &mut PgConnection, set: &Set) -> Result<Saved, Trou
     ends::tries(&mut statement, &set.news);
     ends::past(&mut statement, &set.news);
     beside::store(&mut statement, &set.news);
-    let Some((sql, arguments)) = statement.finish(set.counters.writer) else {
+    let Some((sql, arguments)) = statement.finish(set.counters.writer, witness) else {
         // Keys are inserted while loading, each for an invocation that is stored here, or was before.
         return Ok(Saved { transaction: None, is_forgotten: false });
     };
     let row = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_one(&mut *tx).await?;
+    if !row.try_get::<bool, _>(2)? {
+        return Err(out_of_date());
+    }
     clear(tx, &set.news.told).await?;
     Ok(Saved { transaction: Some(TransactionId(row.try_get(0)?)), is_forgotten: !row.try_get::<bool, _>(1)? })
 }

@@ -1,7 +1,8 @@
 //! A batch's working set: the rows that its commands touch, as they were loaded and as the commands leave them.
 //!
 //! Invariants:
-//! - Decisions see only what is in here; everything that they may ask for was loaded before, under its lock.
+//! - Decisions see only what is in here; everything that they may ask for was loaded before, under its lock, or is
+//!   remembered and proven by what is stored.
 //! - Nothing in here is true for anybody else before the transaction has been committed.
 
 mod ends;
@@ -81,12 +82,28 @@ pub(super) struct Entry {
 pub(super) struct Stored {
     pub(super) ready: Option<ReadyKey>,
     pub(super) delayed: Option<Micros>,
+    /// The transaction of this process that wrote it last, where it was neither read nor locked.
+    pub(super) remembered: Option<u64>,
 }
 
 impl Entry {
     pub(super) fn loaded(row: LiveRow) -> Self {
-        let stored = Stored { ready: row.ready, delayed: row.delayed };
+        let stored = Stored { ready: row.ready, delayed: row.delayed, remembered: None };
         Self { stored: Some(stored), row: Some(row), is_changed: false }
+    }
+
+    pub(super) fn remembered(row: LiveRow, by: u64) -> Self {
+        let stored = Stored { ready: row.ready, delayed: row.delayed, remembered: Some(by) };
+        Self { stored: Some(stored), row: Some(row), is_changed: false }
+    }
+
+    pub(super) fn is_read(&self) -> bool {
+        self.stored.is_none_or(|stored| stored.remembered.is_none())
+    }
+
+    /// Whether it was taken as this process left it, and has not ended by this batch: then nothing proves that it is so.
+    pub(super) fn is_unproven(&self) -> bool {
+        self.row.is_some() && self.stored.is_some_and(|stored| stored.remembered.is_some())
     }
 }
 

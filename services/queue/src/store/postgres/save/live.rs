@@ -1,5 +1,7 @@
 //! Rows of `live`, where they stand, and their sessions.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use super::super::rows::LiveRow;
@@ -8,9 +10,11 @@ use super::statement::{Part, Statement, plain};
 use crate::domain::invocation::{Lease, Status};
 use crate::domain::record::Phase;
 
+pub(in super::super) const DELETE_REMEMBERED: &str = include_str!("../delete_remembered.sql");
+
 /// Stores every changed row, and moves it to where it stands now.
 pub(super) fn entries(statement: &mut Statement, set: &Set) {
-    let (mut new, mut kept, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut new, mut kept, mut gone, mut unread) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut ready, mut unready) = (Vec::new(), Vec::new());
     let (mut delayed, mut undelayed) = (Vec::new(), Vec::new());
     for (id, Entry { stored, row, is_changed }) in &set.entries {
@@ -20,7 +24,10 @@ pub(super) fn entries(statement: &mut Statement, set: &Set) {
         match (stored, row) {
             (None, Some(row)) => new.push(row),
             (Some(_), Some(row)) => kept.push(row),
-            (Some(_), None) => gone.push(*id),
+            (Some(stored), None) => match stored.remembered {
+                Some(by) => unread.push((*id, by)),
+                None => gone.push(*id),
+            },
             // Accepted and ended in one batch.
             (None, None) => {}
         }
@@ -46,6 +53,14 @@ pub(super) fn entries(statement: &mut Statement, set: &Set) {
     if !gone.is_empty() {
         statement.part("DELETE FROM live WHERE id = ANY (?::uuid[])").bind(gone);
     }
+    if !unread.is_empty() {
+        // In the order in which whoever reads them locks them.
+        unread.sort_unstable();
+        statement
+            .counted(DELETE_REMEMBERED, unread.len())
+            .bind(column(&unread, |(id, _)| *id))
+            .bind(numbers_in_rows(unread.iter().map(|(_, by)| *by)));
+    }
     if !ready.is_empty() {
         make_ready(statement, &mut ready);
     }
@@ -62,6 +77,12 @@ pub(super) fn entries(statement: &mut Statement, set: &Set) {
             statement.part(text).bind(column(&moved, |(at, _)| *at)).bind(column(&moved, |(_, id)| *id));
         }
     }
+}
+
+/// Each of these transactions once, as rows name them: by the lower half of the number, in a type that `xid` compares with.
+fn numbers_in_rows(transactions: impl Iterator<Item = u64>) -> Vec<i32> {
+    let distinct: BTreeSet<u64> = transactions.collect();
+    distinct.into_iter().map(|number| number as i32).collect()
 }
 
 fn insert(statement: &mut Statement, new: &[&LiveRow]) {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use holdfast_storage::Witness;
 use sqlx::encode::Encode;
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments, Postgres, Type};
@@ -15,7 +16,12 @@ pub(super) struct Statement {
     arguments: PgArguments,
     parts: usize,
     bound: usize,
+    /// Rows that the part of that name must change.
+    expected: Option<usize>,
 }
+
+/// The name of the part whose rows are counted.
+const COUNTED: &str = "counted";
 
 /// A part whose arguments are still to come: each stands for the next `?` in its text.
 pub(super) struct Part<'a> {
@@ -38,14 +44,30 @@ impl Statement {
         Part { statement: self, rest: text.trim_end() }
     }
 
-    /// The whole, which answers with its transaction's number, and whether the writer's process is still known; none
-    /// without parts. Its row stays locked until the end, so that nobody forgets it while it writes.
-    pub(super) fn finish(mut self, writer: WriterId) -> Option<(String, PgArguments)> {
+    /// Adds the one part that must change so many rows, each of which it returns.
+    pub(super) fn counted(&mut self, text: &'static str, expected: usize) -> Part<'_> {
+        self.expected = Some(expected);
+        self.named(COUNTED, text)
+    }
+
+    /// The whole, which answers with its transaction's number, whether the writer's process is still known, and whether
+    /// what is counted changed as many rows as it must; none without parts. The process's row stays locked until the end,
+    /// so that nobody forgets it while it writes.
+    pub(super) fn finish(mut self, writer: WriterId, witness: Witness) -> Option<(String, PgArguments)> {
         if self.parts == 0 {
             return None;
         }
+        self.part(Witness::LEAVE).bind(witness.writer).bind(witness.number);
         self.named("known", "SELECT FROM processes WHERE writer = ? AND NOT is_buried FOR KEY SHARE").bind(writer);
-        self.sql.push_str(" SELECT pg_current_xact_id()::text, EXISTS (SELECT FROM known)");
+        self.sql.push_str(" SELECT pg_current_xact_id()::text, EXISTS (SELECT FROM known), ");
+        match self.expected {
+            Some(expected) => {
+                self.bound += 1;
+                let _ = write!(self.sql, "(SELECT count(*) FROM {COUNTED}) = ${}::bigint", self.bound);
+                self.arguments.add(expected as i64).expect("a number can be encoded");
+            }
+            None => self.sql.push_str("true"),
+        }
         Some((self.sql, self.arguments))
     }
 }

@@ -4,6 +4,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
 use super::Shared;
+use crate::store::postgres::save::DELETE_REMEMBERED;
 use crate::store::postgres::sweep::excess;
 use crate::store::postgres::{due, load, ready, rows};
 
@@ -18,7 +19,7 @@ async fn connect(server: &Shared) -> PgConnection {
 
 /// A statement's plan as it is made for values that are not known.
 async fn plan(connection: &mut PgConnection, sql: &str, arguments: &str) -> String {
-    let text = sql.replace("{live}", rows::LIVE);
+    let text = sql.replace("{live}", rows::LIVE).replacen('?', "$1", 1).replacen('?', "$2", 1);
     let prepare = format!("PREPARE asked AS {text}");
     sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
     let explain = format!("EXPLAIN (COSTS OFF) EXECUTE asked({arguments})");
@@ -31,6 +32,7 @@ async fn assert_plans(connection: &mut PgConnection, state: &str) {
     let none = "'{}', '{}'";
     let cases = [
         ("lone rows", load::LONE_ROWS, "'{}'".to_owned(), &["live_pkey"][..]),
+        ("remembered", DELETE_REMEMBERED, none.to_owned(), &["live_pkey"]),
         ("members", load::LOAD_MEMBERS, "'{}', '{}', '{}', '{}'".to_owned(), &["live_pkey", "live_places"]),
         ("tail", ready::TAIL, format!("{none}, 10, 1"), &["ready_pkey"]),
         ("line", ready::LINE, format!("{none}, 10, 'a', 't', 0"), &["ready_lines"]),

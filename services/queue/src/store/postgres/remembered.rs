@@ -1,0 +1,89 @@
+//! Rows of `live` as this process left them: what a lease's end is decided by without being read again.
+//!
+//! Who completes work has a lease that this process gave, most often a moment ago; others change its row only to cancel it,
+//! to expire it or to take it over. So a batch that does nothing else with stored rows than to complete what is known here
+//! reads none of them and locks none before its one statement. That removes a row only where one of this process's own
+//! transactions has written it last (`xmin`): then it stands as it is known here. Where another has, nothing of the batch
+//! is stored, everything is forgotten, and the batch is tried again by what is read.
+//!
+//! Invariants:
+//! - Of each row, the last that this process wrote is known, or nothing: it is taken in after the commit of what it says,
+//!   and forgotten with what was rolled back and with the connection (a server that took over gives numbers again).
+//! - All of a batch's rows are known, or all are read: so whoever locks several does it in the order of their ids.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use holdfast_storage::TransactionId;
+use uuid::Uuid;
+
+use super::rows::LiveRow;
+use super::set::{Entry, Set};
+
+/// Rows that are known at most. Where there are more, all are forgotten: to read them is slower, and nothing else.
+const MAX: usize = 16_384;
+/// Transactions after which all are forgotten: rows name only the lower half of a number.
+const AGE_MAX: u64 = 1 << 31;
+
+#[derive(Debug, Default)]
+pub(super) struct Remembered {
+    rows: HashMap<Uuid, (LiveRow, u64), RandomState>,
+    /// No older transaction is known.
+    since: u64,
+}
+
+/// What a transaction leaves of it.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    transaction: u64,
+    leased: Vec<LiveRow>,
+    /// What has ended, or is not leased any more.
+    gone: Vec<Uuid>,
+}
+
+impl Left {
+    /// Of a batch that one transaction has stored.
+    pub(super) fn by(set: Set, transaction: Option<&TransactionId>) -> Self {
+        let number = transaction.and_then(|number| number.0.parse().ok());
+        let mut left = Self { transaction: number.unwrap_or_default(), ..Self::default() };
+        for (id, entry) in set.entries.into_iter().filter(|(_, entry)| entry.is_changed) {
+            // A member of a session is read after its session's lock was taken.
+            let leased = entry.row.filter(|row| row.live.lease().is_some() && row.at.place.is_none());
+            match leased.filter(|_| number.is_some()) {
+                Some(row) => left.leased.push(row),
+                None => left.gone.push(id),
+            }
+        }
+        left
+    }
+}
+
+impl Remembered {
+    /// The rows of these invocations, if all are known, each with the lease that is named.
+    pub(super) fn all(&self, leases: &HashMap<Uuid, Uuid>) -> Option<HashMap<Uuid, Entry>> {
+        let known = |(id, lease): (&Uuid, &Uuid)| {
+            let (row, by) = self.rows.get(id).filter(|(row, _)| row.live.lease().is_some_and(|it| it.id == *lease))?;
+            Some((*id, Entry::remembered(row.clone(), *by)))
+        };
+        leases.iter().map(known).collect()
+    }
+
+    /// What was left is committed.
+    pub(super) fn take_in(&mut self, left: Left) {
+        left.gone.iter().for_each(|id| drop(self.rows.remove(id)));
+        if left.leased.is_empty() {
+            return;
+        }
+        let is_full = self.rows.len() + left.leased.len() > MAX;
+        if is_full || self.rows.is_empty() || left.transaction.saturating_sub(self.since) > AGE_MAX {
+            self.rows.clear();
+            self.since = left.transaction;
+        }
+        let rows = left.leased.into_iter().take(MAX).map(|row| (row.at.id, (row, left.transaction)));
+        self.rows.extend(rows);
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.rows.clear();
+    }
+}

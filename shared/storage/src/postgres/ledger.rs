@@ -1,0 +1,61 @@
+//! What a writer asks of its store on PostgreSQL.
+
+use sqlx::PgConnection;
+
+use super::{Trouble, Witness};
+
+/// What a store does with a batch of commands.
+pub trait Ledger: Send + 'static {
+    /// What is asked.
+    type Command: Send + 'static;
+    /// What became of it. Refusals that are no fault of the database belong in here.
+    type Answer: Send + 'static;
+
+    /// Applies the commands in their order within the transaction, one answer each. An error undoes all of them; what
+    /// the server says must not be hidden, for it commits nothing after an error. Who leaves the witness in a statement of
+    /// its own ([`Witness::LEAVE`]) spares the transaction another one.
+    ///
+    /// # Errors
+    /// What PostgreSQL says, and whether another try may pass.
+    fn apply(
+        &mut self,
+        tx: &mut PgConnection,
+        commands: &[Self::Command],
+        witness: Witness,
+    ) -> impl Future<Output = Result<Applied<Self::Answer>, Trouble>>;
+
+    /// Bytes that a command takes while it waits, roughly.
+    fn size(_command: &Self::Command) -> usize {
+        0
+    }
+
+    /// What was applied last is stored.
+    fn committed(&mut self) {}
+
+    /// It is not; or what follows goes to another connection: what is known of rows may not be so there.
+    fn rolled_back(&mut self) {}
+}
+
+/// What a ledger made of a batch.
+#[derive(Debug)]
+pub struct Applied<A> {
+    /// One for each command.
+    pub answers: Vec<A>,
+    /// What the transaction is to the server.
+    pub wrote: Wrote,
+}
+
+/// What a transaction has written before its commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wrote {
+    /// Nothing.
+    Nothing,
+    /// Something, by this number; the witness is left for the commit to leave.
+    Rows(TransactionId),
+    /// The same, and the witness.
+    RowsAndWitness(TransactionId),
+}
+
+/// A transaction as `pg_current_xact_id()` names it: by it the server says later what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransactionId(pub String);
