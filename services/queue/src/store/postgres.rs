@@ -52,7 +52,10 @@ const LISTS_MAX: u32 = 3;
 const DUTIES_MAX: u32 = 4;
 
 /// The tables, version by version.
-const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("../../migrations/postgres/1_queue.sql"))];
+const MIGRATIONS: [(i64, &str); 2] = [
+    (1, include_str!("../../migrations/postgres/1_queue.sql")),
+    (2, include_str!("../../migrations/postgres/2_ready.sql")),
+];
 
 /// The queue in a database that processes share.
 pub struct Postgres<T> {

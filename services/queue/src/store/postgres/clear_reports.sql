@@ -9,4 +9,4 @@ DELETE FROM reports USING (
     ) AS event
     FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS asked (id, items, bytes)
 ) AS old
-WHERE reports.id = old.id AND reports.event <= old.event
+WHERE reports.id = ANY (ARRAY[old.id]) AND reports.event <= old.event

@@ -3,11 +3,12 @@
 WITH old AS MATERIALIZED (
     SELECT known.tenant, known.agent, known.key, known.id FROM idempotency_keys AS known
     WHERE known.id >= $1 AND known.id < $2
-        AND NOT EXISTS (SELECT FROM live WHERE live.id = known.id)
+        AND (SELECT true FROM live WHERE live.id = known.id) IS NULL
         AND coalesce((SELECT accepted_at FROM invocations WHERE invocations.id = known.id), $3 - 1) < $3
 ), gone AS (
     DELETE FROM idempotency_keys AS known USING old
-    WHERE known.tenant = old.tenant AND known.agent = old.agent AND known.key = old.key AND known.id = old.id
+    WHERE known.tenant = ANY (ARRAY[old.tenant]) AND known.agent = old.agent AND known.key = old.key
+        AND known.id = ANY (ARRAY[old.id])
     RETURNING known.id
 )
 SELECT count(*) FROM gone

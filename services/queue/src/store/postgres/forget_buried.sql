@@ -1,2 +1,2 @@
 DELETE FROM processes
-WHERE is_buried AND NOT EXISTS (SELECT FROM ready WHERE ready.writer = processes.writer)
+WHERE is_buried AND (SELECT true FROM ready WHERE ready.writer = processes.writer LIMIT 1) IS NULL

@@ -78,16 +78,16 @@ impl Source {
     async fn ids(&self, connection: &mut PgConnection, filter: &Filter) -> sqlx::Result<Vec<Uuid>> {
         let (from, id, condition) = match self {
             Self::Label => (
-                "labels AS first JOIN invocations i ON i.id = first.id",
+                "labels AS first JOIN invocations i ON i.id = ANY (ARRAY[first.id])",
                 "first.id",
                 "first.tenant = $1 AND first.name = ($5::text[])[1] AND first.value = ($6::text[])[1]",
             ),
             Self::Unsuccessful(_) => (
-                "ended AS first JOIN invocations i ON i.id = first.id",
+                "ended AS first JOIN invocations i ON i.id = ANY (ARRAY[first.id])",
                 "first.id",
                 "first.tenant = $1 AND first.state = $14 AND first.state <> 3",
             ),
-            Self::Live(_) => ("live AS first JOIN invocations i ON i.id = first.id", "first.id", "true"),
+            Self::Live(_) => ("live AS first JOIN invocations i ON i.id = ANY (ARRAY[first.id])", "first.id", "true"),
             Self::Session => ("invocations i", "i.id", "i.tenant = $1 AND i.session = $3"),
             Self::Agents(..) => ("invocations i", "i.id", "i.tenant = $1 AND i.agent = types.agent"),
             Self::Everything(_) => ("invocations i", "i.id", "true"),

@@ -1,3 +1,3 @@
 SELECT ended.id, {ended}, ended.redriven_at, ended.redrive FROM unnest($1::uuid[]) AS asked (id)
-JOIN past_ends AS ended ON ended.id = asked.id
-ORDER BY ended.id, ended.event
+JOIN past_ends AS ended ON ended.id = ANY (ARRAY[asked.id])
+ORDER BY asked.id, ended.event

@@ -4,7 +4,7 @@ SELECT {accepted}, stands.*, {ended},
     (SELECT true FROM tries WHERE tries.id = asked.id LIMIT 1) IS NOT NULL,
     (SELECT true FROM past_ends WHERE past_ends.id = asked.id LIMIT 1) IS NOT NULL
 FROM unnest($1::uuid[]) AS asked (id)
-JOIN invocations ON invocations.id = asked.id
-LEFT JOIN LATERAL (SELECT {live} FROM live WHERE live.id = asked.id) AS stands ON true
-LEFT JOIN ended ON ended.id = asked.id
+JOIN invocations ON invocations.id = ANY (ARRAY[asked.id])
+LEFT JOIN LATERAL (SELECT {live} FROM live WHERE live.id = ANY (ARRAY[asked.id])) AS stands ON true
+LEFT JOIN ended ON ended.id = ANY (ARRAY[asked.id])
 ORDER BY asked.id

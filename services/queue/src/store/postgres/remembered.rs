@@ -87,3 +87,70 @@ impl Remembered {
         self.rows.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::apply::At;
+    use super::super::rows::Facts;
+    use super::*;
+    use crate::domain::invocation::Lease;
+    use crate::domain::record::{Live, Phase};
+
+    /// A row as it is left with this lease.
+    fn leased(id: Uuid, lease: Uuid) -> LiveRow {
+        let lease = Lease { id: lease, fence: 1, worker: "w".into(), stream: None, at: 1, event: 2 };
+        let live = Live {
+            phase: Phase::Leased(lease),
+            attempt: 1,
+            lost: 0,
+            tries: 0,
+            redrives: 0,
+            events: 2,
+            fence: 1,
+            loose_fence: None,
+            started_at: Some(1),
+        };
+        let facts = Facts {
+            tenant: "t".into(),
+            agent: "a".into(),
+            session: None,
+            priority: 0,
+            accepted_at: 1,
+            bytes: 1,
+            awaited_by: None,
+        };
+        let at = At { id, seq: 1, place: None, deadline: None, keeper: Some(1) };
+        LiveRow { at, facts, live, ready: None, delayed: None }
+    }
+
+    /// So many new rows, left by this transaction; the lease of each.
+    fn left(transaction: u64, count: usize) -> (Left, HashMap<Uuid, Uuid>) {
+        let leases: HashMap<Uuid, Uuid> = (0..count).map(|_| (Uuid::now_v7(), Uuid::now_v7())).collect();
+        let leased = leases.iter().map(|(id, lease)| leased(*id, *lease)).collect();
+        (Left { transaction, leased, gone: Vec::new() }, leases)
+    }
+
+    #[test]
+    fn no_more_is_remembered_than_fits() {
+        let mut remembered = Remembered::default();
+        let (first, leases) = left(1, MAX);
+        remembered.take_in(first);
+        assert!(remembered.all(&leases).is_some());
+        let (next, newer) = left(2, 1);
+        remembered.take_in(next);
+        assert_eq!(remembered.rows.len(), 1);
+        assert!(remembered.all(&newer).is_some());
+    }
+
+    #[test]
+    fn nothing_is_remembered_whose_transaction_could_be_taken_for_a_newer_one() {
+        let mut remembered = Remembered::default();
+        let (first, leases) = left(1, 1);
+        remembered.take_in(first);
+        let (next, newer) = left(1 + AGE_MAX, 1);
+        remembered.take_in(next);
+        assert!(remembered.all(&leases).is_some() && remembered.all(&newer).is_some());
+        remembered.take_in(left(2 + AGE_MAX, 1).0);
+        assert!(remembered.all(&leases).is_none() && remembered.all(&newer).is_none());
+    }
+}

@@ -6,6 +6,11 @@
 //!
 //! Columns come as arrays and are unnested side by side in a select list. (As arguments of one `FROM unnest(…)` each of them
 //! would be stored and read again, which takes almost three times as long.)
+//!
+//! They are matched with rows by `= ANY (ARRAY[…])` on an index's first column, here and in what is read. By `=` the two could
+//! be merged in order, so that for a table believed to be empty, as one is that had nothing in it when it was last vacuumed,
+//! the server plans to walk over all of it, and does so until it is vacuumed again, however much has come in. For the same
+//! reason nothing is looked for by EXISTS, but by a subquery that reads one row.
 
 mod beside;
 mod ends;

@@ -1,2 +1,2 @@
 UPDATE invocations SET deadline = redriven.deadline FROM unnest(?::uuid[], ?::bigint[]) AS redriven (id, deadline)
-WHERE invocations.id = redriven.id
+WHERE invocations.id = ANY (ARRAY[redriven.id])

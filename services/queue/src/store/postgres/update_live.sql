@@ -13,4 +13,4 @@ FROM (
         unnest(?::bigint[]) AS leased_at, unnest(?::bigint[]) AS lease_event, unnest(?::uuid[]) AS lease,
         unnest(?::uuid[]) AS stream, unnest(?::text[]) AS worker
 ) AS changed
-WHERE live.id = changed.id
+WHERE live.id = ANY (ARRAY[changed.id])

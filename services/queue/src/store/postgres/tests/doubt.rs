@@ -9,19 +9,28 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{Shared, process_at};
-use crate::store::Answer;
-use crate::store::conformance::{Port, accept, accept_command, accepted, cancel, settle_command};
+use crate::store::conformance::{
+    NOW, Port, accept, accept_command, accepted, batch, cancel, claim_command, complete, settle, settle_command,
+};
+use crate::store::{Answer, Command, Gone, Settlement};
 
 /// Every commit that stores something waits for a lock first.
 const HOLD: &str = "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NULL; END $$;
-CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON s.live DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hold()";
+CREATE CONSTRAINT TRIGGER hold AFTER INSERT OR DELETE ON s.live DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION hold()";
+
+/// Whoever waits for it is gone.
+const KILL: &str =
+    "SELECT bool_and(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
 
 struct Held {
     server: Shared,
     proxy: FaultProxy,
     port: Port,
     gate: PgConnection,
+    /// What it has leased, and by which lease.
+    work: (Uuid, Uuid),
 }
 
 impl Held {
@@ -32,19 +41,31 @@ impl Held {
         let proxy = FaultProxy::to(target).await;
         let url = format!("postgres://holdfast@127.0.0.1:{}/postgres", proxy.address().port());
         let port: Port = process_at(&url, "s").await;
-        accept(&port, &accepted()).await;
+        let (work, lease) = (accepted(), Uuid::now_v7());
+        batch(&port, vec![accept_command(&work), claim_command(work.id, lease, NOW)]).await;
         let mut gate = PgConnection::connect(&server.0.url()).await.unwrap();
         sqlx::raw_sql(HOLD).execute(&mut gate).await.unwrap();
         sqlx::query("SELECT pg_advisory_lock(42)").execute(&mut gate).await.unwrap();
-        Self { server, proxy, port, gate }
+        Self { server, proxy, port, gate, work: (work.id, lease) }
     }
 
     /// Accepts one; what is answered comes later.
     async fn accept_one(&mut self) -> (Uuid, oneshot::Receiver<Result<Answer, Failure>>) {
-        let (one, (waiter, answer)) = (accepted(), oneshot::channel());
-        assert!(self.port.submit(vec![(waiter, accept_command(&one))]).is_ok());
+        let one = accepted();
+        (one.id, self.ask_for(accept_command(&one)).await)
+    }
+
+    /// Completes what is leased, likewise.
+    async fn complete(&mut self) -> oneshot::Receiver<Result<Answer, Failure>> {
+        let (id, lease) = self.work;
+        self.ask_for(settle_command(id, complete(lease))).await
+    }
+
+    async fn ask_for(&mut self, command: Command) -> oneshot::Receiver<Result<Answer, Failure>> {
+        let (waiter, answer) = oneshot::channel();
+        assert!(self.port.submit(vec![(waiter, command)]).is_ok());
         while !self.ask("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)").await {}
-        (one.id, answer)
+        answer
     }
 
     async fn ask(&mut self, question: &'static str) -> bool {
@@ -69,14 +90,40 @@ async fn a_commit_that_is_stored_is_a_success_though_its_answer_was_lost() {
 async fn a_commit_that_is_not_stored_is_a_failure_and_the_next_one_passes() {
     let mut held = Held::start().await;
     let (id, answer) = held.accept_one().await;
-    let killed = "SELECT bool_and(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
-    assert!(held.ask(killed).await);
+    assert!(held.ask(KILL).await);
     let failure = answer.await.unwrap().unwrap_err();
     assert!(failure.heals() && !failure.may_have_happened(), "{failure}");
     assert!(held.port.get(id, None, false).await.unwrap().is_none());
     sqlx::query("SELECT pg_advisory_unlock(42)").execute(&mut held.gate).await.unwrap();
     accept(&held.port, &accepted()).await;
     drop(held.server);
+}
+
+#[tokio::test]
+async fn a_completion_that_is_stored_is_a_success_though_its_answer_was_lost() {
+    let mut held = Held::start().await;
+    let mut answer = held.complete().await;
+    held.proxy.set(Fault::LoseReply);
+    sqlx::query("SELECT pg_advisory_unlock(42)").execute(&mut held.gate).await.unwrap();
+    while !held.ask("SELECT count(*) = 0 FROM s.live").await {}
+    assert!(answer.try_recv().is_err(), "nobody can know yet");
+    held.proxy.set(Fault::None);
+    let Ok(Answer::Settled(settlement)) = answer.await.unwrap() else { panic!("it is settled") };
+    assert!(matches!(*settlement, Settlement::Now { .. }), "{settlement:?}");
+    let other = settle(&held.port, held.work.0, complete(Uuid::now_v7())).await;
+    assert!(matches!(other, Settlement::Refused(Gone::LeaseLost)), "{other:?}");
+}
+
+#[tokio::test]
+async fn a_completion_that_is_not_stored_is_a_failure_and_passes_when_it_is_said_again() {
+    let mut held = Held::start().await;
+    let answer = held.complete().await;
+    assert!(held.ask(KILL).await);
+    let failure = answer.await.unwrap().unwrap_err();
+    assert!(failure.heals() && !failure.may_have_happened(), "{failure}");
+    sqlx::query("SELECT pg_advisory_unlock(42)").execute(&mut held.gate).await.unwrap();
+    let settlement = settle(&held.port, held.work.0, complete(held.work.1)).await;
+    assert!(matches!(settlement, Settlement::Now { .. }), "{settlement:?}");
 }
 
 #[tokio::test]

@@ -12,7 +12,8 @@ WITH looked AS MATERIALIZED (
     WHERE r.head IS NULL
         OR (r.head <> looked.seq AND (looked.time < $4 OR looked.revision <= r.revision - $5))
 ), gone AS (
-    DELETE FROM history USING old WHERE history.shard = $1 AND history.seq = old.seq RETURNING history.seq
+    DELETE FROM history USING old WHERE history.shard = $1 AND history.seq = ANY (ARRAY[old.seq])
+    RETURNING history.seq
 ), cut AS (
     UPDATE shards SET swept = greatest(shards.swept, (SELECT max(gone.seq) FROM gone))
     WHERE shards.shard = $1 AND EXISTS (SELECT FROM gone)

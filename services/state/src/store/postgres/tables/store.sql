@@ -1,7 +1,8 @@
 -- Under the locks of the shards' rows. A record's row is replaced only where it is the one that the write was judged by; where
 -- there is none it is made, also after a tombstone, which may have been forgotten meanwhile. Where one is not as expected the
 -- counts do not match, and the caller undoes all of it. Arrays are unnested in select lists: as arguments of one table function
--- each would be stored and read again.
+-- each would be stored and read again. Records are not joined by `=`, and not looked for by EXISTS: where the server believes
+-- the table to be empty it would walk over all of it.
 WITH given AS MATERIALIZED (
     SELECT
         unnest($1::integer[]) AS shard, unnest($2::text[]) AS tenant, unnest($3::text[]) AS namespace,
@@ -12,16 +13,16 @@ WITH given AS MATERIALIZED (
     UPDATE records SET
         head = given.head, revision = given.revision, deleted_at = given.deleted_at, expires = given.expires
     FROM given
-    WHERE records.tenant = given.tenant AND records.namespace = given.namespace
+    WHERE records.tenant = ANY (ARRAY[given.tenant]) AND records.namespace = given.namespace
         AND records.partition = given.partition AND records.key = given.key AND records.head = given.expected
     RETURNING given.place, records.id
 ), fresh AS MATERIALIZED (
     SELECT nextval('record_ids') AS id, given.* FROM given
-    WHERE NOT EXISTS (
-        SELECT FROM records
+    WHERE (
+        SELECT true FROM records
         WHERE records.tenant = given.tenant AND records.namespace = given.namespace
             AND records.partition = given.partition AND records.key = given.key
-    )
+    ) IS NULL
 ), made AS (
     INSERT INTO records (id, head, revision, deleted_at, expires, shard, tenant, namespace, partition, key)
     SELECT id, head, revision, deleted_at, expires, shard, tenant, namespace, partition, key FROM fresh
