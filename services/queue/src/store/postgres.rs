@@ -54,7 +54,7 @@ const DUTIES_MAX: u32 = 4;
 /// The tables, version by version.
 const MIGRATIONS: [(i64, &str); 2] = [
     (1, include_str!("../../migrations/postgres/1_queue.sql")),
-    (2, include_str!("../../migrations/postgres/2_ready.sql")),
+    (2, include_str!("../../migrations/postgres/2_partial.sql")),
 ];
 
 /// The queue in a database that processes share.

@@ -1,12 +1,10 @@
--- The comparisons of whole rows leave the planner one index only, whatever it believes about the values in it.
+-- In the order of one index only: with an array no other is known to have it, whatever the planner believes about the values.
 SELECT next.* FROM processes
 LEFT JOIN unnest($1::bigint[], $2::bigint[]) AS seen (writer, rank) ON seen.writer = processes.writer
 CROSS JOIN LATERAL (
     SELECT writer, rank, id, ready_at, accepted_at, bytes, priority, agent, tenant FROM ready
-    WHERE (ready.agent, ready.tenant, ready.priority, ready.writer, ready.rank)
-            > ($4, $5, $6, processes.writer, coalesce(seen.rank, 0))
-        AND (ready.agent, ready.tenant, ready.priority, ready.writer, ready.rank)
-            <= ($4, $5, $6, processes.writer, 9223372036854775807)
-    ORDER BY ready.agent, ready.tenant, ready.priority, ready.writer, ready.rank LIMIT $3
+    WHERE ready.agent <> '' AND ready.agent = ANY (ARRAY[$4]) AND ready.tenant = $5 AND ready.priority = $6
+        AND ready.writer = processes.writer AND ready.rank > coalesce(seen.rank, 0)
+    ORDER BY ready.agent, ready.rank LIMIT $3
 ) AS next
 ORDER BY next.writer, next.rank

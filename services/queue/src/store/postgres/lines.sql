@@ -1,9 +1,9 @@
 WITH RECURSIVE lines AS (
-    (SELECT agent, tenant, priority FROM ready ORDER BY agent, tenant, priority LIMIT 1)
+    (SELECT agent, tenant, priority FROM ready WHERE agent <> '' ORDER BY agent, tenant, priority LIMIT 1)
     UNION ALL
     SELECT next.* FROM lines CROSS JOIN LATERAL (
         SELECT agent, tenant, priority FROM ready
-        WHERE (ready.agent, ready.tenant, ready.priority) > (lines.agent, lines.tenant, lines.priority)
+        WHERE ready.agent <> '' AND (ready.agent, ready.tenant, ready.priority) > (lines.agent, lines.tenant, lines.priority)
         ORDER BY ready.agent, ready.tenant, ready.priority LIMIT 1
     ) AS next
 )

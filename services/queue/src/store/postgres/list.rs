@@ -89,7 +89,7 @@ impl Source {
             ),
             Self::Live(_) => ("live AS first JOIN invocations i ON i.id = ANY (ARRAY[first.id])", "first.id", "true"),
             Self::Session => ("invocations i", "i.id", "i.tenant = $1 AND i.session = $3"),
-            Self::Agents(..) => ("invocations i", "i.id", "i.tenant = $1 AND i.agent = types.agent"),
+            Self::Agents(..) => ("invocations i", "i.id", "i.tenant <> '' AND i.tenant = $1 AND i.agent = types.agent"),
             Self::Everything(_) => ("invocations i", "i.id", "true"),
         };
         let direction = if filter.oldest_first { "ASC" } else { "DESC" };

@@ -1,6 +1,8 @@
 //! Plans are of index scans that know where to look, whatever the statistics say: on empty tables, on fresh ones, on large
 //! ones, on drained ones.
 
+use std::collections::HashMap;
+
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::Shared;
@@ -53,6 +55,10 @@ const STATEMENTS: &[(&str, &str, &[&str])] = &[
     ("old invocations", include_str!("../delete_invocations.sql"), &[]),
     ("old keys", include_str!("../delete_keys.sql"), &["idempotency_keys_by_age", "live_pkey"]),
     ("old reports", include_str!("../delete_reports.sql"), &[]),
+    ("old day", include_str!("../count_day.sql"), &["live_pkey"]),
+    ("agents", include_str!("../agents.sql"), &[]),
+    ("notes", include_str!("../take_notes.sql"), &["notes_pkey"]),
+    ("raises", include_str!("../take_raises.sql"), &["fence_raises_pkey"]),
 ];
 
 /// A statement's plan as it is made for values that are not known.
@@ -72,45 +78,76 @@ async fn plan(connection: &mut PgConnection, sql: &str) -> Vec<String> {
     lines
 }
 
+/// The first column of each index.
+async fn firsts(connection: &mut PgConnection) -> HashMap<String, String> {
+    let firsts = "SELECT relname::text, attname::text FROM pg_index
+        JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]";
+    sqlx::query_as(firsts).fetch_all(connection).await.unwrap().into_iter().collect()
+}
+
 async fn assert_plans(connection: &mut PgConnection, state: &str) {
+    let firsts = firsts(connection).await;
     for (name, sql, indexes) in STATEMENTS {
         let plan = plan(connection, sql).await;
         let text = plan.join("\n");
         for index in *indexes {
             assert!(text.contains(index), "{name} on {state} tables does not use {index}:\n{text}");
         }
-        for (place, line) in plan.iter().enumerate() {
-            let is_scan = line.contains("Scan using") || line.contains("Scan Backward using");
-            // Of processes there are few.
-            let whole = line.contains("Seq Scan") && !line.contains(" on processes") || line.contains("hashed");
-            let knows_where = plan.get(place + 1).is_some_and(|next| next.contains("Index Cond"));
+        // Of processes there are few.
+        for (place, line) in plan.iter().enumerate().filter(|(_, line)| !line.contains(" on processes")) {
             let is_first = place > 0 && plan[place - 1].contains("Limit");
-            let is_few = line.contains(" on processes");
-            assert!(
-                !is_scan || knows_where || is_first || is_few,
-                "{name} on {state} tables reads a whole index:\n{text}"
-            );
-            assert!(!whole, "{name} on {state} tables reads a whole table:\n{text}");
+            let next = plan.get(place + 1).filter(|next| next.contains("Index Cond"));
+            if let Some((_, scan)) = line.split_once("Scan using ").or(line.split_once("Scan Backward using ")) {
+                let (index, _) = scan.split_once(' ').unwrap();
+                let knows_where = next.is_some_and(|next| names(next, &firsts[index]));
+                assert!(knows_where || is_first, "{name} on {state} tables walks over {index}:\n{text}");
+            }
+            let looks_again = line.contains("Join Filter") && !line.contains("processes.writer");
+            let whole = line.contains("Seq Scan") || line.contains("hashed");
+            assert!(!looks_again && !whole, "{name} on {state} tables reads too much:\n{text}");
         }
     }
 }
 
+/// Whether a condition is about this column.
+fn names(condition: &str, column: &str) -> bool {
+    condition.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == column)
+}
+
 const FILL: &str = "
-    INSERT INTO processes DEFAULT VALUES;
+    INSERT INTO invocations (id, accepted_at, bytes, priority, tenant, agent, retry, traceparent, content_type, payload)
+    SELECT gen_random_uuid(), n, 1, 0, 't', 'a', '{}', '', '', '' FROM generate_series(1, 20000) AS n;
+    INSERT INTO ended (id, at, event, input_tokens, output_tokens, state, attempt, lost, retryable, reason, message, tenant)
+    SELECT id, 1, 2, 0, 0, 5, 1, 0, false, 'CANCELLED', '', tenant FROM invocations";
+const FILL_HOT: &str = "
     INSERT INTO ready SELECT 1, n, gen_random_uuid(), n, n, 1, 0, 'a', 't' FROM generate_series(1, 20000) AS n;
     INSERT INTO delayed SELECT n, gen_random_uuid() FROM generate_series(1, 20000) AS n;
     INSERT INTO sessions SELECT n, 1, 1, 1 FROM generate_series(1, 20000) AS n;
     INSERT INTO session_leases SELECT n, gen_random_uuid() FROM generate_series(1, 20000) AS n;
     INSERT INTO idempotency_keys (tenant, agent, key, id, digest)
     SELECT 't', 'a', n, gen_random_uuid(), decode(repeat('00', 32), 'hex') FROM generate_series(1, 20000) AS n;
-    INSERT INTO invocations (id, accepted_at, bytes, priority, tenant, agent, retry, traceparent, content_type, payload)
-    SELECT gen_random_uuid(), n, 1, 0, 't', 'a', '{}', '', '', '' FROM generate_series(1, 20000) AS n;
-    INSERT INTO ended (id, at, event, input_tokens, output_tokens, state, attempt, lost, retryable, reason, message, tenant)
-    SELECT id, 1, 2, 0, 0, 5, 1, 0, false, 'CANCELLED', '', tenant FROM invocations;
     INSERT INTO live (id, accepted_at, bytes, deadline, priority, state, attempt, lost, tries, redrives, events, fence,
         tenant, agent, session, session_order, session_name)
     SELECT gen_random_uuid(), n, 1, n, 0, 1, 0, 0, 0, 0, 1, 0, 't', 'a', n / 10, n % 10, 's'
     FROM generate_series(1, 20000) AS n";
+
+/// What is emptied and filled again and again, and what grows with time.
+const TABLES: [&[&str]; 2] = [
+    &["live", "ready", "delayed", "sessions", "session_leases", "idempotency_keys"],
+    &["invocations", "ended", "labels", "reports", "tries", "past_ends", "notes", "fence_raises"],
+];
+
+async fn execute(connection: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.unwrap();
+}
+
+/// Empties tables. The server goes on believing that nothing is in them until it cleans them up once more.
+async fn drain(connection: &mut PgConnection, tables: &[&str], vacuum: &str) {
+    for table in tables {
+        execute(connection, &format!("DELETE FROM {table}")).await;
+        execute(connection, &format!("{vacuum} {table}")).await;
+    }
+}
 
 #[tokio::test]
 async fn plans_do_not_depend_on_statistics() {
@@ -118,14 +155,46 @@ async fn plans_do_not_depend_on_statistics() {
     let _process = server.process("s").await;
     let mut connection = connect(&server).await;
     assert_plans(&mut connection, "empty").await;
-    sqlx::raw_sql(FILL).execute(&mut connection).await.unwrap();
+    execute(&mut connection, FILL).await;
+    execute(&mut connection, FILL_HOT).await;
     assert_plans(&mut connection, "fresh").await;
-    sqlx::raw_sql("ANALYZE").execute(&mut connection).await.unwrap();
+    execute(&mut connection, "ANALYZE").await;
     assert_plans(&mut connection, "large").await;
-    // As the server remembers them from when it cleaned them up last: with nothing in them.
-    for table in ["live", "ready", "delayed", "sessions", "session_leases", "idempotency_keys"] {
-        sqlx::raw_sql(AssertSqlSafe(format!("DELETE FROM {table}"))).execute(&mut connection).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(format!("VACUUM {table}"))).execute(&mut connection).await.unwrap();
-    }
+    let [hot, growing] = TABLES;
+    drain(&mut connection, hot, "VACUUM").await;
     assert_plans(&mut connection, "drained").await;
+    drain(&mut connection, growing, "VACUUM (TRUNCATE false)").await;
+    execute(&mut connection, FILL).await;
+    execute(&mut connection, FILL_HOT).await;
+    assert_plans(&mut connection, "filled again").await;
+    drain(&mut connection, hot, "VACUUM (TRUNCATE false)").await;
+    execute(&mut connection, FILL_HOT).await;
+    assert_plans(&mut connection, "filled again, large as they were,").await;
+}
+
+/// Pages that a statement looks at.
+async fn pages(connection: &mut PgConnection, sql: &str, arguments: &str) -> u64 {
+    let text = sql.replacen('?', "$1", 1).replacen('?', "$2", 1);
+    execute(connection, &format!("PREPARE asked AS {text}")).await;
+    let explain = format!("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) EXECUTE asked({arguments})");
+    let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
+    execute(connection, "DEALLOCATE asked").await;
+    let (_, of_all) = lines.iter().find_map(|line| line.split_once("Buffers: shared ")).unwrap();
+    let counts = of_all.split_whitespace().filter_map(|count| count.split_once('='));
+    counts.filter(|(kind, _)| matches!(*kind, "hit" | "read")).map(|(_, count)| count.parse::<u64>().unwrap()).sum()
+}
+
+#[tokio::test]
+async fn what_is_ready_is_found_among_very_much() {
+    let server = Shared::start().await;
+    let _process = server.process("s").await;
+    let mut connection = connect(&server).await;
+    let fill = "INSERT INTO ready SELECT 1, n, gen_random_uuid(), n, n, 1, 0, 'a', 't' || n % 1000
+        FROM generate_series(1, 50000) AS n";
+    execute(&mut connection, fill).await;
+    execute(&mut connection, "ANALYZE").await;
+    let line = pages(&mut connection, ready::LINE, "'{}', '{}', 256, 'a', 't5', 0").await;
+    assert!(line < 150, "a line of 50 takes {line} pages");
+    let taken = pages(&mut connection, include_str!("../delete_ready.sql"), "'{1}', '{10}'").await;
+    assert!(taken < 30, "to take one takes {taken} pages");
 }

@@ -5,7 +5,7 @@ WITH old AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM fences USING old
-    WHERE fences.tenant = ANY (ARRAY[old.tenant]) AND fences.scope = old.scope AND fences.fence < $1
+    WHERE fences.tenant = ANY (ARRAY[old.tenant]) AND fences.scope = old.scope
     RETURNING fences.fence
 )
 SELECT count(*) FROM gone

@@ -5,14 +5,14 @@ WITH looked AS MATERIALIZED (
     WHERE history.shard = $1 AND history.seq > $2
     ORDER BY history.seq LIMIT $3
 ), old AS MATERIALIZED (
-    SELECT looked.seq FROM looked
+    SELECT $1::integer AS shard, looked.seq FROM looked
     LEFT JOIN LATERAL (
         SELECT records.head, records.revision FROM records WHERE records.id = looked.record LIMIT 1
     ) AS r ON true
     WHERE r.head IS NULL
         OR (r.head <> looked.seq AND (looked.time < $4 OR looked.revision <= r.revision - $5))
 ), gone AS (
-    DELETE FROM history USING old WHERE history.shard = $1 AND history.seq = ANY (ARRAY[old.seq])
+    DELETE FROM history USING old WHERE history.shard = ANY (ARRAY[old.shard]) AND history.seq = old.seq
     RETURNING history.seq
 ), cut AS (
     UPDATE shards SET swept = greatest(shards.swept, (SELECT max(gone.seq) FROM gone))
