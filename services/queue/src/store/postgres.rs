@@ -52,9 +52,10 @@ const LISTS_MAX: u32 = 3;
 const DUTIES_MAX: u32 = 4;
 
 /// The tables, version by version.
-const MIGRATIONS: [(i64, &str); 2] = [
+const MIGRATIONS: [(i64, &str); 3] = [
     (1, include_str!("../../migrations/postgres/1_queue.sql")),
-    (2, include_str!("../../migrations/postgres/2_partial.sql")),
+    (2, include_str!("../../migrations/postgres/2_ready.sql")),
+    (3, include_str!("../../migrations/postgres/3_invocations.sql")),
 ];
 
 /// The queue in a database that processes share.

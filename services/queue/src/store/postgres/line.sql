@@ -1,4 +1,4 @@
--- In the order of one index only: with an array no other is known to have it, whatever the planner believes about the values.
+-- In the order of one index: by the array no other is known to have it, whatever the planner believes about the values.
 SELECT next.* FROM processes
 LEFT JOIN unnest($1::bigint[], $2::bigint[]) AS seen (writer, rank) ON seen.writer = processes.writer
 CROSS JOIN LATERAL (

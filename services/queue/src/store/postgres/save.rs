@@ -10,7 +10,7 @@
 //! They are matched with rows by `= ANY (ARRAY[…])` on an index's first column, here and in what is read. By `=` the two could
 //! be merged in order, so that for a table believed to be empty, as one is that had nothing in it when it was last vacuumed,
 //! the server plans to walk over all of it, and does so until it is vacuumed again, however much has come in. For the same
-//! reason nothing is looked for by EXISTS, but by a subquery that reads one row.
+//! reason a subquery that reads one row says whether something is in a table that grows, and not EXISTS.
 
 mod beside;
 mod ends;
