@@ -34,7 +34,7 @@ pub(super) async fn list(pool: &PgPool, filter: Filter) -> sqlx::Result<Vec<Reco
 }
 
 /// Where ids are read from. Sources of one list have no id in common.
-enum Source {
+pub(super) enum Source {
     /// The first label.
     Label,
     /// The session.
@@ -74,37 +74,52 @@ async fn sources(connection: &mut PgConnection, filter: &Filter) -> sqlx::Result
 }
 
 impl Source {
-    /// One text for each kind and direction, whatever is asked: each is planned once by each connection.
-    async fn ids(&self, connection: &mut PgConnection, filter: &Filter) -> sqlx::Result<Vec<Uuid>> {
-        let (from, id, condition) = match self {
+    /// One text for each kind and direction, whatever is asked: each is planned once by each connection. The order is that
+    /// of one index only, which begins with the tenant: by the array no other is known to have it.
+    pub(super) fn text(&self, oldest_first: bool) -> String {
+        let (from, id, of_tenant, condition) = match self {
             Self::Label => (
                 "labels AS first JOIN invocations i ON i.id = ANY (ARRAY[first.id])",
                 "first.id",
+                "",
                 "first.tenant = $1 AND first.name = ($5::text[])[1] AND first.value = ($6::text[])[1]",
             ),
             Self::Unsuccessful(_) => (
                 "ended AS first JOIN invocations i ON i.id = ANY (ARRAY[first.id])",
                 "first.id",
-                "first.tenant = $1 AND first.state = $14 AND first.state <> 3",
+                "first.tenant {direction}, ",
+                "first.tenant = ANY (ARRAY[$1]) AND first.state = $14 AND first.state <> 3",
             ),
-            Self::Live(_) => ("live AS first JOIN invocations i ON i.id = ANY (ARRAY[first.id])", "first.id", "true"),
-            Self::Session => ("invocations i", "i.id", "i.tenant = $1 AND i.session = $3"),
-            Self::Agents(..) => ("invocations i", "i.id", "i.tenant <> '' AND i.tenant = $1 AND i.agent = types.agent"),
-            Self::Everything(_) => ("invocations i", "i.id", "true"),
+            Self::Live(_) => {
+                ("live AS first JOIN invocations i ON i.id = ANY (ARRAY[first.id])", "first.id", "", "true")
+            }
+            Self::Session => {
+                ("invocations i", "i.id", "i.tenant {direction}, ", "i.tenant = ANY (ARRAY[$1]) AND i.session = $3")
+            }
+            Self::Agents(..) => (
+                "invocations i",
+                "i.id",
+                "i.tenant {direction}, ",
+                "i.tenant <> '' AND i.tenant = ANY (ARRAY[$1]) AND i.agent = types.agent",
+            ),
+            Self::Everything(_) => ("invocations i", "i.id", "", "true"),
         };
-        let direction = if filter.oldest_first { "ASC" } else { "DESC" };
         let text = match self {
             Self::Agents(..) => include_str!("list_of_agents.sql").replace("{list}", include_str!("list.sql")),
             _ => include_str!("list.sql").to_owned(),
         };
         let text = text.replace("{from}", from).replace("{id}", id).replace("{condition}", condition);
-        let text = text.replace("{direction}", direction);
+        let direction = if oldest_first { "ASC" } else { "DESC" };
+        text.replace("{of_tenant}", of_tenant).replace("{direction}", direction)
+    }
+
+    async fn ids(&self, connection: &mut PgConnection, filter: &Filter) -> sqlx::Result<Vec<Uuid>> {
         let (names, values): (Vec<&str>, Vec<&str>) =
             filter.labels.iter().map(|(name, value)| (&**name, &**value)).unzip();
         let (first, last) = bounds(filter);
         let agents: &[String] = if let Self::Agents(agents, _) = self { agents } else { &[] };
         let state = if let Self::Unsuccessful(status) = self { status.number() as i32 } else { 0 };
-        sqlx::query_scalar(AssertSqlSafe(text))
+        sqlx::query_scalar(AssertSqlSafe(self.text(filter.oldest_first)))
             .bind(&filter.tenant)
             .bind(&filter.agent)
             .bind(&filter.session)

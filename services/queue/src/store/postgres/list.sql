@@ -15,4 +15,4 @@ WHERE {condition} AND {id} >= $7 AND {id} < $8
     ))
     AND i.accepted_at >= $9 AND i.accepted_at < $10
     AND ($11::bigint IS NULL OR ended.at >= $11) AND ($12::bigint IS NULL OR ended.at < $12)
-ORDER BY {id} {direction} LIMIT $13
+ORDER BY {of_tenant}{id} {direction} LIMIT $13
