@@ -30,8 +30,8 @@ const PREPARED_MAX: usize = 512;
 
 /// What every session is told. Plans must not depend on statistics: a plan made while a table was empty would stay for
 /// good, and be wrong by orders of magnitude once it is full. So there are generic plans only, and of index scans only, by the
-/// index that has the order that is asked for.
-/// Whoever stops in the middle of a transaction loses it, and its locks, before others give up waiting for them.
+/// index that has the order that is asked for. Whoever stops in the middle of a transaction loses it, and its locks, before
+/// others give up waiting for them.
 const SETTINGS: [(&str, &str); 12] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),

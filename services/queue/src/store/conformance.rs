@@ -222,6 +222,13 @@ pub(super) async fn leased(store: &Port, id: Uuid) -> Uuid {
     claim(store, id).await.expect("it waits").0
 }
 
+/// Accepts an invocation and leases it in the same batch.
+pub(super) async fn accept_leased(store: &Port) -> (Uuid, Uuid) {
+    let (new, lease) = (accepted(), Uuid::now_v7());
+    batch(store, vec![accept_command(&new), claim_command(new.id, lease, NOW)]).await;
+    (new.id, lease)
+}
+
 pub(super) fn settle_command(id: Uuid, change: Change) -> Command {
     Command::Settle(Box::new(Settle { id, now: NOW + 10, change }))
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Shared, process_at};
 use crate::store::conformance::{
-    NOW, Port, accept, accept_command, accepted, batch, cancel, claim_command, complete, settle, settle_command,
+    Port, accept, accept_command, accept_leased, accepted, cancel, complete, settle, settle_command,
 };
 use crate::store::{Answer, Command, Gone, Settlement};
 
@@ -41,12 +41,11 @@ impl Held {
         let proxy = FaultProxy::to(target).await;
         let url = format!("postgres://holdfast@127.0.0.1:{}/postgres", proxy.address().port());
         let port: Port = process_at(&url, "s").await;
-        let (work, lease) = (accepted(), Uuid::now_v7());
-        batch(&port, vec![accept_command(&work), claim_command(work.id, lease, NOW)]).await;
+        let work = accept_leased(&port).await;
         let mut gate = PgConnection::connect(&server.0.url()).await.unwrap();
         sqlx::raw_sql(HOLD).execute(&mut gate).await.unwrap();
         sqlx::query("SELECT pg_advisory_lock(42)").execute(&mut gate).await.unwrap();
-        Self { server, proxy, port, gate, work: (work.id, lease) }
+        Self { server, proxy, port, gate, work }
     }
 
     /// Accepts one; what is answered comes later.

@@ -8,8 +8,7 @@ use super::Shared;
 use crate::domain::invocation::Status;
 use crate::domain::record::Standing;
 use crate::store::conformance::{
-    NOW, Port, accept_command, accepted, batch, became, cancel, claim, claim_command, complete, leased, lose, one,
-    settle, settle_command,
+    Port, accept_leased, batch, became, cancel, claim, complete, leased, lose, one, settle, settle_command,
 };
 use crate::store::{Adopt, AdoptFrom, Answer, Command, Gone, Note, Settlement};
 
@@ -35,20 +34,21 @@ async fn takes_over(port: &Port, from: &Port, id: Uuid, lease: Uuid) {
     assert!(matches!(one(port, command).await, Answer::Adopted(Some(_))));
 }
 
+async fn takes_over_and_loses(port: &Port, from: &Port, id: Uuid, lease: Uuid) {
+    takes_over(port, from, id, lease).await;
+    assert_eq!(became(settle(port, id, lose(lease)).await), Status::Queued);
+}
+
 #[tokio::test]
 async fn a_lease_that_ended_elsewhere_completes_nothing_and_its_neighbours_are_stored() {
     let server = Shared::start().await;
     let [ours, theirs] = two(&server).await;
-    let (well, gone) = (accepted(), accepted());
-    let (kept, lost) = (Uuid::now_v7(), Uuid::now_v7());
-    for (invocation, lease) in [(&well, kept), (&gone, lost)] {
-        batch(&ours, vec![accept_command(invocation), claim_command(invocation.id, lease, NOW)]).await;
-    }
-    assert_eq!(became(settle(&theirs, gone.id, cancel()).await), Status::Cancelled);
-    let ends = [(gone.id, lost), (well.id, kept)].map(|(id, lease)| settle_command(id, complete(lease)));
+    let ((well, kept), (gone, lost)) = (accept_leased(&ours).await, accept_leased(&ours).await);
+    assert_eq!(became(settle(&theirs, gone, cancel()).await), Status::Cancelled);
+    let ends = [(gone, lost), (well, kept)].map(|(id, lease)| settle_command(id, complete(lease)));
     let settled = settlements(batch(&ours, ends.into()).await);
     assert!(matches!(settled[..], [Settlement::Refused(Gone::Cancelled), Settlement::Now { .. }]), "{settled:?}");
-    for (id, status) in [(gone.id, Status::Cancelled), (well.id, Status::Succeeded)] {
+    for (id, status) in [(gone, Status::Cancelled), (well, Status::Succeeded)] {
         match ours.get(id, None, false).await.unwrap().unwrap().standing {
             Standing::Ended(ended) => assert_eq!(ended.outcome.status(), status),
             other => panic!("{other:?}"),
@@ -60,52 +60,46 @@ async fn a_lease_that_ended_elsewhere_completes_nothing_and_its_neighbours_are_s
 async fn a_lease_that_was_taken_over_and_lost_completes_nothing_while_another_runs() {
     let server = Shared::start().await;
     let [ours, theirs] = two(&server).await;
-    let (work, first) = (accepted(), Uuid::now_v7());
-    batch(&ours, vec![accept_command(&work), claim_command(work.id, first, NOW)]).await;
-    takes_over(&theirs, &ours, work.id, first).await;
-    assert_eq!(became(settle(&theirs, work.id, lose(first)).await), Status::Queued);
-    let (second, _) = claim(&theirs, work.id).await.expect("it is queued again");
-    let late = settle(&ours, work.id, complete(first)).await;
+    let (work, first) = accept_leased(&ours).await;
+    takes_over_and_loses(&theirs, &ours, work, first).await;
+    let (second, _) = claim(&theirs, work).await.expect("it is queued again");
+    let late = settle(&ours, work, complete(first)).await;
     assert!(matches!(late, Settlement::Refused(Gone::LeaseLost)), "{late:?}");
-    assert_eq!(became(settle(&theirs, work.id, complete(second)).await), Status::Succeeded);
+    assert_eq!(became(settle(&theirs, work, complete(second)).await), Status::Succeeded);
 }
 
 #[tokio::test]
 async fn a_lease_that_another_process_gave_since_is_completed_where_a_former_one_is_remembered() {
     let server = Shared::start().await;
     let [ours, theirs] = two(&server).await;
-    let (work, first) = (accepted(), Uuid::now_v7());
-    batch(&ours, vec![accept_command(&work), claim_command(work.id, first, NOW)]).await;
-    takes_over(&theirs, &ours, work.id, first).await;
-    assert_eq!(became(settle(&theirs, work.id, lose(first)).await), Status::Queued);
-    let second = leased(&theirs, work.id).await;
-    assert_eq!(became(settle(&ours, work.id, complete(second)).await), Status::Succeeded);
+    let (work, first) = accept_leased(&ours).await;
+    takes_over_and_loses(&theirs, &ours, work, first).await;
+    let second = leased(&theirs, work).await;
+    assert_eq!(became(settle(&ours, work, complete(second)).await), Status::Succeeded);
 }
 
 #[tokio::test]
 async fn who_took_a_lease_over_is_told_when_it_is_completed_at_its_former_keeper() {
     let server = Shared::start().await;
     let [ours, theirs] = two(&server).await;
-    let (work, lease) = (accepted(), Uuid::now_v7());
-    batch(&ours, vec![accept_command(&work), claim_command(work.id, lease, NOW)]).await;
-    takes_over(&theirs, &ours, work.id, lease).await;
-    assert_eq!(became(settle(&ours, work.id, complete(lease)).await), Status::Succeeded);
+    let (work, lease) = accept_leased(&ours).await;
+    takes_over(&theirs, &ours, work, lease).await;
+    assert_eq!(became(settle(&ours, work, complete(lease)).await), Status::Succeeded);
     let told = theirs.shared().unwrap().notes(9).await.unwrap();
-    assert!(told.contains(&Note::LeaseOver { id: work.id, lease, reason: None }), "{told:?}");
+    assert!(told.contains(&Note::LeaseOver { id: work, lease, reason: None }), "{told:?}");
 }
 
 #[tokio::test]
 async fn a_repeated_completion_has_its_first_answer() {
     let server = Shared::start().await;
     let [ours, _] = two(&server).await;
-    let (work, lease) = (accepted(), Uuid::now_v7());
-    batch(&ours, vec![accept_command(&work), claim_command(work.id, lease, NOW)]).await;
-    let twice = (0..2).map(|_| settle_command(work.id, complete(lease))).collect();
+    let (work, lease) = accept_leased(&ours).await;
+    let twice = (0..2).map(|_| settle_command(work, complete(lease))).collect();
     let settled = settlements(batch(&ours, twice).await);
     let [Settlement::Now { .. }, Settlement::Before { status: Status::Succeeded, .. }] = settled[..] else {
         panic!("{settled:?}")
     };
-    let other = settle(&ours, work.id, complete(Uuid::now_v7())).await;
+    let other = settle(&ours, work, complete(Uuid::now_v7())).await;
     assert!(matches!(other, Settlement::Refused(Gone::LeaseLost)), "{other:?}");
 }
 
@@ -121,13 +115,12 @@ async fn a_lease_whose_row_another_process_has_in_hand_is_completed_after_it() {
     let ours = Arc::clone(&process) as Port;
     for (change, status) in [("UPDATE live SET events = events + 1", Status::Succeeded), (ENDS_ALL, Status::Cancelled)]
     {
-        let (work, lease) = (accepted(), Uuid::now_v7());
-        batch(&ours, vec![accept_command(&work), claim_command(work.id, lease, NOW)]).await;
+        let (work, lease) = accept_leased(&ours).await;
         let mut other = process.duties.begin().await.unwrap();
         sqlx::raw_sql(change).execute(&mut *other).await.unwrap();
         let ending = tokio::spawn({
             let ours = Arc::clone(&ours);
-            async move { settle(&ours, work.id, complete(lease)).await }
+            async move { settle(&ours, work, complete(lease)).await }
         });
         let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')";
         while server.0.query(waits).await != "t" {}
@@ -144,11 +137,10 @@ async fn a_lease_whose_row_another_process_has_in_hand_is_completed_after_it() {
 async fn what_was_tried_before_is_part_of_the_answer() {
     let server = Shared::start().await;
     let [ours, _] = two(&server).await;
-    let (work, first, second) = (accepted(), Uuid::now_v7(), Uuid::now_v7());
-    batch(&ours, vec![accept_command(&work), claim_command(work.id, first, NOW)]).await;
-    assert_eq!(became(settle(&ours, work.id, lose(first)).await), Status::Queued);
-    batch(&ours, vec![claim_command(work.id, second, NOW)]).await;
-    match settle(&ours, work.id, complete(second)).await {
+    let (work, first) = accept_leased(&ours).await;
+    assert_eq!(became(settle(&ours, work, lose(first)).await), Status::Queued);
+    let second = leased(&ours, work).await;
+    match settle(&ours, work, complete(second)).await {
         Settlement::Now { tries, .. } => {
             assert_eq!(tries.iter().map(|tried| tried.lease.id).collect::<Vec<_>>(), [first])
         }
