@@ -17,7 +17,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 use crate::{Class, Failure, OpenError};
 pub use doubt::Witness;
 pub use failure::Trouble;
-pub use ledger::{Applied, Ledger, TransactionId, Wrote};
+pub use ledger::{Applied, Ledger, Wrote};
 
 /// How long a new connection may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);

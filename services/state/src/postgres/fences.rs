@@ -80,14 +80,14 @@ impl Ledger for FenceLedger {
         _: Witness,
     ) -> Result<Applied<FenceAnswer>, Trouble> {
         let known = self.0.get();
-        let transaction = match known.who {
+        let decides = match known.who {
             Who::Postgres => tables::share_decider(tx, &known).await?,
-            Who::Redis { .. } => None,
+            Who::Redis { .. } => false,
         };
-        let Some(transaction) = transaction else {
+        if !decides {
             let answers = orders.iter().map(|_| FenceAnswer::Stale(Arc::clone(&known))).collect();
             return Ok(Applied { answers, wrote: Wrote::Nothing });
-        };
+        }
         let changes: Vec<_> = orders.iter().map(FenceOrder::change).collect();
         let mut stand = hold(tx, &changes).await?;
         let free = |change: &&FenceChange| stand.get(&key(&change.scope)) != Some(&Tried::Busy);
@@ -103,7 +103,7 @@ impl Ledger for FenceLedger {
             Some(Tried::Here(fence)) => order.judge(fence.as_ref(), found.floor),
             Some(Tried::Busy) | None => FenceAnswer::Skipped,
         });
-        Ok(Applied { answers: answers.collect(), wrote: Wrote::Rows(transaction) })
+        Ok(Applied { answers: answers.collect(), wrote: Wrote::Rows })
     }
 }
 

@@ -71,9 +71,9 @@ impl Ledger for LaneLedger {
         if advances.is_empty() {
             return Ok(Applied { answers, wrote: Wrote::Nothing });
         }
-        let transaction = tables::store(tx, set.changes(), &advances).await?;
+        tables::store(tx, set.changes(), &advances).await?;
         self.advanced.extend(advances.iter().map(|advance| (advance.shard, advance.to)));
-        Ok(Applied { answers, wrote: Wrote::Rows(transaction) })
+        Ok(Applied { answers, wrote: Wrote::Rows })
     }
 
     fn committed(&mut self) {

@@ -1,27 +1,16 @@
 //! What became of a commit whose answer was lost.
 //!
-//! The server says whether a transaction is still open. Whether it is stored, only its own rows say: a server that crashed
-//! before the transaction reached its log gives its number to another one. So each commit leaves its number in its writer's
-//! row, in the same transaction.
+//! Only the server's own rows say whether a transaction is stored: one that crashed before the transaction reached its log
+//! gives its number to another one. So each transaction leaves its number in its writer's row, and leaves it only over a lower
+//! one. Whoever asks for its fate raises the row above that number where it is not there yet. That waits for a transaction
+//! that has left its own and is still open; and one that comes later, from a session that has not noticed that it is alone,
+//! stores nothing any more.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use sqlx::PgConnection;
 
-use super::TransactionId;
 use crate::Failure;
-
-/// The server's code for a transaction number that it has not given yet.
-const INVALID_PARAMETER: &str = "22023";
-
-/// What a server says of a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    Stored,
-    Undone,
-    /// Its old session has not noticed yet that it is alone; it will.
-    Open,
-}
 
 /// A writer, and the number of one of its commits: what a transaction leaves, to tell later whether it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +29,10 @@ impl Witness {
         Self { writer, number: 0 }
     }
 
-    /// What leaves it: the writer stands for the first `?`, the number for the second.
-    pub const LEAVE: &str = "INSERT INTO writers (writer, number, at) VALUES (?, ?, now()) \
-         ON CONFLICT (writer) DO UPDATE SET number = excluded.number, at = excluded.at";
+    /// What leaves it: the writer stands for the first `?`, the number for the second. Over a number that is not lower it
+    /// divides by zero, which undoes the transaction.
+    pub const LEAVE: &str = "INSERT INTO writers (writer, number, at) VALUES (?, ?, now()) ON CONFLICT (writer) \
+         DO UPDATE SET number = excluded.number / (writers.number < excluded.number)::integer, at = excluded.at";
 
     /// The same with its numbers, to be said just before the commit.
     pub(super) fn statement(self) -> String {
@@ -51,48 +41,82 @@ impl Witness {
     }
 }
 
-pub(super) async fn fate(
-    connection: &mut PgConnection,
-    transaction: &TransactionId,
-    witness: Witness,
-) -> Result<Fate, Failure> {
-    let status: Result<Option<String>, _> =
-        sqlx::query_scalar("SELECT pg_xact_status($1::xid8)").bind(&transaction.0).fetch_one(&mut *connection).await;
-    match status {
-        Ok(Some(status)) if status == "in progress" => Ok(Fate::Open),
-        Ok(_) => {
-            let stored: Option<i64> = sqlx::query_scalar("SELECT number FROM writers WHERE writer = $1")
-                .bind(witness.writer)
-                .fetch_optional(connection)
-                .await?;
-            Ok(if stored == Some(witness.number) { Fate::Stored } else { Fate::Undone })
-        }
-        // A server that took over before the transaction reached it.
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(INVALID_PARAMETER) => Ok(Fate::Undone),
-        Err(error) => Err(error.into()),
-    }
+/// Leaves `$2`, which is above the number that is asked for, unless the number below is there.
+const ASK: &str = "INSERT INTO writers (writer, number, at) VALUES ($1, $2, now()) ON CONFLICT (writer) \
+     DO UPDATE SET number = greatest(writers.number, $2 - (writers.number = $2 - 1)::integer), at = excluded.at \
+     RETURNING number";
+
+/// Whether a transaction that left, or would have left, this witness is stored. If it is not, it never will be.
+pub(super) async fn is_stored(connection: &mut PgConnection, witness: Witness) -> Result<bool, Failure> {
+    let after = witness.number + 1;
+    let found: i64 = sqlx::query_scalar(ASK).bind(witness.writer).bind(after).fetch_one(connection).await?;
+    Ok(found == witness.number)
 }
 
 #[cfg(test)]
 mod tests {
+    use holdfast_testkit::Postgres as Server;
+    use sqlx::Connection;
+
     use super::*;
     use crate::postgres::{Postgres, PostgresOptions};
 
-    /// A server that crashed gives the number of a transaction that is gone to the next one.
-    #[tokio::test]
-    async fn a_number_that_another_transaction_has_got_is_no_proof() {
-        let server = holdfast_testkit::Postgres::start().await;
+    const WAITS: &str = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)";
+
+    async fn open(server: &Server) -> (PgConnection, PgConnection) {
         let url = server.url();
         let options =
             PostgresOptions { url: &url, schema: "doubts", name: "doubts", reads_max: 1, lists_max: 1, duties_max: 1 };
-        let mut connection = Postgres::open(options, &[]).await.unwrap().connect().await.unwrap();
-        let number: String =
-            sqlx::query_scalar("SELECT pg_current_xact_id()::text").fetch_one(&mut connection).await.unwrap();
-        let (taken, witness) = (TransactionId(number), Witness { number: 1, ..Witness::new() });
-        assert_eq!(fate(&mut connection, &taken, witness).await.unwrap(), Fate::Undone);
-        sqlx::raw_sql(sqlx::AssertSqlSafe(witness.statement())).execute(&mut connection).await.unwrap();
-        assert_eq!(fate(&mut connection, &taken, witness).await.unwrap(), Fate::Stored);
-        let later = Witness { number: 2, ..witness };
-        assert_eq!(fate(&mut connection, &taken, later).await.unwrap(), Fate::Undone);
+        let database = Postgres::open(options, &[]).await.unwrap();
+        (database.connect().await.unwrap(), database.connect().await.unwrap())
+    }
+
+    async fn leave(connection: &mut PgConnection, witness: Witness) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(witness.statement())).execute(connection).await.map(drop)
+    }
+
+    #[tokio::test]
+    async fn what_is_stored_is_found_however_often_it_is_asked_for_and_what_is_not_is_kept_out() {
+        let server = Server::start().await;
+        let (mut first, mut second) = open(&server).await;
+        let witness = Witness { number: 1, ..Witness::new() };
+        let next = |by: i64| Witness { number: 1 + by, ..witness };
+        leave(&mut first, witness).await.unwrap();
+        for _ in 0..2 {
+            assert!(is_stored(&mut second, witness).await.unwrap());
+        }
+        leave(&mut first, next(1)).await.unwrap();
+        assert!(!is_stored(&mut second, next(2)).await.unwrap());
+        // What was on its way meanwhile comes too late.
+        let late = leave(&mut first, next(2)).await.unwrap_err();
+        assert_eq!(late.as_database_error().and_then(|error| error.code()).as_deref(), Some("22012"), "{late}");
+        assert!(!is_stored(&mut second, next(2)).await.unwrap());
+        // And so it is with the first of a writer.
+        let other = Witness { number: 1, ..Witness::new() };
+        assert!(!is_stored(&mut second, other).await.unwrap());
+        assert!(leave(&mut first, other).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_said_of_a_transaction_that_is_still_open() {
+        let server = Server::start().await;
+        for (number, kept) in [(1, true), (2, true), (3, false)] {
+            let (mut first, mut second) = open(&server).await;
+            let witness = Witness { writer: 7, number };
+            let mut transaction = first.begin().await.unwrap();
+            leave(&mut transaction, witness).await.unwrap();
+            let mut asked = Box::pin(is_stored(&mut second, witness));
+            let waits = async { while server.query(WAITS).await != "t" {} };
+            tokio::select! {
+                answer = &mut asked => panic!("{answer:?}, and it is open"),
+                () = waits => {}
+            }
+            if kept {
+                transaction.commit().await.unwrap();
+            } else {
+                transaction.rollback().await.unwrap();
+            }
+            assert_eq!(asked.await.unwrap(), kept);
+        }
     }
 }

@@ -41,21 +41,17 @@ pub trait Ledger: Send + 'static {
 pub struct Applied<A> {
     /// One for each command.
     pub answers: Vec<A>,
-    /// What the transaction is to the server.
+    /// What there is for a commit to store.
     pub wrote: Wrote,
 }
 
 /// What a transaction has written before its commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrote {
     /// Nothing.
     Nothing,
-    /// Something, by this number; the witness is left for the commit to leave.
-    Rows(TransactionId),
+    /// Something; the witness is left for the commit to leave.
+    Rows,
     /// The same, and the witness.
-    RowsAndWitness(TransactionId),
+    RowsAndWitness,
 }
-
-/// A transaction as `pg_current_xact_id()` names it: by it the server says later what became of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TransactionId(pub String);

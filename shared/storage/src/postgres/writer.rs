@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use super::doubt::{Fate, Witness, fate};
+use super::doubt::{Witness, is_stored};
 use super::session::Session;
-use super::{Applied, Ledger, Postgres, TransactionId, Trouble, Wrote};
+use super::{Applied, Ledger, Postgres, Trouble, Wrote};
 use crate::inbox::{CloseOnDrop, Inbox};
 use crate::{Batch, Class, Failure, OpenError, Writer, WriterOptions};
 
@@ -155,11 +155,7 @@ impl<L: Ledger, T, D: FnMut(Batch<T, L::Answer>)> Worker<L, T, D> {
         assert_eq!(answers.len(), commands.len(), "one answer for each command");
         // More may have come since the batch was taken.
         let more = more || self.inbox.waiting() > 0;
-        let (transaction, witness) = match wrote {
-            Wrote::Nothing => (None, None),
-            Wrote::Rows(transaction) => (Some(transaction), Some(self.witness)),
-            Wrote::RowsAndWitness(transaction) => (Some(transaction), None),
-        };
+        let witness = (wrote == Wrote::Rows).then_some(self.witness);
         let failed = match timeout(PATIENCE, self.session.commit(witness, more)).await {
             Ok(Ok(())) => return Ok(answers),
             Ok(Err(error)) => Trouble::from(error),
@@ -167,28 +163,27 @@ impl<L: Ledger, T, D: FnMut(Batch<T, L::Answer>)> Worker<L, T, D> {
         };
         self.session.forget();
         let lost = matches!(failed.failure().class(), Class::Io | Class::Silent);
-        match transaction {
+        match wrote {
             // What was found is true, and nothing had to be stored.
-            None => Ok(answers),
-            Some(transaction) if lost => match self.is_stored(&transaction, failed.failure()).await {
+            Wrote::Nothing => Ok(answers),
+            Wrote::Rows | Wrote::RowsAndWitness if lost => match self.is_stored(failed.failure()).await {
                 Some(true) => Ok(answers),
                 Some(false) => Err(failed),
                 None => Err(failed.failure().clone().in_doubt().into()),
             },
-            Some(_) => Err(failed),
+            Wrote::Rows | Wrote::RowsAndWitness => Err(failed),
         }
     }
 
     /// Whether a transaction whose commit was not answered is stored all the same: nothing is decided, and nobody is
     /// answered, before the server has said so. Only a writer that is closed gives up.
-    async fn is_stored(&mut self, transaction: &TransactionId, failure: &Failure) -> Option<bool> {
+    async fn is_stored(&mut self, failure: &Failure) -> Option<bool> {
         tracing::error!(error = %failure, "a commit is in doubt");
         loop {
-            match within_patience(self.ask(transaction)).await {
-                Ok(Fate::Open) => tracing::debug!("the transaction in doubt is still open"),
-                Ok(fate) => {
-                    tracing::info!(?fate, "the server says what became of the commit");
-                    return Some(fate == Fate::Stored);
+            match within_patience(self.ask()).await {
+                Ok(stored) => {
+                    tracing::info!(stored, "the server says what became of the commit");
+                    return Some(stored);
                 }
                 Err(failure) => {
                     self.session.forget();
@@ -202,8 +197,8 @@ impl<L: Ledger, T, D: FnMut(Batch<T, L::Answer>)> Worker<L, T, D> {
         }
     }
 
-    async fn ask(&mut self, transaction: &TransactionId) -> Result<Fate, Failure> {
-        fate(self.session.connection().await?, transaction, self.witness).await
+    async fn ask(&mut self) -> Result<bool, Failure> {
+        is_stored(self.session.connection().await?, self.witness).await
     }
 }
 

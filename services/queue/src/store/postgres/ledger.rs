@@ -91,8 +91,8 @@ impl Ledger for QueueLedger {
             self.register(tx).await?;
         }
         (self.next, self.noted, self.deadline) = (set.counters, !set.news.notes.is_empty(), set.news.deadline());
-        self.left = Left::by(set, transaction.as_ref());
-        Ok(Applied { answers, wrote: transaction.map_or(Wrote::Nothing, Wrote::RowsAndWitness) })
+        self.left = Left::by(set, transaction);
+        Ok(Applied { answers, wrote: transaction.map_or(Wrote::Nothing, |_| Wrote::RowsAndWitness) })
     }
 
     fn committed(&mut self) {

@@ -14,7 +14,6 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use holdfast_storage::TransactionId;
 use uuid::Uuid;
 
 use super::rows::LiveRow;
@@ -43,13 +42,12 @@ pub(super) struct Left {
 
 impl Left {
     /// Of a batch that one transaction has stored.
-    pub(super) fn by(set: Set, transaction: Option<&TransactionId>) -> Self {
-        let number = transaction.and_then(|number| number.0.parse().ok());
-        let mut left = Self { transaction: number.unwrap_or_default(), ..Self::default() };
+    pub(super) fn by(set: Set, transaction: Option<u64>) -> Self {
+        let mut left = Self { transaction: transaction.unwrap_or_default(), ..Self::default() };
         for (id, entry) in set.entries.into_iter().filter(|(_, entry)| entry.is_changed) {
             // A member of a session is read after its session's lock was taken.
             let leased = entry.row.filter(|row| row.live.lease().is_some() && row.at.place.is_none());
-            match leased.filter(|_| number.is_some()) {
+            match leased.filter(|_| transaction.is_some()) {
                 Some(row) => left.leased.push(row),
                 None => left.gone.push(id),
             }

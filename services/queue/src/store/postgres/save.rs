@@ -17,20 +17,21 @@ mod ends;
 mod live;
 mod statement;
 
-use holdfast_storage::{TransactionId, Trouble, Witness};
+use holdfast_storage::{Trouble, Witness};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 #[cfg(test)]
 pub(super) use self::live::DELETE_REMEMBERED;
 use self::statement::Statement;
 use super::ledger::out_of_date;
+use super::rows::unreadable;
 use super::set::{Set, Told};
 
 /// What storing came to.
 #[derive(Debug)]
 pub(super) struct Saved {
-    /// None when nothing had to be stored.
-    pub(super) transaction: Option<TransactionId>,
+    /// Its number; none when nothing had to be stored.
+    pub(super) transaction: Option<u64>,
     /// Others took this process for dead, and it kept nothing any more: it must register again.
     pub(super) is_forgotten: bool,
 }
@@ -55,7 +56,9 @@ pub(super) async fn save(tx: &mut PgConnection, set: &Set, witness: Witness) -> 
         return Err(out_of_date());
     }
     clear(tx, &set.news.told).await?;
-    Ok(Saved { transaction: Some(TransactionId(row.try_get(0)?)), is_forgotten: !row.try_get::<bool, _>(1)? })
+    let number: String = row.try_get(0)?;
+    let number = number.parse().map_err(unreadable)?;
+    Ok(Saved { transaction: Some(number), is_forgotten: !row.try_get::<bool, _>(1)? })
 }
 
 /// Clears reports that are too old or too large, of those that were told of just now.

@@ -20,6 +20,7 @@ use crate::store::postgres::set::Counters;
 struct Alone {
     ledger: QueueLedger,
     connection: PgConnection,
+    witness: Witness,
 }
 
 impl Alone {
@@ -34,14 +35,15 @@ impl Alone {
             announcer: Default::default(),
         };
         let counters = Counters { writer: process.id, rank: 0, seq: 0 };
-        Self { ledger: QueueLedger::new(counters, listeners), connection }
+        let witness = Witness { writer: 1, number: 0 };
+        Self { ledger: QueueLedger::new(counters, listeners), connection, witness }
     }
 
     async fn stores(&mut self, commands: &[Command]) {
         let mut tx = self.connection.begin().await.unwrap();
-        let witness = Witness { writer: 1, number: 1 };
-        let Ok(applied) = self.ledger.apply(&mut tx, commands, witness).await else { panic!("it is stored") };
-        assert!(matches!(applied.wrote, Wrote::RowsAndWitness(_)));
+        self.witness.number += 1;
+        let Ok(applied) = self.ledger.apply(&mut tx, commands, self.witness).await else { panic!("it is stored") };
+        assert_eq!(applied.wrote, Wrote::RowsAndWitness);
         tx.commit().await.unwrap();
         self.ledger.committed();
     }

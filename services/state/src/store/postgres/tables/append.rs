@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use holdfast_storage::{Class, Failure, TransactionId, Trouble};
-use sqlx::{PgConnection, Row as _};
+use holdfast_storage::{Class, Failure, Trouble};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::{Address, Edition, Micros, Seq, ShardId};
@@ -25,12 +25,12 @@ pub struct Advance {
 
 /// Stores writes, in one statement: each keeps its row in the history, of each record only the last state is written, and the
 /// shards' places rise. The caller gave the editions their places and those before them (`seq`, `previous`; 0 where there is
-/// none); a record's number is given here. Answers with the transaction, by which its fate can be asked for later.
+/// none); a record's number is given here.
 ///
 /// # Errors
 /// [`Trouble::Again`] where a record or a shard does not stand as the caller believes: somebody came in between, and nothing
 /// may be committed.
-pub async fn store(tx: &mut PgConnection, changes: &[Change], advances: &[Advance]) -> Result<TransactionId, Trouble> {
+pub async fn store(tx: &mut PgConnection, changes: &[Change], advances: &[Advance]) -> Result<(), Trouble> {
     let rows = Rows::of(changes);
     let expected = (rows.records.len(), advances.len());
     let query = rows.records.bind(sqlx::query(STORE));
@@ -39,18 +39,18 @@ pub async fn store(tx: &mut PgConnection, changes: &[Change], advances: &[Advanc
     let froms: Vec<_> = advances.iter().map(|advance| signed(advance.from)).collect();
     let tos: Vec<_> = advances.iter().map(|advance| signed(advance.to)).collect();
     let row = query.bind(shards).bind(froms).bind(tos).fetch_one(tx).await?;
-    let stored = (rows::number(&row, 1)? as usize, rows::number(&row, 2)? as usize);
+    let stored = (rows::number(&row, 0)? as usize, rows::number(&row, 1)? as usize);
     if stored != expected {
         return Err(came_between());
     }
-    Ok(TransactionId(row.try_get(0)?))
+    Ok(())
 }
 
 /// [`store`] without raising any shard's place.
 ///
 /// # Errors
 /// As there.
-pub async fn append(tx: &mut PgConnection, changes: &[Change]) -> Result<TransactionId, Trouble> {
+pub async fn append(tx: &mut PgConnection, changes: &[Change]) -> Result<(), Trouble> {
     store(tx, changes, &[]).await
 }
 
@@ -58,7 +58,7 @@ pub async fn append(tx: &mut PgConnection, changes: &[Change]) -> Result<Transac
 ///
 /// # Errors
 /// As there.
-pub async fn advance(tx: &mut PgConnection, advances: &[Advance]) -> Result<TransactionId, Trouble> {
+pub async fn advance(tx: &mut PgConnection, advances: &[Advance]) -> Result<(), Trouble> {
     store(tx, &[], advances).await
 }
 

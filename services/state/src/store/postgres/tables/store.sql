@@ -52,5 +52,4 @@ WITH given AS MATERIALIZED (
     WHERE shards.shard = given.shard AND shards.position = given.seen AND given.until > given.seen
     RETURNING shards.shard
 )
-SELECT pg_current_xact_id()::text, (SELECT count(*) FROM changed) + (SELECT count(*) FROM made),
-    (SELECT count(*) FROM advanced)
+SELECT (SELECT count(*) FROM changed) + (SELECT count(*) FROM made), (SELECT count(*) FROM advanced)

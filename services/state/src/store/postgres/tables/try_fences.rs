@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use holdfast_storage::{TransactionId, Trouble};
+use holdfast_storage::Trouble;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 use super::fences::fence;
@@ -90,13 +90,13 @@ pub async fn read_fences(
     Ok(Some((fences, floor)))
 }
 
-/// Keeps who decides until the transaction ends, where it is as is known; else `None`.
+/// Keeps who decides until the transaction ends, where it is as is known; whether it is.
 ///
 /// # Errors
 /// What the database says.
-pub async fn share_decider(tx: &mut PgConnection, known: &Deciding) -> Result<Option<TransactionId>, Trouble> {
-    let query = sqlx::query_scalar(SHARE_DECIDER).bind(rows::signed(known.epoch.0)).bind(known.who.decides().name());
-    Ok(query.fetch_optional(tx).await?.map(TransactionId))
+pub async fn share_decider(tx: &mut PgConnection, known: &Deciding) -> Result<bool, Trouble> {
+    let query = sqlx::query(SHARE_DECIDER).bind(rows::signed(known.epoch.0)).bind(known.who.decides().name());
+    Ok(query.fetch_optional(tx).await?.is_some())
 }
 
 fn columns(scopes: &[FenceScope]) -> (Vec<&str>, Vec<std::borrow::Cow<'_, str>>) {
