@@ -15,7 +15,7 @@ pub use database::{Database, OpenError};
 pub use failure::{Class, Failure};
 pub use inbox::Refused;
 pub use lock::DirectoryLock;
-pub use postgres::{Applied, Ledger, Postgres, PostgresOptions, Trouble, Witness, Wrote};
+pub use postgres::{Applied, Decided, Ledger, Postgres, PostgresOptions, Trouble, Witness, Wrote};
 pub use reader::Reader;
 pub use waiters::{Waiter, Waiters, waiters};
 pub use writer::{Batch, Journal, Writer, WriterOptions};

@@ -6,6 +6,7 @@ mod failure;
 mod ledger;
 mod migrate;
 mod session;
+mod transaction;
 mod writer;
 
 use std::str::FromStr;
@@ -17,7 +18,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 use crate::{Class, Failure, OpenError};
 pub use doubt::Witness;
 pub use failure::Trouble;
-pub use ledger::{Applied, Ledger, Wrote};
+pub use ledger::{Applied, Decided, Ledger, Wrote};
 
 /// How long a new connection may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);

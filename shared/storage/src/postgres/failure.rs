@@ -33,8 +33,8 @@ impl From<Trouble> for Failure {
 impl From<sqlx::Error> for Trouble {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(DatabaseError::code);
-        // A serialization failure, a deadlock.
-        let again = matches!(code.as_deref(), Some("40001" | "40P01"));
+        // A serialization failure, a deadlock; and a division by zero: a statement that found its batch decided by what is not so.
+        let again = matches!(code.as_deref(), Some("40001" | "40P01" | "22012"));
         let failure = Failure::from(error);
         if again { Self::Again(failure) } else { Self::Failed(failure) }
     }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::connect;
 use super::doubt::Witness;
@@ -13,13 +13,17 @@ use crate::Failure;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// And at last.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long a connection that nobody uses is taken to be alive.
+const TRUST: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Session {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
-    /// A transaction has begun on it already: the last commit was chained to it.
+    /// A transaction has begun on it.
     begun: bool,
+    /// When it was seen alive last, at the end of a transaction.
+    used: Option<Instant>,
     /// It was made since somebody last asked whether it is new.
     is_new: bool,
     pause: Duration,
@@ -28,13 +32,18 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options, connection: None, begun: false, is_new: false, pause: FIRST_PAUSE, refused: None }
+        Self { options, connection: None, begun: false, used: None, is_new: false, pause: FIRST_PAUSE, refused: None }
     }
 
-    /// Begins a transaction. A connection that was left alone for long may have died unnoticed: nothing has been asked of
+    /// Whether it can be used for what must not be asked twice.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.begun || self.used.is_some_and(|used| used.elapsed() < TRUST)
+    }
+
+    /// Begins a transaction, unless one has begun. A connection that was left alone for long may have died unnoticed: nothing has been asked of
     /// it yet, so another one takes its place.
     pub(super) async fn begin(&mut self) -> Result<(), Failure> {
-        if std::mem::take(&mut self.begun) {
+        if self.begun {
             return Ok(());
         }
         let was_open = self.connection.is_some();
@@ -45,6 +54,7 @@ impl Session {
             }
             self.say("BEGIN").await.inspect_err(|_| self.forget())?;
         }
+        self.begun = true;
         Ok(())
     }
 
@@ -59,23 +69,33 @@ impl Session {
         let commit = if more { "COMMIT AND CHAIN" } else { "COMMIT" };
         let statement = witness.map(Witness::statement).unwrap_or_default() + commit;
         // Numbers alone are put into it.
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(connection).await?;
-        self.begun = more;
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await?;
+        (self.begun, self.used) = (more, Some(Instant::now()));
         Ok(())
+    }
+
+    /// Stores by one statement. It is a transaction of its own, unless one has begun: that is committed after it.
+    pub(super) async fn store(&mut self, (sql, arguments): (String, PgArguments)) -> Result<PgRow, sqlx::Error> {
+        let Some(connection) = &mut self.connection else { return Err(sqlx::Error::PoolClosed) };
+        // All that is asked goes into its arguments.
+        let row = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_one(connection).await?;
+        if self.begun {
+            self.commit(None, false).await?;
+        }
+        self.used = Some(Instant::now());
+        Ok(row)
     }
 
     /// Undoes what has begun.
     pub(super) async fn roll_back(&mut self) {
-        self.begun = false;
-        if self.connection.is_some() && self.say("ROLLBACK").await.is_err() {
+        if std::mem::take(&mut self.begun) && self.say("ROLLBACK").await.is_err() {
             self.forget();
         }
     }
 
     /// The connection is not to be trusted any more.
     pub(super) fn forget(&mut self) {
-        self.connection = None;
-        self.begun = false;
+        (self.connection, self.begun, self.used) = (None, false, None);
     }
 
     /// Says goodbye.

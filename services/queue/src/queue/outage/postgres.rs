@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{OPEN, ask, done, guard, patiently, serve, submission};
 use crate::domain::invocation::Status;
-use crate::queue::{Grant, Queue};
+use crate::queue::{Grant, Queue, Submission};
 use crate::store::postgres::Postgres;
 
 /// A refusal by an open breaker comes at once: a database would have taken longer.
@@ -56,9 +56,13 @@ impl Bench {
 
     /// Submits until a breaker answers: that is at once, and says that nothing can have happened.
     async fn refused(&self) {
+        self.refuses(submission()).await;
+    }
+
+    async fn refuses(&self, submission: Submission) {
         loop {
             let begun = Instant::now();
-            let refused = self.queue.enqueue(submission()).await.unwrap_err();
+            let refused = self.queue.enqueue(submission.clone()).await.unwrap_err();
             assert_eq!(refused.code(), Code::Unavailable, "{refused}");
             assert!(refused.retry_after().is_some(), "{refused}");
             if begun.elapsed() < AT_ONCE && !refused.may_have_happened() {
@@ -125,7 +129,8 @@ async fn an_open_breaker_opens_no_socket_to_postgresql() {
     let bench = Bench::with(Duration::from_secs(3_600)).await;
     let (waiting, _) = bench.work().await;
     bench.proxy.set(Fault::Refuse);
-    bench.refused().await;
+    // A key must be read first, so that no commit is in doubt: what became of one would be asked on and on.
+    bench.refuses(Submission { idempotency_key: Some("k".into()), ..submission() }).await;
     while bench.queue.get(None, waiting).await.unwrap_err().retry_after() < Some(Duration::from_secs(3_000)) {}
     // What was on its way when the breaker opened may still arrive; then nothing does, however much is asked.
     for _ in 0..WINDOWS_MAX {

@@ -1,19 +1,20 @@
-//! One batch of commands in one transaction: loaded, decided in memory, stored.
+//! One batch of commands in one transaction: loaded where it must be, decided in memory, stored.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use holdfast_storage::{Applied, Class, Failure, Ledger, Trouble, Witness, Wrote};
+use holdfast_storage::{Applied, Class, Decided, Failure, Ledger, Trouble, Witness, Wrote};
 use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
 
 use super::super::apply::apply;
 use super::super::{Answer, Command};
 use super::announce::Announcer;
 use super::due::Looked;
-use super::load::load;
+use super::load::{known, load};
 use super::remembered::{Left, Remembered};
-use super::save::{Saved, save};
-use super::set::{Counters, Entry};
+use super::save::{save, statement, transaction};
+use super::set::{Counters, Entry, Set};
 use crate::domain::time::Micros;
 
 /// Who hears what has been committed.
@@ -38,6 +39,8 @@ pub(super) struct QueueLedger {
     deadline: Option<Micros>,
     pub(super) remembered: Remembered,
     left: Left,
+    /// What was tried last is not stored: others may have changed what is remembered, or taken this process for dead.
+    is_unsure: bool,
     listeners: Listeners,
 }
 
@@ -50,17 +53,24 @@ impl QueueLedger {
             deadline: None,
             remembered: Remembered::default(),
             left: Left::default(),
+            is_unsure: true,
             listeners,
         }
     }
 
+    /// Where others have taken this process for dead it is known again, and hears that it keeps nothing any more.
     async fn register(&self, tx: &mut PgConnection) -> Result<(), Trouble> {
-        sqlx::query(include_str!("register_again.sql"))
-            .bind(self.counters.writer)
-            .bind(self.counters.rank)
-            .execute(tx)
-            .await?;
+        let query = sqlx::query(include_str!("register_again.sql")).bind(self.counters.writer).bind(self.counters.rank);
+        if query.execute(tx).await?.rows_affected() > 0 {
+            self.listeners.forgotten.store(true, Ordering::Relaxed);
+        }
         Ok(())
+    }
+
+    /// What to do once the batch in hand is committed.
+    fn leave(&mut self, set: Set) {
+        (self.next, self.noted, self.deadline) = (set.counters, !set.news.notes.is_empty(), set.news.deadline());
+        self.left = Left::by(set);
     }
 }
 
@@ -72,6 +82,24 @@ impl Ledger for QueueLedger {
         command.size()
     }
 
+    fn decide(&mut self, commands: &[Command], witness: Witness) -> Option<Result<Decided<Answer>, Trouble>> {
+        if self.is_unsure {
+            return None;
+        }
+        let mut set = known(self.counters, &self.remembered, commands)?;
+        let decided = decide(&mut set, commands).and_then(|answers| {
+            let statement = statement(&set, witness)?;
+            self.leave(set);
+            Ok(Decided { answers, statement })
+        });
+        Some(decided)
+    }
+
+    fn answered(&mut self, row: &PgRow) {
+        // A number that cannot be read is none: then nothing of it is remembered.
+        self.left.transaction = transaction(row).ok();
+    }
+
     async fn apply(
         &mut self,
         tx: &mut PgConnection,
@@ -79,23 +107,20 @@ impl Ledger for QueueLedger {
         witness: Witness,
     ) -> Result<Applied<Answer>, Trouble> {
         let mut set = load(tx, self.counters, &self.remembered, commands).await?;
-        let answers = commands.iter().map(|command| apply(&mut set, command)).collect::<Result<Vec<_>, Failure>>()?;
-        if set.entries.values().any(Entry::is_unproven) {
-            return Err(out_of_date());
+        let answers = decide(&mut set, commands)?;
+        if self.is_unsure {
+            self.register(tx).await?;
         }
         let is_read = set.entries.values().all(Entry::is_read);
         let saved = save(tx, &set, witness).await;
-        let Saved { transaction, is_forgotten } = if is_read { saved? } else { saved.map_err(again)? };
-        if is_forgotten {
-            self.listeners.forgotten.store(true, Ordering::Relaxed);
-            self.register(tx).await?;
-        }
-        (self.next, self.noted, self.deadline) = (set.counters, !set.news.notes.is_empty(), set.news.deadline());
-        self.left = Left::by(set, transaction);
+        let transaction = if is_read { saved? } else { saved.map_err(again)? };
+        self.leave(set);
+        self.left.transaction = transaction;
         Ok(Applied { answers, wrote: transaction.map_or(Wrote::Nothing, |_| Wrote::RowsAndWitness) })
     }
 
     fn committed(&mut self) {
+        self.is_unsure = false;
         self.counters = self.next;
         self.remembered.take_in(std::mem::take(&mut self.left));
         self.listeners.last_rank.store(self.counters.rank, Ordering::Relaxed);
@@ -108,13 +133,20 @@ impl Ledger for QueueLedger {
     }
 
     fn rolled_back(&mut self) {
+        self.is_unsure = true;
         self.left = Left::default();
         self.remembered.forget();
     }
 }
 
+/// The answers to the commands, by what the set knows.
+fn decide(set: &mut Set, commands: &[Command]) -> Result<Vec<Answer>, Trouble> {
+    let answers = commands.iter().map(|command| apply(set, command)).collect::<Result<Vec<_>, Failure>>()?;
+    if set.entries.values().any(Entry::is_unproven) { Err(out_of_date()) } else { Ok(answers) }
+}
+
 /// What was remembered is not so any more: another try reads it.
-pub(super) fn out_of_date() -> Trouble {
+fn out_of_date() -> Trouble {
     Trouble::Again(Failure::new(Class::Busy, "another process has changed an invocation of this batch"))
 }
 

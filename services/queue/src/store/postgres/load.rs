@@ -14,7 +14,7 @@
 //!   cancelling of a follower against its promotion, and for neighbours that end at two processes.
 //!
 //! What this process has left itself need not be read: see [`Remembered`]. Such rows are locked by the statement that removes
-//! them, after keys and with no others.
+//! them, after keys and with no others. Where nothing else is named but what is new, nothing is asked at all: see [`known`].
 
 mod keys;
 mod over;
@@ -91,11 +91,25 @@ impl Wanted {
         wanted
     }
 
-    /// Its invocations with their leases, where it is for nothing but to complete them: then it may be that none is read.
-    fn only_completed(&self) -> Option<&HashMap<Uuid, Uuid>> {
+    /// Its invocations, where it is for nothing but to complete them and all are known: then none is read.
+    fn remembered(&self, remembered: &Remembered) -> Option<HashMap<Uuid, Entry>> {
         let is_all = self.ids.len() == self.completed.len();
-        (is_all && self.sessions.is_empty() && self.with_retry.is_empty()).then_some(&self.completed)
+        let is_plain = is_all && self.sessions.is_empty() && self.with_retry.is_empty();
+        if is_plain { remembered.all(&self.completed) } else { None }
     }
+}
+
+/// What the commands touch, where it is known without being read: what is new and has neither a key nor a session, and what is
+/// remembered and was not tried before.
+pub(super) fn known(counters: Counters, remembered: &Remembered, commands: &[Command]) -> Option<Set> {
+    if commands.iter().any(keys::is_keyed) {
+        return None;
+    }
+    let entries = Wanted::of(commands).remembered(remembered)?;
+    if entries.values().filter_map(|entry| entry.row.as_ref()).any(over::has_history) {
+        return None;
+    }
+    Some(Set { entries, ..Set::new(counters) })
 }
 
 /// Loads what the commands touch.
@@ -108,7 +122,7 @@ pub(super) async fn load(
     let mut set = Set::new(counters);
     keys::load(tx, &mut set, commands).await?;
     let mut wanted = Wanted::of(commands);
-    if let Some(entries) = wanted.only_completed().and_then(|leases| remembered.all(leases)) {
+    if let Some(entries) = wanted.remembered(remembered) {
         set.entries = entries;
         over::load(tx, &mut set, &wanted.ids).await?;
         return Ok(set);

@@ -34,20 +34,21 @@ pub(super) struct Remembered {
 /// What a transaction leaves of it.
 #[derive(Debug, Default)]
 pub(super) struct Left {
-    transaction: u64,
+    /// Its number, where it is known and has stored something.
+    pub(super) transaction: Option<u64>,
     leased: Vec<LiveRow>,
     /// What has ended, or is not leased any more.
     gone: Vec<Uuid>,
 }
 
 impl Left {
-    /// Of a batch that one transaction has stored.
-    pub(super) fn by(set: Set, transaction: Option<u64>) -> Self {
-        let mut left = Self { transaction: transaction.unwrap_or_default(), ..Self::default() };
+    /// Of a batch that one transaction stores.
+    pub(super) fn by(set: Set) -> Self {
+        let mut left = Self::default();
         for (id, entry) in set.entries.into_iter().filter(|(_, entry)| entry.is_changed) {
             // A member of a session is read after its session's lock was taken.
             let leased = entry.row.filter(|row| row.live.lease().is_some() && row.at.place.is_none());
-            match leased.filter(|_| transaction.is_some()) {
+            match leased {
                 Some(row) => left.leased.push(row),
                 None => left.gone.push(id),
             }
@@ -72,13 +73,13 @@ impl Remembered {
         if left.leased.is_empty() {
             return;
         }
+        let Some(transaction) = left.transaction else { return self.forget() };
         let is_full = self.rows.len() + left.leased.len() > MAX;
-        if is_full || self.rows.is_empty() || left.transaction.saturating_sub(self.since) > AGE_MAX {
+        if is_full || self.rows.is_empty() || transaction.saturating_sub(self.since) > AGE_MAX {
             self.rows.clear();
-            self.since = left.transaction;
+            self.since = transaction;
         }
-        let rows = left.leased.into_iter().take(MAX).map(|row| (row.at.id, (row, left.transaction)));
-        self.rows.extend(rows);
+        self.rows.extend(left.leased.into_iter().take(MAX).map(|row| (row.at.id, (row, transaction))));
     }
 
     pub(super) fn forget(&mut self) {
@@ -125,7 +126,7 @@ mod tests {
     fn left(transaction: u64, count: usize) -> (Left, HashMap<Uuid, Uuid>) {
         let leases: HashMap<Uuid, Uuid> = (0..count).map(|_| (Uuid::now_v7(), Uuid::now_v7())).collect();
         let leased = leases.iter().map(|(id, lease)| leased(*id, *lease)).collect();
-        (Left { transaction, leased, gone: Vec::new() }, leases)
+        (Left { transaction: Some(transaction), leased, gone: Vec::new() }, leases)
     }
 
     #[test]

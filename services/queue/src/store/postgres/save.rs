@@ -17,27 +17,20 @@ mod ends;
 mod live;
 mod statement;
 
-use holdfast_storage::{Trouble, Witness};
+use holdfast_storage::{Failure, Trouble, Witness};
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 #[cfg(test)]
 pub(super) use self::live::DELETE_REMEMBERED;
 use self::statement::Statement;
-use super::ledger::out_of_date;
 use super::rows::unreadable;
 use super::set::{Set, Told};
 
-/// What storing came to.
-#[derive(Debug)]
-pub(super) struct Saved {
-    /// Its number; none when nothing had to be stored.
-    pub(super) transaction: Option<u64>,
-    /// Others took this process for dead, and it kept nothing any more: it must register again.
-    pub(super) is_forgotten: bool,
-}
-
-/// Stores what has changed.
-pub(super) async fn save(tx: &mut PgConnection, set: &Set, witness: Witness) -> Result<Saved, Trouble> {
+/// What stores what has changed, which answers with a row for [`transaction`]; none where nothing has to be stored.
+///
+/// It divides by zero where others have changed what this process remembers, or took it for dead.
+pub(super) fn statement(set: &Set, witness: Witness) -> Result<Option<(String, PgArguments)>, Failure> {
     let mut statement = Statement::default();
     live::entries(&mut statement, set);
     live::sessions(&mut statement, set);
@@ -47,18 +40,21 @@ pub(super) async fn save(tx: &mut PgConnection, set: &Set, witness: Witness) -> 
     ends::tries(&mut statement, &set.news);
     ends::past(&mut statement, &set.news);
     beside::store(&mut statement, &set.news);
-    let Some((sql, arguments)) = statement.finish(set.counters.writer, witness) else {
-        // Keys are inserted while loading, each for an invocation that is stored here, or was before.
-        return Ok(Saved { transaction: None, is_forgotten: false });
-    };
+    // Keys are inserted while loading, each for an invocation that is stored here, or was before.
+    Ok(statement.finish(set.counters.writer, witness))
+}
+
+/// The number of the transaction that stored it.
+pub(super) fn transaction(row: &PgRow) -> sqlx::Result<u64> {
+    row.try_get::<String, _>(0)?.parse().map_err(unreadable)
+}
+
+/// Stores what has changed. Answers with the transaction's number; none when nothing had to be stored.
+pub(super) async fn save(tx: &mut PgConnection, set: &Set, witness: Witness) -> Result<Option<u64>, Trouble> {
+    let Some((sql, arguments)) = statement(set, witness)? else { return Ok(None) };
     let row = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_one(&mut *tx).await?;
-    if !row.try_get::<bool, _>(2)? {
-        return Err(out_of_date());
-    }
     clear(tx, &set.news.told).await?;
-    let number: String = row.try_get(0)?;
-    let number = number.parse().map_err(unreadable)?;
-    Ok(Saved { transaction: Some(number), is_forgotten: !row.try_get::<bool, _>(1)? })
+    Ok(Some(transaction(&row)?))
 }
 
 /// Clears reports that are too old or too large, of those that were told of just now.

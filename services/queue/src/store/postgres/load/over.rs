@@ -36,6 +36,11 @@ pub(super) async fn load_redriven(
     Ok(())
 }
 
+/// Whether [`load`] finds something of an invocation that is known.
+pub(super) fn has_history(row: &rows::LiveRow) -> bool {
+    row.live.tries > 0 || row.live.redrives > 0
+}
+
 /// Loads the ends of what was not found alive, and the history of what has one.
 pub(super) async fn load(tx: &mut PgConnection, set: &mut Set, ids: &HashSet<Uuid>) -> Result<(), Trouble> {
     let gone: Vec<Uuid> =

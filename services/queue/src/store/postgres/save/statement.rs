@@ -50,24 +50,22 @@ impl Statement {
         self.named(COUNTED, text)
     }
 
-    /// The whole, which answers with its transaction's number, whether the writer's process is still known, and whether
-    /// what is counted changed as many rows as it must; none without parts. The process's row stays locked until the end,
-    /// so that nobody forgets it while it writes.
+    /// The whole, which answers with its transaction's number; none without parts. It divides by zero where the writer's process
+    /// is not known any more, or what is counted did not change as many rows as it must. The process's row stays locked until
+    /// the end, so that nobody forgets it while it writes.
     pub(super) fn finish(mut self, writer: WriterId, witness: Witness) -> Option<(String, PgArguments)> {
         if self.parts == 0 {
             return None;
         }
         self.part(Witness::LEAVE).bind(witness.writer).bind(witness.number);
         self.named("known", "SELECT FROM processes WHERE writer = ? AND NOT is_buried FOR KEY SHARE").bind(writer);
-        self.sql.push_str(" SELECT pg_current_xact_id()::text, EXISTS (SELECT FROM known), ");
-        match self.expected {
-            Some(expected) => {
-                self.bound += 1;
-                let _ = write!(self.sql, "(SELECT count(*) FROM {COUNTED}) = ${}::bigint", self.bound);
-                self.arguments.add(expected as i64).expect("a number can be encoded");
-            }
-            None => self.sql.push_str("true"),
+        self.sql.push_str(" SELECT pg_current_xact_id()::text, 1 / (EXISTS (SELECT FROM known)");
+        if let Some(expected) = self.expected {
+            self.bound += 1;
+            let _ = write!(self.sql, " AND (SELECT count(*) FROM {COUNTED}) = ${}::bigint", self.bound);
+            self.arguments.add(expected as i64).expect("a number can be encoded");
         }
+        self.sql.push_str(")::integer");
         Some((self.sql, self.arguments))
     }
 }
