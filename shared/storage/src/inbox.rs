@@ -109,6 +109,16 @@ impl<T> Inbox<T> {
         (!items.is_empty()).then_some(items)
     }
 
+    /// The same, or nothing after so long a wait.
+    pub(crate) fn take_within(&self, patience: Duration) -> Option<Vec<T>> {
+        let waits = |pile: &mut Pile<T>| pile.items.is_empty() && !pile.closed;
+        let waited = self.filled.wait_timeout_while(self.pile(), patience, waits);
+        let (mut pile, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        pile.bytes = 0;
+        let items = std::mem::take(&mut pile.items);
+        (!items.is_empty() || !pile.closed).then_some(items)
+    }
+
     /// Takes nothing more; what is inside is still handed out.
     pub(crate) fn close(&self) {
         self.pile().closed = true;

@@ -1,6 +1,7 @@
 //! What PostgreSQL's errors mean to who asked.
 
 use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::{Class, Failure};
 
@@ -14,6 +15,11 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// Whether the server may have done what it was asked.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.failure().class(), Class::Io | Class::Silent)
+    }
+
     pub(super) fn failure(&self) -> &Failure {
         match self {
             Self::Again(failure) | Self::Failed(failure) => failure,
@@ -33,7 +39,8 @@ impl From<Trouble> for Failure {
 impl From<sqlx::Error> for Trouble {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(DatabaseError::code);
-        // A serialization failure, a deadlock; and a division by zero: a statement that found its batch decided by what is not so.
+        // A serialization failure, a deadlock; a division by zero, by which a statement says that its batch was decided by what
+        // is not so any more.
         let again = matches!(code.as_deref(), Some("40001" | "40P01" | "22012"));
         let failure = Failure::from(error);
         if again { Self::Again(failure) } else { Self::Failed(failure) }
@@ -49,16 +56,25 @@ impl From<Failure> for Trouble {
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         let class = match &error {
+            // Whatever ends the session says nothing about what it did before: only an error undoes a transaction for sure.
+            sqlx::Error::Database(error) if ends_session(&**error) => Class::Io,
             sqlx::Error::Database(error) => class(error.code().as_deref().unwrap_or_default()),
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
                 Class::Io
             }
+            // It came after something else than what was asked for: what was asked may be done.
+            sqlx::Error::RowNotFound => Class::Io,
             sqlx::Error::PoolTimedOut => Class::Busy,
             sqlx::Error::PoolClosed => Class::Closed,
             _ => Class::Statement,
         };
         Self::new(class, error.to_string())
     }
+}
+
+fn ends_session(error: &dyn DatabaseError) -> bool {
+    let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+    matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
 }
 
 /// By the codes of PostgreSQL's appendix A.

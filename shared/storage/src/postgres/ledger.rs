@@ -12,11 +12,12 @@ pub trait Ledger: Send + 'static {
     /// What became of it. Refusals that are no fault of the database belong in here.
     type Answer: Send + 'static;
 
-    /// Decides the commands by what is known without being read, as [`apply`](Self::apply) would, where one statement stores what
-    /// they come to: it is a transaction of its own then, one way to the server and back. None where more must be asked.
+    /// Decides the commands by what is known without being read, as [`apply`](Self::apply) would, where one statement stores
+    /// what they come to: it is a transaction of its own then, one way to the server and back. None where more must be asked.
     ///
-    /// The statement leaves the witness ([`Witness::LEAVE`]). It proves what was decided by, and divides by zero where that is not
-    /// so any more. Whether that or another refusal undoes it, the batch is tried again after [`rolled_back`](Self::rolled_back).
+    /// The statement leaves the witness ([`Witness::LEAVE`]). It proves what was decided by, and divides by zero where that is
+    /// not so any more: then, or where the server refuses it for what it says, the batch is tried again, after
+    /// [`rolled_back`](Self::rolled_back).
     ///
     /// # Errors
     /// Why it cannot be decided, and whether another try may pass.

@@ -74,7 +74,7 @@ impl Session {
         Ok(())
     }
 
-    /// Stores by one statement. It is a transaction of its own, unless one has begun: that is committed after it.
+    /// Stores by one statement: it is a transaction of its own, unless one has begun: that is committed after it.
     pub(super) async fn store(&mut self, (sql, arguments): (String, PgArguments)) -> Result<PgRow, sqlx::Error> {
         let Some(connection) = &mut self.connection else { return Err(sqlx::Error::PoolClosed) };
         // All that is asked goes into its arguments.

@@ -1,6 +1,5 @@
 //! One batch in one transaction, on the writer's own connection: stored at once by what is known, or in steps.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -8,50 +7,74 @@ use tokio::time::timeout;
 use super::doubt::{Witness, is_stored};
 use super::session::Session;
 use super::{Applied, Decided, Ledger, Trouble, Wrote};
-use crate::inbox::Inbox;
 use crate::{Class, Failure};
 
 /// How long a transaction may take: past it, the connection is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long until a server that could not say what became of a commit is asked again.
-const HEALING: Duration = Duration::from_millis(100);
+
+/// What became of a batch.
+pub(super) enum Outcome<A> {
+    /// It is stored.
+    Stored(Vec<A>),
+    /// Nothing of it is.
+    Undone(Trouble),
+    /// The answer was lost, and the server cannot say it now: these hold if it is stored. Nothing may follow before
+    /// [`Transactions::resolve`] has said so.
+    Doubt(Vec<A>, Failure),
+}
 
 /// Transactions, one after another.
-pub(super) struct Transactions<L: Ledger, T> {
-    pub(super) inbox: Arc<Inbox<(T, L::Command)>>,
-    pub(super) session: Session,
-    pub(super) ledger: L,
+pub(super) struct Transactions<L> {
+    session: Session,
+    ledger: L,
     /// Of the last transaction that was tried.
     witness: Witness,
 }
 
-impl<L: Ledger, T> Transactions<L, T> {
-    pub(super) fn new(inbox: Arc<Inbox<(T, L::Command)>>, session: Session, ledger: L) -> Self {
-        Self { inbox, session, ledger, witness: Witness::new() }
+impl<L: Ledger> Transactions<L> {
+    pub(super) fn new(session: Session, ledger: L) -> Self {
+        Self { session, ledger, witness: Witness::new() }
     }
 
-    /// Stores a batch, or nothing of it. `more` waits to be stored right after it.
-    pub(super) async fn run(&mut self, commands: &[L::Command], more: bool) -> Result<Vec<L::Answer>, Trouble> {
-        let outcome = self.attempt(commands, more).await;
-        match &outcome {
-            Ok(answers) => {
-                assert_eq!(answers.len(), commands.len(), "one answer for each command");
-                self.ledger.committed();
-            }
-            Err(_) => self.ledger.rolled_back(),
+    /// Stores a batch, or nothing of it. Where `more` waits to be stored right after it, the next transaction may begin on the way.
+    pub(super) async fn run(&mut self, commands: &[L::Command], more: impl FnOnce() -> bool) -> Outcome<L::Answer> {
+        let outcome = self.attempt(commands, more).await.unwrap_or_else(Outcome::Undone);
+        match outcome {
+            Outcome::Stored(_) => self.ledger.committed(),
+            Outcome::Undone(_) => self.ledger.rolled_back(),
+            Outcome::Doubt(..) => {}
         }
         outcome
     }
 
-    async fn attempt(&mut self, commands: &[L::Command], more: bool) -> Result<Vec<L::Answer>, Trouble> {
+    /// Asks whether the batch that was in doubt is stored.
+    pub(super) async fn resolve(&mut self) -> Result<bool, Failure> {
+        let stored = self.ask().await?;
+        if stored {
+            self.ledger.committed();
+        } else {
+            self.ledger.rolled_back();
+        }
+        Ok(stored)
+    }
+
+    pub(super) async fn close(&mut self) {
+        self.session.close().await;
+    }
+
+    async fn attempt(
+        &mut self,
+        commands: &[L::Command],
+        more: impl FnOnce() -> bool,
+    ) -> Result<Outcome<L::Answer>, Trouble> {
         if !self.session.is_trusted() {
             self.begin().await?;
         }
         self.witness.number += 1;
         match self.ledger.decide(commands, self.witness) {
-            Some(Ok(decided)) => self.at_once(decided).await,
+            Some(Ok(decided)) => self.at_once(decided, commands.len()).await,
             Some(Err(trouble)) => {
-                self.session.roll_back().await;
+                self.roll_back().await;
                 Err(trouble)
             }
             None => {
@@ -72,21 +95,23 @@ impl<L: Ledger, T> Transactions<L, T> {
         Ok(())
     }
 
-    async fn at_once(&mut self, decided: Decided<L::Answer>) -> Result<Vec<L::Answer>, Trouble> {
-        let Some(statement) = decided.statement else {
-            self.session.roll_back().await;
-            return Ok(decided.answers);
+    async fn at_once(&mut self, decided: Decided<L::Answer>, commands: usize) -> Result<Outcome<L::Answer>, Trouble> {
+        let Decided { answers, statement } = decided;
+        assert_eq!(answers.len(), commands, "one answer for each command");
+        let Some(statement) = statement else {
+            self.roll_back().await;
+            return Ok(Outcome::Stored(answers));
         };
         let trouble = match timeout(PATIENCE, self.session.store(statement)).await {
             Ok(Ok(row)) => {
                 self.ledger.answered(&row);
-                return Ok(decided.answers);
+                return Ok(Outcome::Stored(answers));
             }
             Ok(Err(error)) => Trouble::from(error),
             Err(_) => silent().into(),
         };
-        if is_lost(&trouble) {
-            return self.in_doubt(decided.answers, trouble).await;
+        if trouble.is_lost() {
+            return self.doubt(answers, trouble).await;
         }
         self.undo(&trouble).await;
         match trouble {
@@ -96,7 +121,11 @@ impl<L: Ledger, T> Transactions<L, T> {
         }
     }
 
-    async fn in_steps(&mut self, commands: &[L::Command], more: bool) -> Result<Vec<L::Answer>, Trouble> {
+    async fn in_steps(
+        &mut self,
+        commands: &[L::Command],
+        more: impl FnOnce() -> bool,
+    ) -> Result<Outcome<L::Answer>, Trouble> {
         self.witness.number += 1;
         let tx = self.session.connection().await?;
         let applied = match timeout(PATIENCE, self.ledger.apply(tx, commands, self.witness)).await {
@@ -110,20 +139,24 @@ impl<L: Ledger, T> Transactions<L, T> {
                 return Err(trouble);
             }
         };
-        // More may have come since the batch was taken.
-        let more = more || self.inbox.waiting() > 0;
+        assert_eq!(answers.len(), commands.len(), "one answer for each command");
         let witness = (wrote == Wrote::Rows).then_some(self.witness);
-        let trouble = match timeout(PATIENCE, self.session.commit(witness, more)).await {
-            Ok(Ok(())) => return Ok(answers),
+        let trouble = match timeout(PATIENCE, self.session.commit(witness, more())).await {
+            Ok(Ok(())) => return Ok(Outcome::Stored(answers)),
             Ok(Err(error)) => Trouble::from(error),
             Err(_) => silent().into(),
         };
-        self.session.forget();
         match wrote {
             // What was found is true, and nothing had to be stored.
-            Wrote::Nothing => Ok(answers),
-            Wrote::Rows | Wrote::RowsAndWitness if is_lost(&trouble) => self.in_doubt(answers, trouble).await,
-            Wrote::Rows | Wrote::RowsAndWitness => Err(trouble),
+            Wrote::Nothing => {
+                self.session.forget();
+                Ok(Outcome::Stored(answers))
+            }
+            Wrote::Rows | Wrote::RowsAndWitness if trouble.is_lost() => self.doubt(answers, trouble).await,
+            Wrote::Rows | Wrote::RowsAndWitness => {
+                self.session.forget();
+                Err(trouble)
+            }
         }
     }
 
@@ -132,50 +165,35 @@ impl<L: Ledger, T> Transactions<L, T> {
         if trouble.failure().spoils_connection() || trouble.failure().class() == Class::Silent {
             self.session.forget();
         } else {
-            self.session.roll_back().await;
+            self.roll_back().await;
         }
     }
 
-    /// What became of a transaction whose answer was lost.
-    async fn in_doubt(&mut self, answers: Vec<L::Answer>, trouble: Trouble) -> Result<Vec<L::Answer>, Trouble> {
-        self.session.forget();
-        match self.is_stored(trouble.failure()).await {
-            Some(true) => Ok(answers),
-            Some(false) => Err(trouble),
-            None => Err(trouble.failure().clone().in_doubt().into()),
+    async fn roll_back(&mut self) {
+        if timeout(PATIENCE, self.session.roll_back()).await.is_err() {
+            self.session.forget();
         }
     }
 
-    /// Nothing is decided, and nobody is answered, before the server has said whether it is stored. Only a writer that is
-    /// closed gives up.
-    async fn is_stored(&mut self, failure: &Failure) -> Option<bool> {
+    /// What became of a transaction whose answer was lost. It may be that only the connection was: then it is known right away.
+    async fn doubt(&mut self, answers: Vec<L::Answer>, trouble: Trouble) -> Result<Outcome<L::Answer>, Trouble> {
+        let failure = Failure::from(trouble);
         tracing::error!(error = %failure, "a commit is in doubt");
-        loop {
-            match within_patience(self.ask()).await {
-                Ok(stored) => {
-                    tracing::info!(stored, "the server says what became of the commit");
-                    return Some(stored);
-                }
-                Err(failure) => {
-                    self.session.forget();
-                    tracing::error!(error = %failure, "whether the commit is stored cannot be said yet");
-                }
-            }
-            // This thread has nothing else to do.
-            if self.inbox.closes_within(HEALING) {
-                return None;
-            }
+        self.session.forget();
+        match self.ask().await {
+            Ok(true) => Ok(Outcome::Stored(answers)),
+            Ok(false) if failure.class() == Class::Silent => Err(failure.into()),
+            Ok(false) => Err(Trouble::Again(failure)),
+            Err(failure) => Ok(Outcome::Doubt(answers, failure)),
         }
     }
 
     async fn ask(&mut self) -> Result<bool, Failure> {
-        is_stored(self.session.connection().await?, self.witness).await
+        let asked = async { is_stored(self.session.connection().await?, self.witness).await };
+        let stored = within_patience(asked).await.inspect_err(|_| self.session.forget())?;
+        tracing::info!(stored, "the server says what became of the commit");
+        Ok(stored)
     }
-}
-
-/// Whether the server may have done what it was asked.
-fn is_lost(trouble: &Trouble) -> bool {
-    matches!(trouble.failure().class(), Class::Io | Class::Silent)
 }
 
 async fn within_patience<A>(work: impl Future<Output = Result<A, Failure>>) -> Result<A, Failure> {

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Runtime;
+
 use super::session::Session;
-use super::transaction::Transactions;
+use super::transaction::{Outcome, Transactions};
 use super::{Ledger, Postgres, Trouble};
 use crate::inbox::{CloseOnDrop, Inbox};
 use crate::{Batch, Class, Failure, OpenError, Writer, WriterOptions};
 
-/// How often a batch is tried that others came in between of.
+/// How long until a server that could not say what became of a commit is asked again.
+const HEALING: Duration = Duration::from_millis(100);
+/// How often a batch is tried that others, or the end of its connection, came in between of.
 const TRIES: u32 = 10;
 /// What a try waits longer than the one before the last; the first is made again almost at once.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -29,7 +33,9 @@ impl<T: Send + 'static, C: Send + 'static> Writer<T, C> {
         let inbox = Arc::new(Inbox::new(options.waiting_max, options.bytes_max));
         let worker = Worker {
             batch_max: options.batch_max,
-            transactions: Transactions::new(Arc::clone(&inbox), Session::new(database.options.clone()), ledger),
+            inbox: Arc::clone(&inbox),
+            transactions: Transactions::new(Session::new(database.options.clone()), ledger),
+            doubt: None,
             deliver,
         };
         let unstartable = |source: std::io::Error| OpenError::Thread { name: options.name, source };
@@ -44,68 +50,119 @@ impl<T: Send + 'static, C: Send + 'static> Writer<T, C> {
 
 /// Whether a batch failed at something that one of its commands alone may be at fault for.
 fn is_of_one(trouble: &Trouble) -> bool {
-    matches!(trouble, Trouble::Again(_)) || trouble.failure().class() == Class::Statement
+    !trouble.is_lost() && (matches!(trouble, Trouble::Again(_)) || trouble.failure().class() == Class::Statement)
+}
+
+/// A batch of which nobody knows yet whether it is stored.
+struct Doubt<T, A> {
+    batch: Batch<T, A>,
+    since: Instant,
+    /// Why the server could not say it.
+    failure: Failure,
 }
 
 struct Worker<L: Ledger, T, D> {
     batch_max: usize,
-    transactions: Transactions<L, T>,
+    inbox: Arc<Inbox<(T, L::Command)>>,
+    transactions: Transactions<L>,
+    /// While there is one nothing else is stored: what comes then fails, so that nobody waits for it.
+    doubt: Option<Doubt<T, L::Answer>>,
     deliver: D,
 }
 
 impl<L: Ledger, T, D: FnMut(Batch<T, L::Answer>)> Worker<L, T, D> {
-    fn run(mut self, runtime: &tokio::runtime::Runtime) {
+    fn run(mut self, runtime: &Runtime) {
         // However the thread ends, nobody may wait for it in vain.
-        let inbox = Arc::clone(&self.transactions.inbox);
-        let closing = CloseOnDrop(Arc::clone(&inbox));
-        while let Some(mut pile) = inbox.take() {
+        let closing = CloseOnDrop(Arc::clone(&self.inbox));
+        while let Some(mut pile) = self.next() {
+            self.resolve(runtime);
             while !pile.is_empty() {
                 let rest = pile.split_off(pile.len().min(self.batch_max));
                 let (tags, commands): (Vec<_>, Vec<_>) = pile.into_iter().unzip();
                 pile = rest;
-                let started = Instant::now();
-                let answers = runtime.block_on(self.commit(&commands, !pile.is_empty()));
-                (self.deliver)(Batch { answers: tags.into_iter().zip(answers).collect(), took: started.elapsed() });
+                self.batch(runtime, tags, &commands, !pile.is_empty());
             }
         }
-        runtime.block_on(self.transactions.session.close());
+        if let Some(Doubt { mut batch, failure, .. }) = self.doubt.take() {
+            batch.answers.iter_mut().for_each(|(_, answer)| *answer = Err(failure.clone().in_doubt()));
+            (self.deliver)(batch);
+        }
+        runtime.block_on(self.transactions.close());
         drop(closing);
     }
 
-    async fn commit(&mut self, commands: &[L::Command], more: bool) -> Vec<Result<L::Answer, Failure>> {
-        match self.attempts(commands, more).await {
-            Ok(answers) => answers.into_iter().map(Ok).collect(),
-            // One bad command must not take its neighbours along, nor one that never gets through: find it.
-            Err(trouble) if is_of_one(&trouble) && commands.len() > 1 => {
-                let mut answers = Vec::with_capacity(commands.len());
-                for command in commands {
-                    let answer = self.attempts(std::slice::from_ref(command), false).await;
-                    answers
-                        .push(answer.map(|mut answers| answers.remove(0)).map_err(|trouble| trouble.failure().clone()));
+    /// What waits, once something does; while there is a doubt also nothing, every now and then. None once it is closed.
+    fn next(&self) -> Option<Vec<(T, L::Command)>> {
+        if self.doubt.is_some() { self.inbox.take_within(HEALING) } else { self.inbox.take() }
+    }
+
+    /// Asks what became of the batch in doubt, if there is one.
+    fn resolve(&mut self, runtime: &Runtime) {
+        let Some(mut doubt) = self.doubt.take() else { return };
+        match runtime.block_on(self.transactions.resolve()) {
+            Ok(stored) => {
+                if !stored {
+                    let failed =
+                        |(_, answer): &mut (T, Result<L::Answer, Failure>)| *answer = Err(doubt.failure.clone());
+                    doubt.batch.answers.iter_mut().for_each(failed);
                 }
-                answers
+                doubt.batch.took = doubt.since.elapsed();
+                (self.deliver)(doubt.batch);
             }
-            Err(trouble) => commands.iter().map(|_| Err(trouble.failure().clone())).collect(),
+            Err(failure) => {
+                tracing::debug!(error = %failure, "whether the commit is stored cannot be said yet");
+                self.doubt = Some(Doubt { failure, ..doubt });
+            }
         }
     }
 
-    async fn attempts(&mut self, commands: &[L::Command], more: bool) -> Result<Vec<L::Answer>, Trouble> {
+    fn batch(&mut self, runtime: &Runtime, tags: Vec<T>, commands: &[L::Command], more: bool) {
+        let since = Instant::now();
+        let outcome = match &self.doubt {
+            Some(doubt) => Outcome::Undone(doubt.failure.clone().into()),
+            None => runtime.block_on(self.attempts(commands, more)),
+        };
+        let answers: Vec<_> = match outcome {
+            Outcome::Stored(answers) => tags.into_iter().zip(answers.into_iter().map(Ok)).collect(),
+            // One bad command must not take its neighbours along, nor one that never gets through: find it.
+            Outcome::Undone(trouble) if is_of_one(&trouble) && commands.len() > 1 => {
+                for (tag, command) in tags.into_iter().zip(commands) {
+                    self.batch(runtime, vec![tag], std::slice::from_ref(command), true);
+                }
+                return;
+            }
+            Outcome::Undone(trouble) => {
+                let failure = Failure::from(trouble);
+                tags.into_iter().map(|tag| (tag, Err(failure.clone()))).collect()
+            }
+            Outcome::Doubt(answers, failure) => {
+                let answers = tags.into_iter().zip(answers.into_iter().map(Ok)).collect();
+                self.doubt = Some(Doubt { batch: Batch { answers, took: Duration::ZERO }, since, failure });
+                return;
+            }
+        };
+        (self.deliver)(Batch { answers, took: since.elapsed() });
+    }
+
+    async fn attempts(&mut self, commands: &[L::Command], more: bool) -> Outcome<L::Answer> {
         let mut tries = 1;
         loop {
+            // More may have come since the batch was taken.
+            let more = || more || self.inbox.waiting() > 0;
             let trouble = match self.transactions.run(commands, more).await {
-                Ok(answers) => return Ok(answers),
-                Err(trouble) => trouble,
+                Outcome::Undone(trouble) => trouble,
+                outcome => return outcome,
             };
             let failure = trouble.failure().clone();
             if matches!(trouble, Trouble::Again(_)) && tries < TRIES {
-                tracing::debug!(error = %failure, "a batch met another process's, and is tried again");
+                tracing::debug!(error = %failure, "a batch is tried again");
                 tries += 1;
                 // Whoever it met may need a moment.
                 tokio::time::sleep(PAUSE * (tries / 2)).await;
                 continue;
             }
             tracing::error!(error = %failure, commands = commands.len(), "a batch could not be stored");
-            return Err(trouble);
+            return Outcome::Undone(trouble);
         }
     }
 }

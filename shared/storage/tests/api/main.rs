@@ -1,5 +1,6 @@
 //! The promises of the embedded store, over real files.
 
+mod at_once;
 mod doubt;
 mod journal;
 mod postgres;

@@ -11,8 +11,9 @@ use holdfast_testkit::Postgres as Server;
 use sqlx::PgConnection;
 use tokio::sync::oneshot;
 
-const MIGRATIONS: [(i64, &str); 1] = [(1, "CREATE TABLE numbers (number bigint PRIMARY KEY CHECK (number <> 13))")];
-const OPTIONS: WriterOptions =
+pub(super) const MIGRATIONS: [(i64, &str); 1] =
+    [(1, "CREATE TABLE numbers (number bigint PRIMARY KEY CHECK (number <> 13))")];
+pub(super) const OPTIONS: WriterOptions =
     WriterOptions { name: "numbers", waiting_max: 1_000, bytes_max: 1 << 20, batch_max: 100 };
 
 /// Keeps numbers. Answers with how many its batch had.
@@ -43,9 +44,9 @@ impl Ledger for Numbers {
     }
 }
 
-type Writer = holdfast_storage::Writer<Waiter<usize>, i64>;
+pub(super) type Writer = holdfast_storage::Writer<Waiter<usize>, i64>;
 
-async fn open(url: &str, migrations: &[(i64, &'static str)]) -> Result<Postgres, OpenError> {
+pub(super) async fn open(url: &str, migrations: &[(i64, &'static str)]) -> Result<Postgres, OpenError> {
     Postgres::open(
         PostgresOptions { url, schema: "numbers", name: "test", reads_max: 2, lists_max: 2, duties_max: 2 },
         migrations,
@@ -59,7 +60,7 @@ fn start(database: &Postgres, ledger: Numbers) -> Writer {
     Writer::start_on_postgres(OPTIONS, database, ledger, deliver).unwrap()
 }
 
-async fn insert(writer: &Writer, numbers: &[i64]) -> Vec<Result<usize, Failure>> {
+pub(super) async fn insert(writer: &Writer, numbers: &[i64]) -> Vec<Result<usize, Failure>> {
     let (commands, answers): (Vec<_>, Vec<_>) = numbers
         .iter()
         .map(|number| {
@@ -75,7 +76,7 @@ async fn insert(writer: &Writer, numbers: &[i64]) -> Vec<Result<usize, Failure>>
     all
 }
 
-async fn stored(database: &Postgres) -> Result<Vec<i64>, Failure> {
+pub(super) async fn stored(database: &Postgres) -> Result<Vec<i64>, Failure> {
     let numbers = sqlx::query_scalar("SELECT number FROM numbers ORDER BY number").fetch_all(database.reads()).await;
     numbers.map_err(Failure::from)
 }

@@ -39,7 +39,8 @@ pub(super) struct QueueLedger {
     deadline: Option<Micros>,
     pub(super) remembered: Remembered,
     left: Left,
-    /// What was tried last is not stored: others may have changed what is remembered, or taken this process for dead.
+    /// Nothing has been stored since what was tried last was not, or since the connection is there: others may have taken this
+    /// process for dead.
     is_unsure: bool,
     listeners: Listeners,
 }
@@ -89,9 +90,13 @@ impl Ledger for QueueLedger {
         let mut set = known(self.counters, &self.remembered, commands)?;
         let decided = decide(&mut set, commands).and_then(|answers| {
             let statement = statement(&set, witness)?;
-            self.leave(set);
             Ok(Decided { answers, statement })
         });
+        // Reports that must make room take a statement more.
+        if set.news.told.iter().any(|told| told.clear.is_some()) {
+            return None;
+        }
+        self.leave(set);
         Some(decided)
     }
 

@@ -102,7 +102,11 @@ impl Wanted {
 /// What the commands touch, where it is known without being read: what is new and has neither a key nor a session, and what is
 /// remembered and was not tried before.
 pub(super) fn known(counters: Counters, remembered: &Remembered, commands: &[Command]) -> Option<Set> {
-    if commands.iter().any(keys::is_keyed) {
+    let is_bound = |command: &Command| match command {
+        Command::Accept(accept) => accept.accepted.idempotency_key.is_some() || accept.accepted.session.is_some(),
+        _ => false,
+    };
+    if commands.iter().any(is_bound) {
         return None;
     }
     let entries = Wanted::of(commands).remembered(remembered)?;

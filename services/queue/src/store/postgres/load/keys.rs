@@ -10,11 +10,6 @@ use super::super::super::Command;
 use super::super::rows::unreadable;
 use super::super::set::{Key, Keyed, Set};
 
-/// Whether it asks for a key.
-pub(super) fn is_keyed(command: &Command) -> bool {
-    matches!(command, Command::Accept(accept) if accept.accepted.idempotency_key.is_some())
-}
-
 pub(super) async fn load(tx: &mut PgConnection, set: &mut Set, commands: &[Command]) -> Result<(), Trouble> {
     // In order: processes that insert the same keys wait for each other in the same order.
     let mut asked: BTreeMap<Key, Keyed> = BTreeMap::new();

@@ -36,9 +36,17 @@ pub(super) async fn load_redriven(
     Ok(())
 }
 
-/// Whether [`load`] finds something of an invocation that is known.
+/// Whether [`load`] finds something of what is alive.
 pub(super) fn has_history(row: &rows::LiveRow) -> bool {
-    row.live.tries > 0 || row.live.redrives > 0
+    was_tried(row) || was_redriven(row)
+}
+
+fn was_tried(row: &rows::LiveRow) -> bool {
+    row.live.tries > 0
+}
+
+fn was_redriven(row: &rows::LiveRow) -> bool {
+    row.live.redrives > 0
 }
 
 /// Loads the ends of what was not found alive, and the history of what has one.
@@ -48,13 +56,13 @@ pub(super) async fn load(tx: &mut PgConnection, set: &mut Set, ids: &HashSet<Uui
     if !gone.is_empty() {
         ends(tx, set, gone).await?;
     }
-    let live = |tried: fn(&rows::LiveRow) -> bool| {
+    let live = |has: fn(&rows::LiveRow) -> bool| {
         let rows = set.entries.values().filter_map(|entry| entry.row.as_ref());
-        rows.filter(move |row| tried(row)).map(|row| row.at.id)
+        rows.filter(move |row| has(row)).map(|row| row.at.id)
     };
     let over = || set.over.keys().copied();
-    let tried: Vec<Uuid> = live(|row| row.live.tries > 0).chain(over()).collect();
-    let redriven: Vec<Uuid> = live(|row| row.live.redrives > 0).chain(over()).collect();
+    let tried: Vec<Uuid> = live(was_tried).chain(over()).collect();
+    let redriven: Vec<Uuid> = live(was_redriven).chain(over()).collect();
     set.tries = tries(tx, tried).await?;
     set.past_ends = past_ends(tx, redriven).await?;
     Ok(())

@@ -20,9 +20,11 @@ const HOLD: &str = "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $
 CREATE CONSTRAINT TRIGGER hold AFTER INSERT OR DELETE ON s.live DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION hold()";
 
+/// Whether one waits for it.
+const WAITS: &str = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)";
 /// Whoever waits for it is gone.
 const KILL: &str =
-    "SELECT bool_and(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    "SELECT bool_and(pg_terminate_backend(pid, 10000)) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
 
 struct Held {
     server: Shared,
@@ -63,7 +65,7 @@ impl Held {
     async fn ask_for(&mut self, command: Command) -> oneshot::Receiver<Result<Answer, Failure>> {
         let (waiter, answer) = oneshot::channel();
         assert!(self.port.submit(vec![(waiter, command)]).is_ok());
-        while !self.ask("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)").await {}
+        while !self.ask(WAITS).await {}
         answer
     }
 
@@ -86,15 +88,15 @@ async fn a_commit_that_is_stored_is_a_success_though_its_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_commit_that_is_not_stored_is_a_failure_and_the_next_one_passes() {
+async fn a_commit_that_is_not_stored_is_tried_again() {
     let mut held = Held::start().await;
-    let (id, answer) = held.accept_one().await;
+    let (id, mut answer) = held.accept_one().await;
     assert!(held.ask(KILL).await);
-    let failure = answer.await.unwrap().unwrap_err();
-    assert!(failure.heals() && !failure.may_have_happened(), "{failure}");
-    assert!(held.port.get(id, None, false).await.unwrap().is_none());
+    while !held.ask(WAITS).await {}
+    assert!(answer.try_recv().is_err() && held.port.get(id, None, false).await.unwrap().is_none());
     sqlx::query("SELECT pg_advisory_unlock(42)").execute(&mut held.gate).await.unwrap();
-    accept(&held.port, &accepted()).await;
+    assert!(matches!(answer.await.unwrap(), Ok(Answer::Accepted(_))));
+    assert!(held.port.get(id, None, false).await.unwrap().is_some());
     drop(held.server);
 }
 
@@ -114,15 +116,16 @@ async fn a_completion_that_is_stored_is_a_success_though_its_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_completion_that_is_not_stored_is_a_failure_and_passes_when_it_is_said_again() {
+async fn a_completion_that_is_not_stored_is_tried_again_and_takes_effect_once() {
     let mut held = Held::start().await;
     let answer = held.complete().await;
     assert!(held.ask(KILL).await);
-    let failure = answer.await.unwrap().unwrap_err();
-    assert!(failure.heals() && !failure.may_have_happened(), "{failure}");
+    while !held.ask(WAITS).await {}
     sqlx::query("SELECT pg_advisory_unlock(42)").execute(&mut held.gate).await.unwrap();
-    let settlement = settle(&held.port, held.work.0, complete(held.work.1)).await;
-    assert!(matches!(settlement, Settlement::Now { .. }), "{settlement:?}");
+    let Ok(Answer::Settled(settlement)) = answer.await.unwrap() else { panic!("it is settled") };
+    assert!(matches!(*settlement, Settlement::Now { .. }), "{settlement:?}");
+    let again = settle(&held.port, held.work.0, complete(held.work.1)).await;
+    assert!(matches!(again, Settlement::Before { .. }), "{again:?}");
 }
 
 #[tokio::test]
