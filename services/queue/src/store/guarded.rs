@@ -7,7 +7,7 @@
 //! - In half-open exactly as many calls pass as there are probes: one submission of commands is one call, however many
 //!   they are.
 //! - Whoever waits for longer than the store's patience is answered; what the store says later still reaches memory, in
-//!   the order of commits, so nothing that became durable is lost to it.
+//!   the order of commits (a failure may come before what was submitted earlier), so nothing that became durable is lost to it.
 
 mod rounds;
 mod shared;

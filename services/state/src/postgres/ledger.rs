@@ -84,6 +84,11 @@ impl Ledger for LaneLedger {
             self.notes.keep(epoch, shard, &edition);
         }
     }
+
+    fn rolled_back(&mut self) {
+        self.advanced.clear();
+        self.seen.clear();
+    }
 }
 
 impl LaneLedger {

@@ -41,6 +41,9 @@ impl Witness {
     }
 }
 
+/// Who asks waits for a transaction that is still open, but not for long: others wait to hear that they cannot be served.
+const WAIT: &str = "SET lock_timeout = '500ms'";
+const WAIT_AS_EVER: &str = "RESET lock_timeout";
 const ASK: &str = "SELECT number FROM writers WHERE writer = $1";
 /// Leaves `$2`, which is above the number that is asked for, unless the number below is there.
 const RAISE: &str = "INSERT INTO writers (writer, number, at) VALUES ($1, $2, now()) ON CONFLICT (writer) \
@@ -48,6 +51,7 @@ const RAISE: &str = "INSERT INTO writers (writer, number, at) VALUES ($1, $2, no
      RETURNING number";
 
 /// Whether a transaction that left, or would have left, this witness is stored. If it is not, it never will be.
+/// [`Class::Busy`](crate::Class::Busy) while it is open.
 pub(super) async fn is_stored(connection: &mut PgConnection, witness: Witness) -> Result<bool, Failure> {
     // A server that only serves reads can say this much.
     let found: Option<i64> = sqlx::query_scalar(ASK).bind(witness.writer).fetch_optional(&mut *connection).await?;
@@ -55,7 +59,9 @@ pub(super) async fn is_stored(connection: &mut PgConnection, witness: Witness) -
         return Ok(true);
     }
     let after = witness.number + 1;
-    let found: i64 = sqlx::query_scalar(RAISE).bind(witness.writer).bind(after).fetch_one(connection).await?;
+    sqlx::raw_sql(WAIT).execute(&mut *connection).await?;
+    let found: i64 = sqlx::query_scalar(RAISE).bind(witness.writer).bind(after).fetch_one(&mut *connection).await?;
+    sqlx::raw_sql(WAIT_AS_EVER).execute(connection).await?;
     Ok(found == witness.number)
 }
 

@@ -20,6 +20,14 @@ impl Trouble {
         matches!(self.failure().class(), Class::Io | Class::Silent)
     }
 
+    /// To be tried again where it is of this class.
+    pub(super) fn again_if(self, class: Class) -> Self {
+        match self {
+            Self::Failed(failure) if failure.class() == class => Self::Again(failure),
+            other => other,
+        }
+    }
+
     pub(super) fn failure(&self) -> &Failure {
         match self {
             Self::Again(failure) | Self::Failed(failure) => failure,
@@ -62,8 +70,6 @@ impl From<sqlx::Error> for Failure {
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
                 Class::Io
             }
-            // It came after something else than what was asked for: what was asked may be done.
-            sqlx::Error::RowNotFound => Class::Io,
             sqlx::Error::PoolTimedOut => Class::Busy,
             sqlx::Error::PoolClosed => Class::Closed,
             _ => Class::Statement,

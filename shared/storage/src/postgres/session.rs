@@ -78,7 +78,8 @@ impl Session {
     pub(super) async fn store(&mut self, (sql, arguments): (String, PgArguments)) -> Result<PgRow, sqlx::Error> {
         let Some(connection) = &mut self.connection else { return Err(sqlx::Error::PoolClosed) };
         // All that is asked goes into its arguments.
-        let row = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_one(connection).await?;
+        let row = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_optional(connection).await?;
+        let row = row.ok_or_else(|| sqlx::Error::Protocol("a statement that stores answers with a row".into()))?;
         if self.begun {
             self.commit(None, false).await?;
         }

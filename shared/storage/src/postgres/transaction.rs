@@ -11,6 +11,8 @@ use crate::{Class, Failure};
 
 /// How long a transaction may take: past it, the connection is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a server may take that is asked what became of one: others wait meanwhile.
+const ASK_WITHIN: Duration = Duration::from_secs(2);
 
 /// What became of a batch.
 pub(super) enum Outcome<A> {
@@ -36,7 +38,8 @@ impl<L: Ledger> Transactions<L> {
         Self { session, ledger, witness: Witness::new() }
     }
 
-    /// Stores a batch, or nothing of it. Where `more` waits to be stored right after it, the next transaction may begin on the way.
+    /// Stores a batch, or nothing of it. Where `more` waits to be stored right after it, the next transaction may begin on the
+    /// way.
     pub(super) async fn run(&mut self, commands: &[L::Command], more: impl FnOnce() -> bool) -> Outcome<L::Answer> {
         let outcome = self.attempt(commands, more).await.unwrap_or_else(Outcome::Undone);
         match outcome {
@@ -114,11 +117,8 @@ impl<L: Ledger> Transactions<L> {
             return self.doubt(answers, trouble).await;
         }
         self.undo(&trouble).await;
-        match trouble {
-            // It may have met what others left meanwhile: what is read says so, or who is at fault.
-            Trouble::Failed(failure) if failure.class() == Class::Statement => Err(Trouble::Again(failure)),
-            trouble => Err(trouble),
-        }
+        // It may have met what others left meanwhile: what is read says so, or who is at fault.
+        Err(trouble.again_if(Class::Statement))
     }
 
     async fn in_steps(
@@ -136,7 +136,7 @@ impl<L: Ledger> Transactions<L> {
             Ok(applied) => applied,
             Err(trouble) => {
                 self.undo(&trouble).await;
-                return Err(trouble);
+                return Err(trouble.again_if(Class::Io));
             }
         };
         assert_eq!(answers.len(), commands.len(), "one answer for each command");
@@ -182,17 +182,23 @@ impl<L: Ledger> Transactions<L> {
         self.session.forget();
         match self.ask().await {
             Ok(true) => Ok(Outcome::Stored(answers)),
-            Ok(false) if failure.class() == Class::Silent => Err(failure.into()),
-            Ok(false) => Err(Trouble::Again(failure)),
+            // What took long already is not begun anew.
+            Ok(false) => Err(Trouble::from(failure).again_if(Class::Io)),
             Err(failure) => Ok(Outcome::Doubt(answers, failure)),
         }
     }
 
     async fn ask(&mut self) -> Result<bool, Failure> {
         let asked = async { is_stored(self.session.connection().await?, self.witness).await };
-        let stored = within_patience(asked).await.inspect_err(|_| self.session.forget())?;
-        tracing::info!(stored, "the server says what became of the commit");
-        Ok(stored)
+        let stored = timeout(ASK_WITHIN, asked).await.unwrap_or_else(|_| Err(silent()));
+        match &stored {
+            Ok(stored) => tracing::info!(stored, "the server says what became of the commit"),
+            Err(failure) if failure.class() == Class::Busy => {}
+            Err(_) => self.session.forget(),
+        }
+        // Whatever the reason, nobody can be served: it is the store that is in trouble, and not what is asked of it.
+        stored
+            .map_err(|failure| if failure.is_outage() { failure } else { Failure::new(Class::Io, failure.to_string()) })
     }
 }
 

@@ -13,6 +13,8 @@ use crate::{Batch, Class, Failure, OpenError, Writer, WriterOptions};
 
 /// How long until a server that could not say what became of a commit is asked again.
 const HEALING: Duration = Duration::from_millis(100);
+/// How often the log is told that it still cannot.
+const TELLING: Duration = Duration::from_secs(10);
 /// How often a batch is tried that others, or the end of its connection, came in between of.
 const TRIES: u32 = 10;
 /// What a try waits longer than the one before the last; the first is made again almost at once.
@@ -57,15 +59,19 @@ fn is_of_one(trouble: &Trouble) -> bool {
 struct Doubt<T, A> {
     batch: Batch<T, A>,
     since: Instant,
-    /// Why the server could not say it.
+    /// When the server was asked last …
+    asked: Instant,
+    /// … and why it could not say it.
     failure: Failure,
+    /// When the log was told last.
+    told: Instant,
 }
 
 struct Worker<L: Ledger, T, D> {
     batch_max: usize,
     inbox: Arc<Inbox<(T, L::Command)>>,
     transactions: Transactions<L>,
-    /// While there is one nothing else is stored: what comes then fails, so that nobody waits for it.
+    /// While there is one nothing else is stored: what comes then fails, so that nobody waits for the server.
     doubt: Option<Doubt<T, L::Answer>>,
     deliver: D,
 }
@@ -83,35 +89,36 @@ impl<L: Ledger, T, D: FnMut(Batch<T, L::Answer>)> Worker<L, T, D> {
                 self.batch(runtime, tags, &commands, !pile.is_empty());
             }
         }
-        if let Some(Doubt { mut batch, failure, .. }) = self.doubt.take() {
-            batch.answers.iter_mut().for_each(|(_, answer)| *answer = Err(failure.clone().in_doubt()));
-            (self.deliver)(batch);
+        if let Some(Doubt { batch, since, failure, .. }) = self.doubt.take() {
+            tracing::error!(error = %failure, commands = batch.answers.len(), "a commit stays in doubt");
+            self.fail(batch.answers.into_iter().map(|(tag, _)| tag).collect(), &failure.in_doubt(), since);
         }
         runtime.block_on(self.transactions.close());
         drop(closing);
     }
 
-    /// What waits, once something does; while there is a doubt also nothing, every now and then. None once it is closed.
+    /// What waits, once something does; while there is a doubt also nothing, every now and then. None once it is closed and empty.
     fn next(&self) -> Option<Vec<(T, L::Command)>> {
         if self.doubt.is_some() { self.inbox.take_within(HEALING) } else { self.inbox.take() }
     }
 
-    /// Asks what became of the batch in doubt, if there is one.
+    /// Asks what became of the batch in doubt, if there is one and it was not asked just now.
     fn resolve(&mut self, runtime: &Runtime) {
-        let Some(mut doubt) = self.doubt.take() else { return };
+        let Some(mut doubt) = self.doubt.take_if(|doubt| doubt.asked.elapsed() >= HEALING) else { return };
         match runtime.block_on(self.transactions.resolve()) {
-            Ok(stored) => {
-                if !stored {
-                    let failed =
-                        |(_, answer): &mut (T, Result<L::Answer, Failure>)| *answer = Err(doubt.failure.clone());
-                    doubt.batch.answers.iter_mut().for_each(failed);
-                }
+            Ok(true) => {
                 doubt.batch.took = doubt.since.elapsed();
                 (self.deliver)(doubt.batch);
             }
+            Ok(false) => {
+                self.fail(doubt.batch.answers.into_iter().map(|(tag, _)| tag).collect(), &doubt.failure, doubt.since);
+            }
             Err(failure) => {
-                tracing::debug!(error = %failure, "whether the commit is stored cannot be said yet");
-                self.doubt = Some(Doubt { failure, ..doubt });
+                if doubt.told.elapsed() >= TELLING {
+                    tracing::warn!(error = %failure, "whether a commit is stored cannot be said yet");
+                    doubt.told = Instant::now();
+                }
+                self.doubt = Some(Doubt { failure, asked: Instant::now(), ..doubt });
             }
         }
     }
@@ -126,22 +133,37 @@ impl<L: Ledger, T, D: FnMut(Batch<T, L::Answer>)> Worker<L, T, D> {
             Outcome::Stored(answers) => tags.into_iter().zip(answers.into_iter().map(Ok)).collect(),
             // One bad command must not take its neighbours along, nor one that never gets through: find it.
             Outcome::Undone(trouble) if is_of_one(&trouble) && commands.len() > 1 => {
-                for (tag, command) in tags.into_iter().zip(commands) {
-                    self.batch(runtime, vec![tag], std::slice::from_ref(command), true);
+                let mut rest = tags.into_iter().zip(commands);
+                while self.doubt.is_none()
+                    && let Some((tag, command)) = rest.next()
+                {
+                    self.batch(runtime, vec![tag], std::slice::from_ref(command), false);
+                }
+                if let Some(failure) = self.doubt.as_ref().map(|doubt| doubt.failure.clone()) {
+                    self.fail(rest.map(|(tag, _)| tag).collect(), &failure, since);
                 }
                 return;
             }
-            Outcome::Undone(trouble) => {
-                let failure = Failure::from(trouble);
-                tags.into_iter().map(|tag| (tag, Err(failure.clone()))).collect()
-            }
+            Outcome::Undone(trouble) => return self.fail(tags, trouble.failure(), since),
             Outcome::Doubt(answers, failure) => {
-                let answers = tags.into_iter().zip(answers.into_iter().map(Ok)).collect();
-                self.doubt = Some(Doubt { batch: Batch { answers, took: Duration::ZERO }, since, failure });
+                tracing::error!(error = %failure, commands = commands.len(), "nobody can say whether a commit is stored");
+                let batch = Batch {
+                    answers: tags.into_iter().zip(answers.into_iter().map(Ok)).collect(),
+                    took: since.elapsed(),
+                };
+                let asked = Instant::now();
+                self.doubt = Some(Doubt { batch, since, asked, failure, told: asked });
                 return;
             }
         };
         (self.deliver)(Batch { answers, took: since.elapsed() });
+    }
+
+    fn fail(&mut self, tags: Vec<T>, failure: &Failure, since: Instant) {
+        if !tags.is_empty() {
+            let answers = tags.into_iter().map(|tag| (tag, Err(failure.clone()))).collect();
+            (self.deliver)(Batch { answers, took: since.elapsed() });
+        }
     }
 
     async fn attempts(&mut self, commands: &[L::Command], more: bool) -> Outcome<L::Answer> {

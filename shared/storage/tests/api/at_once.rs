@@ -217,6 +217,16 @@ async fn nobody_waits_behind_a_commit_in_doubt_and_it_is_found_out_once_the_serv
     }
 }
 
+#[tokio::test]
+async fn whoever_closes_a_writer_in_doubt_hears_that_nobody_knows() {
+    let mut held = Held::start().await;
+    let (_, answer) = held.one_alone().await;
+    held.proxy.set(Fault::Refuse);
+    insert(&held.writer, &[1]).await.remove(0).unwrap_err();
+    tokio::task::spawn_blocking(move || drop(held.writer)).await.unwrap();
+    assert!(answer.await.unwrap().unwrap_err().may_have_happened());
+}
+
 /// What it is told when it commits is heard, and not only that its rows were written.
 #[tokio::test]
 async fn what_the_server_refuses_at_the_very_end_is_no_success() {

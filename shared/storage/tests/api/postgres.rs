@@ -141,6 +141,26 @@ async fn a_newer_schema_and_an_unusable_server_are_named_without_secrets() {
     assert!(matches!(nonsense, OpenError::Url { .. }));
 }
 
+/// An error undoes what was asked; what ends the session says nothing about it.
+#[tokio::test]
+async fn what_ends_a_session_is_trouble_with_the_connection_whatever_its_code() {
+    let server = Server::start().await;
+    server.query("CREATE DATABASE closed ALLOW_CONNECTIONS false").await;
+    let closed = open(&server.url().replace("/postgres", "/closed"), &MIGRATIONS).await.unwrap_err();
+    assert!(matches!(&closed, OpenError::Server { failure, .. } if failure.class() == Class::Io), "{closed:?}");
+}
+
+/// A batch is parted after a command that is at fault: nothing may stay begun behind it.
+#[tokio::test]
+async fn no_transaction_is_left_open_behind_a_batch_that_was_parted() {
+    let server = Server::start().await;
+    let database = open(&server.url(), &MIGRATIONS).await.unwrap();
+    let writer = start(&database, Numbers::default());
+    insert(&writer, &[4, 13, 5]).await;
+    let idle = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'test' AND state LIKE 'idle in%'";
+    assert_eq!(server.query(idle).await, "0");
+}
+
 #[tokio::test]
 async fn processes_that_start_together_bring_the_tables_up_to_date_once() {
     let server = Server::start().await;

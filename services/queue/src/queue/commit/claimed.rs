@@ -104,6 +104,8 @@ impl Shared {
     ) {
         if let Some(failure) = failure {
             core.doubts(failure);
+            // Where its acceptance is still in doubt, it must be looked for once that is known.
+            core.promised.remove(&tag.id);
             core.paused_until = Some(now.moment.after(again(failure)));
         }
         match (&core.window, failure) {

@@ -37,10 +37,7 @@ impl Shared {
 
     /// Takes over leases that a process kept which is gone; how many moved.
     pub(super) async fn move_orphans(self: &Arc<Self>, leases: Vec<KeptLease>, keeper: WriterId) -> usize {
-        let orphans = leases.into_iter().map(|kept| {
-            let from = AdoptFrom::Keeper(keeper);
-            (Adopt { id: kept.id, lease: kept.lease.id, from, to: None }, AdoptWhy::Orphaned)
-        });
+        let orphans = leases.into_iter().map(|kept| orphaned(&kept, keeper));
         self.move_leases(orphans).await.into_iter().filter(|moved| *moved == Some(true)).count()
     }
 
@@ -54,14 +51,18 @@ impl Shared {
             return;
         };
         let stored: HashSet<Uuid> = kept.iter().map(|kept| kept.lease.id).collect();
-        let unknown = kept.into_iter().filter(|kept| !remembered.contains(&kept.lease.id)).collect();
-        self.move_orphans(unknown, me).await;
+        let unknown = kept.iter().filter(|kept| !remembered.contains(&kept.lease.id)).map(|kept| orphaned(kept, me));
+        let mut answers = self.move_leases(unknown).await;
         let ghosts: Vec<(Adopt, AdoptWhy)> = {
             let core = self.core.lock();
             let gone = remembered.difference(&stored).filter_map(|lease| Some((*lease, core.leases.get(*lease)?)));
             gone.map(|(lease, held)| doubted(held.invocation, lease, me)).collect()
         };
-        self.move_leases(ghosts).await;
+        answers.extend(self.move_leases(ghosts).await);
+        if answers.contains(&None) {
+            // The store could not say it of all of them.
+            self.core.lock().in_doubt = true;
+        }
     }
 
     /// A lease is said to be kept elsewhere now: unless it came back since, it is remembered no more.
@@ -71,6 +72,11 @@ impl Shared {
             self.move_leases([doubted(id, lease, me)]).await;
         }
     }
+}
+
+fn orphaned(kept: &KeptLease, keeper: WriterId) -> (Adopt, AdoptWhy) {
+    let from = AdoptFrom::Keeper(keeper);
+    (Adopt { id: kept.id, lease: kept.lease.id, from, to: None }, AdoptWhy::Orphaned)
 }
 
 fn doubted(id: Uuid, lease: Uuid, me: WriterId) -> (Adopt, AdoptWhy) {

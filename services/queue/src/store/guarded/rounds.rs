@@ -73,6 +73,8 @@ impl<T: GiveUp> Rounds<T> {
         mut give_up: impl FnMut(&mut T),
     ) -> Option<Permit> {
         let mut permit = None;
+        // Those that were answered since have not waited for too long.
+        self.patient = self.patient.max(self.first);
         let skip = self.patient.saturating_sub(self.first) as usize;
         for round in self.rounds.iter_mut().skip(skip).take_while(|round| round.since + patience <= now) {
             round.tags.iter_mut().flatten().for_each(&mut give_up);

@@ -215,6 +215,19 @@ async fn who_waits_too_long_is_answered_and_the_answer_of_the_store_still_comes(
 }
 
 #[tokio::test]
+async fn who_waits_too_long_is_answered_once_however_many_were_answered_before() {
+    let mut bench = Bench::start();
+    for _ in 0..100 {
+        bench.submit(&[0]).unwrap();
+        bench.answer(&Ok(()));
+    }
+    for number in [1, 2] {
+        bench.submit(&[number]).unwrap();
+        assert_eq!(bench.given_up.recv().await.unwrap().0, number);
+    }
+}
+
+#[tokio::test]
 async fn silence_opens_the_circuit_and_an_answer_from_before_does_not_close_it() {
     let mut bench = Bench::start();
     for number in 0..3 {
