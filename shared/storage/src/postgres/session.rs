@@ -40,8 +40,8 @@ impl Session {
         self.begun || self.used.is_some_and(|used| used.elapsed() < TRUST)
     }
 
-    /// Begins a transaction, unless one has begun. A connection that was left alone for long may have died unnoticed: nothing has been asked of
-    /// it yet, so another one takes its place.
+    /// Begins a transaction, unless one has begun. A connection that was left alone for long may have died unnoticed: nothing has
+    /// been asked of it yet, so another one takes its place.
     pub(super) async fn begin(&mut self) -> Result<(), Failure> {
         if self.begun {
             return Ok(());

@@ -21,8 +21,8 @@ const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(1);
 
 impl<T: Send + 'static, C: Send + 'static> Writer<T, C> {
-    /// Starts the thread of a store on PostgreSQL. `deliver` is called on it once for each batch, after the commit: hand the batch over in one
-    /// message there, and return.
+    /// Starts the thread of a store on PostgreSQL. `deliver` is called on it once for each batch, after the commit: hand the batch
+    /// over in one message there, and return.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -97,7 +97,8 @@ impl<L: Ledger, T, D: FnMut(Batch<T, L::Answer>)> Worker<L, T, D> {
         drop(closing);
     }
 
-    /// What waits, once something does; while there is a doubt also nothing, every now and then. None once it is closed and empty.
+    /// What waits, once something does; while there is a doubt also nothing, every now and then. None once it is closed and
+    /// empty.
     fn next(&self) -> Option<Vec<(T, L::Command)>> {
         if self.doubt.is_some() { self.inbox.take_within(HEALING) } else { self.inbox.take() }
     }

@@ -12,11 +12,11 @@ use tokio::sync::oneshot;
 
 use super::postgres::{MIGRATIONS, OPTIONS, Writer, insert, open, stored};
 
-/// Every commit waits for a lock first.
+/// Every commit of a number from 100 on waits for a lock first.
 const HOLD: &str = "CREATE FUNCTION numbers.hold() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NULL; END $$;
 CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON numbers.numbers DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW EXECUTE FUNCTION numbers.hold()";
+    FOR EACH ROW WHEN (NEW.number >= 100) EXECUTE FUNCTION numbers.hold()";
 /// Whether one waits.
 const WAITS: &str = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)";
 /// Whether it does so at the end of its statement, and not in a COMMIT that follows it.
@@ -215,6 +215,19 @@ async fn nobody_waits_behind_a_commit_in_doubt_and_it_is_found_out_once_the_serv
         }
         insert(&held.writer, &[2]).await.remove(0).expect("the next one passes");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_stored_before_what_the_server_still_works_on() {
+    let mut held = Held::start().await;
+    let (number, answer) = held.one_alone().await;
+    // Its connection is cut, and another one could be made.
+    held.proxy.set(Fault::Refuse);
+    held.proxy.set(Fault::None);
+    insert(&held.writer, &[1]).await.remove(0).unwrap_err();
+    held.open().await;
+    assert_eq!(answer.await.unwrap().unwrap(), 1);
+    assert!(held.has(number).await && !held.has(1).await);
 }
 
 #[tokio::test]
