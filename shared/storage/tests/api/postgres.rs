@@ -16,11 +16,14 @@ pub(super) const MIGRATIONS: [(i64, &str); 1] =
 pub(super) const OPTIONS: WriterOptions =
     WriterOptions { name: "numbers", waiting_max: 1_000, bytes_max: 1 << 20, batch_max: 100 };
 
+const CONFLICT: &str = "DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$";
+const BREAK: &str = "SELECT pg_terminate_backend(pg_backend_pid())";
+
 /// Keeps numbers. Answers with how many its batch had.
 #[derive(Default)]
 struct Numbers {
-    /// Batches that others come in between of.
-    disturbed: usize,
+    /// What comes in between of a batch, once for each.
+    disturbances: Vec<&'static str>,
     /// How often what it knows of rows was no longer sure.
     unsure: Arc<AtomicUsize>,
 }
@@ -31,10 +34,8 @@ impl Ledger for Numbers {
 
     async fn apply(&mut self, tx: &mut PgConnection, numbers: &[i64], _: Witness) -> Result<Applied<usize>, Trouble> {
         sqlx::query("INSERT INTO numbers SELECT unnest($1::bigint[])").bind(numbers).execute(&mut *tx).await?;
-        if self.disturbed > 0 {
-            self.disturbed -= 1;
-            let conflict = "DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$";
-            sqlx::raw_sql(conflict).execute(&mut *tx).await?;
+        if let Some(disturbance) = self.disturbances.pop() {
+            sqlx::raw_sql(disturbance).execute(&mut *tx).await?;
         }
         Ok(Applied { answers: vec![numbers.len(); numbers.len()], wrote: Wrote::Rows })
     }
@@ -85,12 +86,22 @@ pub(super) async fn stored(database: &Postgres) -> Result<Vec<i64>, Failure> {
 async fn what_is_submitted_together_is_stored_together_and_one_bad_command_fails_alone() {
     let server = Server::start().await;
     let database = open(&server.url(), &MIGRATIONS).await.unwrap();
-    let writer = start(&database, Numbers { disturbed: 3, ..Numbers::default() });
+    let writer = start(&database, Numbers { disturbances: vec![CONFLICT; 3], ..Numbers::default() });
     let answers = insert(&writer, &[1, 2, 3]).await;
     assert!(answers.iter().all(|answer| matches!(answer, Ok(3))), "a conflict with others is tried again: {answers:?}");
     let answers = insert(&writer, &[4, 13, 5]).await;
     assert!(matches!(&answers[..], [Ok(1), Err(bad), Ok(1)] if bad.class() == Class::Statement), "{answers:?}");
     assert_eq!(stored(&database).await.unwrap(), [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn what_breaks_with_its_connection_before_the_commit_is_tried_again() {
+    let server = Server::start().await;
+    let database = open(&server.url(), &MIGRATIONS).await.unwrap();
+    let writer = start(&database, Numbers { disturbances: vec![BREAK], ..Numbers::default() });
+    let answers = insert(&writer, &[1, 2]).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(2))), "{answers:?}");
+    assert_eq!(stored(&database).await.unwrap(), [1, 2]);
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ impl<T: GiveUp> Rounds<T> {
         let mut permit = None;
         // Those that were answered since have not waited for too long.
         self.patient = self.patient.max(self.first);
-        let skip = self.patient.saturating_sub(self.first) as usize;
+        let skip = (self.patient - self.first) as usize;
         for round in self.rounds.iter_mut().skip(skip).take_while(|round| round.since + patience <= now) {
             round.tags.iter_mut().flatten().for_each(&mut give_up);
             permit = permit.or(round.permit.take());

@@ -88,16 +88,16 @@ impl Ledger for QueueLedger {
             return None;
         }
         let mut set = known(self.counters, &self.remembered, commands)?;
-        let decided = decide(&mut set, commands).and_then(|answers| {
-            let statement = statement(&set, witness)?;
-            Ok(Decided { answers, statement })
-        });
+        let answers = decide(&mut set, commands);
         // Reports that must make room take a statement more.
         if set.news.told.iter().any(|told| told.clear.is_some()) {
             return None;
         }
-        self.leave(set);
-        Some(decided)
+        Some(answers.and_then(|answers| {
+            let statement = statement(&set, witness)?;
+            self.leave(set);
+            Ok(Decided { answers, statement })
+        }))
     }
 
     fn answered(&mut self, row: &PgRow) {
