@@ -59,6 +59,7 @@ use crate::store::{Batch, Change, Command, Raise, Settle, Store};
 pub(crate) use self::calls::{CallAnswer, CallStream, CallWhat};
 pub(crate) use self::core::Commands;
 pub use self::enqueue::Submission;
+pub(crate) use self::grant::MESSAGE_BYTES;
 pub(crate) use self::grant::Work;
 pub use self::grant::{Grant, Renewal};
 pub use self::lease::LeaseAsk;

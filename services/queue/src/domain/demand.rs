@@ -17,11 +17,16 @@ use line::{Line, Lines};
 /// A stream, or one unary call that waits.
 pub type WorkerId = Uuid;
 
+/// What a promise takes beside its payload, roughly.
+const PROMISE_BYTES: usize = 512;
+
 #[derive(Debug)]
 struct Worker {
     agents: Vec<Arc<str>>,
     tenant: Option<Arc<str>>,
     credits: u32,
+    /// Bytes that are promised to it and not yet on their way.
+    promised: usize,
     /// Beside `agents`: its ticket in that type's line, while it stands there.
     tickets: Vec<Option<u64>>,
     /// Where its search for the next type begins: behind the one that it was given last.
@@ -46,7 +51,7 @@ impl Demand {
         agents.sort();
         agents.dedup();
         let tickets = vec![None; agents.len()];
-        self.workers.insert(id, Worker { agents, tenant, credits: 0, tickets, next: 0 });
+        self.workers.insert(id, Worker { agents, tenant, credits: 0, promised: 0, tickets, next: 0 });
         self.add(id, credits);
     }
 
@@ -63,6 +68,15 @@ impl Demand {
     pub fn resume(&mut self) {
         for id in std::mem::take(&mut self.blocked) {
             self.add(id, 0);
+        }
+    }
+
+    /// A promise of so many bytes was kept, or could not be: it may be sent something else.
+    pub fn answered(&mut self, id: WorkerId, bytes: usize) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.promised = worker.promised.saturating_sub(bytes + PROMISE_BYTES);
+        if self.blocked.remove(&id) {
+            self.stand(id);
         }
     }
 
@@ -91,12 +105,13 @@ impl Demand {
     }
 
     /// Gives what is ready to those who have room, at most so many pairs. `takes` says whether a worker can be sent
-    /// anything just now; one that cannot is asked again after [`resume`](Self::resume). The lines take turns.
+    /// anything just now, to whom so many bytes are promised already; one that cannot is asked again after
+    /// [`resume`](Self::resume), or when a promise is [`answered`](Self::answered). The lines take turns.
     pub fn pair(
         &mut self,
         schedule: &mut Schedule,
         pairs_max: usize,
-        takes: impl Fn(WorkerId) -> bool,
+        takes: impl Fn(WorkerId, usize) -> bool,
     ) -> Vec<(WorkerId, Uuid)> {
         self.pair_but(schedule, pairs_max, takes, |_| false)
     }
@@ -106,7 +121,7 @@ impl Demand {
         &mut self,
         schedule: &mut Schedule,
         pairs_max: usize,
-        takes: impl Fn(WorkerId) -> bool,
+        takes: impl Fn(WorkerId, usize) -> bool,
         waits: impl Fn(&str) -> bool,
     ) -> Vec<(WorkerId, Uuid)> {
         while let Some((agent, tenant)) = schedule.woken() {
@@ -136,13 +151,19 @@ impl Demand {
         pairs
     }
 
-    /// Promises something new, for which nobody waits before it, to the first worker that can have it: one of its tenant's
-    /// own, for these can do nothing else.
-    pub fn reserve(&mut self, agent: &str, tenant: &str, takes: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
+    /// Promises something new of so many bytes, for which nobody waits before it, to the first worker that can have it: one
+    /// of its tenant's own, for these can do nothing else.
+    pub fn reserve(
+        &mut self,
+        (agent, tenant): (&str, &str),
+        bytes: usize,
+        takes: impl Fn(WorkerId, usize) -> bool,
+    ) -> Option<WorkerId> {
         let lines = self.lines.for_work(agent, tenant);
         let (line, id) = lines.into_iter().find_map(|line| self.first(&line, &takes).map(|id| (line, id)))?;
         let worker = self.workers.get_mut(&id)?;
         worker.credits -= 1;
+        worker.promised += bytes + PROMISE_BYTES;
         self.moves_back(id, &line.0);
         Some(id)
     }
@@ -152,7 +173,7 @@ impl Demand {
         &mut self,
         schedule: &mut Schedule,
         line: &Line,
-        takes: &impl Fn(WorkerId) -> bool,
+        takes: &impl Fn(WorkerId, usize) -> bool,
     ) -> Option<(WorkerId, Uuid)> {
         if !has_work(schedule, &line.0, line.1.as_deref()) {
             return None;
@@ -162,6 +183,7 @@ impl Demand {
         let agent = worker.next_agent(schedule)?;
         let invocation = schedule.take(&agent, worker.tenant.as_deref())?;
         worker.credits -= 1;
+        worker.promised += schedule.get(invocation).map_or(0, |entry| entry.bytes) + PROMISE_BYTES;
         self.moves_back(id, &line.0);
         if agent != line.0 {
             self.moves_back(id, &agent);
@@ -170,11 +192,11 @@ impl Demand {
     }
 
     /// The first worker of a line that has room and can be sent something. Others do not stay in it.
-    fn first(&mut self, line: &Line, takes: &impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
+    fn first(&mut self, line: &Line, takes: &impl Fn(WorkerId, usize) -> bool) -> Option<WorkerId> {
         loop {
             let id = self.lines.first(line)?;
             let worker = self.workers.get_mut(&id)?;
-            if worker.credits > 0 && takes(id) {
+            if worker.credits > 0 && takes(id, worker.promised) {
                 return Some(id);
             }
             if worker.credits > 0 {

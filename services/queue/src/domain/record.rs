@@ -201,6 +201,21 @@ pub struct Record {
 }
 
 impl Record {
+    /// Bytes of what may be large in it: its input and its result, what went wrong, its labels.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let tried = self.tries.iter().filter_map(|tried| tried.kind.failure());
+        let past = self.past_ends.iter().filter_map(|past| past.ended.outcome.failure());
+        let (result, failure) = match &self.standing {
+            Standing::Ended(Ended { outcome: Outcome::Succeeded(result), .. }) => (result.data.len(), None),
+            Standing::Ended(ended) => (0, ended.outcome.failure()),
+            Standing::Live(_) => (0, None),
+        };
+        let failures: usize = tried.chain(past).chain(failure).map(|failure| failure.message.len()).sum();
+        let labels: usize = self.accepted.labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.payload.as_ref().map_or(0, |payload| payload.data.len()) + result + failures + labels
+    }
+
     /// How often it had been redriven when an event took place.
     #[must_use]
     pub fn redrives_before(&self, event: u64) -> usize {

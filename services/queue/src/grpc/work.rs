@@ -17,10 +17,7 @@ use tonic::{Status, Streaming};
 
 use super::convert;
 use super::decode::Decoder;
-use crate::queue::{Commands, Ending, Outbox, Queue, Run, Work as Item, WorkSession};
-
-/// Leases that go into one message: well below what a client takes.
-const MESSAGE_BYTES: usize = 1 << 20;
+use crate::queue::{Commands, Ending, MESSAGE_BYTES, Outbox, Queue, Run, Work as Item, WorkSession};
 
 /// Answers that one stream may be owed at once: a whole batch of commands.
 const OWED_MAX: usize = 1_024;

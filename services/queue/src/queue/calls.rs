@@ -12,10 +12,13 @@ use super::outbox::Outbox;
 use super::refusal;
 use super::tag::Enqueued;
 use crate::domain::invocation::Accepted;
-use crate::domain::record::{Ended, Outcome, PastEnd, Record, Standing, Try};
+use crate::domain::record::{Ended, PastEnd, Record, Standing, Try};
 
 /// How long a reader that was too slow shall stay away.
 const SLOW_READER: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How long more may be unread than may be: nothing more is asked meanwhile, but what was asked may all end at once.
+const SLOW_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How long the news that a call is accepted may wait, where the caller asked for the end: mostly they go together.
 const UNHURRIED: std::time::Duration = std::time::Duration::from_millis(5);
@@ -74,12 +77,12 @@ impl CallStream {
 
     /// Says something on a call that is refused, open or not.
     pub(crate) fn say(&self, call_id: u64, what: CallWhat) {
-        if self.outbox.is_full() {
+        if self.outbox.is_stuck(SLOW_MAX) {
             self.outbox.fail(Error::exhausted("the stream's reader is too slow", SLOW_READER));
         }
         let bytes = ITEM_BYTES
             + match &what {
-                CallWhat::Ended(record) => result_bytes(record),
+                CallWhat::Ended(record) => record.bytes(),
                 CallWhat::Accepted(_) | CallWhat::Refused(_) => 0,
             };
         self.outbox.push(CallAnswer { call_id, what }, bytes);
@@ -129,13 +132,6 @@ impl CallStream {
     fn close(&self) -> Vec<Uuid> {
         self.outbox.abandon();
         self.open.lock().drain().filter_map(|(_, id)| id).collect()
-    }
-}
-
-fn result_bytes(record: &Record) -> usize {
-    match &record.standing {
-        Standing::Ended(Ended { outcome: Outcome::Succeeded(result), .. }) => result.data.len(),
-        _ => 0,
     }
 }
 

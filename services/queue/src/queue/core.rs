@@ -155,7 +155,7 @@ impl Core {
         self.paused_until = None;
         let dry = self.dry_agents(now.moment);
         let takers = &self.takers;
-        let takes = |id| takers.get(&id).is_some_and(|entry| entry.taker.takes());
+        let takes = |id, promised| takers.get(&id).is_some_and(|entry| entry.taker.takes(promised));
         let pairs = if self.window.is_some() {
             let waits = |agent: &str| dry.contains(agent);
             self.demand.pair_but(&mut self.schedule, SHARED_PAIRS_MAX, takes, waits)
@@ -165,7 +165,8 @@ impl Core {
         for (worker, id) in pairs {
             let input = self.hot.take(id);
             let ready = self.claims(id);
-            commands.extend(self.promise(worker, (id, ready), input, now));
+            let bytes = self.schedule.get(id).map_or(0, |entry| entry.bytes);
+            commands.extend(self.promise((worker, bytes), (id, ready), input, now));
         }
     }
 
@@ -184,15 +185,15 @@ impl Core {
             return None;
         }
         let takers = &self.takers;
-        let takes = |id| takers.get(&id).is_some_and(|entry| entry.taker.takes());
-        let worker = self.demand.reserve(&accepted.agent, &accepted.tenant, takes)?;
+        let takes = |id, promised| takers.get(&id).is_some_and(|entry| entry.taker.takes(promised));
+        let worker = self.demand.reserve((&accepted.agent, &accepted.tenant), accepted.bytes, takes)?;
         self.promised.insert(accepted.id);
-        self.promise(worker, (accepted.id, None), Some((Arc::clone(accepted), payload.clone())), now)
+        self.promise((worker, accepted.bytes), (accepted.id, None), Some((Arc::clone(accepted), payload.clone())), now)
     }
 
     fn promise(
         &mut self,
-        worker: WorkerId,
+        (worker, bytes): (WorkerId, usize),
         (id, ready): (Uuid, Option<ReadyKey>),
         input: Option<(Arc<Accepted>, Payload)>,
         now: Now,
@@ -212,7 +213,7 @@ impl Core {
         let grant = GrantTo { lease: Uuid::now_v7(), worker: Arc::clone(&entry.name), stream };
         let lease = grant.lease;
         let claim = Claim { id, grant, now: now.wall, with_input: input.is_none(), ready };
-        Some((Tag::Claim(Box::new(ClaimTag { id, lease, worker, input })), Command::Claim(Box::new(claim))))
+        Some((Tag::Claim(Box::new(ClaimTag { id, lease, worker, bytes, input })), Command::Claim(Box::new(claim))))
     }
 
     /// A worker comes, or asks for work.

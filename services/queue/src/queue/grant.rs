@@ -26,9 +26,12 @@ pub struct Grant {
 
 impl Grant {
     pub(crate) fn bytes(&self) -> usize {
-        ITEM_BYTES + self.record.payload.as_ref().map_or(0, |payload| payload.data.len())
+        ITEM_BYTES + self.record.bytes()
     }
 }
+
+/// Leases that go into one message: well below what a client takes.
+pub(crate) const MESSAGE_BYTES: usize = 1 << 20;
 
 /// What an item takes beside its bytes, roughly.
 pub(crate) const ITEM_BYTES: usize = 512;
@@ -105,11 +108,12 @@ pub(crate) struct LeaseCall {
 }
 
 impl Taker {
-    /// Whether it can be sent something now.
-    pub(crate) fn takes(&self) -> bool {
+    /// Whether it can be sent something now, with so many bytes promised that are not on their way yet.
+    pub(crate) fn takes(&self, promised: usize) -> bool {
         match self {
-            Self::Stream(outbox) => !outbox.is_full(),
-            Self::Call(_) => true,
+            Self::Stream(outbox) => outbox.has_room_beside(promised),
+            // Its answer is one message.
+            Self::Call(_) => promised < MESSAGE_BYTES,
         }
     }
 }

@@ -134,7 +134,7 @@ impl Shared {
         if elsewhere {
             // Its holder came here with it: from now on this process times it.
             let adopt = Adopt { id: holder.invocation, lease: holder.lease, from: AdoptFrom::Anyone, to: None };
-            match self.move_leases([(adopt, AdoptWhy::Shown)]).await.first() {
+            match self.move_leases([(adopt, AdoptWhy::Shown(None))]).await.first() {
                 Some(Some(true)) => return Ok(Ok(ttl)),
                 Some(Some(false)) => {}
                 Some(None) | None => return Err(refusal::unsure()),

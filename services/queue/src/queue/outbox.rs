@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use holdfast_rpc::Error;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Filled by commits, emptied by one stream.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Outbox<T> {
 struct Inner<T> {
     items: VecDeque<(T, usize)>,
     bytes: usize,
+    /// Since when it is full, as far as anybody looked.
+    full_since: Option<Instant>,
     reader: Option<Waker>,
     /// Something is inside of which the reader is told by and by.
     unhurried: bool,
@@ -42,7 +46,15 @@ enum End {
 
 impl<T> Outbox<T> {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        let inner = Inner { items: VecDeque::new(), bytes: 0, reader: None, unhurried: false, owed: 0, end: End::Open };
+        let inner = Inner {
+            items: VecDeque::new(),
+            bytes: 0,
+            full_since: None,
+            reader: None,
+            unhurried: false,
+            owed: 0,
+            end: End::Open,
+        };
         Self { inner: Mutex::new(inner), bytes_max, ended: Notify::new(), eased: Notify::new() }
     }
 
@@ -113,6 +125,21 @@ impl<T> Outbox<T> {
         self.inner.lock().bytes >= self.bytes_max
     }
 
+    /// Whether there is room for more, beside so much that is to come already.
+    pub(crate) fn has_room_beside(&self, to_come: usize) -> bool {
+        self.inner.lock().bytes.saturating_add(to_come) < self.bytes_max
+    }
+
+    /// Whether the reader has left more unread than it may for so long. One commit may fill it several times over before any
+    /// reader could have read.
+    pub(crate) fn is_stuck(&self, patience: Duration) -> bool {
+        let mut inner = self.inner.lock();
+        if inner.bytes < self.bytes_max {
+            return false;
+        }
+        inner.full_since.get_or_insert_with(Instant::now).elapsed() >= patience
+    }
+
     /// Waits until the reader has left no more unread than it may, and fewer answers than that are owed. Whoever asks for
     /// answers waits here before each request, so that a client that does not read cannot ask for more and more.
     pub(crate) async fn eased(&self, owed_max: usize) {
@@ -181,6 +208,7 @@ impl<T> Outbox<T> {
         inner.bytes -= bytes;
         let made_room = was_full && inner.bytes < self.bytes_max;
         if made_room {
+            inner.full_since = None;
             self.eased.notify_one();
         }
         Poll::Ready(Some(Ok(Run { items, made_room })))

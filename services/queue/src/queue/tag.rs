@@ -64,6 +64,8 @@ pub(crate) struct ClaimTag {
     pub(crate) id: Uuid,
     pub(crate) lease: Uuid,
     pub(crate) worker: WorkerId,
+    /// That were promised to it.
+    pub(crate) bytes: usize,
     pub(crate) input: Option<(Arc<Accepted>, Payload)>,
 }
 
@@ -113,8 +115,8 @@ pub(crate) struct AdoptTag {
 /// Why a lease moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AdoptWhy {
-    /// Its holder comes with its token.
-    Shown,
+    /// Its holder comes with its token, and with a stream where it has one.
+    Shown(Option<WorkerId>),
     /// The process that kept it is gone.
     Orphaned,
     /// It is said to have moved away: only the store knows whether it is still here.

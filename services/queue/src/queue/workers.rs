@@ -109,7 +109,7 @@ impl WorkSession {
                 let (reply, answer) = oneshot::channel();
                 answers.push((token.clone(), answer));
                 let adopt = Adopt { id: holder.invocation, lease: holder.lease, from, to: Some(self.id) };
-                let tag = AdoptTag { lease: holder.lease, why: AdoptWhy::Shown, reply };
+                let tag = AdoptTag { lease: holder.lease, why: AdoptWhy::Shown(Some(self.id)), reply };
                 commands.push((Tag::Adopt(tag), Command::Adopt(adopt)));
             }
             for stream in streams {

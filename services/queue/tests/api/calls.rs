@@ -195,3 +195,19 @@ async fn a_stream_has_a_limit_of_open_calls() {
     assert_eq!((call_id, refused.code()), (3, Code::ResourceExhausted));
     assert!(status::retry_after(&refused).is_some());
 }
+
+#[tokio::test]
+async fn a_result_that_many_wait_for_reaches_all_of_them() {
+    let queue = Harness::with("unread_bytes_max = \"1MiB\"").await;
+    let id = queue.enqueue(spec()).await;
+    let mut calls = Calls::open(&queue).await;
+    calls.send((1..=40).map(|call| (call, wait(&id))).chain([(41, Ask::Enqueue(request(spec())))]).collect());
+    // By then the queue has heard all of them.
+    assert_eq!(calls.accepted().await.0, 41);
+    let token = queue.lease_one().await.token;
+    let result = Some(payload(&"x".repeat(512 << 10)));
+    queue.client().complete(CompleteRequest { token, result, usage: None }).await.unwrap();
+    for _ in 0..40 {
+        assert_eq!(calls.ended().await.1.id, id);
+    }
+}

@@ -180,3 +180,19 @@ async fn many_callers_get_each_invocation_once() {
 fn failure() -> Failure {
     Failure { reason: "BUSY".into(), message: String::new(), retryable: true }
 }
+
+#[tokio::test]
+async fn one_calls_leases_are_no_more_than_any_client_can_take() {
+    let queue = Harness::start().await;
+    let large = InvocationSpec { payload: Some(payload(&"x".repeat(900 << 10))), ..spec() };
+    for _ in 0..8 {
+        queue.enqueue(large.clone()).await;
+    }
+    let mut leases = 0;
+    while leases < 8 {
+        let request = LeaseRequest { worker: "w".into(), agents: vec!["mail".into()], max_leases: 8, wait: None };
+        let some = queue.client().lease(request).await.expect("4 MiB at most").into_inner().leases;
+        assert!((1..=2).contains(&some.len()), "{}", some.len());
+        leases += some.len();
+    }
+}

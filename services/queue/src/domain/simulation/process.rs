@@ -161,7 +161,7 @@ impl Process {
         loop {
             let ready = |agent| TENANTS.map(|(tenant, _)| self.schedule.len_of(agent, tenant));
             let before = [ready("a"), ready("b")];
-            let Some((worker, id)) = self.demand.pair(&mut self.schedule, 1, |_| true).pop() else { return picks };
+            let Some((worker, id)) = self.demand.pair(&mut self.schedule, 1, |_, _| true).pop() else { return picks };
             picks.push((worker, id));
             if let Some(entry) = self.schedule.get(id).filter(|_| !confined(worker)) {
                 let agent = usize::from(*entry.agent == *"b");

@@ -113,3 +113,17 @@ async fn who_asks_waits_for_a_reader_that_does_not_read() {
     assert!(held_back(&outbox).await, "too much is owed");
     tokio::join!(outbox.eased(2), async { outbox.pay(1, 1) });
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_is_stuck_that_leaves_too_much_unread_for_too_long() {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let outbox = Outbox::new(10);
+    (0..50).for_each(|item| outbox.push(2 * item, 2));
+    assert!(!outbox.is_stuck(PATIENCE), "no reader could have read yet");
+    tokio::time::advance(PATIENCE).await;
+    assert!(outbox.is_stuck(PATIENCE));
+    assert!(poll(&outbox).is_ready());
+    assert!(!outbox.is_stuck(PATIENCE), "it has read");
+    (0..50).for_each(|item| outbox.push(2 * item, 2));
+    assert!(!outbox.is_stuck(PATIENCE), "its time begins anew");
+}
