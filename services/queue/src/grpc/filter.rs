@@ -44,9 +44,9 @@ pub(super) fn list(tenant: Option<&str>, request: pb::ListInvocationsRequest) ->
 }
 
 pub(super) fn redrive(tenant: Option<Arc<str>>, request: pb::RedriveInvocationsRequest) -> Result<RedriveAsk, Error> {
-    let redrive = match request.redrive_id.as_str() {
-        "" => Uuid::now_v7(),
-        given => id("redrive_id", given)?,
+    let (redrive, repeats) = match request.redrive_id.as_str() {
+        "" => (Uuid::now_v7(), false),
+        given => (id("redrive_id", given)?, true),
     };
     let (which, statuses) = match request.filter {
         Some(_) if !request.invocation_ids.is_empty() => {
@@ -60,7 +60,7 @@ pub(super) fn redrive(tenant: Option<Arc<str>>, request: pb::RedriveInvocationsR
         None => (named(&request.invocation_ids)?, UNSUCCESSFUL.to_vec()),
     };
     let deadline = optional_time("deadline", request.deadline)?;
-    Ok(RedriveAsk { tenant, redrive, which, statuses, dry_run: request.dry_run, deadline })
+    Ok(RedriveAsk { tenant, redrive, repeats, which, statuses, dry_run: request.dry_run, deadline })
 }
 
 fn named(ids: &[String]) -> Result<Which, Error> {

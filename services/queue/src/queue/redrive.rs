@@ -1,5 +1,6 @@
 //! Letting ended invocations run again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::core::Commands;
 use super::tag::{RedriveTag, Tag};
 use super::{Queue, Shared, answered, refusal};
 use crate::domain::invocation::Status;
-use crate::domain::record::Record;
+use crate::domain::record::{Ended, Outcome, Record, Standing};
 use crate::domain::time::Micros;
 use crate::metrics;
 use crate::store::{Command, Filter, NotRedriven, Redrive, Redriven};
@@ -30,6 +31,8 @@ pub struct RedriveAsk {
     pub tenant: Option<Arc<str>>,
     /// Names the call: its repeat redrives nothing twice.
     pub redrive: Uuid,
+    /// It may be a repeat.
+    pub repeats: bool,
     /// Which.
     pub which: Which,
     /// The states in which they must have ended.
@@ -60,6 +63,9 @@ pub struct RedriveAnswer {
     pub next: Option<Uuid>,
 }
 
+/// Sessions of which something was not redriven: what is behind it in them waits, or it would pass.
+type Held = HashSet<(Arc<str>, String)>;
+
 /// An invocation that was not redriven.
 #[derive(Debug)]
 pub struct NotThis {
@@ -84,6 +90,9 @@ impl Queue {
         let mut suitable = Vec::new();
         for record in records {
             let id = record.accepted.id;
+            if answer.redriven.contains(&id) {
+                continue;
+            }
             if record.past_ends.iter().any(|past| past.redrive == ask.redrive) {
                 answer.redriven.push(id);
             } else if let Some(refusal) = unsuitable(id, record.standing.status(), &ask.statuses) {
@@ -94,8 +103,10 @@ impl Queue {
                 suitable.push(record);
             }
         }
-        for records in suitable.chunks(AT_ONCE) {
-            for (id, outcome) in self.shared.redrive(&ask, records).await? {
+        let mut held = Held::new();
+        for (chunk, records) in suitable.chunks(AT_ONCE).enumerate() {
+            let outcomes = self.shared.redrive(&ask, records, &mut held).await;
+            for (id, outcome) in outcomes.map_err(|error| if chunk > 0 { error.maybe_happened() } else { error })? {
                 match outcome {
                     Ok(()) => answer.redriven.push(id),
                     Err(refusal) => answer.refusals.push(refusal),
@@ -110,23 +121,22 @@ impl Queue {
     async fn candidates(&self, ask: &RedriveAsk, answer: &mut RedriveAnswer) -> Result<Vec<Record>, Error> {
         let mut ids = match &ask.which {
             Which::Named(ids) => ids.clone(),
-            Which::Like(filter) => {
-                let page = self.list(filter.clone()).await?;
-                answer.next = page.next;
-                return Ok(page.records);
-            }
+            Which::Like(filter) => return self.like(filter, ask, answer).await,
         };
         ids.sort_unstable();
         ids.dedup();
         let tenant = ask.tenant.as_deref().map(str::to_owned);
-        let found: Vec<(Uuid, Option<Record>)> = stream::iter(ids)
-            .map(|id| {
-                let found = self.shared.store.get(id, tenant.clone(), false);
-                async move { found.await.map(|record| (id, record)).map_err(|failure| refusal::store(&failure)) }
-            })
-            .buffered(LOOKED_UP)
-            .try_collect()
-            .await?;
+        let found: Vec<(Uuid, Option<Record>)> =
+            stream::iter(ids)
+                .map(|id| {
+                    let found = self.shared.store.get(id, tenant.clone(), false);
+                    async move {
+                        found.await.map(|record| (id, record.map(slim))).map_err(|failure| refusal::store(&failure))
+                    }
+                })
+                .buffered(LOOKED_UP)
+                .try_collect()
+                .await?;
         let mut records = Vec::new();
         for (id, record) in found {
             match record {
@@ -136,6 +146,33 @@ impl Queue {
         }
         Ok(records)
     }
+
+    /// A page of those that a filter finds. Those that a repeated call redrove before are found no more, and belong to it.
+    async fn like(&self, filter: &Filter, ask: &RedriveAsk, answer: &mut RedriveAnswer) -> Result<Vec<Record>, Error> {
+        if ask.repeats && !ask.dry_run {
+            let before = self.shared.store.redriven_by(ask.redrive, ask.tenant.as_deref().map(str::to_owned)).await;
+            answer.redriven = before.map_err(|failure| refusal::store(&failure))?;
+            answer.redriven.retain(|id| filter.beyond.is_none_or(|beyond| *id > beyond));
+            answer.redriven.truncate(filter.limit);
+        }
+        let limit = filter.limit - answer.redriven.len();
+        if limit == 0 {
+            answer.next = answer.redriven.last().copied();
+            return Ok(Vec::new());
+        }
+        let page = self.list(Filter { limit, ..filter.clone() }).await?;
+        answer.next = page.next;
+        Ok(page.records)
+    }
+}
+
+/// Without what may be large and decides nothing: many are looked at.
+fn slim(mut record: Record) -> Record {
+    if let Standing::Ended(Ended { outcome: Outcome::Succeeded(result), .. }) = &mut record.standing {
+        result.data.clear();
+    }
+    record.tries.clear();
+    record
 }
 
 impl Shared {
@@ -144,6 +181,7 @@ impl Shared {
         self: &Arc<Self>,
         ask: &RedriveAsk,
         records: &[Record],
+        held: &mut Held,
     ) -> Result<Vec<(Uuid, Result<(), NotThis>)>, Error> {
         let mut outcomes = Vec::new();
         let mut answers = Vec::new();
@@ -157,9 +195,15 @@ impl Shared {
             for record in records {
                 let accepted = &record.accepted;
                 let (id, agent, tenant) = (accepted.id, &accepted.agent, &accepted.tenant);
+                let session = accepted.session.clone().map(|session| (Arc::clone(tenant), session));
+                if session.as_ref().is_some_and(|session| held.contains(session)) {
+                    outcomes.push((id, Err(behind(id))));
+                    continue;
+                }
                 if let Err(full) = core.depths.admit(agent, tenant, accepted.bytes, rand::random(), now.moment) {
                     metrics::full(&full);
                     outcomes.push((id, Err(no_room(id, &refusal::full(full, agent, tenant)))));
+                    held.extend(session);
                     continue;
                 }
                 let (reply, answer) = oneshot::channel();
@@ -174,15 +218,18 @@ impl Shared {
                 };
                 let tag = RedriveTag { id, accepted: Arc::clone(accepted), reply };
                 commands.push((Tag::Redrive(tag), Command::Redrive(Box::new(redrive))));
-                answers.push(async move { (id, answered(answer).await) });
+                answers.push(async move { (id, session, answered(answer).await) });
             }
             self.submit(&mut core, commands, now);
         }
-        for (id, answer) in join_all(answers).await {
+        for (id, session, answer) in join_all(answers).await {
             let outcome = match answer {
                 Ok(Redriven::Now { .. } | Redriven::Before) => Ok(()),
                 Ok(Redriven::Refused(why)) => Err(refused(id, why, &ask.statuses)),
-                Err(error) => Err(unavailable(id, &error)),
+                Err(error) => {
+                    held.extend(session);
+                    Err(unavailable(id, &error))
+                }
             };
             outcomes.push((id, outcome));
         }
@@ -210,6 +257,15 @@ fn no_room(id: Uuid, error: &Error) -> NotThis {
     NotThis { id, reason: "QUEUE_FULL", message: error.to_string(), retry_after: error.retry_after() }
 }
 
+fn behind(id: Uuid) -> NotThis {
+    let message = "one before it in its session was not redriven".to_owned();
+    NotThis { id, reason: "QUEUE_FULL", message, retry_after: None }
+}
+
 fn unavailable(id: Uuid, error: &Error) -> NotThis {
+    if error.may_have_happened() {
+        let message = format!("it may have been redriven: ask again with the same redrive_id ({error})");
+        return NotThis { id, reason: "IN_DOUBT", message, retry_after: error.retry_after() };
+    }
     NotThis { id, reason: "UNAVAILABLE", message: error.to_string(), retry_after: error.retry_after() }
 }

@@ -78,6 +78,7 @@ macro_rules! conformance {
         );
         $crate::store::conformance::conformance!($mode: $open, redriving:
             a_redriven_invocation_keeps_its_past_and_has_its_attempts_again
+            what_a_call_has_redriven_is_found_by_its_id
             events_go_on_over_a_redrive
             a_redriven_member_goes_to_the_end_of_its_session_under_a_rising_fence
             a_lone_fence_rises_over_a_redrive

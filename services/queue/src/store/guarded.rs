@@ -1,5 +1,4 @@
-//! The store behind circuit breakers, one for writes, one for what callers read, one for what may take long to find and one
-//! for what processes read of each other: whatever it does, its user gets an answer.
+//! The store behind circuit breakers, one for each kind of what is done with it: whatever it does, its user gets an answer.
 //!
 //! Invariants:
 //! - While a breaker is open the store is not touched; the refusal says what is left of the open time. (Only what became
@@ -46,8 +45,12 @@ pub struct Guard<T> {
     reads: Gate,
     /// What may take long to find: somebody's slow lists say nothing about a single invocation.
     lists: Gate,
+    /// What is old, which is looked for and removed: a disk that takes no writes stops no lists.
+    retention: Gate,
     /// What processes read of each other: what callers read too slowly must not stop it.
     duties: Gate,
+    /// What processes show and take of each other: it goes well where a full disk takes nothing new, and says nothing of that.
+    members: Gate,
     rounds: Mutex<Rounds<T>>,
 }
 
@@ -59,7 +62,9 @@ impl<T: GiveUp> Guard<T> {
             writes: gate("queue-database-writes", settings, patience),
             reads: gate("queue-database-reads", settings, patience),
             lists: gate("queue-database-lists", settings, patience),
+            retention: gate("queue-database-retention", settings, patience),
             duties: gate("queue-database-duties", settings, patience),
+            members: gate("queue-database-members", settings, patience),
             rounds: Mutex::default(),
         })
     }
@@ -164,6 +169,10 @@ impl<S: Store<Slot>, T: GiveUp> Store<T> for Guarded<S, T> {
         self.guard.lists.call(move || self.inner.list(filter)).boxed()
     }
 
+    fn redriven_by(&self, redrive: Uuid, tenant: Option<String>) -> BoxFuture<'_, Result<Vec<Uuid>, Failure>> {
+        self.guard.lists.call(move || self.inner.redriven_by(redrive, tenant)).boxed()
+    }
+
     fn history(
         &self,
         id: Uuid,
@@ -195,7 +204,7 @@ impl<S: Store<Slot>, T: GiveUp> Store<T> for Guarded<S, T> {
     }
 
     fn sweep(&self, sweep: Sweep) -> BoxFuture<'_, Result<Swept, Failure>> {
-        self.guard.lists.call(move || self.inner.sweep(sweep)).boxed()
+        self.guard.retention.call(move || self.inner.sweep(sweep)).boxed()
     }
 
     fn shared(&self) -> Option<&dyn super::Shared> {

@@ -52,10 +52,11 @@ const LISTS_MAX: u32 = 3;
 const DUTIES_MAX: u32 = 4;
 
 /// The tables, version by version.
-const MIGRATIONS: [(i64, &str); 3] = [
+const MIGRATIONS: [(i64, &str); 4] = [
     (1, include_str!("../../migrations/postgres/1_queue.sql")),
     (2, include_str!("../../migrations/postgres/2_ready.sql")),
     (3, include_str!("../../migrations/postgres/3_invocations.sql")),
+    (4, include_str!("../../migrations/postgres/4_redrives.sql")),
 ];
 
 /// The queue in a database that processes share.
@@ -140,6 +141,11 @@ impl<T: Send + 'static> Store<T> for Postgres<T> {
 
     fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<Record>, Failure>> {
         list::list(&self.lists, filter).map(said).boxed()
+    }
+
+    fn redriven_by(&self, redrive: Uuid, tenant: Option<String>) -> BoxFuture<'_, Result<Vec<Uuid>, Failure>> {
+        let found = sqlx::query_scalar(include_str!("postgres/redriven_by.sql")).bind(redrive).bind(tenant);
+        found.fetch_all(&self.lists).map(said).boxed()
     }
 
     fn history(

@@ -42,6 +42,7 @@ pub fn migrations() -> Migrations<'static> {
         M::up(include_str!("../../migrations/sqlite/2_deadlines.sql")),
         M::up(include_str!("../../migrations/sqlite/3_lifecycle.sql")),
         M::up(include_str!("../../migrations/sqlite/4_checks.sql")),
+        M::up(include_str!("../../migrations/sqlite/5_redrives.sql")),
     ])
 }
 
@@ -93,6 +94,10 @@ impl<T: Send + 'static> Store<T> for Sqlite<T> {
 
     fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<Record>, Failure>> {
         self.lister.read(move |tx| list::list(tx, &filter)).boxed()
+    }
+
+    fn redriven_by(&self, redrive: Uuid, tenant: Option<String>) -> BoxFuture<'_, Result<Vec<Uuid>, Failure>> {
+        self.lister.read(move |tx| redrive::redriven_by(tx, redrive, tenant.as_deref())).boxed()
     }
 
     fn history(

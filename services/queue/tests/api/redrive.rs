@@ -1,5 +1,7 @@
 //! Letting what ended run again.
 
+mod again;
+
 use std::collections::HashMap;
 use std::time::Duration;
 

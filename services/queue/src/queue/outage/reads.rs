@@ -72,6 +72,10 @@ impl Store<Tag> for Troubled {
         self.inner.list(filter)
     }
 
+    fn redriven_by(&self, redrive: Uuid, tenant: Option<String>) -> BoxFuture<'_, Result<Vec<Uuid>, Failure>> {
+        self.inner.redriven_by(redrive, tenant)
+    }
+
     fn history(
         &self,
         id: Uuid,

@@ -194,3 +194,18 @@ pub(crate) async fn a_new_deadline_takes_the_place_of_the_old_one(store: Port) {
     let (_, claimed) = claim(&store, id).await.expect("in time it starts");
     assert_eq!(claimed.input.unwrap().0.deadline, Some(LATER + 7));
 }
+
+pub(crate) async fn what_a_call_has_redriven_is_found_by_its_id(store: Port) {
+    let mut ids = [die(&store, &accepted()).await, die(&store, &accepted()).await];
+    ids.sort_unstable();
+    let call = Uuid::now_v7();
+    for id in ids.into_iter().rev() {
+        redrive(&store, Redrive { redrive: call, ..again(id) }).await;
+    }
+    revived(&store, die(&store, &accepted()).await).await;
+    let found = async |tenant: Option<&str>| store.redriven_by(call, tenant.map(str::to_owned)).await.unwrap();
+    assert_eq!(found(None).await, ids);
+    assert_eq!(found(Some("t")).await, ids);
+    assert!(found(Some("u")).await.is_empty(), "another tenant's");
+    assert!(store.redriven_by(Uuid::now_v7(), None).await.unwrap().is_empty());
+}

@@ -1,4 +1,4 @@
-//! What processes share, behind a breaker of its own. What shows or takes something is a write.
+//! What processes share, behind breakers of its own: one for what is read, one for what is shown or taken.
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -22,7 +22,7 @@ impl<S: Store<Slot>, T: GiveUp> Shared for Guarded<S, T> {
     }
 
     fn beat(&self, drain_rate: f64) -> BoxFuture<'_, Result<Vec<Member>, Failure>> {
-        self.guard.writes.call(move || self.inner_shared().beat(drain_rate)).boxed()
+        self.guard.members.call(move || self.inner_shared().beat(drain_rate)).boxed()
     }
 
     fn was_forgotten(&self) -> bool {
@@ -50,7 +50,7 @@ impl<S: Store<Slot>, T: GiveUp> Shared for Guarded<S, T> {
     }
 
     fn notes(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Note>, Failure>> {
-        self.guard.writes.call(move || self.inner_shared().notes(limit)).boxed()
+        self.guard.members.call(move || self.inner_shared().notes(limit)).boxed()
     }
 
     fn leases_of(&self, writer: WriterId, limit: usize) -> BoxFuture<'_, Result<Vec<KeptLease>, Failure>> {
@@ -62,11 +62,11 @@ impl<S: Store<Slot>, T: GiveUp> Shared for Guarded<S, T> {
     }
 
     fn leave(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        self.guard.writes.call(move || self.inner_shared().leave()).boxed()
+        self.guard.members.call(move || self.inner_shared().leave()).boxed()
     }
 
     fn bury(&self, writer: WriterId) -> BoxFuture<'_, Result<(), Failure>> {
-        self.guard.writes.call(move || self.inner_shared().bury(writer)).boxed()
+        self.guard.members.call(move || self.inner_shared().bury(writer)).boxed()
     }
 
     fn announce(&self) {

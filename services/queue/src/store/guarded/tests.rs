@@ -1,10 +1,12 @@
+mod circuits;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use holdfast_storage::Class;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::store::Answer;
+use crate::store::{Answer, Litter};
 
 const PATIENCE: Duration = Duration::from_millis(250);
 const OPEN: Duration = Duration::from_millis(100);
@@ -43,6 +45,10 @@ impl Store<Slot> for Puppet {
     }
 
     fn list(&self, _: Filter) -> BoxFuture<'_, Result<Vec<Record>, Failure>> {
+        self.read(Vec::new()).boxed()
+    }
+
+    fn redriven_by(&self, _: Uuid, _: Option<String>) -> BoxFuture<'_, Result<Vec<Uuid>, Failure>> {
         self.read(Vec::new()).boxed()
     }
 
@@ -136,6 +142,11 @@ impl Bench {
 
     async fn read(&self) -> Result<(), Failure> {
         self.store.get(Uuid::nil(), None, false).await.map(|_| ())
+    }
+
+    async fn sweep(&self) -> Result<(), Failure> {
+        let sweep = Sweep { litter: Litter::Keys, now: 0, before: 0, from: None, limit: 1 };
+        self.store.sweep(sweep).await.map(|_| ())
     }
 
     async fn list(&self) -> Result<(), Failure> {
@@ -239,52 +250,4 @@ async fn silence_opens_the_circuit_and_an_answer_from_before_does_not_close_it()
     let refused = bench.submit(&[5]).expect_err("what was asked before the outage says nothing of now");
     tokio::time::sleep(refused.retry_after().unwrap()).await;
     bench.submit(&[6]).expect("the open time is over");
-}
-
-#[tokio::test]
-async fn reads_have_a_circuit_of_their_own() {
-    let mut bench = Bench::start();
-    bench.open();
-    *bench.puppet.0.read.lock() = Some(Ok(()));
-    bench.read().await.expect("what cannot be written can be read");
-    *bench.puppet.0.read.lock() = None;
-    for _ in 0..3 {
-        assert_eq!(bench.read().await.unwrap_err().class(), Class::Silent);
-    }
-    let touched = bench.puppet.0.reads.load(Ordering::Relaxed);
-    let refused = bench.read().await.unwrap_err();
-    assert!(refused.retry_after() <= Some(OPEN));
-    assert_eq!(bench.puppet.0.reads.load(Ordering::Relaxed), touched, "the store is not touched");
-}
-
-#[tokio::test]
-async fn what_callers_read_too_slowly_stops_no_duty() {
-    let bench = Bench::start();
-    for _ in 0..3 {
-        assert_eq!(bench.read().await.unwrap_err().class(), Class::Silent);
-    }
-    *bench.puppet.0.read.lock() = Some(Ok(()));
-    bench.read().await.expect_err("the circuit of callers is open");
-    bench.store.raises(0, 1).await.expect("duties have one of their own");
-}
-
-#[tokio::test]
-async fn lists_that_take_too_long_keep_nobody_from_a_single_invocation() {
-    let bench = Bench::start();
-    for _ in 0..3 {
-        assert_eq!(bench.list().await.unwrap_err().class(), Class::Silent);
-    }
-    *bench.puppet.0.read.lock() = Some(Ok(()));
-    bench.list().await.expect_err("the circuit of lists is open");
-    bench.read().await.expect("a single invocation is found by another way");
-}
-
-#[tokio::test]
-async fn callers_with_less_patience_show_that_nobody_is_answered() {
-    let bench = Bench::start();
-    for _ in 0..3 {
-        tokio::time::timeout(PATIENCE / 2, bench.read()).await.expect_err("it hangs");
-    }
-    bench.read().await.expect_err("the circuit is open");
-    assert_eq!(bench.puppet.0.reads.load(Ordering::Relaxed), 3);
 }

@@ -29,6 +29,16 @@ pub(super) fn past_ends(tx: &Transaction<'_>, seq: i64) -> rusqlite::Result<Vec<
     .collect()
 }
 
+/// What a call has redriven, oldest first.
+pub(super) fn redriven_by(tx: &Transaction<'_>, redrive: Uuid, tenant: Option<&str>) -> rusqlite::Result<Vec<Uuid>> {
+    tx.prepare_cached(
+        "SELECT DISTINCT i.id FROM past_ends p INDEXED BY past_ends_of_redrive CROSS JOIN invocations i ON i.seq = p.seq
+         WHERE p.redrive = ?1 AND (?2 IS NULL OR i.tenant = ?2) ORDER BY i.id",
+    )?
+    .query_map(params![redrive.as_bytes(), tenant], |row| rows::uuid(row, 0))?
+    .collect()
+}
+
 /// Moves an invocation from what has ended to what has not, at the end of its session.
 pub(super) fn revive(
     tx: &Transaction<'_>,
