@@ -134,8 +134,8 @@ struct Seats {
 }
 
 impl Seats {
-    fn room(&self, max: usize, limit: Limit) -> Result<(), Refusal> {
-        if self.taken < max { Ok(()) } else { Err(Refusal { limit, retry_after: self.pace.next() }) }
+    fn room(&self, now: Duration, max: usize, limit: Limit) -> Result<(), Refusal> {
+        if self.taken < max { Ok(()) } else { Err(Refusal { limit, retry_after: self.pace.next(now) }) }
     }
 
     fn leave(&mut self, now: Duration) {
@@ -154,8 +154,8 @@ impl Desk {
     pub(super) fn enter(&mut self, now: Duration, tenant: &str, kind: Kind) -> Result<Arc<Member>, Refusal> {
         self.sweep(now);
         match kind {
-            Kind::Wait => self.waits.room(self.room.waits_max, Limit::AllWaits)?,
-            Kind::Worker => self.workers.room(self.room.workers_max, Limit::AllWorkers)?,
+            Kind::Wait => self.waits.room(now, self.room.waits_max, Limit::AllWaits)?,
+            Kind::Worker => self.workers.room(now, self.room.workers_max, Limit::AllWorkers)?,
             Kind::Call | Kind::Leased | Kind::Report => {}
         }
         let tenant = self.known(now, tenant)?;
@@ -242,7 +242,7 @@ impl Tenant {
             Kind::Leased => (self.terms.leased_max, Limit::Leased),
             Kind::Report => (self.terms.reports_max(), Limit::Leased),
         };
-        self.seats(kind).room(max, limit)?;
+        self.seats(kind).room(now, max, limit)?;
         let is_new_load = matches!(kind, Kind::Call | Kind::Wait);
         if is_new_load
             && let Some(bucket) = &mut self.bucket

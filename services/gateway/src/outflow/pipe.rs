@@ -23,6 +23,9 @@ use crate::metrics;
 /// When a dropped reader may come back: at once, nearly; it is told to read faster.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
+/// Frames that one reader may leave unread: each takes more than its bytes.
+const FRAMES_MAX: usize = 1_024;
+
 type Item = Result<Frame<Bytes>, Status>;
 
 /// One answer between the service behind, whose frames are put in as they come, and its reader.
@@ -122,8 +125,8 @@ async fn fill(pipe: &Pipe, mut body: Body, slow: Slow) -> bool {
 impl Pipe {
     /// Whether so much more may be left unread. One frame may always be, however large: nothing else could pass.
     fn has_room(&self, more: usize) -> bool {
-        let unread = self.kept.lock().unread;
-        unread == 0 || unread + more <= self.outflow.unread_max
+        let kept = self.kept.lock();
+        kept.unread == 0 || (kept.unread + more <= self.outflow.unread_max && kept.frames.len() < FRAMES_MAX)
     }
 
     /// False where its tenant's answers, or all of them, hold too much.

@@ -10,6 +10,10 @@ use super::{Depths, Line};
 
 /// The shortest hint: less would only bring the caller back too early.
 const SOONEST: Duration = Duration::from_millis(100);
+/// The hint while nothing has ever drained.
+const UNKNOWN: Duration = Duration::from_secs(1);
+/// So few in a second are none.
+const NO_RATE: f64 = 1e-9;
 /// Hints differ by this part to either side, so that callers do not return together.
 const JITTER: f64 = 0.2;
 
@@ -126,13 +130,17 @@ impl Depths {
         let Some(scope) = scope else { return SOONEST };
         let waiting = scope.tally.queued() as f64;
         let (own, all) = (scope.per_second(now), self.total.per_second(now));
-        // What others drain is only known in all. It is spread as the own work is; without that, as what waits.
-        let elsewhere = match all > 0.0 {
-            true => self.elsewhere * own / all,
-            false => self.elsewhere * waiting / (self.total.tally.queued() as f64).max(1.0),
+        // What is not known of the scope is taken for its part of what waits.
+        let part = waiting / (self.total.tally.queued() as f64).max(1.0);
+        let between = |known: f64, of: f64, otherwise: f64| known * of + (1.0 - known) * otherwise;
+        let here = between(scope.is_known(now), own, all * part);
+        // What others drain is only known in all: it is spread as the own work is, where there is any.
+        let elsewhere = self.elsewhere * between(scope.drains(now), own / all.max(f64::MIN_POSITIVE), part);
+        let wait = match here + elsewhere > NO_RATE {
+            true => Duration::try_from_secs_f64(waiting / (here + elsewhere)).unwrap_or(self.limits.hint_max),
+            // Nobody knows; what has lasted for long will last for as long again.
+            false => scope.busy(now).max(UNKNOWN),
         };
-        let seconds = waiting / (own + elsewhere).max(1e-9);
-        let wait = Duration::try_from_secs_f64(seconds).unwrap_or(self.limits.hint_max);
         wait.clamp(SOONEST.min(self.limits.hint_max), self.limits.hint_max)
     }
 }

@@ -31,12 +31,24 @@ impl Rate {
         self.at = now;
     }
 
+    /// How many there were lately: each counts for less the longer it is ago.
+    #[must_use]
+    pub fn lately(&self, now: Moment) -> f64 {
+        self.count * decay(now.since(self.at))
+    }
+
+    /// How much of a steady rate can have been seen since the measuring began, of 1.
+    #[must_use]
+    pub fn seen(&self, now: Moment) -> f64 {
+        1.0 - decay(now.since(self.begun))
+    }
+
     /// The rate now.
     #[must_use]
     pub fn per_second(&self, now: Moment) -> f64 {
         let measured = 1.0 - decay(now.since(self.begun).max(LEAST_AGE));
         let steady = HALF_LIFE.as_secs_f64() / std::f64::consts::LN_2;
-        self.count * decay(now.since(self.at)) / (measured * steady)
+        self.lately(now) / (measured * steady)
     }
 }
 

@@ -120,6 +120,21 @@ impl Scope {
         self.drain.per_second(self.clock(now))
     }
 
+    /// Whether something of it ended lately, of 1.
+    pub(super) fn drains(&self, now: Moment) -> f64 {
+        self.drain.lately(self.clock(now)).min(1.0)
+    }
+
+    /// How far [`per_second`](Self::per_second) is known, of 1: something ended, or would have by now.
+    pub(super) fn is_known(&self, now: Moment) -> f64 {
+        self.drains(now).max(self.drain.seen(self.clock(now)))
+    }
+
+    /// For how long something has waited in it.
+    pub(super) fn busy(&self, now: Moment) -> std::time::Duration {
+        std::time::Duration::from_micros(self.clock(now).0)
+    }
+
     fn clock(&self, now: Moment) -> Moment {
         Moment(self.busy).after(if self.tally.waits() { now.since(self.at) } else { std::time::Duration::ZERO })
     }

@@ -139,7 +139,9 @@ fn hints_are_spread_and_bounded() {
     let hint = |depths: &mut Depths, jitter, now| {
         depths.admit(&name("a"), &name("t"), 1, jitter, now).unwrap_err().wait.as_secs_f64()
     };
-    assert!((hint(&mut depths, 0.5, Moment(0)) - 60.0).abs() < 1e-6, "nothing has drained yet");
+    for (waited, told) in [(0.0, 1.0), (30.0, 30.0), (600.0, 60.0)] {
+        assert!((hint(&mut depths, 0.5, at(waited)) - told).abs() < 1e-6, "nothing has drained for {waited} s");
+    }
     let now = drained(&mut depths, "a", "t", 10, 20);
     let (early, late) = (hint(&mut depths, 0.0, now), hint(&mut depths, 1.0, now));
     assert!((late / early - 1.5).abs() < 1e-6 && (early - 8.0).abs() < 0.8, "{early} {late}");
@@ -179,6 +181,34 @@ fn what_others_drain_counts_too() {
     let now = drained(&mut depths, "a", "t", 50, 30);
     let wait = depths.admit(&name("a"), &name("t"), 1, 0.5, now).unwrap_err().wait.as_secs_f64();
     assert!((wait - 1.0).abs() < 0.1, "{wait}");
+}
+
+#[test]
+fn what_only_others_drain_is_no_reason_to_stay_away_for_long() {
+    let mut depths = depths(Limits { agent: items(100), ..limits() });
+    depths.fill("theirs", "t");
+    depths.fill("ours", "u");
+    depths.ends_elsewhere(50.0);
+    let now = drained(&mut depths, "ours", "u", 50, 30);
+    let hint = |depths: &mut Depths, agent| {
+        depths.admit(&name(agent), &name("t"), 1, 0.5, now).unwrap_err().wait.as_secs_f64()
+    };
+    assert!((hint(&mut depths, "theirs") - 4.0).abs() < 0.4, "half of what waits, half of what they drain");
+    assert!((hint(&mut depths, "ours") - 1.0).abs() < 0.1, "as the own work is");
+}
+
+#[test]
+fn what_has_just_come_is_expected_to_drain_as_the_rest_does_until_it_shows() {
+    let mut depths = depths(Limits { agent: items(100), ..limits() });
+    depths.fill("old", "t");
+    let now = drained(&mut depths, "old", "t", 50, 30);
+    for _ in 0..100 {
+        depths.admit(&name("new"), &name("u"), 1, 0.5, now).unwrap();
+    }
+    let hint =
+        |depths: &mut Depths, now| depths.admit(&name("new"), &name("u"), 1, 0.5, now).unwrap_err().wait.as_secs_f64();
+    assert!((hint(&mut depths, now) - 4.0).abs() < 0.4, "200 at 50 a second");
+    assert!(hint(&mut depths, at(70.0)) > 59.0, "nobody works on it");
 }
 
 #[test]
