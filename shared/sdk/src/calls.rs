@@ -15,6 +15,9 @@ const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::
 /// A hint is met with up to this share of itself more, so that those who were refused together do not return together.
 const HINT_JITTER: f64 = 0.2;
 
+/// The longest hint that a stream waits for which comes back by itself.
+pub(crate) const HINT_MAX: Duration = Duration::from_secs(30);
+
 /// An attempt that was held for so long was served: another after it is no load on a failing mesh. (A wait for an
 /// invocation's end goes on over any number of gateways that are replaced.)
 const SERVED: Duration = Duration::from_secs(10);

@@ -58,6 +58,12 @@ impl Failure {
         Self { in_doubt: true, ..self }
     }
 
+    /// The same, of a write that is known not to be stored.
+    #[must_use]
+    pub fn not_stored(self) -> Self {
+        Self { in_doubt: false, ..self }
+    }
+
     /// The kind of trouble.
     #[must_use]
     pub fn class(&self) -> Class {

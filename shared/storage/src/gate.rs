@@ -104,7 +104,8 @@ impl Gate {
     }
 
     fn refusal(&self, refused: Refused) -> Failure {
-        self.last.lock().clone().unwrap_or_else(silence).healing_in(refused.retry_after)
+        // What was last tried may be in doubt; what is refused is not.
+        self.last.lock().clone().unwrap_or_else(silence).not_stored().healing_in(refused.retry_after)
     }
 }
 

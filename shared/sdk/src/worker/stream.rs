@@ -14,6 +14,7 @@ use tonic::{Status, Streaming};
 use self::line::{Line, closed, silent};
 use crate::{
     Endpoints, Error,
+    calls::HINT_MAX,
     endpoints::Links,
     worker::{
         Settings,
@@ -29,6 +30,10 @@ const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::
 
 /// How long the queue may take to welcome a worker.
 const WELCOME_MAX: Duration = Duration::from_secs(5);
+
+/// Largest message taken from the queue: a lease with the largest input that can be configured, and with what went wrong
+/// before.
+const LEASES_BYTES_MAX: usize = 256 << 20;
 
 /// How long the queue may take to close a stream that was closed from here.
 const PART_MAX: Duration = Duration::from_millis(500);
@@ -86,7 +91,7 @@ impl Stream {
                 End::Broken(error @ (Error::Denied(_) | Error::Invalid(_))) => return Err(error),
                 End::Broken(error) => {
                     failed = if opened.elapsed() > BACKOFF.max { 1 } else { failed + 1 };
-                    let hint = error.retry_after().unwrap_or_default().min(BACKOFF.max);
+                    let hint = error.retry_after().unwrap_or_default().min(HINT_MAX);
                     let wait = hint.max(BACKOFF.delay(failed, &mut rand::rng()));
                     tracing::warn!(%error, wait_ms = wait.as_millis() as u64, "no stream to the queue: opening another");
                     // Where there are several queues, the next stream is at another: this one may hang as well as be gone.
@@ -124,7 +129,7 @@ impl Stream {
         if let Err(error) = line.send([self.desk.hello(&self.settings.name, &self.agents)]) {
             return End::Broken(error);
         }
-        let mut queue = QueueServiceClient::new(self.links.queue.clone());
+        let mut queue = QueueServiceClient::new(self.links.queue.clone()).max_decoding_message_size(LEASES_BYTES_MAX);
         let opening = async {
             let mut down = queue.work(unsent).await?.into_inner();
             let first = down.message().await?;

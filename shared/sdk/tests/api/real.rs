@@ -50,7 +50,7 @@ impl Mesh {
         let host = bind("queue", address, &self.common).await;
         self.common.mesh.queue = format!("http://{}", host.address()).into();
         let stop = host.stop();
-        let config = "[queue]\nstream_grace = \"500ms\"\n";
+        let config = "[queue]\nstream_grace = \"500ms\"\npayload_max = \"8MiB\"\n";
         let task = tokio::spawn(run(holdfast_queue::serve, self.common.clone(), config, host));
         self.queue = Some((task, stop));
     }
@@ -71,11 +71,16 @@ impl Mesh {
     }
 
     pub fn client(&self) -> QueueServiceClient<Channel> {
-        QueueServiceClient::new(Channel::to(&self.common, Peer::Queue).expect("well-formed"))
+        let channel = Channel::to(&self.common, Peer::Queue).expect("well-formed");
+        QueueServiceClient::new(channel).max_decoding_message_size(16 << 20)
     }
 
     pub async fn submit(&self, agent: &str) -> String {
-        let spec = invocation(agent, &json!({})).expect("plain JSON");
+        self.submit_input(agent, &json!({})).await
+    }
+
+    async fn submit_input(&self, agent: &str, input: &serde_json::Value) -> String {
+        let spec = invocation(agent, input).expect("plain JSON");
         let request = EnqueueRequest { tenant: "default".into(), spec: Some(spec), traceparent: String::new() };
         self.client().enqueue(tenant(request)).await.expect("accepted").into_inner().invocation_id
     }
@@ -138,6 +143,15 @@ async fn updates_by_32_at_once_are_all_counted_by_the_real_state() {
     join_all(updaters).await;
     let record = state.get(&address).await.expect("there").expect("written");
     assert_eq!((record.json::<u64>().expect("a number"), record.revision), (256, 256));
+}
+
+#[tokio::test]
+async fn an_input_of_any_size_that_is_configured_reaches_its_worker() {
+    let mesh = Mesh::start().await;
+    let length = |_: Context, input: Json| async move { Ok(json!(input["text"].as_str().map(str::len))) };
+    let _running = Running::start(Worker::new(mesh.endpoints()).agent("length", length));
+    let id = mesh.submit_input("length", &json!({ "text": "x".repeat(6 << 20) })).await;
+    assert_eq!(mesh.ended(&id).await.result.expect("a result").data, (6 << 20).to_string());
 }
 
 #[tokio::test]

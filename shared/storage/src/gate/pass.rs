@@ -108,7 +108,7 @@ mod tests {
     #[tokio::test]
     async fn a_batch_that_fails_is_one_failure() {
         let gate = gate();
-        let gone = Failure::new(Class::Io, "gone");
+        let gone = Failure::new(Class::Io, "gone").in_doubt();
         for opened in [State::Closed, State::Closed, State::Open] {
             let passes: Vec<_> = (0..64).map(|_| gate.pass().unwrap()).collect();
             judge_together(passes.iter().map(|pass| (pass, Some(&gone))));
@@ -116,6 +116,7 @@ mod tests {
         }
         let refused = gate.pass().unwrap_err();
         assert!(refused.class() == Class::Io && refused.retry_after().is_some_and(|wait| wait <= settings().open_max));
+        assert!(!refused.may_have_happened(), "what is refused is not tried");
     }
 
     #[tokio::test]
