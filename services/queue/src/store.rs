@@ -59,6 +59,9 @@ pub trait Store<T>: Send + Sync + 'static {
     /// A page, newest first, without payloads and results.
     fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<Record>, StoreFailure>>;
 
+    /// What a call has redriven, by the call's id, oldest first.
+    fn redriven_by(&self, redrive: Uuid, tenant: Option<String>) -> BoxFuture<'_, Result<Vec<Uuid>, StoreFailure>>;
+
     /// The events of an invocation from an offset on, as many as fit; none when it is not there.
     fn history(
         &self,

@@ -12,6 +12,13 @@ use crate::domain::depth::AgentCount;
 use crate::domain::record::Record;
 use crate::store::Filter;
 
+/// Invocations that are read at once.
+const AT_ONCE: usize = 100;
+/// What an invocation takes in a page beside what may be large in it, roughly.
+const RECORD_BYTES: usize = 512;
+/// What a page takes at most, but for the first in it: a client takes 4 MiB, unless it says otherwise.
+const PAGE_BYTES: usize = 3 << 20;
+
 /// A page of a list.
 #[derive(Debug)]
 pub struct Page {
@@ -44,19 +51,31 @@ impl Queue {
         found.map_err(|failure| refusal::store(&failure))?.ok_or_else(|| refusal::unknown(id))
     }
 
-    /// A page by filter.
+    /// A page by filter. It ends early where what is in it is large.
     ///
     /// # Errors
     /// UNAVAILABLE.
     pub async fn list(&self, mut filter: Filter) -> Result<Page, Error> {
-        let wanted = filter.limit;
-        // One more shows whether there is a next page.
-        filter.limit += 1;
-        let mut records = self.shared.store.list(filter).await.map_err(|failure| refusal::store(&failure))?;
-        let more = records.len() > wanted;
-        records.truncate(wanted);
-        let next = records.last().map(|record| record.accepted.id).filter(|_| more);
-        Ok(Page { records, next })
+        let (wanted, mut records, mut bytes) = (filter.limit, Vec::new(), 0);
+        loop {
+            let at_once = (wanted - records.len()).min(AT_ONCE);
+            // One more shows whether there is a next page.
+            filter.limit = at_once + 1;
+            let found = self.shared.store.list(filter.clone()).await.map_err(|failure| refusal::store(&failure))?;
+            let mut more = found.len() > at_once;
+            for record in found.into_iter().take(at_once) {
+                bytes += RECORD_BYTES + record.bytes();
+                if bytes > PAGE_BYTES && !records.is_empty() {
+                    more = true;
+                    break;
+                }
+                records.push(record);
+            }
+            filter.beyond = records.last().map(|record: &Record| record.accepted.id);
+            if !more || records.len() >= wanted || bytes > PAGE_BYTES {
+                return Ok(Page { records, next: filter.beyond.filter(|_| more) });
+            }
+        }
     }
 
     /// How much there is of each agent type, of one tenant or in all.

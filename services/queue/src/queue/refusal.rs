@@ -20,12 +20,14 @@ const UNDECIDED_FOR: Duration = Duration::from_millis(500);
 /// The store could not do it.
 pub(crate) fn store(failure: &Failure) -> Error {
     let error = match failure.retry_after() {
+        Some(delay) if failure.class() == Class::Overloaded => {
+            Error::exhausted("more waits for the queue's store than may", delay)
+        }
         Some(delay) => {
             let message = match failure.class() {
                 Class::Full => "the queue's disk is full",
                 Class::ReadOnly => "the queue's disk cannot be written",
                 Class::Silent => "the queue's store does not answer",
-                Class::Overloaded => "the queue's store is overloaded",
                 _ => "the queue's store is not available",
             };
             Error::unavailable(message, delay)

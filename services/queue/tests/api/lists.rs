@@ -89,3 +89,26 @@ async fn filters_and_pages_go_together() {
     }
     assert_eq!(found, ids);
 }
+
+#[tokio::test]
+async fn a_page_of_large_ones_has_fewer_and_any_client_can_take_it() {
+    let queue = Harness::start().await;
+    let wide: HashMap<String, String> = (0..32).map(|n| (format!("l{n}"), "x".repeat(1_000))).collect();
+    let mut all = Vec::new();
+    for _ in 0..150 {
+        all.push(queue.enqueue(InvocationSpec { labels: wide.clone(), ..spec() }).await);
+    }
+    let (mut seen, mut pages, mut page_token) = (Vec::new(), 0, String::new());
+    loop {
+        let request = ListInvocationsRequest { page_size: 1_000, page_token, ..Default::default() };
+        let page =
+            queue.client().list_invocations(as_tenant(request, "default")).await.expect("4 MiB at most").into_inner();
+        seen.extend(page.invocations.into_iter().map(|invocation| invocation.id));
+        (pages, page_token) = (pages + 1, page.next_page_token);
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    seen.reverse();
+    assert_eq!((seen, pages), (all, 2));
+}

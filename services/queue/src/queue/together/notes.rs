@@ -3,7 +3,7 @@
 //! Notes say most of it at once. For the rest, waits and watches of what is worked on elsewhere, one read for many of them
 //! shows how far they are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ impl Shared {
 
     /// Asks how far everything is that somebody here waits for or watches, and tells them where it went on.
     async fn pulse(self: &Arc<Self>, offsets: &mut HashMap<Uuid, u64>) {
-        let (awaited, watched): (Vec<Uuid>, Vec<Uuid>) = {
+        let (awaited, watched): (Vec<Uuid>, HashSet<Uuid>) = {
             let core = self.core.lock();
             (core.waits.ids().collect(), core.watched.keys().copied().collect())
         };
