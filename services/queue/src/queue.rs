@@ -230,7 +230,10 @@ impl Queue {
         }
         for id in core.schedule.due(now.moment) {
             let settle = Settle { id, now: now.wall, change: Change::Expire };
-            commands.push((Tag::Settle(SettleTag { id, to: SettleTo::Deadline }), Command::Settle(Box::new(settle))));
+            commands.push((
+                Tag::Settle(SettleTag { id, whose: None, to: SettleTo::Deadline }),
+                Command::Settle(Box::new(settle)),
+            ));
         }
         if !core.draining {
             for lease in core.leases.due(now.moment) {
@@ -278,7 +281,7 @@ impl Shared {
         let held = core.leases.get(lease)?;
         let id = held.invocation;
         let change = Change::Lose { lease, stream: held.stream, lost_max: self.config.lost_leases_max };
-        let tag = Tag::Settle(SettleTag { id, to: SettleTo::Reaper { lease } });
+        let tag = Tag::Settle(SettleTag { id, whose: None, to: SettleTo::Reaper { lease } });
         Some((tag, Command::Settle(Box::new(Settle { id, now, change }))))
     }
 

@@ -43,6 +43,15 @@ pub(crate) struct Holder {
     pub(crate) attempt: u32,
 }
 
+impl Holder {
+    /// # Errors
+    /// Ids that are none.
+    pub(crate) fn of(claims: &LeaseToken) -> Result<Self, Error> {
+        let id = |text: &str| Uuid::try_parse(text).map_err(|_| Error::unauthenticated("the lease token is malformed"));
+        Ok(Self { invocation: id(&claims.invocation_id)?, lease: id(&claims.lease_id)?, attempt: claims.attempt })
+    }
+}
+
 impl Queue {
     /// Leases what is ready, or waits for the first.
     ///
@@ -112,12 +121,16 @@ impl Queue {
 impl Shared {
     /// Who holds a lease, by its token.
     pub(crate) fn holder(&self, tenant: Option<&str>, token: &str) -> Result<Holder, Error> {
+        Holder::of(&self.claims(tenant, token)?)
+    }
+
+    /// What a token says, where it is one of ours, and the tenant's.
+    pub(crate) fn claims(&self, tenant: Option<&str>, token: &str) -> Result<LeaseToken, Error> {
         let claims = self.key.verify(token)?;
-        if tenant.is_some_and(|tenant| tenant != claims.tenant) {
-            return Err(Error::permission_denied("the lease is another tenant's"));
+        match tenant {
+            Some(tenant) if tenant != claims.tenant => Err(Error::permission_denied("the lease is another tenant's")),
+            _ => Ok(claims),
         }
-        let id = |text: &str| Uuid::try_parse(text).map_err(|_| Error::unauthenticated("the lease token is malformed"));
-        Ok(Holder { invocation: id(&claims.invocation_id)?, lease: id(&claims.lease_id)?, attempt: claims.attempt })
     }
 
     /// Renews a lease, or says why it is over.

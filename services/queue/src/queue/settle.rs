@@ -6,7 +6,8 @@ use holdfast_rpc::Error;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::tag::{SettleTag, SettleTo, Settled, Tag, TellTag, TellTo};
+use super::lease::Holder;
+use super::tag::{SettleTag, SettleTo, Settled, Tag, TellTag, TellTo, Whose};
 use super::{Queue, Shared, answered};
 use crate::domain::event::Report;
 use crate::domain::invocation::{Failure, Payload, Usage};
@@ -54,7 +55,7 @@ impl Queue {
         let (reply, answer) = oneshot::channel();
         let change = Change::Cancel { tenant: tenant.clone(), why };
         let settle = Settle { id, now: self.shared.clock.now().wall, change };
-        let tag = Tag::Settle(SettleTag { id, to: SettleTo::Caller(reply) });
+        let tag = Tag::Settle(SettleTag { id, whose: None, to: SettleTo::Caller(reply) });
         self.shared.send(vec![(tag, Command::Settle(Box::new(settle)))]);
         answered(answer).await?;
         // It is cancelled, whether or not it can be read.
@@ -71,10 +72,13 @@ impl Shared {
         ending: Ending,
         to: SettleTo,
     ) -> Result<(Tag, Command), (Error, SettleTo)> {
-        let holder = match self.holder(tenant, token) {
-            Ok(holder) => holder,
+        let claims = self.claims(tenant, token).and_then(|claims| Ok((Holder::of(&claims)?, claims)));
+        let (holder, claims) = match claims {
+            Ok(known) => known,
             Err(error) => return Err((error, to)),
         };
+        let whose = || Whose { agent: claims.agent.into(), tenant: claims.tenant.into() };
+        let whose = self.store.shared().is_some().then(whose);
         let (id, lease) = (holder.invocation, holder.lease);
         let change = match ending {
             Ending::Complete { result, usage } => Change::Complete { lease, result, usage },
@@ -82,7 +86,7 @@ impl Shared {
             Ending::Release => Change::Release { lease },
         };
         let settle = Settle { id, now: self.clock.now().wall, change };
-        Ok((Tag::Settle(SettleTag { id, to }), Command::Settle(Box::new(settle))))
+        Ok((Tag::Settle(SettleTag { id, whose, to }), Command::Settle(Box::new(settle))))
     }
 
     /// The command for a report; who asked comes back with a refusal.
@@ -104,5 +108,30 @@ impl Shared {
         let (id, lease) = (holder.invocation, holder.lease);
         let tell = Tell { id, lease, now: self.clock.now().wall, report, keep: self.config.keep() };
         Ok((Tag::Tell(TellTag { id, to }), Command::Tell(Box::new(tell))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_rpc::lease::LeaseKey;
+    use holdfast_rpc::service::Stop;
+    use holdfast_testkit::Postgres;
+
+    use super::super::outage::{ask, submission};
+    use super::*;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn an_end_counts_where_it_is_told_though_another_process_keeps_the_lease() {
+        let server = Postgres::start().await;
+        let url = server.url();
+        let join = || Queue::join(&url, Config::default(), LeaseKey::new(b"k"));
+        let (keeper, other) = (join().await.unwrap(), join().await.unwrap());
+        keeper.together(&Stop::new());
+        keeper.enqueue(submission()).await.unwrap();
+        let token = keeper.lease(ask()).await.unwrap().remove(0).token;
+        let done = Ending::Complete { result: Payload::default(), usage: Usage::default() };
+        other.settle(None, &token, done).await.unwrap();
+        assert!(other.drain_rates()["a"] > 0.0);
     }
 }

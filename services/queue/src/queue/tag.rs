@@ -73,7 +73,16 @@ pub(crate) struct ClaimTag {
 #[derive(Debug)]
 pub(crate) struct SettleTag {
     pub(crate) id: Uuid,
+    /// Whose work it is, where a process that does not keep the lease may have to count its end.
+    pub(crate) whose: Option<Whose>,
     pub(crate) to: SettleTo,
+}
+
+/// What kind of work something is, and whose.
+#[derive(Debug)]
+pub(crate) struct Whose {
+    pub(crate) agent: Arc<str>,
+    pub(crate) tenant: Arc<str>,
 }
 
 /// Who ended it.

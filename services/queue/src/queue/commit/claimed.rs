@@ -96,7 +96,7 @@ impl Shared {
         let Some(lease) = live.lease() else { unreachable!("a grant has a lease") };
         let settle = Settle { id, now: now.wall, change: Change::Release { lease: lease.id } };
         let to = SettleTo::Reaper { lease: lease.id };
-        (Tag::Settle(SettleTag { id, to }), Command::Settle(Box::new(settle)))
+        (Tag::Settle(SettleTag { id, whose: None, to }), Command::Settle(Box::new(settle)))
     }
 
     pub(super) fn not_claimed(

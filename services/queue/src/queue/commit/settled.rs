@@ -14,7 +14,7 @@ use crate::queue::core::Core;
 use crate::queue::grant::{Taker, Work};
 use crate::queue::sight::Fresh;
 use crate::queue::spans::Over;
-use crate::queue::tag::{SettleTag, SettleTo, Settled};
+use crate::queue::tag::{SettleTag, SettleTo, Settled, Whose};
 use crate::queue::{Shared, refusal};
 use crate::store::Settlement;
 
@@ -29,7 +29,7 @@ impl Shared {
                 if let Some(over) = Over::by(id, &step, &tries, &past_ends) {
                     self.tell_over(core, over);
                 }
-                let settled = self.stepped(core, id, &step, now);
+                let settled = self.stepped(core, (id, tag.whose.as_ref()), &step, now);
                 if let Step::Ended { ended, .. } = step {
                     over = Some((ended, tries, past_ends));
                 }
@@ -73,7 +73,7 @@ impl Shared {
         }
     }
 
-    fn stepped(&self, core: &mut Core, id: Uuid, step: &Step, now: Now) -> Settled {
+    fn stepped(&self, core: &mut Core, (id, whose): (Uuid, Option<&Whose>), step: &Step, now: Now) -> Settled {
         let settled = match step {
             Step::Requeued { live, tried } => {
                 let next_at = tried.next_at;
@@ -99,6 +99,10 @@ impl Shared {
                 } else if let Some(entry) = core.schedule.get(id) {
                     core.depths.ended(&entry.agent, &entry.tenant, entry.bytes, false, now.moment);
                     core.seen.ended(&entry.agent, ended.usage, now.moment);
+                } else if let Some(Whose { agent, tenant }) = whose {
+                    // Another process keeps the lease, and is not told more than that it is over.
+                    core.depths.ended(agent, tenant, 0, true, now.moment);
+                    core.seen.ended(agent, ended.usage, now.moment);
                 }
                 core.out_of_sight(id);
                 core.schedule.ended(id, now.moment);

@@ -69,7 +69,7 @@ impl Shared {
             let (reply, answer) = oneshot::channel();
             expired.push(answered(answer));
             let settle = Settle { id, now: now.wall, change: Change::Expire };
-            let tag = Tag::Settle(SettleTag { id, to: SettleTo::Caller(reply) });
+            let tag = Tag::Settle(SettleTag { id, whose: None, to: SettleTo::Caller(reply) });
             commands.push((tag, Command::Settle(Box::new(settle))));
         }
         let mut promoted = None;
