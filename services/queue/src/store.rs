@@ -26,7 +26,7 @@ use crate::domain::time::Micros;
 
 pub use answer::{Acceptance, Answer, Claimed, Gone, NotRedriven, Redriven, Settlement};
 pub use command::{Accept, Adopt, AdoptFrom, Change, Claim, Command, Discard, Keep, Redrive, Settle, Tell};
-pub use found::{Filter, History, Litter, Period, Raise, RaiseScope, Sweep, Swept, Waiting, Window};
+pub use found::{Filter, History, Litter, Period, Raise, RaiseScope, Redrives, Sweep, Swept, Waiting, Window};
 pub use shared::{Candidate, Count, Due, KeptLease, Line, Member, Note, Progress, ReadyKey, Shared, WriterId};
 
 /// Whether a database works, as those see it who use it.
@@ -59,8 +59,8 @@ pub trait Store<T>: Send + Sync + 'static {
     /// A page, newest first, without payloads and results.
     fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<Record>, StoreFailure>>;
 
-    /// What a call has redriven, by the call's id, oldest first.
-    fn redriven_by(&self, redrive: Uuid, tenant: Option<String>) -> BoxFuture<'_, Result<Vec<Uuid>, StoreFailure>>;
+    /// What a call has redriven, oldest first.
+    fn redriven_by(&self, past: Redrives) -> BoxFuture<'_, Result<Vec<Uuid>, StoreFailure>>;
 
     /// The events of an invocation from an offset on, as many as fit; none when it is not there.
     fn history(

@@ -74,6 +74,11 @@ impl Budgets {
     }
 }
 
+/// When to come back, of those who were told the same.
+pub(crate) fn spread(hint: Duration) -> Duration {
+    hint.mul_f64(1.0 + HINT_JITTER * rand::random::<f64>())
+}
+
 /// A failed attempt.
 struct Failed {
     error: Error,
@@ -174,7 +179,7 @@ impl Caller {
     /// How long to wait before the next attempt; `None` where there is to be none.
     fn wait_after(&self, error: &Error, unanswered: Option<Unanswered>, failed: u32, served: bool) -> Option<Duration> {
         let again = matches!(error, Error::Busy { .. } | Error::Unavailable { .. } | Error::Deadline { .. });
-        let hint = error.retry_after().map(|hint| hint.mul_f64(1.0 + HINT_JITTER * rand::random::<f64>()));
+        let hint = error.retry_after().map(spread);
         let pause = BACKOFF.delay(failed, &mut rand::rng());
         match (self, hint) {
             _ if !again => None,

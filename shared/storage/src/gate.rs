@@ -76,6 +76,17 @@ impl Gate {
         move || breaker.snapshot().state == State::Closed
     }
 
+    /// Another kind of call went well: that is a try for this one as well, but where the disk was full.
+    pub fn hears_well(&self) {
+        let full = self.last.lock().as_ref().is_some_and(|last| last.class() == Class::Full);
+        if !full
+            && self.breaker.snapshot().state != State::Closed
+            && let Ok(permit) = self.breaker.acquire()
+        {
+            permit.success();
+        }
+    }
+
     /// Leave for one call.
     ///
     /// # Errors

@@ -130,12 +130,19 @@ struct Tenant {
 #[derive(Debug, Default)]
 struct Seats {
     taken: usize,
+    /// When the last place was taken: when all are, since then.
+    taken_at: Duration,
     pace: Pace,
 }
 
 impl Seats {
     fn room(&self, now: Duration, max: usize, limit: Limit) -> Result<(), Refusal> {
-        if self.taken < max { Ok(()) } else { Err(Refusal { limit, retry_after: self.pace.next(now) }) }
+        if self.taken < max { Ok(()) } else { Err(Refusal { limit, retry_after: self.pace.next(self.taken_at, now) }) }
+    }
+
+    fn enter(&mut self, now: Duration) {
+        self.taken += 1;
+        self.taken_at = now;
     }
 
     fn leave(&mut self, now: Duration) {
@@ -162,7 +169,7 @@ impl Desk {
         tenant.enter(now, kind)?;
         let member = tenant.member.clone();
         if let Some(all) = self.all(kind) {
-            all.taken += 1;
+            all.enter(now);
         }
         Ok(member)
     }
@@ -250,7 +257,7 @@ impl Tenant {
         {
             return Err(Refusal { limit: Limit::Rate, retry_after });
         }
-        self.seats(kind).taken += 1;
+        self.seats(kind).enter(now);
         Ok(())
     }
 

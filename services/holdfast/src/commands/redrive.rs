@@ -33,10 +33,9 @@ pub(super) async fn redrive(gateway: &Gateway, arguments: &Redrive, output: Outp
     Ok(if refusals.is_empty() { Exit::Done } else { Exit::Refused })
 }
 
-/// Goes through all pages, and keeps what became of each.
+/// Goes through all pages, each a call of its own, and keeps what became of each.
 async fn pages(client: &Client, arguments: &Redrive, done: &mut Redriven) -> Result<(), Error> {
     let mut request = RedriveInvocationsRequest {
-        redrive_id: holdfast_rpc::id::new(),
         dry_run: arguments.dry_run,
         deadline: arguments.deadline.map(Into::into),
         ..Default::default()

@@ -185,6 +185,9 @@ impl Standing {
     }
 }
 
+/// What an attempt takes beside its message, roughly.
+const TRY_BYTES: usize = 256;
+
 /// An invocation, whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -201,7 +204,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Bytes of what may be large in it: its input and its result, what went wrong, its labels.
+    /// Bytes of what may be large in it: its input and its result, what went wrong, its labels and its policy.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let tried = self.tries.iter().filter_map(|tried| tried.kind.failure());
@@ -211,9 +214,10 @@ impl Record {
             Standing::Ended(ended) => (0, ended.outcome.failure()),
             Standing::Live(_) => (0, None),
         };
-        let failures: usize = tried.chain(past).chain(failure).map(|failure| failure.message.len()).sum();
+        let failures: usize = tried.chain(past).chain(failure).map(|failure| TRY_BYTES + failure.message.len()).sum();
+        let reasons: usize = self.accepted.retry.final_reasons.iter().map(String::len).sum();
         let labels: usize = self.accepted.labels.iter().map(|(name, value)| name.len() + value.len()).sum();
-        self.payload.as_ref().map_or(0, |payload| payload.data.len()) + result + failures + labels
+        self.payload.as_ref().map_or(0, |payload| payload.data.len()) + result + failures + reasons + labels
     }
 
     /// How often it had been redriven when an event took place.

@@ -46,7 +46,7 @@ impl Calls {
             loop {
                 let message = tokio::select! {
                     biased;
-                    message = requests.message() => message,
+                    message = self.next(&mut requests) => message,
                     () = &mut stopped => break,
                 };
                 match message {
@@ -66,6 +66,16 @@ impl Calls {
             self.stream.outbox.finish();
         });
         answers
+    }
+
+    /// The next message. A client that does not read its answers is not read either.
+    async fn next(
+        &self,
+        requests: &mut Streaming<pb::EnqueueStreamRequest>,
+    ) -> Result<Option<pb::EnqueueStreamRequest>, Status> {
+        // How many answers may be owed is the limit of open calls.
+        self.stream.outbox.eased(usize::MAX).await;
+        requests.message().await
     }
 
     fn take(&self, message: pb::EnqueueStreamRequest) {

@@ -112,7 +112,7 @@ impl Taker {
     pub(crate) fn takes(&self, promised: usize) -> bool {
         match self {
             Self::Stream(outbox) => outbox.has_room_beside(promised),
-            // Its answer is one message.
+            // Its answer is one message; the last input in it may be of any size.
             Self::Call(_) => promised < MESSAGE_BYTES,
         }
     }

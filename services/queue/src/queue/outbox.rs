@@ -9,6 +9,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// However much comes at once, no more is left unread than this many times what may be.
+const OVERFULL: usize = 16;
+
 /// Filled by commits, emptied by one stream.
 #[derive(Debug)]
 pub(crate) struct Outbox<T> {
@@ -137,7 +140,8 @@ impl<T> Outbox<T> {
         if inner.bytes < self.bytes_max {
             return false;
         }
-        inner.full_since.get_or_insert_with(Instant::now).elapsed() >= patience
+        let full_for = inner.full_since.get_or_insert_with(Instant::now).elapsed();
+        full_for >= patience || inner.bytes >= self.bytes_max.saturating_mul(OVERFULL)
     }
 
     /// Waits until the reader has left no more unread than it may, and fewer answers than that are owed. Whoever asks for

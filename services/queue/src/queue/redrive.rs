@@ -1,6 +1,6 @@
 //! Letting ended invocations run again.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use super::core::Commands;
 use super::tag::{RedriveTag, Tag};
-use super::{Queue, Shared, answered, refusal};
+use super::{Page, Queue, Shared, answered, refusal};
 use crate::domain::invocation::Status;
 use crate::domain::record::{Ended, Outcome, Record, Standing};
 use crate::domain::time::Micros;
 use crate::metrics;
-use crate::store::{Command, Filter, NotRedriven, Redrive, Redriven};
+use crate::store::{Command, Filter, NotRedriven, Redrive, Redriven, Redrives};
 
 /// Invocations that are decided in one commit.
 const AT_ONCE: usize = 100;
@@ -63,8 +63,8 @@ pub struct RedriveAnswer {
     pub next: Option<Uuid>,
 }
 
-/// Sessions of which something was not redriven: what is behind it in them waits, or it would pass.
-type Held = HashSet<(Arc<str>, String)>;
+/// Sessions of which something was not redriven, with its time to come back: what is behind it waits too, or it would pass.
+type Held = HashMap<(Arc<str>, String), Option<Duration>>;
 
 /// An invocation that was not redriven.
 #[derive(Debug)]
@@ -147,22 +147,28 @@ impl Queue {
         Ok(records)
     }
 
-    /// A page of those that a filter finds. Those that a repeated call redrove before are found no more, and belong to it.
+    /// A page of those that a filter finds, with those that this call redrove before, which it finds no more: in the order
+    /// of both, so that a repeat goes over the same page.
     async fn like(&self, filter: &Filter, ask: &RedriveAsk, answer: &mut RedriveAnswer) -> Result<Vec<Record>, Error> {
+        let mut before = Vec::new();
         if ask.repeats && !ask.dry_run {
-            let before = self.shared.store.redriven_by(ask.redrive, ask.tenant.as_deref().map(str::to_owned)).await;
-            answer.redriven = before.map_err(|failure| refusal::store(&failure))?;
-            answer.redriven.retain(|id| filter.beyond.is_none_or(|beyond| *id > beyond));
-            answer.redriven.truncate(filter.limit);
+            let (tenant, limit) = (ask.tenant.as_deref().map(str::to_owned), filter.limit + 1);
+            let past = Redrives { redrive: ask.redrive, tenant, beyond: filter.beyond, limit };
+            before = self.shared.store.redriven_by(past).await.map_err(|failure| refusal::store(&failure))?;
         }
-        let limit = filter.limit - answer.redriven.len();
-        if limit == 0 {
-            answer.next = answer.redriven.last().copied();
-            return Ok(Vec::new());
-        }
-        let page = self.list(Filter { limit, ..filter.clone() }).await?;
-        answer.next = page.next;
-        Ok(page.records)
+        let Page { mut records, next } = self.list(filter.clone()).await?;
+        let mut page: Vec<Uuid> =
+            records.iter().map(|record| record.accepted.id).chain(before.iter().copied()).collect();
+        page.sort_unstable();
+        page.dedup();
+        // Beyond the last of a list that goes on there may be others between those of before.
+        let last_that_fits = page.get(filter.limit - 1).copied().filter(|_| page.len() > filter.limit);
+        answer.next = [next, last_that_fits].into_iter().flatten().min();
+        let is_in = |id: Uuid| answer.next.is_none_or(|last| id <= last);
+        records.retain(|record| is_in(record.accepted.id));
+        before.retain(|id| is_in(*id));
+        answer.redriven = before;
+        Ok(records)
     }
 }
 
@@ -196,14 +202,14 @@ impl Shared {
                 let accepted = &record.accepted;
                 let (id, agent, tenant) = (accepted.id, &accepted.agent, &accepted.tenant);
                 let session = accepted.session.clone().map(|session| (Arc::clone(tenant), session));
-                if session.as_ref().is_some_and(|session| held.contains(session)) {
-                    outcomes.push((id, Err(behind(id))));
+                if let Some(retry_after) = session.as_ref().and_then(|session| held.get(session)) {
+                    outcomes.push((id, Err(behind(id, *retry_after))));
                     continue;
                 }
                 if let Err(full) = core.depths.admit(agent, tenant, accepted.bytes, rand::random(), now.moment) {
                     metrics::full(&full);
+                    held.extend(session.map(|session| (session, Some(full.wait))));
                     outcomes.push((id, Err(no_room(id, &refusal::full(full, agent, tenant)))));
-                    held.extend(session);
                     continue;
                 }
                 let (reply, answer) = oneshot::channel();
@@ -227,7 +233,7 @@ impl Shared {
                 Ok(Redriven::Now { .. } | Redriven::Before) => Ok(()),
                 Ok(Redriven::Refused(why)) => Err(refused(id, why, &ask.statuses)),
                 Err(error) => {
-                    held.extend(session);
+                    held.extend(session.map(|session| (session, error.retry_after())));
                     Err(unavailable(id, &error))
                 }
             };
@@ -257,14 +263,14 @@ fn no_room(id: Uuid, error: &Error) -> NotThis {
     NotThis { id, reason: "QUEUE_FULL", message: error.to_string(), retry_after: error.retry_after() }
 }
 
-fn behind(id: Uuid) -> NotThis {
+fn behind(id: Uuid, retry_after: Option<Duration>) -> NotThis {
     let message = "one before it in its session was not redriven".to_owned();
-    NotThis { id, reason: "QUEUE_FULL", message, retry_after: None }
+    NotThis { id, reason: "BEHIND_ANOTHER", message, retry_after }
 }
 
 fn unavailable(id: Uuid, error: &Error) -> NotThis {
     if error.may_have_happened() {
-        let message = format!("it may have been redriven: ask again with the same redrive_id ({error})");
+        let message = format!("it may have been redriven: look at it, or ask again with the same redrive_id ({error})");
         return NotThis { id, reason: "IN_DOUBT", message, retry_after: error.retry_after() };
     }
     NotThis { id, reason: "UNAVAILABLE", message: error.to_string(), retry_after: error.retry_after() }

@@ -66,6 +66,19 @@ pub struct Filter {
     pub limit: usize,
 }
 
+/// What one call has redriven.
+#[derive(Debug, Clone)]
+pub struct Redrives {
+    /// The call.
+    pub redrive: Uuid,
+    /// Of this tenant.
+    pub tenant: Option<String>,
+    /// Beyond this one.
+    pub beyond: Option<Uuid>,
+    /// At most.
+    pub limit: usize,
+}
+
 /// A span of wall time. Each end may be open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Period {

@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use self::rounds::Rounds;
 pub use self::rounds::Slot;
-use super::{Batch, Command, Filter, History, Raise, Record, Store, Sweep, Swept, Waiting, Window};
+use super::{Batch, Command, Filter, History, Raise, Record, Redrives, Store, Sweep, Swept, Waiting, Window};
 use crate::domain::time::Micros;
 use crate::metrics;
 pub use holdfast_storage::gate::settings;
@@ -81,8 +81,8 @@ impl<T: GiveUp> Guard<T> {
     /// Puts the guard before its store. Needs the runtime, for whoever waits too long is told from there.
     pub fn over<S: Store<Slot>>(self: Arc<Self>, inner: S) -> Guarded<S, T> {
         tokio::spawn(keep_time(Arc::downgrade(&self)));
-        let (writes, duties) = (self.writes.calm(), self.duties.calm());
-        inner.heed(Arc::new(move || writes() && duties()));
+        let (members, duties) = (self.members.calm(), self.duties.calm());
+        inner.heed(Arc::new(move || members() && duties()));
         Guarded { inner, guard: self }
     }
 
@@ -169,8 +169,8 @@ impl<S: Store<Slot>, T: GiveUp> Store<T> for Guarded<S, T> {
         self.guard.lists.call(move || self.inner.list(filter)).boxed()
     }
 
-    fn redriven_by(&self, redrive: Uuid, tenant: Option<String>) -> BoxFuture<'_, Result<Vec<Uuid>, Failure>> {
-        self.guard.lists.call(move || self.inner.redriven_by(redrive, tenant)).boxed()
+    fn redriven_by(&self, past: Redrives) -> BoxFuture<'_, Result<Vec<Uuid>, Failure>> {
+        self.guard.lists.call(move || self.inner.redriven_by(past)).boxed()
     }
 
     fn history(

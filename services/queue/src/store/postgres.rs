@@ -37,7 +37,7 @@ use self::set::Counters;
 use self::sweep::excess::Excess;
 use super::{
     Batch, Calm, Candidate, Command, Count, Due, Filter, History, KeptLease, Line, Member, Note, Progress, Raise,
-    ReadyKey, Record, Shared, Store, Sweep, Swept, WRITER, Waiting, Window, WriterId,
+    ReadyKey, Record, Redrives, Shared, Store, Sweep, Swept, WRITER, Waiting, Window, WriterId,
 };
 use crate::domain::time::Micros;
 
@@ -143,8 +143,9 @@ impl<T: Send + 'static> Store<T> for Postgres<T> {
         list::list(&self.lists, filter).map(said).boxed()
     }
 
-    fn redriven_by(&self, redrive: Uuid, tenant: Option<String>) -> BoxFuture<'_, Result<Vec<Uuid>, Failure>> {
-        let found = sqlx::query_scalar(include_str!("postgres/redriven_by.sql")).bind(redrive).bind(tenant);
+    fn redriven_by(&self, past: Redrives) -> BoxFuture<'_, Result<Vec<Uuid>, Failure>> {
+        let found = sqlx::query_scalar(include_str!("postgres/redriven_by.sql")).bind(past.redrive).bind(past.tenant);
+        let found = found.bind(past.beyond.unwrap_or(Uuid::nil())).bind(past.limit as i64);
         found.fetch_all(&self.lists).map(said).boxed()
     }
 

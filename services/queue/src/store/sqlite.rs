@@ -22,7 +22,9 @@ use holdfast_storage::{Database, Failure, Journal, OpenError, Reader, Writer};
 use rusqlite_migration::{M, Migrations};
 use uuid::Uuid;
 
-use super::{Answer, Batch, Command, Filter, History, Raise, Record, Store, Sweep, Swept, WRITER, Waiting, Window};
+use super::{
+    Answer, Batch, Command, Filter, History, Raise, Record, Redrives, Store, Sweep, Swept, WRITER, Waiting, Window,
+};
 use crate::domain::time::Micros;
 pub(crate) use journal::QueueJournal;
 
@@ -96,8 +98,8 @@ impl<T: Send + 'static> Store<T> for Sqlite<T> {
         self.lister.read(move |tx| list::list(tx, &filter)).boxed()
     }
 
-    fn redriven_by(&self, redrive: Uuid, tenant: Option<String>) -> BoxFuture<'_, Result<Vec<Uuid>, Failure>> {
-        self.lister.read(move |tx| redrive::redriven_by(tx, redrive, tenant.as_deref())).boxed()
+    fn redriven_by(&self, past: Redrives) -> BoxFuture<'_, Result<Vec<Uuid>, Failure>> {
+        self.lister.read(move |tx| redrive::redriven_by(tx, &past)).boxed()
     }
 
     fn history(

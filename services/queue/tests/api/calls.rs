@@ -198,7 +198,7 @@ async fn a_stream_has_a_limit_of_open_calls() {
 
 #[tokio::test]
 async fn a_result_that_many_wait_for_reaches_all_of_them() {
-    let queue = Harness::with("unread_bytes_max = \"1MiB\"").await;
+    let queue = Harness::with("unread_bytes_max = \"2MiB\"").await;
     let id = queue.enqueue(spec()).await;
     let mut calls = Calls::open(&queue).await;
     calls.send((1..=40).map(|call| (call, wait(&id))).chain([(41, Ask::Enqueue(request(spec())))]).collect());

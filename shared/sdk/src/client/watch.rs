@@ -9,7 +9,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Streaming;
 
-use crate::{Client, Error, calls::HINT_MAX};
+use crate::{
+    Client, Error,
+    calls::{HINT_MAX, spread},
+};
 
 /// Between one broken stream and the next.
 const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(2));
@@ -119,7 +122,7 @@ impl Events {
             (self.breaks, self.away) = (0, None);
         }
         self.breaks += 1;
-        let hint = error.as_ref().and_then(Error::retry_after).unwrap_or_default().min(HINT_MAX);
+        let hint = spread(error.as_ref().and_then(Error::retry_after).unwrap_or_default()).min(HINT_MAX);
         let away = self.away.get_or_insert_with(Instant::now).elapsed();
         if error.as_ref().is_some_and(|error| !error.is_retryable()) || away >= self.client.limits().patience {
             return Err(error.unwrap_or_else(|| self.ends_again_and_again()));

@@ -134,4 +134,19 @@ mod tests {
             assert_eq!(state(&gate), opened, "after {waits:?}");
         }
     }
+
+    #[tokio::test]
+    async fn what_goes_well_elsewhere_closes_it_but_after_a_full_disk() {
+        for (class, closed) in [(Class::Io, true), (Class::Full, false)] {
+            let open = Duration::from_millis(20);
+            let settings = holdfast_resilience::breaker::Settings { open, open_max: open, ..settings() };
+            let gate = Gate::new("test", settings, PATIENCE, |_, _| {});
+            (0..3).for_each(|_| gate.judge(gate.enter().unwrap(), Some(&Failure::new(class, "away"))));
+            gate.hears_well();
+            let left = gate.enter().expect_err("its open time is not over").retry_after().unwrap();
+            tokio::time::sleep(left).await;
+            (0..3).for_each(|_| gate.hears_well());
+            assert_eq!(state(&gate) == State::Closed, closed, "{class:?}");
+        }
+    }
 }

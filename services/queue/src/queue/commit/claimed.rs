@@ -14,14 +14,10 @@ use crate::domain::leases::Held;
 use crate::domain::record::{Phase, Record, Standing};
 use crate::domain::time::{Micros, Now};
 use crate::queue::core::{Commands, Core};
-use crate::queue::grant::{Grant, MESSAGE_BYTES, Taker, Work};
+use crate::queue::grant::{Grant, Taker, Work};
 use crate::queue::tag::{ClaimTag, SettleTag, SettleTo, Tag};
 use crate::queue::{Shared, spans};
 use crate::store::{Change, Claimed, Command, Settle};
-
-/// What one call's leases take at most: the inputs that were promised, the last of which may be of any size, and what went
-/// wrong with them before. A client takes 4 MiB, unless it says otherwise.
-const ANSWER_BYTES: usize = 3 * MESSAGE_BYTES;
 
 impl Shared {
     pub(super) fn claimed(
@@ -171,24 +167,13 @@ fn deliver(core: &mut Core, worker: Uuid, grant: Option<Grant>) -> Vec<Grant> {
             if call.promised > 0 {
                 return Vec::new();
             }
-            let (fitting, mut refused) = fitting(std::mem::take(&mut call.grants));
-            match call.reply.take() {
-                Some(reply) => refused.extend(reply.send(fitting).err().into_iter().flatten()),
-                None => refused.extend(fitting),
-            }
+            let grants = std::mem::take(&mut call.grants);
+            let refused = match call.reply.take() {
+                Some(reply) => reply.send(grants).err(),
+                None => Some(grants),
+            };
             core.takers.remove(&worker);
-            refused
+            refused.unwrap_or_default()
         }
     }
-}
-
-/// Those that one message has room for, the first in any case, and the others.
-fn fitting(grants: Vec<Grant>) -> (Vec<Grant>, Vec<Grant>) {
-    let mut bytes = 0;
-    let mut fits = |grant: &Grant| {
-        let is_first = bytes == 0;
-        bytes += grant.bytes();
-        is_first || bytes <= ANSWER_BYTES
-    };
-    grants.into_iter().partition(|grant| fits(grant))
 }

@@ -25,7 +25,7 @@ use crate::queue::tag::Tag;
 use crate::queue::{Queue, Submission};
 use crate::retention;
 use crate::store::sqlite::Sqlite;
-use crate::store::{Command, Filter, History, Raise, Store, Sweep, Swept, Waiting, Window};
+use crate::store::{Command, Filter, History, Raise, Redrives, Store, Sweep, Swept, Waiting, Window};
 
 /// How long a look of retention takes, by the test's clock.
 const LOOK: Duration = Duration::from_millis(100);
@@ -72,8 +72,8 @@ impl Store<Tag> for Troubled {
         self.inner.list(filter)
     }
 
-    fn redriven_by(&self, redrive: Uuid, tenant: Option<String>) -> BoxFuture<'_, Result<Vec<Uuid>, Failure>> {
-        self.inner.redriven_by(redrive, tenant)
+    fn redriven_by(&self, past: Redrives) -> BoxFuture<'_, Result<Vec<Uuid>, Failure>> {
+        self.inner.redriven_by(past)
     }
 
     fn history(

@@ -126,4 +126,6 @@ async fn a_reader_is_stuck_that_leaves_too_much_unread_for_too_long() {
     assert!(!outbox.is_stuck(PATIENCE), "it has read");
     (0..50).for_each(|item| outbox.push(2 * item, 2));
     assert!(!outbox.is_stuck(PATIENCE), "its time begins anew");
+    (0..50).for_each(|item| outbox.push(2 * item, 2));
+    assert!(outbox.is_stuck(PATIENCE), "so much is left unread by nobody");
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::event::What;
 use crate::domain::record::{Phase, Standing};
 use crate::domain::schedule::Place;
-use crate::store::{Gone, NotRedriven, Redrive, Redriven, Window};
+use crate::store::{Gone, NotRedriven, Redrive, Redriven, Redrives, Window};
 
 const LATER: Micros = NOW + 1_000;
 
@@ -203,9 +203,13 @@ pub(crate) async fn what_a_call_has_redriven_is_found_by_its_id(store: Port) {
         redrive(&store, Redrive { redrive: call, ..again(id) }).await;
     }
     revived(&store, die(&store, &accepted()).await).await;
-    let found = async |tenant: Option<&str>| store.redriven_by(call, tenant.map(str::to_owned)).await.unwrap();
-    assert_eq!(found(None).await, ids);
-    assert_eq!(found(Some("t")).await, ids);
-    assert!(found(Some("u")).await.is_empty(), "another tenant's");
-    assert!(store.redriven_by(Uuid::now_v7(), None).await.unwrap().is_empty());
+    let all = Redrives { redrive: call, tenant: None, beyond: None, limit: 10 };
+    let found = async |past: Redrives| store.redriven_by(past).await.unwrap();
+    let of = |tenant: &str| Redrives { tenant: Some(tenant.into()), ..all.clone() };
+    assert_eq!(found(all.clone()).await, ids);
+    assert_eq!(found(of("t")).await, ids);
+    assert!(found(of("u")).await.is_empty(), "another tenant's");
+    assert_eq!(found(Redrives { limit: 1, ..all.clone() }).await, ids[..1]);
+    assert_eq!(found(Redrives { beyond: Some(ids[0]), ..all.clone() }).await, ids[1..]);
+    assert!(found(Redrives { redrive: Uuid::now_v7(), ..all }).await.is_empty(), "another call's");
 }

@@ -1,7 +1,7 @@
 //! What processes share, behind breakers of its own: one for what is read, one for what is shown or taken.
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, TryFutureExt};
 use holdfast_storage::Failure;
 use tokio::sync::watch;
 
@@ -22,7 +22,9 @@ impl<S: Store<Slot>, T: GiveUp> Shared for Guarded<S, T> {
     }
 
     fn beat(&self, drain_rate: f64) -> BoxFuture<'_, Result<Vec<Member>, Failure>> {
-        self.guard.members.call(move || self.inner_shared().beat(drain_rate)).boxed()
+        let beat = self.guard.members.call(move || self.inner_shared().beat(drain_rate));
+        // Nobody may submit anything for long, and a circuit that nobody tries stays open.
+        beat.inspect_ok(|_| self.guard.writes.hears_well()).boxed()
     }
 
     fn was_forgotten(&self) -> bool {

@@ -6,7 +6,7 @@ use holdfast_storage::Class;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::store::{Answer, Litter};
+use crate::store::{Answer, Litter, Redrives};
 
 const PATIENCE: Duration = Duration::from_millis(250);
 const OPEN: Duration = Duration::from_millis(100);
@@ -48,7 +48,7 @@ impl Store<Slot> for Puppet {
         self.read(Vec::new()).boxed()
     }
 
-    fn redriven_by(&self, _: Uuid, _: Option<String>) -> BoxFuture<'_, Result<Vec<Uuid>, Failure>> {
+    fn redriven_by(&self, _: Redrives) -> BoxFuture<'_, Result<Vec<Uuid>, Failure>> {
         self.read(Vec::new()).boxed()
     }
 

@@ -3,8 +3,8 @@
 use rusqlite::{Transaction, params};
 use uuid::Uuid;
 
-use super::super::Redrive;
 use super::super::apply::{At, Revived, Row};
+use super::super::{Redrive, Redrives};
 use super::accept::next_place;
 use super::hot::Hot;
 use super::rows;
@@ -30,12 +30,20 @@ pub(super) fn past_ends(tx: &Transaction<'_>, seq: i64) -> rusqlite::Result<Vec<
 }
 
 /// What a call has redriven, oldest first.
-pub(super) fn redriven_by(tx: &Transaction<'_>, redrive: Uuid, tenant: Option<&str>) -> rusqlite::Result<Vec<Uuid>> {
+pub(super) fn redriven_by(tx: &Transaction<'_>, past: &Redrives) -> rusqlite::Result<Vec<Uuid>> {
     tx.prepare_cached(
         "SELECT DISTINCT i.id FROM past_ends p INDEXED BY past_ends_of_redrive CROSS JOIN invocations i ON i.seq = p.seq
-         WHERE p.redrive = ?1 AND (?2 IS NULL OR i.tenant = ?2) ORDER BY i.id",
+         WHERE p.redrive = ?1 AND i.id > ?3 AND (?2 IS NULL OR i.tenant = ?2) ORDER BY i.id LIMIT ?4",
     )?
-    .query_map(params![redrive.as_bytes(), tenant], |row| rows::uuid(row, 0))?
+    .query_map(
+        params![
+            past.redrive.as_bytes(),
+            past.tenant,
+            past.beyond.unwrap_or(Uuid::nil()).as_bytes(),
+            past.limit as i64
+        ],
+        |row| rows::uuid(row, 0),
+    )?
     .collect()
 }
 

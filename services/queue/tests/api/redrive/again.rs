@@ -38,10 +38,30 @@ async fn nothing_passes_a_member_of_its_session_that_there_is_no_room_for() {
     let other = queue.dead(mortal()).await;
     let waiting = queue.enqueue(InvocationSpec { session: String::new(), ..of(40 << 10) }).await;
     let answer = queue.redrive(named(&[&large, &small, &other])).await;
-    assert_eq!((answer.invocation_ids.clone(), reasons(&answer)), (vec![other], vec!["QUEUE_FULL", "QUEUE_FULL"]));
+    assert_eq!((answer.invocation_ids.clone(), reasons(&answer)), (vec![other], vec!["QUEUE_FULL", "BEHIND_ANOTHER"]));
     assert_eq!(queue.state(&small).await, InvocationState::Dead);
     let lease = queue.lease_one().await;
     assert_eq!(id_of(&lease), waiting);
     let again = queue.redrive(named(&[&large, &small])).await;
     assert_eq!(again.invocation_ids, [large, small]);
+}
+
+#[tokio::test]
+async fn a_repeat_goes_over_the_same_page_and_tries_again_what_there_was_no_room_for() {
+    let queue = Harness::with("depth_bytes_max = \"64KiB\"\npayload_max = \"64KiB\"\ndepth_soft = 1.0").await;
+    let of = |bytes| InvocationSpec { payload: Some(crate::harness::payload(&"x".repeat(bytes))), ..mortal() };
+    let large = queue.dead(of(40 << 10)).await;
+    let (second, third) = (queue.dead(of(1)).await, queue.dead(of(1)).await);
+    let waiting = queue.enqueue(of(40 << 10)).await;
+    let page = RedriveInvocationsRequest { redrive_id: holdfast_rpc::id::new(), limit: 2, ..like(Filter::default()) };
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let answer = queue.redrive(page.clone()).await;
+        assert_eq!((answer.invocation_ids.clone(), reasons(&answer)), (vec![second.clone()], vec!["QUEUE_FULL"]));
+        tokens.push(answer.next_page_token);
+    }
+    assert_eq!(tokens, [second.as_str(), second.as_str()]);
+    assert_eq!(id_of(&queue.lease_one().await), waiting);
+    assert_eq!(queue.redrive(page).await.invocation_ids, [large, second]);
+    assert_eq!(queue.state(&third).await, InvocationState::Dead);
 }

@@ -4,6 +4,8 @@ use futures::future::LocalBoxFuture;
 
 use super::*;
 
+const REDRIVES: Redrives = Redrives { redrive: Uuid::nil(), tenant: None, beyond: None, limit: 1 };
+
 #[tokio::test]
 async fn reads_have_a_circuit_of_their_own() {
     let mut bench = Bench::start();
@@ -81,7 +83,7 @@ async fn whatever_is_read_is_left_alone_once_it_fails() {
         |bench| {
             bench.store.by_key("t".into(), "a".into(), "k".into(), [0; 32], 0).map(|told| told.map(drop)).boxed_local()
         },
-        |bench| bench.store.redriven_by(Uuid::nil(), None).map(|told| told.map(drop)).boxed_local(),
+        |bench| bench.store.redriven_by(REDRIVES).map(|told| told.map(drop)).boxed_local(),
         |bench| bench.store.raises(0, 1).map(|told| told.map(drop)).boxed_local(),
     ];
     for (place, ask) in asks.into_iter().enumerate() {
