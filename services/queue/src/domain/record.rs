@@ -220,6 +220,19 @@ impl Record {
         self.payload.as_ref().map_or(0, |payload| payload.data.len()) + result + failures + reasons + labels
     }
 
+    /// What went wrong, of every attempt and every end of before.
+    pub fn failures_mut(&mut self) -> impl Iterator<Item = &mut Failure> {
+        let tried = self.tries.iter_mut().filter_map(|tried| match &mut tried.kind {
+            TryKind::Failed(failure) | TryKind::Lost(failure) => Some(failure),
+            TryKind::Released => None,
+        });
+        let past = self.past_ends.iter_mut().filter_map(|past| match &mut past.ended.outcome {
+            Outcome::Failed(failure) | Outcome::Cancelled(failure) | Outcome::Dead(failure) => Some(failure),
+            Outcome::Succeeded(_) => None,
+        });
+        tried.chain(past)
+    }
+
     /// How often it had been redriven when an event took place.
     #[must_use]
     pub fn redrives_before(&self, event: u64) -> usize {

@@ -169,6 +169,8 @@ impl<T> Outbox<T> {
         inner.bytes = 0;
         inner.end = End::Over;
         self.ended.notify_one();
+        // Whoever reads what it asks finds out by that, too.
+        self.eased.notify_one();
     }
 
     /// Waits until the reader has gone, or has read the end.

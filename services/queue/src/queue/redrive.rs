@@ -150,13 +150,14 @@ impl Queue {
     /// A page of those that a filter finds, with those that this call redrove before, which it finds no more: in the order
     /// of both, so that a repeat goes over the same page.
     async fn like(&self, filter: &Filter, ask: &RedriveAsk, answer: &mut RedriveAnswer) -> Result<Vec<Record>, Error> {
+        let Page { mut records, next } = self.list(filter.clone()).await?;
+        // Read afterwards: what goes from one to the other meanwhile is in both.
         let mut before = Vec::new();
         if ask.repeats && !ask.dry_run {
             let (tenant, limit) = (ask.tenant.as_deref().map(str::to_owned), filter.limit + 1);
             let past = Redrives { redrive: ask.redrive, tenant, beyond: filter.beyond, limit };
             before = self.shared.store.redriven_by(past).await.map_err(|failure| refusal::store(&failure))?;
         }
-        let Page { mut records, next } = self.list(filter.clone()).await?;
         let mut page: Vec<Uuid> =
             records.iter().map(|record| record.accepted.id).chain(before.iter().copied()).collect();
         page.sort_unstable();

@@ -122,7 +122,7 @@ impl Events {
             (self.breaks, self.away) = (0, None);
         }
         self.breaks += 1;
-        let hint = spread(error.as_ref().and_then(Error::retry_after).unwrap_or_default()).min(HINT_MAX);
+        let hint = spread(error.as_ref().and_then(Error::retry_after).unwrap_or_default().min(HINT_MAX));
         let away = self.away.get_or_insert_with(Instant::now).elapsed();
         if error.as_ref().is_some_and(|error| !error.is_retryable()) || away >= self.client.limits().patience {
             return Err(error.unwrap_or_else(|| self.ends_again_and_again()));

@@ -91,7 +91,7 @@ impl Stream {
                 End::Broken(error @ (Error::Denied(_) | Error::Invalid(_))) => return Err(error),
                 End::Broken(error) => {
                     failed = if opened.elapsed() > BACKOFF.max { 1 } else { failed + 1 };
-                    let hint = spread(error.retry_after().unwrap_or_default()).min(HINT_MAX);
+                    let hint = spread(error.retry_after().unwrap_or_default().min(HINT_MAX));
                     let wait = hint.max(BACKOFF.delay(failed, &mut rand::rng()));
                     tracing::warn!(%error, wait_ms = wait.as_millis() as u64, "no stream to the queue: opening another");
                     // Where there are several queues, the next stream is at another: this one may hang as well as be gone.

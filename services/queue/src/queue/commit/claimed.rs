@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_rpc::lease::LeaseToken;
-use holdfast_storage::Failure;
+use holdfast_storage::Failure as StoreFailure;
 use uuid::Uuid;
 
 use super::{PAUSE, again};
 use crate::domain::demand::WorkerId;
-use crate::domain::invocation::Accepted;
+use crate::domain::invocation::{Accepted, Failure};
 use crate::domain::leases::Held;
 use crate::domain::record::{Phase, Record, Standing};
 use crate::domain::time::{Micros, Now};
@@ -18,6 +18,9 @@ use crate::queue::grant::{Grant, Taker, Work};
 use crate::queue::tag::{ClaimTag, SettleTag, SettleTo, Tag};
 use crate::queue::{Shared, spans};
 use crate::store::{Change, Claimed, Command, Settle};
+
+/// What went wrong before takes no more than this in one call's answer: a client takes 4 MiB, unless it says otherwise.
+const TOLD_BYTES: usize = 2 << 20;
 
 impl Shared {
     pub(super) fn claimed(
@@ -99,7 +102,7 @@ impl Shared {
         &self,
         core: &mut Core,
         tag: ClaimTag,
-        failure: Option<&Failure>,
+        failure: Option<&StoreFailure>,
         now: Now,
         commands: &mut Commands,
     ) {
@@ -167,7 +170,8 @@ fn deliver(core: &mut Core, worker: Uuid, grant: Option<Grant>) -> Vec<Grant> {
             if call.promised > 0 {
                 return Vec::new();
             }
-            let grants = std::mem::take(&mut call.grants);
+            let mut grants = std::mem::take(&mut call.grants);
+            shorten(grants.iter_mut().flat_map(|grant| grant.record.failures_mut()), TOLD_BYTES);
             let refused = match call.reply.take() {
                 Some(reply) => reply.send(grants).err(),
                 None => Some(grants),
@@ -175,5 +179,31 @@ fn deliver(core: &mut Core, worker: Uuid, grant: Option<Grant>) -> Vec<Grant> {
             core.takers.remove(&worker);
             refused.unwrap_or_default()
         }
+    }
+}
+
+/// Cuts messages, where all of them together are too long, to the same length.
+fn shorten<'f>(failures: impl Iterator<Item = &'f mut Failure>, bytes_max: usize) {
+    let failures: Vec<&mut Failure> = failures.collect();
+    if failures.iter().map(|failure| failure.message.len()).sum::<usize>() > bytes_max {
+        let each = bytes_max / failures.len();
+        failures.into_iter().for_each(|failure| failure.message.truncate(failure.message.floor_char_boundary(each)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_cut_alike_where_they_are_too_long_together() {
+        let told = |texts: [&str; 3], bytes_max| {
+            let mut failures = texts.map(|text| Failure::outside("WHY", text));
+            shorten(failures.iter_mut(), bytes_max);
+            failures.map(|failure| failure.message)
+        };
+        assert_eq!(told(["long", "äö", "s"], 9), ["long", "äö", "s"]);
+        assert_eq!(told(["long", "äö", "s"], 8), ["lo", "ä", "s"]);
+        assert_eq!(told(["long", "äö", "s"], 3), ["l", "", "s"], "no letter is cut in two");
     }
 }

@@ -112,6 +112,8 @@ async fn who_asks_waits_for_a_reader_that_does_not_read() {
     outbox.owe();
     assert!(held_back(&outbox).await, "too much is owed");
     tokio::join!(outbox.eased(2), async { outbox.pay(1, 1) });
+    outbox.push(1, 20);
+    tokio::join!(outbox.eased(2), async { outbox.abandon() });
 }
 
 #[tokio::test(start_paused = true)]

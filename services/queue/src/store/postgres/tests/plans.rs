@@ -29,6 +29,7 @@ const STATEMENTS: &[(&str, &str, &[&str])] = &[
     ("key", include_str!("../by_key.sql"), &["idempotency_keys_pkey"]),
     ("ends", include_str!("../ends.sql"), &[]),
     ("redriven", include_str!("../redriven.sql"), &[]),
+    ("redriven by a call", include_str!("../redriven_by.sql"), &[]),
     ("former tries", include_str!("../tries.sql"), &[]),
     ("changed", include_str!("../update_live.sql"), &["live_pkey"]),
     ("remembered", DELETE_REMEMBERED, &["live_pkey"]),
