@@ -47,3 +47,13 @@ async fn a_wait_that_ends_early_names_what_goes_on() {
     let error = &document["error"];
     assert_eq!((&error["reason"], &error["invocation_id"]), (&json!("UNAVAILABLE"), &json!("i-1")), "{ended:?}");
 }
+
+#[tokio::test]
+async fn a_submission_comes_back_when_it_is_told_to_and_not_where_that_is_too_late() {
+    let (place, address) = (Place::new(), standin::endless().await);
+    let ended = place.run(&["--address", &address, "submit", "crowded", "{}"]).await;
+    assert_eq!((ended.code, ended.out.contains("i-1")), (0, true), "{ended:?}");
+    let ended = place.run(&["--address", &address, "submit", "full", "{}"]).await;
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.err.contains("the queue is full; try again in 3600s"), "{ended:?}");
+}

@@ -1,5 +1,6 @@
 //! A gateway whose answers never end, for what commands do on the way.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -15,12 +16,16 @@ use tonic::{Request, Response, Status};
 pub async fn endless() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = format!("http://{}", listener.local_addr().expect("bound"));
-    let server = Server::builder().add_service(InvocationServiceServer::new(Endless));
+    let server = Server::builder().add_service(InvocationServiceServer::new(Endless::default()));
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
     address
 }
 
-struct Endless;
+#[derive(Default)]
+struct Endless {
+    /// Submissions for the crowded agent.
+    crowded: AtomicUsize,
+}
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -59,7 +64,17 @@ impl InvocationService for Endless {
         Ok(Response::new(pb::RedriveInvocationsResponse { invocation_ids, next_page_token, ..Default::default() }))
     }
 
-    async fn submit_invocation(&self, _: Request<pb::SubmitInvocationRequest>) -> Answer<pb::SubmitInvocationResponse> {
+    /// There is no room for one agent just now, and for another one for long.
+    async fn submit_invocation(
+        &self,
+        request: Request<pb::SubmitInvocationRequest>,
+    ) -> Answer<pb::SubmitInvocationResponse> {
+        let full = |wait| Err(holdfast_rpc::Error::exhausted("the queue is full", wait).into());
+        match request.into_inner().spec.unwrap_or_default().agent.as_str() {
+            "crowded" if self.crowded.fetch_add(1, Ordering::SeqCst) < 2 => return full(Duration::from_millis(100)),
+            "full" => return full(Duration::from_secs(3_600)),
+            _ => {}
+        }
         Ok(Response::new(pb::SubmitInvocationResponse { invocation_id: "i-1".into(), created: true }))
     }
 

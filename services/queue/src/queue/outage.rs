@@ -26,7 +26,7 @@ use crate::domain::invocation::{Payload, Status, Usage};
 use crate::reaper;
 use crate::store::guarded::{self, Guard};
 use crate::store::sqlite::{QueueJournal, Sqlite};
-use crate::store::{Answer, Batch, Command, Store};
+use crate::store::{Answer, Batch, Command, Filter, Store};
 
 /// How long the breaker stays open.
 const OPEN: Duration = Duration::from_millis(200);
@@ -172,6 +172,10 @@ async fn a_disk_in_trouble_refuses_serves_reads_and_heals_alone() {
             assert!(refused.to_string().contains("disk"), "{refused}");
             assert!(refused.retry_after().is_some() && !refused.may_have_happened());
             assert_eq!(queue.get(None, there).await.unwrap().standing.status(), Status::Queued, "reads are served");
+            let page = queue.list(Filter { limit: 1, oldest_first: true, ..Filter::default() }).await.unwrap();
+            assert_eq!((page.records[0].accepted.id, page.next), (there, None), "lists are");
+            let mut events = queue.watch(None, there, 0, Stop::new()).await.unwrap();
+            assert_eq!(events.recv().await.unwrap().unwrap().offset, 1, "and so is what happened");
         }
 
         // A worker that waits meanwhile gets the work once the disk is well.

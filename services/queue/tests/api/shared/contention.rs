@@ -6,7 +6,7 @@ use holdfast_proto::queue::v1::enqueue_stream_request::Call;
 use holdfast_proto::queue::v1::enqueue_stream_request::call::Call as Ask;
 use holdfast_proto::queue::v1::enqueue_stream_response::answer::Answer;
 use holdfast_proto::queue::v1::work_response::Message as Down;
-use holdfast_proto::queue::v1::{EnqueueStreamRequest, InvocationState, ListInvocationsRequest};
+use holdfast_proto::queue::v1::{EnqueueStreamRequest, InvocationSpec, InvocationState, ListInvocationsRequest};
 
 use super::Pair;
 use crate::calls::request;
@@ -91,6 +91,31 @@ async fn a_tenant_that_floods_through_one_process_does_not_hold_up_who_submits_t
         share
     });
     assert!(share["flood"] <= 60 + 2 * 4 * CREDITS as usize, "{share:?}");
+}
+
+#[tokio::test]
+async fn shares_are_by_weight_whichever_process_gives_the_leases() {
+    let pair = Pair::with("[tenants.heavy]\nweight = 3").await;
+    tokio::join!(submit(&pair.one, "heavy", 600), submit(&pair.other, "light", 600));
+    // Both have more than they get by then.
+    let ran = run_all(&pair, 400).await;
+    let heavy = ran[..400].iter().filter(|(_, tenant)| tenant == "heavy").count();
+    let on_the_way = 4 * CREDITS as usize;
+    assert!(heavy.abs_diff(300) <= on_the_way, "{heavy} of 400");
+}
+
+#[tokio::test]
+async fn priority_counts_whichever_process_gives_the_lease() {
+    let pair = Pair::start().await;
+    submit(&pair.one, "default", 50).await;
+    let mut urgent = Vec::new();
+    for _ in 0..5 {
+        urgent.push(pair.one.enqueue(InvocationSpec { priority: 100, ..spec() }).await);
+    }
+    // Among equals each process has an order of its own.
+    for _ in 0..urgent.len() {
+        assert!(urgent.contains(&id_of(&pair.other.lease_one().await).to_owned()));
+    }
 }
 
 #[tokio::test]
