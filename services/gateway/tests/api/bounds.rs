@@ -107,11 +107,14 @@ type Submitting = tokio::task::JoinHandle<Result<(), Status>>;
 #[tokio::test]
 async fn requests_that_are_being_read_are_bounded_in_bytes() {
     let harness = Harness::with(Mode::Accept, "[gateway]\npayload_max = \"750KiB\"\nbytes_max = \"1MiB\"\n").await;
-    let (sender, first) = unfinished(&harness, 700 << 10);
-    // Until the first is in: then the second does not fit beside it.
+    let (mut sender, mut first) = unfinished(&harness, 700 << 10);
+    // Until the first is in: then the second does not fit beside it. Where the second was there before, the first did not fit.
     let refused = loop {
         if let Err(refused) = harness.invocations(None).submit_invocation(large()).await {
             break refused;
+        }
+        if first.is_finished() {
+            (sender, first) = unfinished(&harness, 700 << 10);
         }
     };
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
