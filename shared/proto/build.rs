@@ -26,6 +26,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.boxed(".holdfast.queue.v1.EnqueueStreamResponse.Answer.answer.ended");
     // Error details travel as google.protobuf.Any and need their names.
     config.enable_type_names();
-    tonic_prost_build::configure().compile_fds_with_config(descriptors, config)?;
+    tonic_prost_build::configure().codec_path("crate::codec::Codec").compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

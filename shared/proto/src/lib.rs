@@ -1,6 +1,8 @@
 //! The contracts as Rust: types, clients and servers generated from `proto/`. The clients here are the only way by
 //! which one service speaks to another.
 
+pub mod codec;
+
 /// What callers use: submit and follow invocations.
 pub mod gateway {
     /// Version 1.
