@@ -68,6 +68,7 @@ pub fn main<C: Settings>(peer: Peer, serve: fn(Common, C, Host) -> Serving) -> E
 
 /// Runs a service until SIGTERM, SIGINT, or the end of its parent; then drains it. A second signal ends it at once.
 pub fn run<C: Settings>(peer: Peer, document: &Document, serve: fn(Common, C, Host) -> Serving) -> ExitCode {
+    keep_to_small_pages();
     // One thread a service: the stores have threads of their own, and small services are a quarter faster so.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -77,6 +78,15 @@ pub fn run<C: Settings>(peer: Peer, document: &Document, serve: fn(Common, C, Ho
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(peer, &error),
     }
+}
+
+/// The allocator asks for huge pages where the kernel offers them. A service whose callers become many would stand still for
+/// ten milliseconds and more while the kernel clears one, more of them would wait meanwhile, and take the next: an overload
+/// of ten times the work made a gateway's refusals wait a third of a second.
+fn keep_to_small_pages() {
+    #[cfg(target_os = "linux")]
+    // A kernel without huge pages has nothing to disable.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 async fn live<C: Settings>(
@@ -100,7 +110,7 @@ async fn live<C: Settings>(
 fn watch_signals(stop: Stop) -> std::io::Result<()> {
     // A file that may not grow any more is an error like a full disk, not the end: with a handler of our own the write
     // says so, instead of the system ending the process.
-    let _ = signal(SignalKind::from_raw(libc::SIGXFSZ))?;
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(async move {
         // The end of the parent drains too, and often comes just before the first signal: only signals count here.

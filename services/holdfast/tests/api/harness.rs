@@ -167,6 +167,12 @@ pub fn is_alive(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
+/// Whether the kernel may give a process huge pages.
+pub fn takes_huge_pages(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it is alive");
+    !status.lines().any(|line| line.strip_prefix("THP_enabled:").is_some_and(|value| value.trim() == "0"))
+}
+
 /// The first of as many neighbouring ports as a mesh needs.
 pub fn free_ports() -> u16 {
     holdfast_testkit::free_ports(7)

@@ -5,7 +5,7 @@ use holdfast_testkit::Signal;
 use serde_json::Value;
 use tokio::time::{Instant, interval};
 
-use crate::harness::{Place, Up, end, free_ports, is_alive};
+use crate::harness::{Place, Up, end, free_ports, is_alive, takes_huge_pages};
 
 const SERVICES: [&str; 7] = ["gateway", "queue", "state", "tool-proxy", "llm-proxy", "agent", "simulator"];
 
@@ -48,6 +48,7 @@ async fn every_service_is_a_process_that_says_when_it_is_ready_and_goes_when_it_
 
     let pids = up.services();
     assert_eq!(pids.len(), SERVICES.len(), "a process each");
+    assert!(!pids.iter().any(|pid| takes_huge_pages(*pid)), "to clear a huge page takes longer than a call");
     up.signal(Signal::Interrupt).await;
     up.event("draining", None).await;
     assert_eq!(up.end().await, 0);

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::calls::{CallStream, CallWhat};
 use super::commit::key_reused;
-use super::core::Commands;
+use super::core::{Commands, Core};
 use super::tag::{AcceptTag, AcceptTo, Enqueued, Tag};
 use super::{Queue, Shared, answered, refusal, spans};
 use crate::domain::invocation::{Accepted, Payload};
@@ -125,20 +125,20 @@ impl Shared {
             let awaited = matches!(to, AcceptTo::Call { wait: true, .. });
             let command =
                 Accept { accepted: Arc::clone(&accepted), payload: payload.clone(), digest, awaited, keys_since };
-            let tag = AcceptTag { accepted, payload, to, span };
+            let tag = AcceptTag { accepted, payload, digest, to, span };
             commands.push((Tag::Accept(Box::new(tag)), Command::Accept(Box::new(command))));
             commands.extend(promise);
         }
         self.submit(&mut core, commands, now);
-        drop(core);
         for (accepted, digest, to, span, error) in refused {
-            self.refuse(accepted, digest, to, span, error);
+            self.refuse(&mut core, accepted, digest, to, span, error);
         }
     }
 
     /// Refuses a submission, unless it is the repeat of one that was accepted: that needs no room.
-    fn refuse(
+    pub(super) fn refuse(
         self: &Arc<Self>,
+        core: &mut Core,
         accepted: Arc<Accepted>,
         digest: Option<[u8; 32]>,
         to: AcceptTo,
@@ -148,7 +148,7 @@ impl Shared {
         let Some((key, digest)) = accepted.idempotency_key.clone().zip(digest) else {
             let outcome = Err(error);
             spans::accepted(span, &outcome);
-            self.answer_accept(&mut self.core.lock(), to, &accepted, outcome);
+            self.answer_accept(core, to, &accepted, outcome);
             return;
         };
         let shared = Arc::clone(self);

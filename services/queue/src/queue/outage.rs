@@ -163,7 +163,8 @@ async fn a_disk_in_trouble_refuses_serves_reads_and_heals_alone() {
     for trouble in [Disk::Full, Disk::ReadOnly] {
         let bench = Bench::start().await;
         let queue = &bench.queue;
-        let there = queue.enqueue(submission()).await.unwrap().id;
+        let keyed = || Submission { idempotency_key: Some("k".into()), ..submission() };
+        let there = queue.enqueue(keyed()).await.unwrap().id;
         bench.set(trouble.clone());
         // Refused by the disk at first, and then by the breaker: callers see no difference.
         for _ in 0..20 {
@@ -171,6 +172,8 @@ async fn a_disk_in_trouble_refuses_serves_reads_and_heals_alone() {
             assert_eq!(refused.code(), Code::Unavailable);
             assert!(refused.to_string().contains("disk"), "{refused}");
             assert!(refused.retry_after().is_some() && !refused.may_have_happened());
+            let first = queue.enqueue(keyed()).await.unwrap();
+            assert_eq!((first.id, first.created), (there, false), "a repeat is told of its first");
             assert_eq!(queue.get(None, there).await.unwrap().standing.status(), Status::Queued, "reads are served");
             let page = queue.list(Filter { limit: 1, oldest_first: true, ..Filter::default() }).await.unwrap();
             assert_eq!((page.records[0].accepted.id, page.next), (there, None), "lists are");

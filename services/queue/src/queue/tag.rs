@@ -38,6 +38,8 @@ pub(crate) enum Tag {
 pub(crate) struct AcceptTag {
     pub(crate) accepted: Arc<Accepted>,
     pub(crate) payload: Payload,
+    /// Of the payload, where it has an idempotency key.
+    pub(crate) digest: Option<[u8; 32]>,
     pub(crate) to: AcceptTo,
     pub(crate) span: Option<OpenSpan>,
 }

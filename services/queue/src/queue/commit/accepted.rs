@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use holdfast_rpc::Error;
-use holdfast_storage::Failure;
+use holdfast_storage::{Class, Failure};
 use uuid::Uuid;
 
 use crate::domain::invocation::Accepted;
@@ -24,7 +24,7 @@ impl Shared {
         acceptance: Result<Acceptance, Failure>,
         now: Now,
     ) {
-        let AcceptTag { accepted, payload, to, span } = tag;
+        let AcceptTag { accepted, payload, digest, to, span } = tag;
         if !matches!(acceptance, Ok(Acceptance::Created { .. })) {
             core.depths.withdrawn(&accepted.agent, &accepted.tenant, payload.data.len(), now.moment);
         }
@@ -59,7 +59,11 @@ impl Shared {
             Ok(Acceptance::Existing { id, same: false }) => Err(key_reused(id)),
             Err(failure) => {
                 core.doubts(&failure);
-                Err(refusal::store(&failure))
+                let error = refusal::store(&failure);
+                if takes_no_writes(&failure) {
+                    return self.refuse(core, accepted, digest, to, span, error);
+                }
+                Err(error)
             }
         };
         spans::accepted(span, &outcome);
@@ -114,6 +118,11 @@ impl Shared {
             bytes,
         }
     }
+}
+
+/// Whether it is known that nothing was written, and likely that there is something to read.
+fn takes_no_writes(failure: &Failure) -> bool {
+    matches!(failure.class(), Class::Full | Class::ReadOnly) && !failure.may_have_happened()
 }
 
 /// The refusal of a key that was used with another payload.
