@@ -1,28 +1,29 @@
 //! Letting ended invocations run again.
 
+mod refusals;
+mod which;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use futures::{StreamExt, TryStreamExt, stream};
 use holdfast_rpc::Error;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use self::refusals::{behind, no_room, refused, unavailable, unsuitable};
 use super::core::Commands;
 use super::tag::{RedriveTag, Tag};
-use super::{Page, Queue, Shared, answered, refusal};
+use super::{Queue, Shared, answered, refusal};
 use crate::domain::invocation::Status;
-use crate::domain::record::{Ended, Outcome, Record, Standing};
+use crate::domain::record::Record;
 use crate::domain::time::Micros;
 use crate::metrics;
-use crate::store::{Command, Filter, NotRedriven, Redrive, Redriven, Redrives};
+use crate::store::{Command, Filter, Redrive, Redriven};
 
 /// Invocations that are decided in one commit.
 const AT_ONCE: usize = 100;
-/// Invocations that are looked up at once.
-const LOOKED_UP: usize = 16;
 
 /// What shall be redriven.
 #[derive(Debug)]
@@ -116,70 +117,6 @@ impl Queue {
         answer.redriven.sort_unstable();
         Ok(answer)
     }
-
-    /// The invocations that are meant, oldest first: their order within a session is kept.
-    async fn candidates(&self, ask: &RedriveAsk, answer: &mut RedriveAnswer) -> Result<Vec<Record>, Error> {
-        let mut ids = match &ask.which {
-            Which::Named(ids) => ids.clone(),
-            Which::Like(filter) => return self.like(filter, ask, answer).await,
-        };
-        ids.sort_unstable();
-        ids.dedup();
-        let tenant = ask.tenant.as_deref().map(str::to_owned);
-        let found: Vec<(Uuid, Option<Record>)> =
-            stream::iter(ids)
-                .map(|id| {
-                    let found = self.shared.store.get(id, tenant.clone(), false);
-                    async move {
-                        found.await.map(|record| (id, record.map(slim))).map_err(|failure| refusal::store(&failure))
-                    }
-                })
-                .buffered(LOOKED_UP)
-                .try_collect()
-                .await?;
-        let mut records = Vec::new();
-        for (id, record) in found {
-            match record {
-                Some(record) => records.push(record),
-                None => answer.refusals.push(refused(id, NotRedriven::Unknown, &ask.statuses)),
-            }
-        }
-        Ok(records)
-    }
-
-    /// A page of those that a filter finds, with those that this call redrove before, which it finds no more: in the order
-    /// of both, so that a repeat goes over the same page.
-    async fn like(&self, filter: &Filter, ask: &RedriveAsk, answer: &mut RedriveAnswer) -> Result<Vec<Record>, Error> {
-        let Page { mut records, next } = self.list(filter.clone()).await?;
-        // Read afterwards: what goes from one to the other meanwhile is in both.
-        let mut before = Vec::new();
-        if ask.repeats && !ask.dry_run {
-            let (tenant, limit) = (ask.tenant.as_deref().map(str::to_owned), filter.limit + 1);
-            let past = Redrives { redrive: ask.redrive, tenant, beyond: filter.beyond, limit };
-            before = self.shared.store.redriven_by(past).await.map_err(|failure| refusal::store(&failure))?;
-        }
-        let mut page: Vec<Uuid> =
-            records.iter().map(|record| record.accepted.id).chain(before.iter().copied()).collect();
-        page.sort_unstable();
-        page.dedup();
-        // Beyond the last of a list that goes on there may be others between those of before.
-        let last_that_fits = page.get(filter.limit - 1).copied().filter(|_| page.len() > filter.limit);
-        answer.next = [next, last_that_fits].into_iter().flatten().min();
-        let is_in = |id: Uuid| answer.next.is_none_or(|last| id <= last);
-        records.retain(|record| is_in(record.accepted.id));
-        before.retain(|id| is_in(*id));
-        answer.redriven = before;
-        Ok(records)
-    }
-}
-
-/// Without what may be large and decides nothing: many are looked at.
-fn slim(mut record: Record) -> Record {
-    if let Standing::Ended(Ended { outcome: Outcome::Succeeded(result), .. }) = &mut record.standing {
-        result.data.clear();
-    }
-    record.tries.clear();
-    record
 }
 
 impl Shared {
@@ -242,37 +179,4 @@ impl Shared {
         }
         Ok(outcomes)
     }
-}
-
-fn unsuitable(id: Uuid, status: Status, statuses: &[Status]) -> Option<NotThis> {
-    (!statuses.contains(&status)).then(|| refused(id, NotRedriven::Is(status), statuses))
-}
-
-fn refused(id: Uuid, why: NotRedriven, statuses: &[Status]) -> NotThis {
-    let (reason, message) = match why {
-        NotRedriven::Unknown => ("NOT_FOUND", "there is no such invocation".to_owned()),
-        NotRedriven::Is(status @ (Status::Queued | Status::Leased)) => {
-            ("NOT_ENDED", format!("it has not ended: it is {status:?}"))
-        }
-        NotRedriven::Is(Status::Succeeded) => ("SUCCEEDED", "it has succeeded".to_owned()),
-        NotRedriven::Is(status) => ("OTHER_STATE", format!("it is {status:?}; asked for was {statuses:?}")),
-    };
-    NotThis { id, reason, message, retry_after: None }
-}
-
-fn no_room(id: Uuid, error: &Error) -> NotThis {
-    NotThis { id, reason: "QUEUE_FULL", message: error.to_string(), retry_after: error.retry_after() }
-}
-
-fn behind(id: Uuid, retry_after: Option<Duration>) -> NotThis {
-    let message = "one before it in its session was not redriven".to_owned();
-    NotThis { id, reason: "BEHIND_ANOTHER", message, retry_after }
-}
-
-fn unavailable(id: Uuid, error: &Error) -> NotThis {
-    if error.may_have_happened() {
-        let message = format!("it may have been redriven: look at it, or ask again with the same redrive_id ({error})");
-        return NotThis { id, reason: "IN_DOUBT", message, retry_after: error.retry_after() };
-    }
-    NotThis { id, reason: "UNAVAILABLE", message: error.to_string(), retry_after: error.retry_after() }
 }
