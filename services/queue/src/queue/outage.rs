@@ -2,6 +2,7 @@
 
 mod postgres;
 mod reads;
+mod redrives;
 
 use std::sync::Arc;
 use std::time::Duration;
