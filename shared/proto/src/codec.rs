@@ -1,4 +1,4 @@
-//! How messages become bytes: Protocol Buffers, in buffers of the size that messages have.
+//! How messages become bytes: Protocol Buffers, in buffers about as large as what most of them take.
 
 use std::marker::PhantomData;
 
@@ -6,8 +6,9 @@ use prost::Message;
 use tonic::codec::BufferSettings;
 use tonic_prost::{ProstDecoder, ProstEncoder};
 
-/// What a message's buffer holds before it grows, in bytes. tonic begins with 8 KiB, twice for each call; what a call keeps of
-/// its request (a payload is a part of the buffer it came in) keeps all of that for as long as it waits.
+/// What a message's buffer begins with, in bytes; a larger message makes it grow, and what comes in from half of it on. tonic
+/// begins with 8 KiB, twice for each call; what a call keeps of its request (a payload is a part of the buffer it came in)
+/// keeps all of that for as long as it waits.
 const BUFFER: usize = 1_024;
 /// A stream's messages that are ready together go out together, up to so many bytes; as in tonic.
 const TOGETHER: usize = 32 * 1_024;

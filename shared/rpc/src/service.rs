@@ -2,6 +2,7 @@
 
 mod error;
 mod host;
+mod pages;
 mod routes;
 
 use std::{io::Read as _, path::PathBuf, process::ExitCode};
@@ -17,6 +18,7 @@ pub use host::Host;
 /// The allocator of every service's executable: a call makes many small short-lived pieces, and the system's allocator
 /// spends a fifth of a gateway's time on them.
 pub use mimalloc::MiMalloc as Allocator;
+pub use pages::start_program;
 pub use routes::{Nothing, Routes};
 /// Tells everything in a process to end. Streams watch it.
 pub use tokio_util::sync::CancellationToken as Stop;
@@ -68,7 +70,7 @@ pub fn main<C: Settings>(peer: Peer, serve: fn(Common, C, Host) -> Serving) -> E
 
 /// Runs a service until SIGTERM, SIGINT, or the end of its parent; then drains it. A second signal ends it at once.
 pub fn run<C: Settings>(peer: Peer, document: &Document, serve: fn(Common, C, Host) -> Serving) -> ExitCode {
-    keep_to_small_pages();
+    pages::keep_to_small();
     // One thread a service: the stores have threads of their own, and small services are a quarter faster so.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -78,15 +80,6 @@ pub fn run<C: Settings>(peer: Peer, document: &Document, serve: fn(Common, C, Ho
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(peer, &error),
     }
-}
-
-/// The allocator asks for huge pages where the kernel offers them. A service whose callers become many would stand still for
-/// ten milliseconds and more while the kernel clears one, more of them would wait meanwhile, and take the next: an overload
-/// of ten times the work made a gateway's refusals wait a third of a second.
-fn keep_to_small_pages() {
-    #[cfg(target_os = "linux")]
-    // A kernel without huge pages has nothing to disable.
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 async fn live<C: Settings>(

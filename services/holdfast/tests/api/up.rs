@@ -48,7 +48,7 @@ async fn every_service_is_a_process_that_says_when_it_is_ready_and_goes_when_it_
 
     let pids = up.services();
     assert_eq!(pids.len(), SERVICES.len(), "a process each");
-    assert!(!pids.iter().any(|pid| takes_huge_pages(*pid)), "to clear a huge page takes longer than a call");
+    assert!(!pids.iter().any(|pid| takes_huge_pages(*pid)), "none stands still for a huge page");
     up.signal(Signal::Interrupt).await;
     up.event("draining", None).await;
     assert_eq!(up.end().await, 0);

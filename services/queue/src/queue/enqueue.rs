@@ -145,7 +145,9 @@ impl Shared {
         span: Option<OpenSpan>,
         error: Error,
     ) {
-        let Some((key, digest)) = accepted.idempotency_key.clone().zip(digest) else {
+        // Nothing is looked up for a caller who has gone.
+        let gone = matches!(&to, AcceptTo::Caller(reply) if reply.is_closed());
+        let Some((key, digest)) = accepted.idempotency_key.clone().zip(digest).filter(|_| !gone) else {
             let outcome = Err(error);
             spans::accepted(span, &outcome);
             self.answer_accept(core, to, &accepted, outcome);

@@ -175,6 +175,12 @@ async fn a_disk_in_trouble_refuses_serves_reads_and_heals_alone() {
             assert!(refused.retry_after().is_some() && !refused.may_have_happened());
             let first = queue.enqueue(keyed()).await.unwrap();
             assert_eq!((first.id, first.created), (there, false), "a repeat is told of its first");
+            let other = Payload { data: "other".into(), ..Payload::default() };
+            let reused = queue.enqueue(Submission { payload: other, ..keyed() }).await.unwrap_err();
+            assert_eq!(reused.code(), Code::AlreadyExists);
+            let fresh = Submission { idempotency_key: Some("fresh".into()), ..submission() };
+            let refused = queue.enqueue(fresh).await.unwrap_err();
+            assert!(refused.to_string().contains("disk") && !refused.may_have_happened(), "{refused}");
             assert_eq!(queue.get(None, there).await.unwrap().standing.status(), Status::Queued, "reads are served");
             let page = queue.list(Filter { limit: 1, oldest_first: true, ..Filter::default() }).await.unwrap();
             assert_eq!((page.records[0].accepted.id, page.next), (there, None), "lists are");

@@ -88,6 +88,8 @@ impl Bench {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_postgresql_refuses_serves_reads_and_heals_alone() {
     let bench = Bench::start().await;
+    let keyed = || Submission { idempotency_key: Some("k".into()), agent: "b".into(), ..submission() };
+    let first = bench.queue.enqueue(keyed()).await.unwrap().id;
     let work = bench.work().await;
     // New sessions have it, so the old ones go.
     let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'holdfast%'";
@@ -96,6 +98,8 @@ async fn a_read_only_postgresql_refuses_serves_reads_and_heals_alone() {
     bench.refused().await;
     let read = patiently(async || bench.queue.get(None, work.0).await).await;
     assert_eq!(read.standing.status(), Status::Queued, "reads are served");
+    let told = patiently(async || bench.queue.enqueue(keyed()).await).await;
+    assert_eq!((told.id, told.created), (first, false), "a repeat is told of its first");
     let well = "BEGIN READ WRITE; ALTER ROLE holdfast RESET default_transaction_read_only; COMMIT";
     bench.server.query(well).await;
     bench.server.query(others).await;

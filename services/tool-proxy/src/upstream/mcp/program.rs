@@ -12,6 +12,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use holdfast_config::Secret;
+use holdfast_rpc::service::start_program;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, ChildStdin, Command};
@@ -75,14 +76,9 @@ impl Program {
     }
 
     fn spawn(&self) -> std::io::Result<Running> {
-        let mut guard = Command::new("/bin/sh")
-            .args(["-c", GUARD])
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()?;
+        let mut guard = Command::new("/bin/sh");
+        guard.args(["-c", GUARD]).env_clear().process_group(0);
+        let mut guard = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let group = guard.id().and_then(|id| i32::try_from(id).ok()).ok_or(std::io::ErrorKind::NotFound)?;
         let (strings, input) = (self.command.split_first(), guard.stdin.take());
         let (program, arguments) = strings.ok_or(std::io::ErrorKind::InvalidInput)?;
@@ -95,7 +91,7 @@ impl Program {
         }
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Where this fails, the guard's input ends here, and so does the guard.
-        let server = pipes.process_group(group).kill_on_drop(true).spawn()?;
+        let server = start_program(|| pipes.process_group(group).kill_on_drop(true).spawn())?;
         Ok(Running { name: self.server.clone(), server, guard, input })
     }
 }
