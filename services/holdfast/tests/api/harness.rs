@@ -170,7 +170,7 @@ pub fn is_alive(pid: u32) -> bool {
 /// Whether the kernel may give a process huge pages.
 pub fn takes_huge_pages(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it is alive");
-    !status.lines().any(|line| line.strip_prefix("THP_enabled:").is_some_and(|value| value.trim() == "0"))
+    status.lines().any(|line| line.strip_prefix("THP_enabled:").is_some_and(|value| value.trim() == "1"))
 }
 
 /// The first of as many neighbouring ports as a mesh needs.

@@ -7,10 +7,8 @@ use crate::queue::{RedriveAsk, Which};
 async fn a_redrive_of_which_the_disk_says_nothing_is_in_doubt_and_its_repeat_tells() {
     let bench = Bench::start().await;
     let queue = &bench.queue;
-    let session =
-        |key: &str| Submission { session: Some("s".into()), labels: [(key.into(), "".into())].into(), ..submission() };
-    let (first, second) =
-        (queue.enqueue(session("1")).await.unwrap().id, queue.enqueue(session("2")).await.unwrap().id);
+    let member = || Submission { session: Some("s".into()), ..submission() };
+    let (first, second) = (queue.enqueue(member()).await.unwrap().id, queue.enqueue(member()).await.unwrap().id);
     for id in [first, second] {
         queue.cancel(None, id, "enough".into()).await.unwrap();
     }
