@@ -107,7 +107,8 @@ impl Queue {
         let mut held = Held::new();
         for (chunk, records) in suitable.chunks(AT_ONCE).enumerate() {
             let outcomes = self.shared.redrive(&ask, records, &mut held).await;
-            for (id, outcome) in outcomes.map_err(|error| if chunk > 0 { error.maybe_happened() } else { error })? {
+            let began = chunk > 0 || !answer.redriven.is_empty();
+            for (id, outcome) in outcomes.map_err(|error| if began { error.maybe_happened() } else { error })? {
                 match outcome {
                     Ok(()) => answer.redriven.push(id),
                     Err(refusal) => answer.refusals.push(refusal),
