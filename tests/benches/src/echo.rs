@@ -9,7 +9,7 @@ use crate::{
     Figures,
     again::Again,
     figure,
-    load::{Call, Load, channels, drive, median, pairs},
+    load::{Call, Load, ROUNDS, channels, drive, median, pairs},
 };
 
 #[allow(unused_qualifications, reason = "generated")]
@@ -22,9 +22,6 @@ use wire::{
     echo_client::EchoClient,
     echo_server::{Echo, EchoServer},
 };
-
-/// How often one caller meets the echo, the direct way and the proxied one.
-const ROUNDS_OF_ONE: usize = 5;
 
 struct Stock;
 
@@ -90,7 +87,7 @@ pub(crate) async fn added<D: Future<Output = Load>, P: Future<Output = Load>>(
 ) -> Figures {
     let echo = Baseline::start().await;
     let mut one = Vec::new();
-    for _ in 0..ROUNDS_OF_ONE {
+    for _ in 0..ROUNDS {
         // All three in turn: what drifts meets each of them.
         one.push([echo.load(1).await, direct(1).await, proxied(1).await].map(|load| load.p50.as_secs_f64()));
     }
