@@ -23,7 +23,7 @@ use crate::metrics;
 use crate::store::{Command, Filter, Redrive, Redriven};
 
 /// Invocations that are decided in one commit.
-const AT_ONCE: usize = 100;
+pub(super) const AT_ONCE: usize = 100;
 
 /// What shall be redriven.
 #[derive(Debug)]
