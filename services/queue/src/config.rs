@@ -4,7 +4,7 @@ mod rules;
 
 use std::time::Duration;
 
-use holdfast_config::{ConfigError, Document, Size, Span, Tenant, Tenants};
+use holdfast_config::{ConfigError, Document, Mesh, Size, Span, Tenant, Tenants};
 use holdfast_resilience::Backoff;
 use holdfast_rpc::service::Settings;
 use serde::Deserialize;
@@ -94,6 +94,9 @@ pub struct Config {
     pub lease_wait_max: Span,
     /// How long the store may take for an answer before whoever waits is told that it is away.
     pub store_patience: Span,
+    /// How long the thread that writes looks for what comes next before it sleeps, at most: `mesh.busy_poll`.
+    #[serde(skip)]
+    pub busy_poll: Duration,
 }
 
 impl Default for Config {
@@ -136,6 +139,7 @@ impl Default for Config {
             unread_bytes_max: Size::from_mib(16),
             lease_wait_max: Span::from_secs(60),
             store_patience: Span::from_secs(5),
+            busy_poll: Duration::ZERO,
         }
     }
 }
@@ -144,6 +148,7 @@ impl Settings for Config {
     fn from_document(document: &Document) -> Result<Self, ConfigError> {
         let mut config: Self = document.section("queue")?;
         config.tenants = document.section("tenants")?;
+        config.busy_poll = *document.section::<Mesh>("mesh")?.busy_poll;
         config.validate().map_err(|invalid| document.locate(invalid))?;
         Ok(config)
     }

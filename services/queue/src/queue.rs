@@ -118,7 +118,7 @@ impl Queue {
             // One message for each commit. Without the runtime nobody waits any more.
             let _ = batches.send(batch);
         });
-        let store = guard.over(Sqlite::open(directory, deliver)?);
+        let store = guard.over(Sqlite::open(directory, config.busy_poll, deliver)?);
         Self::start(Arc::new(store), committed, config, key).await
     }
 
@@ -132,7 +132,7 @@ impl Queue {
         let deliver = guard.deliver(move |batch| {
             let _ = batches.send(batch);
         });
-        let store = guard.over(Postgres::open(url, deliver).await?);
+        let store = guard.over(Postgres::open(url, config.busy_poll, deliver).await?);
         Self::start(Arc::new(store), committed, config, key).await
     }
 

@@ -16,6 +16,7 @@ pub mod sqlite;
 mod text;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use holdfast_storage::{Failure as StoreFailure, WriterOptions};
@@ -34,8 +35,9 @@ pub type Calm = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// The writer of any store. What callers add is bounded by the depth limit, what workers add by their leases; these are the
 /// last resort.
-const WRITER: WriterOptions =
-    WriterOptions { name: "queue-writer", waiting_max: 1 << 20, bytes_max: 256 << 20, batch_max: 1_024 };
+const fn writer(busy_poll: Duration) -> WriterOptions {
+    WriterOptions { name: "queue-writer", waiting_max: 1 << 20, bytes_max: 256 << 20, batch_max: 1_024, busy_poll }
+}
 
 /// Answers that became durable together, each with the tag of its command.
 pub type Batch<T> = holdfast_storage::Batch<T, Answer>;

@@ -4,6 +4,7 @@ mod tenants;
 mod urls;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -12,7 +13,7 @@ pub use redis::{Redis, RedisKind, RedisNode, RedisUrl};
 pub use tenants::{Tenant, Tenants};
 pub use urls::Urls;
 
-use crate::{ConfigError, Document, Invalid, Secret};
+use crate::{ConfigError, Document, Invalid, Secret, Span};
 
 /// The sections that every service reads.
 #[derive(Debug, Clone, Default)]
@@ -48,8 +49,7 @@ impl Common {
         let redis: Redis = document.section("redis")?;
         redis.validate().map_err(|invalid| document.locate(invalid))?;
         let mesh: Mesh = document.section("mesh")?;
-        mesh.queue.validate("mesh.queue").map_err(|invalid| document.locate(invalid))?;
-        mesh.state.validate("mesh.state").map_err(|invalid| document.locate(invalid))?;
+        mesh.validate().map_err(|invalid| document.locate(invalid))?;
         let telemetry: Telemetry = document.section("telemetry")?;
         telemetry.validate().map_err(|invalid| document.locate(invalid))?;
         Ok(Self {
@@ -161,9 +161,24 @@ pub struct Mesh {
     /// The key that signs lease tokens; without it, one is minted in the data directory. Required
     /// off loopback.
     pub lease_key: Option<Secret>,
+    /// How long a service's threads look for what comes next before they sleep, at most, while one call follows closely on
+    /// the other: to wake a processor takes longer than many a call. Zero: they sleep at once.
+    pub busy_poll: Span,
 }
 
+/// Who looks for longer than this spends more on it than on being woken.
+const BUSY_POLL_MAX: Duration = Duration::from_millis(10);
+
 impl Mesh {
+    fn validate(&self) -> Result<(), Invalid> {
+        self.queue.validate("mesh.queue")?;
+        self.state.validate("mesh.state")?;
+        if *self.busy_poll > BUSY_POLL_MAX {
+            return Err(Invalid::new("mesh.busy_poll", "must not be longer than 10ms; 0s turns it off"));
+        }
+        Ok(())
+    }
+
     /// The base URLs of a peer: several for the queue and the state service only.
     pub fn urls(&self, peer: Peer) -> Vec<&str> {
         match peer {
@@ -209,6 +224,7 @@ impl Default for Mesh {
             simulator: url(Peer::Simulator),
             credential: None,
             lease_key: None,
+            busy_poll: Span(Duration::from_micros(300)),
         }
     }
 }
@@ -270,5 +286,24 @@ pub enum LogFormat {
 impl Default for Telemetry {
     fn default() -> Self {
         Self { log: "info".into(), log_format: LogFormat::Json, trace_ratio: 0.05, keep_spans: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn busy_poll(value: &str) -> Result<Duration, String> {
+        let text = format!("[mesh]\nbusy_poll = {value:?}\n");
+        let document = Document::parse("holdfast.toml", &text, []).map_err(|error| error.to_string())?;
+        Common::from_document(&document).map(|common| *common.mesh.busy_poll).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn services_look_for_work_as_long_as_is_said_and_no_longer_than_is_sensible() {
+        assert_eq!(busy_poll("50us"), Ok(Duration::from_micros(50)));
+        assert_eq!(busy_poll("0s"), Ok(Duration::ZERO));
+        let refused = busy_poll("11ms").expect_err("too long");
+        assert!(refused.contains("mesh.busy_poll") && refused.contains(":2"), "{refused}");
     }
 }

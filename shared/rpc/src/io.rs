@@ -10,6 +10,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use crate::service::stir;
+
 /// How every connection over HTTP/2 begins.
 const HTTP_2: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -25,15 +27,21 @@ impl Socket {
     }
 }
 
+/// What was read or written; the thread hears of it.
+fn moved<T>(outcome: T) -> T {
+    stir();
+    outcome
+}
+
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        Pin::new(&mut self.0).poll_read(cx, buf).map(moved)
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        Pin::new(&mut self.0).poll_write(cx, buf).map(moved)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

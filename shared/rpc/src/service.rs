@@ -2,6 +2,7 @@
 
 mod error;
 mod host;
+mod idle;
 mod pages;
 mod routes;
 
@@ -15,6 +16,7 @@ use tracing::{error, info};
 
 pub use error::ServeError;
 pub use host::Host;
+pub(crate) use idle::stir;
 /// The allocator of every service's executable: a call makes many small short-lived pieces, and the system's allocator
 /// spends a fifth of a gateway's time on them.
 pub use mimalloc::MiMalloc as Allocator;
@@ -71,24 +73,26 @@ pub fn main<C: Settings>(peer: Peer, serve: fn(Common, C, Host) -> Serving) -> E
 /// Runs a service until SIGTERM, SIGINT, or the end of its parent; then drains it. A second signal ends it at once.
 pub fn run<C: Settings>(peer: Peer, document: &Document, serve: fn(Common, C, Host) -> Serving) -> ExitCode {
     pages::keep_to_small();
-    // One thread a service: the stores have threads of their own, and small services are a quarter faster so.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return complain(peer, &error.into()),
-    };
-    match runtime.block_on(live(peer, document, serve)) {
+    match start::<C>(document).and_then(|(common, settings)| {
+        // One thread a service: the stores have threads of their own, and small services are a quarter faster so.
+        let runtime = idle::runtime(*common.mesh.busy_poll)?;
+        runtime.block_on(live(peer, common, settings, serve))
+    }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(peer, &error),
     }
 }
 
+fn start<C: Settings>(document: &Document) -> Result<(Common, C), ServeError> {
+    Ok((Common::from_document(document)?, C::from_document(document)?))
+}
+
 async fn live<C: Settings>(
     peer: Peer,
-    document: &Document,
+    common: Common,
+    settings: C,
     serve: fn(Common, C, Host) -> Serving,
 ) -> Result<(), ServeError> {
-    let common = Common::from_document(document)?;
-    let settings = C::from_document(document)?;
     let telemetry = holdfast_telemetry::init(peer.name(), &common.telemetry, Some(&common.data.dir.join("spans")))?;
     let host = Host::bind(peer.name(), settings.address(), &common).await?;
     watch_signals(host.stop())?;

@@ -6,8 +6,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use holdfast_resilience::BusyPoll;
 use tokio::sync::Notify;
 
 use crate::{Class, Failure};
@@ -107,6 +108,27 @@ impl<T> Inbox<T> {
         pile.bytes = 0;
         let items = std::mem::take(&mut pile.items);
         (!items.is_empty()).then_some(items)
+    }
+
+    /// The same, by a thread that looks for a while before it sleeps.
+    pub(crate) fn take_polling(&self, poll: &mut BusyPoll) -> Option<Vec<T>> {
+        let since = Instant::now();
+        self.look(since, poll.window());
+        let taken = self.take();
+        poll.waited(since.elapsed());
+        taken
+    }
+
+    /// Looks until there is something or that long is over; whoever wants the processor meanwhile gets it.
+    fn look(&self, since: Instant, window: Duration) {
+        while since.elapsed() < window {
+            let pile = self.pile();
+            if !pile.items.is_empty() || pile.closed {
+                return;
+            }
+            drop(pile);
+            std::thread::yield_now();
+        }
     }
 
     /// The same, or nothing after so long a wait.
@@ -209,6 +231,42 @@ mod tests {
         assert_eq!(first.len() + rest.len(), 50);
         inbox.close();
         relay.await.expect("it ends with the inbox");
+    }
+
+    #[test]
+    fn a_thread_that_looks_finds_what_is_put_in_meanwhile() {
+        let inbox = Arc::new(Inbox::new(100, usize::MAX));
+        let looking = std::thread::spawn({
+            let inbox = Arc::clone(&inbox);
+            move || inbox.look(Instant::now(), Duration::MAX)
+        });
+        // Nobody is woken: it has not gone to sleep.
+        inbox.pile().items.push(1);
+        looking.join().expect("it does not panic");
+        assert_eq!(inbox.take(), Some(vec![1]));
+        inbox.close();
+        inbox.look(Instant::now(), Duration::MAX);
+    }
+
+    #[test]
+    fn a_thread_that_has_looked_for_long_enough_sleeps_until_it_is_woken() {
+        let inbox = Arc::new(Inbox::new(1_000, usize::MAX));
+        let taking = std::thread::spawn({
+            let inbox = Arc::clone(&inbox);
+            move || {
+                let mut poll = BusyPoll::new(Duration::from_millis(1));
+                let mut taken = Vec::new();
+                while let Some(pile) = inbox.take_polling(&mut poll) {
+                    taken.extend(pile);
+                }
+                taken
+            }
+        });
+        for number in 0..1_000 {
+            inbox.put(vec![number], 0).expect("there is room");
+        }
+        inbox.close();
+        assert_eq!(taking.join().expect("it does not panic"), (0..1_000).collect::<Vec<_>>());
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use holdfast_resilience::BusyPoll;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::count::Count;
@@ -54,6 +55,8 @@ pub struct WriterOptions {
     pub bytes_max: usize,
     /// Commands in one transaction: bounds how long the first of them waits.
     pub batch_max: usize,
+    /// How long the thread looks for the next ones before it sleeps, at most: see [`BusyPoll`].
+    pub busy_poll: Duration,
 }
 
 /// Answers that became true at once, in the order of the commands, each with the tag it was submitted with.
@@ -92,6 +95,7 @@ impl<T: Send + 'static, C: Send + 'static> Writer<T, C> {
         let worker = Worker {
             inbox: Arc::clone(&inbox),
             batch_max: options.batch_max,
+            poll: BusyPoll::new(options.busy_poll),
             connection: Some(connection),
             count,
             database,
@@ -154,6 +158,7 @@ impl<T, C> Drop for Writer<T, C> {
 struct Worker<J: Journal, T, D> {
     inbox: Arc<Inbox<(T, J::Command)>>,
     batch_max: usize,
+    poll: BusyPoll,
     /// Absent after an error that spoils it, until the next batch opens another.
     connection: Option<Connection>,
     count: Count,
@@ -166,7 +171,7 @@ impl<J: Journal, T, D: FnMut(Batch<T, J::Answer>)> Worker<J, T, D> {
     fn run(mut self) {
         // However the thread ends, nobody may wait for it in vain.
         let closing = CloseOnDrop(Arc::clone(&self.inbox));
-        while let Some(mut pile) = self.inbox.take() {
+        while let Some(mut pile) = self.inbox.take_polling(&mut self.poll) {
             while !pile.is_empty() {
                 let rest = pile.split_off(pile.len().min(self.batch_max));
                 let (tags, commands): (Vec<_>, Vec<_>) = pile.into_iter().unzip();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_rpc::lease::LeaseKey;
 use holdfast_rpc::service::Stop;
@@ -39,7 +40,7 @@ impl Journal for Doubtful {
 /// A queue whose every commit is in doubt.
 async fn start(directory: &Path) -> Queue {
     let (batches, committed) = mpsc::unbounded_channel();
-    let store = Sqlite::open_with(Doubtful(QueueJournal), directory, move |batch| {
+    let store = Sqlite::open_with(Doubtful(QueueJournal), directory, Duration::ZERO, move |batch| {
         let _ = batches.send(batch);
     })
     .unwrap();

@@ -57,7 +57,7 @@ async fn start(directory: &Path) -> Freed {
     let (freeing, freed) = mpsc::unbounded_channel();
     let (go, disk_is_well) = std::sync::mpsc::channel();
     let journal = HeldBack { inner: QueueJournal, freeing, disk_is_well };
-    let store = Sqlite::open_with(journal, directory, move |batch| {
+    let store = Sqlite::open_with(journal, directory, Duration::ZERO, move |batch| {
         let _ = batches.send(batch);
     })
     .unwrap();

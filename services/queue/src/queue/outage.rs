@@ -90,7 +90,7 @@ impl Bench {
             let _ = batches.send(batch);
         });
         let journal = Troubled { inner: QueueJournal, disk: Arc::clone(&disk) };
-        let store = guard.over(Sqlite::open_with(journal, directory.path(), deliver).unwrap());
+        let store = guard.over(Sqlite::open_with(journal, directory.path(), Duration::ZERO, deliver).unwrap());
         let queue = serve(Arc::new(store), committed).await;
         Self { queue, disk, _directory: directory }
     }

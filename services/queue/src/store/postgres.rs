@@ -22,6 +22,7 @@ mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -37,7 +38,7 @@ use self::set::Counters;
 use self::sweep::excess::Excess;
 use super::{
     Batch, Calm, Candidate, Command, Count, Due, Filter, History, KeptLease, Line, Member, Note, Progress, Raise,
-    ReadyKey, Record, Redrives, Shared, Store, Sweep, Swept, WRITER, Waiting, Window, WriterId,
+    ReadyKey, Record, Redrives, Shared, Store, Sweep, Swept, Waiting, Window, WriterId, writer,
 };
 use crate::domain::time::Micros;
 
@@ -78,18 +79,23 @@ pub struct Postgres<T> {
 
 impl<T: Send + 'static> Postgres<T> {
     /// Opens the queue's schema in the database of this URL. `deliver` is called once for each committed batch, on the
-    /// writer's thread.
+    /// writer's thread, which looks for the next one so long before it sleeps, at most.
     ///
     /// # Errors
     /// [`OpenError`] names the server and what to do.
-    pub async fn open(url: &str, deliver: impl FnMut(Batch<T>) + Send + 'static) -> Result<Self, OpenError> {
-        Self::open_in(url, SCHEMA, deliver).await
+    pub async fn open(
+        url: &str,
+        busy_poll: Duration,
+        deliver: impl FnMut(Batch<T>) + Send + 'static,
+    ) -> Result<Self, OpenError> {
+        Self::open_in(url, SCHEMA, busy_poll, deliver).await
     }
 
     /// The same in another schema: each test has one of its own.
     pub(crate) async fn open_in(
         url: &str,
         schema: &str,
+        busy_poll: Duration,
         deliver: impl FnMut(Batch<T>) + Send + 'static,
     ) -> Result<Self, OpenError> {
         let wanted = PostgresOptions {
@@ -119,7 +125,7 @@ impl<T: Send + 'static> Postgres<T> {
             announcer: announcer.clone(),
         };
         let ledger = QueueLedger::new(counters, listeners);
-        let writer = Writer::start_on_postgres(WRITER, &database, ledger, deliver)?;
+        let writer = Writer::start_on_postgres(writer(busy_poll), &database, ledger, deliver)?;
         let (beats, excess) = (AtomicI64::new(0), Excess::default());
         Ok(Self { writer, reads, lists, duties, id, beats, last_rank, forgotten, looked, excess, announcer, wire })
     }

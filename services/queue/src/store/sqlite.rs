@@ -15,6 +15,7 @@ mod tell;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -23,7 +24,7 @@ use rusqlite_migration::{M, Migrations};
 use uuid::Uuid;
 
 use super::{
-    Answer, Batch, Command, Filter, History, Raise, Record, Redrives, Store, Sweep, Swept, WRITER, Waiting, Window,
+    Answer, Batch, Command, Filter, History, Raise, Record, Redrives, Store, Sweep, Swept, Waiting, Window, writer,
 };
 use crate::domain::time::Micros;
 pub(crate) use journal::QueueJournal;
@@ -56,18 +57,24 @@ pub struct Sqlite<T> {
 }
 
 impl<T: Send + 'static> Sqlite<T> {
-    /// Opens `<directory>/queue.db`. `deliver` is called once for each committed batch, on the writer's thread.
+    /// Opens `<directory>/queue.db`. `deliver` is called once for each committed batch, on the writer's thread, which looks for
+    /// the next one so long before it sleeps, at most.
     ///
     /// # Errors
     /// [`OpenError`] names the path and what to do.
-    pub fn open(directory: &Path, deliver: impl FnMut(Batch<T>) + Send + 'static) -> Result<Self, OpenError> {
-        Self::open_with(QueueJournal, directory, deliver)
+    pub fn open(
+        directory: &Path,
+        busy_poll: Duration,
+        deliver: impl FnMut(Batch<T>) + Send + 'static,
+    ) -> Result<Self, OpenError> {
+        Self::open_with(QueueJournal, directory, busy_poll, deliver)
     }
 
     /// The same with another journal: tests plant their faults there.
     pub(crate) fn open_with(
         journal: impl Journal<Command = Command, Answer = Answer>,
         directory: &Path,
+        busy_poll: Duration,
         deliver: impl FnMut(Batch<T>) + Send + 'static,
     ) -> Result<Self, OpenError> {
         let database = Database::open(directory, NAME, &migrations())?;
@@ -76,7 +83,7 @@ impl<T: Send + 'static> Sqlite<T> {
                 .map_err(|source| OpenError::Directory { path: directory.to_path_buf(), source })
         };
         let (reader, lister) = (reader("queue-reader", READS_MAX)?, reader("queue-lister", LISTS_MAX)?);
-        Ok(Self { writer: Writer::start(WRITER, database, journal, deliver)?, reader, lister })
+        Ok(Self { writer: Writer::start(writer(busy_poll), database, journal, deliver)?, reader, lister })
     }
 }
 

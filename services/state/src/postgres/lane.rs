@@ -3,6 +3,7 @@
 //! process delays what concerns its own shards only.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_storage::{
     Batch, Class, Failure, Ledger, OpenError, Postgres, Writer, WriterOptions,
@@ -94,6 +95,7 @@ impl Start<'_> {
             waiting_max: count(waiting.writes),
             bytes_max: count(waiting.bytes),
             batch_max: BATCH_MAX,
+            busy_poll: Duration::ZERO,
         };
         let writer = Writer::start_on_postgres(options, self.database, ledger, deliver)?;
         Ok(Lane { writer, gate: Arc::clone(&self.gate), end: self.end.clone() })

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use holdfast_resilience::BusyPoll;
 use tokio::runtime::Runtime;
 
 use super::session::Session;
@@ -35,6 +36,7 @@ impl<T: Send + 'static, C: Send + 'static> Writer<T, C> {
         let inbox = Arc::new(Inbox::new(options.waiting_max, options.bytes_max));
         let worker = Worker {
             batch_max: options.batch_max,
+            poll: BusyPoll::new(options.busy_poll),
             inbox: Arc::clone(&inbox),
             transactions: Transactions::new(Session::new(database.options.clone()), ledger),
             doubt: None,
@@ -69,6 +71,7 @@ struct Doubt<T, A> {
 
 struct Worker<L: Ledger, T, D> {
     batch_max: usize,
+    poll: BusyPoll,
     inbox: Arc<Inbox<(T, L::Command)>>,
     transactions: Transactions<L>,
     /// While there is one nothing else is stored: what comes then fails, so that nobody waits for the server.
@@ -99,8 +102,8 @@ impl<L: Ledger, T, D: FnMut(Batch<T, L::Answer>)> Worker<L, T, D> {
 
     /// What waits, once something does; while there is a doubt also nothing, every now and then. None once it is closed and
     /// empty.
-    fn next(&self) -> Option<Vec<(T, L::Command)>> {
-        if self.doubt.is_some() { self.inbox.take_within(HEALING) } else { self.inbox.take() }
+    fn next(&mut self) -> Option<Vec<(T, L::Command)>> {
+        if self.doubt.is_some() { self.inbox.take_within(HEALING) } else { self.inbox.take_polling(&mut self.poll) }
     }
 
     /// Asks what became of the batch in doubt, if there is one and it was not asked just now.

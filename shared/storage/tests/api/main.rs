@@ -8,8 +8,13 @@ mod postgres;
 use holdfast_storage::{Batch, Class, Database, OpenError, Reader, Waiters, Writer, WriterOptions, waiters};
 use journal::{Command, Numbers, migrations};
 
-const OPTIONS: WriterOptions =
-    WriterOptions { name: "numbers", waiting_max: 1_000, bytes_max: 1 << 20, batch_max: 100 };
+const OPTIONS: WriterOptions = WriterOptions {
+    name: "numbers",
+    waiting_max: 1_000,
+    bytes_max: 1 << 20,
+    batch_max: 100,
+    busy_poll: std::time::Duration::from_micros(300),
+};
 
 fn database(directory: &tempfile::TempDir) -> Database {
     Database::open(directory.path(), "numbers", &migrations()).unwrap()

@@ -13,8 +13,13 @@ use tokio::sync::oneshot;
 
 pub(super) const MIGRATIONS: [(i64, &str); 1] =
     [(1, "CREATE TABLE numbers (number bigint PRIMARY KEY CHECK (number <> 13))")];
-pub(super) const OPTIONS: WriterOptions =
-    WriterOptions { name: "numbers", waiting_max: 1_000, bytes_max: 1 << 20, batch_max: 100 };
+pub(super) const OPTIONS: WriterOptions = WriterOptions {
+    name: "numbers",
+    waiting_max: 1_000,
+    bytes_max: 1 << 20,
+    batch_max: 100,
+    busy_poll: std::time::Duration::from_micros(300),
+};
 
 const CONFLICT: &str = "DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$";
 const BREAK: &str = "SELECT pg_terminate_backend(pg_backend_pid())";

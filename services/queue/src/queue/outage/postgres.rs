@@ -41,7 +41,7 @@ impl Bench {
             let _ = batches.send(batch);
         });
         let url = format!("postgres://holdfast@{}/postgres", proxy.address());
-        let store = guard.over(Postgres::open(&url, deliver).await.unwrap());
+        let store = guard.over(Postgres::open(&url, Duration::ZERO, deliver).await.unwrap());
         let queue = serve(Arc::new(store), committed).await;
         Self { server, proxy, queue }
     }

@@ -136,7 +136,7 @@ impl Bench {
             go_on: Semaphore::new(0),
             looks: Mutex::default(),
         });
-        let inner = Sqlite::open(directory.path(), deliver).unwrap();
+        let inner = Sqlite::open(directory.path(), Duration::ZERO, deliver).unwrap();
         let store = Arc::new(Troubled { inner, trouble: Arc::clone(&trouble) });
         let queue = Queue::start(store, committed, Config::default(), LeaseKey::new(b"k")).await.unwrap();
         Self { queue, trouble, _directory: directory }

@@ -1,6 +1,7 @@
 //! The list that every store passes, and what several processes on one database promise.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_storage::Waiter;
 use holdfast_testkit::Postgres as Server;
@@ -32,7 +33,7 @@ impl Shared {
 async fn process_at(url: &str, schema: &str) -> Process {
     let (deliver, answer) = holdfast_storage::waiters();
     tokio::spawn(answer);
-    Arc::new(Postgres::open_in(url, schema, deliver).await.unwrap())
+    Arc::new(Postgres::open_in(url, schema, Duration::ZERO, deliver).await.unwrap())
 }
 
 mod conforms {

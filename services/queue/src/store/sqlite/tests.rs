@@ -139,7 +139,7 @@ mod conforms {
         let directory = tempfile::tempdir().unwrap();
         let (deliver, answer) = holdfast_storage::waiters();
         tokio::spawn(answer);
-        (Arc::new(Sqlite::open(directory.path(), deliver).unwrap()), directory)
+        (Arc::new(Sqlite::open(directory.path(), std::time::Duration::ZERO, deliver).unwrap()), directory)
     }
 
     conformance!(each: open);

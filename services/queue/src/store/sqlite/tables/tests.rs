@@ -1,6 +1,7 @@
 //! What one transaction makes of an invocation that is new in it, as others find it afterwards.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -17,7 +18,7 @@ fn open() -> (Port, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let (deliver, answer) = holdfast_storage::waiters();
     tokio::spawn(answer);
-    (Arc::new(Sqlite::open(directory.path(), deliver).unwrap()), directory)
+    (Arc::new(Sqlite::open(directory.path(), Duration::ZERO, deliver).unwrap()), directory)
 }
 
 /// Accepts and leases an invocation, and does the rest, all in one transaction; where it stands and how many events it has.
