@@ -19,6 +19,8 @@ use tokio::{
     sync::Notify,
 };
 
+use crate::io::gather;
+
 /// Who has worked for longer in one go did not serve a lone call.
 const BRISK: Duration = Duration::from_micros(100);
 
@@ -41,7 +43,9 @@ fn runtime_of(busy_poll: Duration, brisk: Duration) -> io::Result<Runtime> {
     let mut builder = Builder::new_current_thread();
     builder.enable_all();
     if busy_poll.is_zero() {
-        return builder.build();
+        let runtime = builder.build()?;
+        runtime.spawn(gather());
+        return Ok(runtime);
     }
     let idle = Arc::new(Mutex::new(Idle::new(busy_poll, brisk, Instant::now())));
     let look = Arc::new(Notify::new());
@@ -56,6 +60,7 @@ fn runtime_of(busy_poll: Duration, brisk: Duration) -> io::Result<Runtime> {
     });
     builder.on_thread_unpark(move || idle.lock().goes_on(Instant::now()));
     let runtime = builder.build()?;
+    runtime.spawn(gather());
     runtime.spawn(async move {
         loop {
             look.notified().await;

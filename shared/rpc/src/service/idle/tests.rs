@@ -139,6 +139,7 @@ fn sleeps(busy_poll: Duration) -> u64 {
             socket.write_all(&byte).await.expect("it reads");
         }
         let after = slept.worker_park_unpark_count(0);
+        assert_eq!(socket.read(&mut [0]).await.expect("it closes"), 0, "it has its last answer");
         asking.join().expect("it does not panic");
         // Counted when it goes to sleep, and when it wakes.
         (after - before) / 2
