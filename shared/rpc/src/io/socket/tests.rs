@@ -1,8 +1,11 @@
 use std::{
+    future::poll_fn,
     io::{Read as _, Write as _},
     net::TcpListener,
+    pin::pin,
 };
 
+use futures::FutureExt as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     runtime::{Builder, Runtime},
@@ -117,6 +120,49 @@ fn a_peer_that_stands_still_is_waited_for_and_misses_nothing() {
         read.len()
     });
     assert_eq!(read, 16 << 20);
+}
+
+#[test]
+fn who_wrote_what_cannot_leave_is_woken_and_flushes_it() {
+    let runtime = runtime();
+    let (mut ours, mut theirs) = pair(&runtime);
+    runtime.block_on(async {
+        let mut sent = 0;
+        while ours.0.lock().gathered.is_empty() {
+            write(&mut ours, &[b'f'; 1_000]).await;
+            sent += 1_000;
+            yield_now().await;
+            yield_now().await;
+        }
+        let mut polled = 0;
+        let writer = tokio::spawn(poll_fn(move |cx| {
+            polled += 1;
+            if polled == 2 {
+                return Poll::Ready(Socket(Arc::clone(&ours.0)));
+            }
+            let mut ours = Pin::new(&mut ours);
+            assert!(matches!(ours.as_mut().poll_write(cx, b"last"), Poll::Ready(Ok(4))));
+            assert!(ours.poll_flush(cx).is_ready(), "it leaves at the end of the round, or the writer is woken");
+            Poll::Pending
+        }));
+        for _ in 0..4 {
+            yield_now().await;
+        }
+        assert!(writer.is_finished(), "it is woken");
+        let mut ours = writer.await.expect("it does not panic");
+        let mut flushed = pin!(ours.flush());
+        assert!(futures::poll!(&mut flushed).is_pending(), "there is no room");
+        let mut read = Vec::new();
+        while flushed.as_mut().now_or_never().is_none() {
+            read.extend(come(&mut theirs));
+            yield_now().await;
+        }
+        while read.len() < sent + 4 {
+            read.extend(come(&mut theirs));
+            yield_now().await;
+        }
+        assert_eq!((read.len(), &read[sent..]), (sent + 4, &b"last"[..]));
+    });
 }
 
 #[test]
