@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes};
-pub(crate) use socket::{Socket, gather};
+pub(crate) use socket::{Gathering, Socket, gather};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 /// How every connection over HTTP/2 begins.

@@ -31,6 +31,8 @@ pub(crate) struct Inbox<T> {
     relayed: AtomicBool,
     /// … and what wakes that.
     first: Notify,
+    /// Whether what lies there is to be taken now: what a thread that does not sleep looks at.
+    called: AtomicBool,
     waiting_max: usize,
     bytes_max: usize,
 }
@@ -50,6 +52,7 @@ impl<T> Inbox<T> {
             filled: Condvar::new(),
             relayed: AtomicBool::new(false),
             first: Notify::new(),
+            called: AtomicBool::new(false),
             waiting_max,
             bytes_max,
         }
@@ -86,7 +89,12 @@ impl<T> Inbox<T> {
     }
 
     fn wake(&self) {
-        if self.relayed.load(Ordering::Acquire) { self.first.notify_one() } else { self.filled.notify_one() }
+        if self.relayed.load(Ordering::Acquire) { self.first.notify_one() } else { self.call() }
+    }
+
+    fn call(&self) {
+        self.called.store(true, Ordering::Release);
+        self.filled.notify_one();
     }
 
     /// Wakes the thread for those who put something in, until the inbox is closed.
@@ -94,7 +102,7 @@ impl<T> Inbox<T> {
         let relaying = Relaying::begin(&self);
         while !self.pile().closed {
             self.first.notified().await;
-            self.filled.notify_one();
+            self.call();
         }
         drop(relaying);
     }
@@ -106,6 +114,7 @@ impl<T> Inbox<T> {
             .wait_while(self.pile(), |pile| pile.items.is_empty() && !pile.closed)
             .unwrap_or_else(PoisonError::into_inner);
         pile.bytes = 0;
+        self.called.store(pile.closed, Ordering::Release);
         let items = std::mem::take(&mut pile.items);
         (!items.is_empty()).then_some(items)
     }
@@ -119,14 +128,10 @@ impl<T> Inbox<T> {
         taken
     }
 
-    /// Looks until there is something or that long is over; whoever wants the processor meanwhile gets it.
+    /// Looks until it is called or that long is over; whoever wants the processor meanwhile gets it.
     fn look(&self, since: Instant, window: Duration) {
-        while since.elapsed() < window {
-            let pile = self.pile();
-            if !pile.items.is_empty() || pile.closed {
-                return;
-            }
-            drop(pile);
+        // A call for what was taken before it came only ends a look early.
+        while !self.called.load(Ordering::Acquire) && since.elapsed() < window {
             std::thread::yield_now();
         }
     }
@@ -144,6 +149,7 @@ impl<T> Inbox<T> {
     /// Takes nothing more; what is inside is still handed out.
     pub(crate) fn close(&self) {
         self.pile().closed = true;
+        self.called.store(true, Ordering::Release);
         self.filled.notify_all();
         self.first.notify_one();
     }
@@ -179,7 +185,7 @@ impl<T> Drop for Relaying<'_, T> {
         self.0.relayed.store(false, Ordering::Release);
         // Under the pile's lock: who has put something in before this and asked the relay is heard.
         let _pile = self.0.pile();
-        self.0.filled.notify_one();
+        self.0.call();
     }
 }
 
@@ -240,12 +246,29 @@ mod tests {
             let inbox = Arc::clone(&inbox);
             move || inbox.look(Instant::now(), Duration::MAX)
         });
-        // Nobody is woken: it has not gone to sleep.
-        inbox.pile().items.push(1);
+        inbox.put(vec![1], 0).expect("there is room");
         looking.join().expect("it does not panic");
         assert_eq!(inbox.take(), Some(vec![1]));
+        assert!(!inbox.called.load(Ordering::Acquire), "the next look is for the next ones");
         inbox.close();
         inbox.look(Instant::now(), Duration::MAX);
+        assert_eq!(inbox.take(), None);
+        inbox.look(Instant::now(), Duration::MAX);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_looks_is_called_behind_all_that_was_ready() {
+        let inbox = Arc::new(Inbox::new(100, usize::MAX));
+        tokio::spawn(Arc::clone(&inbox).relay());
+        tokio::task::yield_now().await;
+        for number in 0..3 {
+            inbox.put(vec![number], 0).expect("there is room");
+            assert!(!inbox.called.load(Ordering::Acquire), "the round is not over");
+        }
+        tokio::task::yield_now().await;
+        inbox.look(Instant::now(), Duration::MAX);
+        assert_eq!(inbox.take(), Some(vec![0, 1, 2]));
+        inbox.close();
     }
 
     #[test]

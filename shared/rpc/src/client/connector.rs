@@ -28,7 +28,9 @@ impl Service<Uri> for Connector {
             let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
             let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
             let stream = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(default))).await?;
-            Ok(TokioIo::new(Socket::new(stream)?))
+            let socket = Socket::new(stream)?;
+            socket.gathering().begin();
+            Ok(TokioIo::new(socket))
         })
     }
 }

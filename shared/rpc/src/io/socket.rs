@@ -7,11 +7,12 @@
 
 use std::{
     cell::RefCell,
+    collections::VecDeque,
     io::{self, ErrorKind},
-    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -19,12 +20,17 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::Notify,
+    task::yield_now,
 };
 
 use crate::service::stir;
 
 /// Bytes that a socket gathers; what is more leaves at once, for copying it would cost more than it saves.
 const GATHERED_MAX: usize = 16 * 1024;
+/// How long a round may take; what is written in a longer one leaves at once.
+const ROUND_MAX: Duration = Duration::from_millis(1);
+/// Sockets that are sent off in one go.
+const SENT_OFF_MAX: usize = 64;
 
 thread_local! {
     /// What this thread's sockets have gathered; nothing where nobody sends it off.
@@ -34,21 +40,25 @@ thread_local! {
 /// What a thread writes while it does what is ready.
 struct Round {
     begun: Arc<Notify>,
-    lines: Vec<Arc<Mutex<Line>>>,
+    since: Instant,
+    lines: VecDeque<Arc<Mutex<Line>>>,
 }
 
 /// Has the sockets of this thread gather their writes, and sends them off when nothing is ready any more, or after as many
 /// tasks as the runtime runs before it asks the system. For a runtime of one thread; it never ends.
 pub(crate) async fn gather() {
     let begun = Arc::new(Notify::new());
-    ROUND.set(Some(Round { begun: Arc::clone(&begun), lines: Vec::new() }));
+    ROUND.set(Some(Round { begun: Arc::clone(&begun), since: Instant::now(), lines: VecDeque::new() }));
     let _guard = Dissolve;
     loop {
         begun.notified().await;
-        // Comes back behind all that is ready.
-        tokio::task::yield_now().await;
-        let lines = ROUND.with_borrow_mut(|round| round.as_mut().map(|round| mem::take(&mut round.lines)));
-        send_off(lines.unwrap_or_default());
+        if !ROUND.with_borrow(|round| round.as_ref().is_some_and(Round::is_long)) {
+            // Comes back behind all that is ready.
+            yield_now().await;
+        }
+        while send_off_some() {
+            yield_now().await;
+        }
     }
 }
 
@@ -57,28 +67,42 @@ struct Dissolve;
 
 impl Drop for Dissolve {
     fn drop(&mut self) {
-        if let Some(round) = ROUND.take() {
-            send_off(round.lines);
-        }
+        while send_off_some() {}
+        ROUND.set(None);
     }
 }
 
-/// Whether there is a round; then what this one gathers leaves at the end of it.
-fn joins(line: &Arc<Mutex<Line>>) -> bool {
-    ROUND.with_borrow_mut(|round| {
-        round.as_mut().is_some_and(|round| {
-            round.lines.push(Arc::clone(line));
-            round.begun.notify_one();
-            true
-        })
-    })
-}
-
-fn send_off(lines: Vec<Arc<Mutex<Line>>>) {
+/// Whether more is left.
+fn send_off_some() -> bool {
+    let (lines, more) = ROUND.with_borrow_mut(|round| {
+        let Some(round) = round else { return (Vec::new(), false) };
+        let now = round.lines.len().min(SENT_OFF_MAX);
+        (round.lines.drain(..now).collect(), !round.lines.is_empty())
+    });
     for line in lines {
-        if let Some(writer) = line.lock().leave() {
+        let writer = line.lock().leave();
+        if let Some(writer) = writer {
             writer.wake();
         }
+    }
+    more
+}
+
+impl Round {
+    fn is_long(&self) -> bool {
+        self.since.elapsed() > ROUND_MAX
+    }
+
+    /// Whether what this one gathers leaves at the end of it.
+    fn takes(&mut self, line: &Arc<Mutex<Line>>) -> bool {
+        if self.lines.is_empty() {
+            self.since = Instant::now();
+            self.begun.notify_one();
+        } else if self.is_long() {
+            return false;
+        }
+        self.lines.push_back(Arc::clone(line));
+        true
     }
 }
 
@@ -88,25 +112,43 @@ fn send_off(lines: Vec<Arc<Mutex<Line>>>) {
 pub(crate) struct Socket(Arc<Mutex<Line>>);
 
 impl Socket {
+    /// One whose writes leave at once.
     pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self(Arc::new(Mutex::new(Line { stream, gathered: Vec::new(), writer: None, failure: None }))))
+        let line = Line { stream, gathers: false, gathered: Vec::new(), writer: None, failure: None };
+        Ok(Self(Arc::new(Mutex::new(line))))
+    }
+
+    /// What makes it gather, wherever it is by then.
+    pub(crate) fn gathering(&self) -> Gathering {
+        Gathering(Arc::clone(&self.0))
     }
 
     /// Keeps the bytes for the end of the round, if there is one, and room.
     fn gathers(&self, line: &mut Line, buf: &[u8], cx: &Context<'_>) -> bool {
-        if line.failure.is_some() || line.gathered.len() + buf.len() > GATHERED_MAX {
+        if !line.gathers || line.failure.is_some() || line.gathered.len() + buf.len() > GATHERED_MAX {
             return false;
         }
-        if line.writer.is_none() {
-            if !joins(&self.0) {
-                return false;
+        match &mut line.writer {
+            Some(writer) => writer.clone_from(cx.waker()),
+            None if ROUND.with_borrow_mut(|round| round.as_mut().is_some_and(|round| round.takes(&self.0))) => {
+                line.writer = Some(cx.waker().clone());
             }
-            line.gathered.reserve(GATHERED_MAX - line.gathered.len());
-            line.writer = Some(cx.waker().clone());
+            None => return false,
         }
         line.gathered.extend_from_slice(buf);
         true
+    }
+}
+
+/// Makes a socket gather. For HTTP/2: over HTTP/1.1, hyper takes a flush for the end of an answer, and gives the peer so long for
+/// its next one from there.
+#[derive(Debug)]
+pub(crate) struct Gathering(Arc<Mutex<Line>>);
+
+impl Gathering {
+    pub(crate) fn begin(self) {
+        self.0.lock().gathers = true;
     }
 }
 
@@ -114,6 +156,7 @@ impl Socket {
 #[derive(Debug)]
 struct Line {
     stream: TcpStream,
+    gathers: bool,
     gathered: Vec<u8>,
     /// Who wrote in this round: its bytes leave at the end of it.
     writer: Option<Waker>,
@@ -125,34 +168,30 @@ impl Line {
     /// The round is over. The writer, if it has to look after what could not leave.
     fn leave(&mut self) -> Option<Waker> {
         let writer = self.writer.take();
-        match self.push() {
-            Ok(()) if self.gathered.is_empty() => None,
-            Ok(()) => writer,
-            Err(failure) => {
-                self.failure = Some(failure);
-                writer
-            }
-        }
+        self.failure = self.push().err();
+        if self.failure.is_none() && self.gathered.is_empty() { None } else { writer }
     }
 
     /// Hands over what the system takes.
     fn push(&mut self) -> io::Result<()> {
         let mut left = 0;
+        let mut outcome = Ok(());
         while left < self.gathered.len() {
             match moved(self.stream.try_write(&self.gathered[left..])) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(more) => left += more,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+                Ok(0) => outcome = Err(ErrorKind::WriteZero.into()),
+                Ok(more) => {
+                    left += more;
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => outcome = Err(error),
             }
+            break;
         }
-        if left == self.gathered.len() {
-            // A connection that rests holds no memory.
-            self.gathered = Vec::new();
-        } else {
-            self.gathered.drain(..left);
-        }
-        Ok(())
+        self.gathered.drain(..left);
+        // A connection that rests holds no memory.
+        self.gathered.shrink_to_fit();
+        outcome
     }
 
     /// Ready when all that was gathered has left.

@@ -19,7 +19,7 @@ use super::{
     Stacked,
     reader::{self, Calls},
 };
-use crate::io::{Opened, Socket};
+use crate::io::{Gathering, Opened, Socket};
 
 /// Bounds of one server. Every one has a name, so that none is forgotten.
 #[derive(Debug, Clone, Copy)]
@@ -141,17 +141,19 @@ async fn connection(
     stop: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let socket = Socket::new(stream)?;
+    let gathering = socket.gathering();
     match tls {
-        None => http(socket, service, limits, stop).await,
+        None => http(socket, gathering, service, limits, stop).await,
         Some(tls) => {
             let secured = tokio::time::timeout(limits.handshake_max, tls.accept(socket)).await??;
-            http(secured, service, limits, stop).await
+            http(secured, gathering, service, limits, stop).await
         }
     }
 }
 
 async fn http(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    gathering: Gathering,
     service: Stacked,
     limits: Limits,
     stop: CancellationToken,
@@ -167,6 +169,9 @@ async fn http(
         async move { service(request.map(Body::new)).await }
     });
     let (calls, is_http_2) = (Calls::new(limits.slow_max), io.is_http_2());
+    if is_http_2 {
+        gathering.begin();
+    }
     let builder = builder(&limits, calls.clone());
     let connection = builder.serve_connection(TokioIo::new(io), service);
     let aged = async {

@@ -2,8 +2,8 @@
 //!
 //! Where one call follows closely on the other, a thread that sleeps in between spends more time on being woken than on the
 //! calls. Looking is a turn of the runtime that asks the system without waiting, after anybody else who wants the processor. It
-//! ends when bytes have moved, for nothing comes to a service or leaves it by another way. For how long a thread looks is
-//! [`BusyPoll`]'s to say. A thread that had much to do does not look: others have then too, and the next thing is late anyway.
+//! ends when bytes have moved over the service's sockets. For how long a thread looks is [`BusyPoll`]'s to say. A thread that had
+//! much to do does not look: others have then too, and the next thing is late anyway.
 
 use std::{
     cell::Cell,

@@ -31,7 +31,9 @@ fn pair(runtime: &Runtime) -> (Socket, std::net::TcpStream) {
     let (ours, _) = listener.accept().expect("somebody connects");
     ours.set_nonblocking(true).expect("it is a socket");
     let _entered = runtime.enter();
-    (Socket::new(TcpStream::from_std(ours).expect("it is a socket")).expect("it is a socket"), theirs)
+    let ours = Socket::new(TcpStream::from_std(ours).expect("it is a socket")).expect("it is a socket");
+    ours.gathering().begin();
+    (ours, theirs)
 }
 
 /// What has come by now.
@@ -49,6 +51,14 @@ fn come(theirs: &mut std::net::TcpStream) -> Vec<u8> {
 async fn write(ours: &mut Socket, bytes: &[u8]) {
     ours.write_all(bytes).await.expect("the peer is there");
     ours.flush().await.expect("the peer is there");
+}
+
+/// As if it had begun long ago.
+fn lengthen_the_round() {
+    ROUND.with_borrow_mut(|round| {
+        let round = round.as_mut().expect("there is one");
+        round.since = round.since.checked_sub(2 * ROUND_MAX).expect("the machine runs for longer");
+    });
 }
 
 /// Bytes of which no two neighbourhoods are alike.
@@ -91,6 +101,53 @@ fn without_a_round_every_write_leaves_at_once() {
     runtime.block_on(async {
         write(&mut ours, b"now").await;
         assert_eq!(come(&mut theirs), b"now");
+    });
+}
+
+#[test]
+fn a_socket_that_was_not_told_to_gather_writes_at_once() {
+    let runtime = runtime();
+    let (mut ours, mut theirs) = pair(&runtime);
+    ours.0.lock().gathers = false;
+    runtime.block_on(async {
+        write(&mut ours, b"now").await;
+        assert_eq!(come(&mut theirs), b"now");
+    });
+}
+
+#[test]
+fn what_is_written_late_in_a_long_round_leaves_at_once_and_what_was_gathered_without_another_turn() {
+    let runtime = runtime();
+    let ((mut early, mut asked), (mut late, mut answered)) = (pair(&runtime), pair(&runtime));
+    runtime.block_on(async {
+        // Until the runtime has heard that there is room.
+        yield_now().await;
+        write(&mut early, b"early").await;
+        lengthen_the_round();
+        yield_now().await;
+        assert_eq!(come(&mut asked), b"early");
+
+        write(&mut early, b"early").await;
+        lengthen_the_round();
+        write(&mut late, b"late").await;
+        assert_eq!(come(&mut answered), b"late");
+    });
+}
+
+#[test]
+fn as_many_as_are_sent_off_in_one_go_and_more_are_all_sent_off() {
+    let runtime = runtime();
+    let mut pairs: Vec<_> = (0..2 * SENT_OFF_MAX + 1).map(|_| pair(&runtime)).collect();
+    runtime.block_on(async {
+        for (ours, _) in &mut pairs {
+            write(ours, b"all").await;
+        }
+        for _ in 0..4 {
+            yield_now().await;
+        }
+        for (_, theirs) in &mut pairs {
+            assert_eq!(come(theirs), b"all");
+        }
     });
 }
 
